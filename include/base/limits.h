@@ -1,0 +1,83 @@
+#ifndef BASE_LIMITS_H
+#define BASE_LIMITS_H
+
+/*
+ * Every limit, with its reason. A limit that a user can set has its default
+ * here; a test stands at each limit and one past it.
+ */
+
+/* Bodies. Shopify's own staff speak of "upwards of a megabyte" and publish no
+ * maximum; 5 MiB takes a thousand-line order. API documents are small. */
+#define LIMIT_HOOK_BODY_BYTES (5u * 1024 * 1024)
+#define LIMIT_EVENTS_BODY_BYTES (5u * 1024 * 1024)
+#define LIMIT_API_BODY_BYTES (256u * 1024)
+/* All bodies in flight together: what a process may hold for its senders. */
+#define LIMIT_IN_FLIGHT_BYTES (256u * 1024 * 1024)
+
+/* Connections: fits LimitNOFILE=65536 and 8192 * 24 KiB = 192 MiB at worst. */
+#define LIMIT_CONNECTIONS 8192u
+#define LIMIT_CONNECTIONS_PER_ADDRESS 1024u
+#define LIMIT_CONNECTION_MEMORY_BYTES (24u * 1024)
+#define LIMIT_HEADERS_MS 10000
+#define LIMIT_BODY_MS 10000
+#define LIMIT_BODY_MS_PER_64K 1000
+#define LIMIT_IDLE_S 15u
+#define LIMIT_TARGET_BYTES 8192u
+#define LIMIT_QUERY_PARAMETERS 64u
+#define LIMIT_HEADERS 100u
+
+/* Sender deadlines: 4 s is inside Shopify's and Customer.io's 5 s and 4 s;
+ * WooCommerce waits 60 s and never repeats, so it gets 50 s. */
+#define LIMIT_ANSWER_MS 4000
+#define LIMIT_ANSWER_WOOCOMMERCE_MS 50000
+
+/* JSON. Real payloads nest 12 deep at most; jansson recurses, so depth is
+ * stack. */
+#define LIMIT_JSON_DEPTH 64u
+#define LIMIT_EVENTS_PER_REQUEST 10000u
+#define LIMIT_IDENTIFIERS_PER_EVENT 16u
+#define LIMIT_PROPERTIES_BYTES (64u * 1024)
+#define LIMIT_TEXT_BYTES 1024u       /* one trait, name, or identifier value */
+#define LIMIT_DEDUP_KEY_BYTES 128u
+#define LIMIT_TRAITS_PER_PROFILE 256u
+
+/* Intake: 512 events or 2 MiB a batch keeps a commit under 100 ms on two
+ * cores; a lane holds at most four batches before it says 503. */
+#define LIMIT_BATCH_EVENTS 512u
+#define LIMIT_BATCH_BYTES (2u * 1024 * 1024)
+#define LIMIT_QUEUE_EVENTS 16384u
+#define LIMIT_ARENA_REQUEST_BYTES (64u * 1024 * 1024)
+#define LIMIT_ARENA_BATCH_BYTES (256u * 1024 * 1024)
+#define LIMIT_BATCH_RETRIES 8u
+#define LIMIT_OWNER_RELOADS 3u
+
+/* Identity (correctness 3 and 8). */
+#define LIMIT_IDENTITIES_PER_KIND 50u
+#define LIMIT_MERGES_PER_PROFILE 100u
+#define LIMIT_HYDRATE_FACTS 500u
+
+/* Delivery. */
+#define LIMIT_DELIVERY_BODY_BYTES (256u * 1024)
+#define LIMIT_DELIVERY_ANSWER_BYTES 8192u
+#define LIMIT_DELIVERY_TIMEOUT_MS 15000
+#define LIMIT_DELIVERY_CONNECT_MS 5000
+#define LIMIT_DELIVERY_LEASE_MS 60000
+#define LIMIT_DELIVERY_QUEUE 8192u   /* handed over in memory, not yet started */
+#define LIMIT_DELIVERY_ACTIVE 512u   /* transfers at once per sender thread */
+#define LIMIT_DELIVERY_CLAIM 500u
+#define LIMIT_ENDPOINT_CONCURRENCY 8u
+
+/* Configuration objects of a workspace. */
+#define LIMIT_WORKSPACES 10000u
+#define LIMIT_SOURCES 200u
+#define LIMIT_SECRETS_PER_SOURCE 8u
+#define LIMIT_SUBSCRIPTIONS 1000u
+#define LIMIT_KEYS 1000u
+#define LIMIT_TOPICS_PER_SUBSCRIPTION 50u
+#define LIMIT_NAME_BYTES 63u
+
+/* Pages. */
+#define LIMIT_PAGE_DEFAULT 50u
+#define LIMIT_PAGE_MAX 1000u
+
+#endif

@@ -1,0 +1,173 @@
+#ifndef CORE_DECIDE_H
+#define CORE_DECIDE_H
+
+/*
+ * (snapshot, event, now) -> decision. The one pure function in the middle.
+ *
+ * A batch is loaded into a struct decision: the rows that its events name,
+ * locked. decide_event applies one event at a time (correctness 12): steps the
+ * profile through every due instant up to now, resolves whose event it is,
+ * folds, re-decides the lifecycle, and appends what is to be written. The
+ * shell then saves exactly what the decision holds. Nothing here does I/O,
+ * looks at a clock, or allocates outside the arena; the same inputs give the
+ * same decision, notification ids included.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/id.h"
+#include "base/status.h"
+#include "base/str.h"
+#include "core/event/event.h"
+#include "core/lifecycle/lifecycle.h"
+#include "core/order/order.h"
+#include "core/profile/profile.h"
+#include "core/trigger/subscription.h"
+
+struct decision; /* opaque: the working set of one batch */
+
+/* What does not change while a batch is decided. Borrowed. */
+struct decide_context {
+    struct id workspace_id;
+    struct str workspace_name;
+    struct str currency;
+    const struct subscription_interest *interests;
+    size_t interest_count;
+    /* Seeds fresh profile and merge ids; drawn by the shell once a batch. */
+    uint8_t random[16];
+};
+
+struct identity_row {
+    struct identifier identifier;
+    struct id profile_id; /* canonical owner */
+    struct id origin_id;  /* the profile it first had; never changes */
+    enum trust trust;
+    int64_t first_seen_at_ms;
+    bool is_new;   /* must be inserted (Load does, before locking) */
+    bool is_moved; /* profile_id changed in this decision: update */
+};
+
+enum identity_decision_kind { IDENTITY_MERGED = 1, IDENTITY_CONFLICT, IDENTITY_MOVED };
+
+struct identity_decision_row {
+    struct id id;
+    enum identity_decision_kind kind;
+    struct id event_id;
+    struct id from_id; /* merge: loser; moved: former owner; conflict: who kept it */
+    struct id into_id; /* merge: survivor; moved and conflict: the event's profile */
+    enum identity_kind because;
+    int64_t at_ms;
+};
+
+struct interaction_row {
+    const struct event *event;
+    struct id origin_id;
+    struct id profile_id;
+};
+
+enum cause_kind { CAUSE_EVENT = 1, CAUSE_TIME, CAUSE_MERGE, CAUSE_IMPORT, CAUSE_MANUAL };
+
+struct transition_row {
+    struct id id;
+    struct id profile_id;
+    enum lifecycle from;
+    enum lifecycle to;
+    enum cause_kind cause;
+    struct id event_id; /* zero when time alone */
+    int64_t at_ms;      /* when it became true */
+    int64_t decided_at_ms;
+};
+
+struct notification_row {
+    struct id id;             /* hash of the cause (correctness 4) */
+    int64_t created_at_ms;    /* the instant of the cause: part of the key */
+    struct id profile_id;
+    struct str topic;
+    struct str body;          /* the bytes that every attempt sends (correctness 19) */
+    int64_t sequence;
+    const struct id *subscription_ids; /* who gets it; deliveries follow from it */
+    size_t subscription_count;
+};
+
+/* --- building the working set (the shell's Load) ------------------------ */
+
+struct decision *decision_create(struct arena *arena, const struct decide_context *context,
+                                 size_t event_count_hint);
+
+/* What was read. Pointers are kept: rows must live in the arena. */
+void decision_put_identity(struct decision *decision, struct identity_row *row);
+void decision_put_profile(struct decision *decision, struct profile *profile);
+void decision_put_order(struct decision *decision, struct order *order);
+
+/* Correctness 2, step 2: which identities (and orders) the events name that no
+ * row exists for, each planned to a profile: that of the event's strongest
+ * known identifier, or a fresh one. The shell inserts them before it locks.
+ * Idempotent per event; call for all events after decision_put_identity and
+ * decision_put_order, before locking. An event that names nobody (no
+ * identifier, no order) gets none: decide_event then answers DECIDE_NOBODY. */
+NODISCARD enum status decision_plan(struct decision *decision, struct event *const *events,
+                                    size_t count, int64_t now_ms);
+/* The planned rows, new ones first inserted by the shell; profile ids of
+ * known rows that must be locked, sorted, unique. */
+size_t decision_new_identities(const struct decision *decision, struct identity_row ***out_rows);
+size_t decision_new_orders(const struct decision *decision, struct order ***out_orders);
+size_t decision_profile_ids_to_lock(const struct decision *decision, const struct id **out_ids);
+
+/* After locking: a locked profile that exists in no row yet is created by
+ * decide itself. Says whether `profile_id` is one of the fresh ids planned. */
+bool decision_is_fresh(const struct decision *decision, struct id profile_id);
+
+/* --- deciding ----------------------------------------------------------- */
+
+enum decide_outcome {
+    DECIDE_APPLIED,
+    DECIDE_NOBODY,     /* identifies nobody: an interaction without an owner is not kept */
+    DECIDE_STATE_FULL, /* the profile cannot hold more: quarantine the event */
+};
+
+/* `now_ms` is the clock; the profile's decided_at wins if it is later.
+ * STATUS_LIMIT when the arena is full: the whole batch must be given up. */
+NODISCARD enum status decide_event(struct decision *decision, const struct event *event,
+                                   int64_t now_ms, enum decide_outcome *out_outcome);
+
+/* Time alone: steps one loaded profile through its due instants up to now. */
+NODISCARD enum status decide_due(struct decision *decision, struct profile *profile,
+                                 int64_t now_ms);
+
+/* For profiles with orders_shrunk: the shell may supply the extremes from the
+ * orders themselves before Save (at most once per profile). */
+size_t decision_shrunk_profiles(const struct decision *decision, struct profile ***out_profiles);
+
+/* --- what to write (the shell's Save) ----------------------------------- */
+
+struct decision_rows {
+    struct profile **profiles; /* dirty; is_new tells insert from update */
+    size_t profile_count;
+    struct identity_row **moved_identities;
+    size_t moved_identity_count;
+    struct order **orders; /* dirty */
+    size_t order_count;
+    struct interaction_row *interactions;
+    size_t interaction_count;
+    struct identity_decision_row *identity_decisions;
+    size_t identity_decision_count;
+    struct transition_row *transitions;
+    size_t transition_count;
+    struct notification_row *notifications;
+    size_t notification_count;
+};
+
+/* Renders the notifications (with recorded_at = recorded_at_ms), clears the
+ * working marks. Once, after the last decide. */
+NODISCARD enum status decision_finish(struct decision *decision, int64_t recorded_at_ms,
+                                      struct decision_rows *out_rows);
+
+/* The profile that got the event, for `Prefer: return=representation`. NULL
+ * when it had none. */
+const struct profile *decision_event_profile(const struct decision *decision,
+                                             struct id event_id);
+
+#endif

@@ -1,0 +1,123 @@
+#ifndef CORE_PROFILE_PROFILE_H
+#define CORE_PROFILE_PROFILE_H
+
+/*
+ * The unified customer: a fold of its facts.
+ *
+ * Invariant (design 7): fold(state, event) is incremental and gives the same
+ * state as folding the whole history from nothing, in any order of arrival,
+ * given the same identity decisions. So each trait, preference and consent
+ * keeps the stamp of the fact that set it, and the greatest stamp wins; sums
+ * come from order contributions, which cancel exactly.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/id.h"
+#include "base/jsonw.h"
+#include "base/str.h"
+#include "core/event/event.h"
+#include "core/lifecycle/lifecycle.h"
+#include "core/order/order.h"
+
+struct profile_fact {
+    enum fact_kind kind;
+    struct str key;
+    struct str value_json; /* "null": known to be absent, kept for its stamp */
+    enum trust trust;
+    int64_t occurred_at_ms;
+    int64_t received_at_ms;
+    struct id event_id;
+};
+
+struct profile_identity { /* exclusive identities, for the merge rule */
+    enum identity_kind kind;
+    struct id source_id;
+    struct str value;
+};
+
+struct profile_orders {
+    int64_t count;
+    int64_t foreign_count;
+    int64_t gross_minor;    /* orders.revenue */
+    int64_t refunded_minor; /* orders.refunded */
+    int64_t largest_minor;
+    int64_t first_at_ms;
+    int64_t last_at_ms;
+};
+
+struct profile {
+    struct id id;
+    struct id merged_into; /* zero: canonical */
+    int64_t sequence;      /* version: grows with every write; 0 is not yet stored */
+    int64_t created_at_ms;
+    int64_t updated_at_ms;
+    int64_t decided_at_ms; /* the greatest instant decided at: now never goes back */
+    int64_t first_seen_at_ms;
+    int64_t last_seen_at_ms;   /* INSTANT_NONE: never acted */
+    int64_t signed_up_at_ms;   /* INSTANT_NONE: no customer.created seen */
+    bool identified;           /* has an exclusive or strong identity */
+    uint32_t merge_count;
+    uint32_t identity_counts[IDENTITY_KIND_COUNT];
+
+    struct profile_fact *facts; /* sorted by (kind, key) */
+    size_t fact_count;
+    struct profile_identity *exclusives;
+    size_t exclusive_count;
+    struct profile_orders orders;
+
+    struct str cart_json; /* empty: no cart */
+    int64_t cart_at_ms;
+    struct id cart_event_id;
+
+    enum lifecycle lifecycle; /* LIFECYCLE_NONE until first decided */
+    int64_t lifecycle_since_ms;
+    int64_t due_at_ms; /* INSTANT_NEVER: nothing changes by time alone */
+
+    /* Working marks of one decision; not stored. */
+    bool is_new;
+    bool is_dirty;
+    bool facts_changed;
+    bool orders_shrunk; /* a contribution was removed: first, last, largest need the orders */
+};
+
+void profile_init(struct profile *profile, struct id id, int64_t created_at_ms);
+
+/* Folds what the event itself says (seen times, facts, cart). Orders and
+ * identities are decide's business. False when the arena is full or
+ * LIMIT_TRAITS_PER_PROFILE is reached (the fact is left out). */
+bool profile_fold_event(struct arena *arena, struct profile *profile, const struct event *event);
+
+/* Removes `before` and adds `after` of an order placed at `placed_at_ms`. */
+void profile_count_order(struct profile *profile, const struct order_contribution *before,
+                         const struct order_contribution *after, int64_t placed_at_ms);
+
+/* Folds the loser into the survivor: union of facts by stamp, sums, extremes. */
+bool profile_absorb(struct arena *arena, struct profile *survivor, const struct profile *loser);
+
+/* The value of a fact, or the empty string: JSON text. */
+struct str profile_fact_value(const struct profile *profile, enum fact_kind kind, const char *key);
+
+/* Versioned binary form of facts, exclusives, identity counts, cart stamp: the
+ * `state` column. Decode refuses versions it does not know. */
+bool profile_state_encode(struct arena *arena, const struct profile *profile, struct str *out_bytes);
+bool profile_state_decode(struct arena *arena, struct str bytes, struct profile *profile);
+
+/* The same codec for the facts of one interaction (NULL column when empty). */
+bool profile_facts_encode(struct arena *arena, const struct event *event, struct str *out_bytes);
+bool profile_facts_decode(struct arena *arena, struct str bytes, struct event_fact **out_facts,
+                          size_t *out_count);
+
+/* Members of one kind as a JSON object, for the jsonb columns and answers:
+ * traits without email, phone, external_id (they are columns). Consent always
+ * has all five channels, "never" when unknown. */
+void profile_write_facts(struct jsonw *json, const struct profile *profile, enum fact_kind kind);
+
+/* The "profile" object of a notification (contract 4, `fields: default`). */
+void profile_write_default(struct jsonw *json, const struct profile *profile, struct str currency);
+
+#endif

@@ -1,0 +1,43 @@
+#ifndef CORE_SOURCE_H
+#define CORE_SOURCE_H
+
+/*
+ * A configured sender as the hot path sees it: plain values that the store
+ * loads, verify and sources read, and nobody changes (a new registry snapshot
+ * replaces the old one whole).
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/id.h"
+#include "base/str.h"
+#include "core/event/event.h"
+
+struct source_secret {
+    struct id id;
+    struct str value;   /* plain; in memory that is wiped */
+    bool shadow;        /* counts matches, decides nothing */
+    int64_t expires_at_ms; /* INSTANT_NEVER */
+};
+
+struct source {
+    struct id id;
+    struct id workspace_id;
+    struct str name;
+    struct str platform; /* "shopify", "woocommerce", "standard_webhooks", "api" */
+    struct str workspace_name;
+    struct str currency; /* settings, else the workspace's */
+    struct str time_zone; /* IANA, NUL-terminated beyond size; "UTC" */
+    struct str settings_json;
+    struct str shop_domain; /* settings.shop_domain / site_url host, or empty: any */
+    /* settings.order_completed_when as a list; empty: the platform's default. */
+    const struct str *order_completed_when;
+    size_t order_completed_when_count;
+    const struct source_secret *secrets;
+    size_t secret_count;
+    bool deleted;
+};
+
+#endif

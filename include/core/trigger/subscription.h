@@ -1,0 +1,37 @@
+#ifndef CORE_TRIGGER_SUBSCRIPTION_H
+#define CORE_TRIGGER_SUBSCRIPTION_H
+
+/*
+ * Who wants to hear of what, as far as a decision needs it: the id and the
+ * topics. URL and secret stay with the sender.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/id.h"
+#include "base/str.h"
+
+struct subscription_interest {
+    struct id subscription_id;
+    const struct str *topics; /* "order.completed", "order.*", "*" */
+    size_t topic_count;
+};
+
+/* "*" matches all but ops.* and subscription.*; "order.*" a whole first segment. */
+bool topic_matches(struct str pattern, struct str topic);
+bool subscription_wants(const struct subscription_interest *interest, struct str topic);
+
+/* Is this a pattern someone may subscribe to? Exact topics must be known
+ * (an event type of a customer, custom.<name>, or a derived topic). */
+bool topic_pattern_is_valid(struct str pattern);
+
+/* Derived topics of this version, for GET /v1/topics: static names. */
+struct topic_info {
+    const char *name;
+    const char *title;
+    const char *object; /* the member of data beside profile: "lifecycle", "merge", or NULL */
+};
+const struct topic_info *topic_derived(size_t index); /* NULL past the end */
+
+#endif
