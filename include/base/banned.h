@@ -6,8 +6,8 @@
  * locale. Naming one is a compile error in any file that includes base/str.h,
  * which is all of them; tests/lint/banned checks the rest by text.
  *
- * The headers that declare them come first: a poisoned name may not even be
- * declared again.
+ * The headers that declare them come first, and alloca's macro goes: a
+ * poisoned name may not even be declared again.
  */
 
 #include <stdio.h>
@@ -15,6 +15,7 @@
 #include <string.h>
 #include <time.h>
 
+#undef alloca
 #pragma GCC poison strcpy strcat sprintf vsprintf strtok atoi atol atof gmtime localtime rand srand gets alloca
 
 #endif
