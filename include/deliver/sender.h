@@ -1,0 +1,106 @@
+#ifndef DELIVER_SENDER_H
+#define DELIVER_SENDER_H
+
+/*
+ * The sender: one thread around a libcurl multi handle that takes deliveries
+ * (handed over in memory by intake after its commit, or claimed from the
+ * queue), signs, sends, and settles them in batches.
+ *
+ * It knows no database: what it needs of the store comes through
+ * struct sender_ops, which app wires. One endpoint never delays another: each
+ * has its own waiting list and concurrency. A delivery whose lease may run out
+ * during an attempt is dropped here, since another instance may own it
+ * (correctness 18).
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/status.h"
+#include "core/trigger/delivery.h"
+
+struct sender;
+
+struct endpoint_secret {
+    uint8_t key[64];
+    size_t key_size;
+};
+
+/* Where a subscription's messages go, as of now. Text lives in the arena given
+ * to ops.endpoint. */
+struct endpoint {
+    struct str url;
+    struct endpoint_secret secrets[2]; /* the current one, and the former while it overlaps */
+    size_t secret_count;
+    const struct str *header_lines; /* "X-Account: 8841" */
+    size_t header_count;
+    uint32_t concurrency;
+    int64_t timeout_ms;
+    int64_t max_age_ms; /* 0: the schedule's end */
+    bool active; /* paused, disabled, gone: do not send, drop the copy */
+};
+
+struct settlement {
+    struct attempt attempt;
+    bool settled; /* delete the delivery; else put it off to attempt.next_at_ms */
+    bool disable_subscription; /* 410 */
+};
+
+struct sender_ops {
+    /* False when the subscription is unknown. Must not block for long. */
+    bool (*endpoint)(void *app, struct arena *arena, struct id workspace_id,
+                     struct id subscription_id, struct endpoint *out_endpoint);
+    /* Claims up to `limit` due deliveries for this instance (leased); bodies
+     * live in the arena. Called when the queue has room, at most every poll
+     * interval, on the sender's thread. */
+    enum status (*claim)(void *app, struct arena *arena, size_t limit,
+                         struct delivery **out_deliveries, size_t *out_count);
+    /* Settles attempts in one transaction. STATUS_RETRY: kept and tried again. */
+    enum status (*settle)(void *app, const struct settlement *settlements, size_t count);
+    /* Renews leases of what is waiting here. */
+    enum status (*renew)(void *app, const struct delivery *deliveries, size_t count,
+                         int64_t lease_until_ms);
+    void (*observe)(void *app, enum attempt_outcome outcome, int64_t duration_ms);
+    void *app;
+};
+
+struct sender_config {
+    struct sender_ops ops;
+    const char *allow_networks; /* CIDR blocks that may be reached although private; NULL */
+    bool allow_http;            /* plain http:// endpoints */
+    const char *ca_file;        /* NULL: the system's */
+    int64_t poll_ms;            /* claim interval when idle: 250 */
+};
+
+NODISCARD enum status sender_start(const struct sender_config *config, struct sender **out_sender,
+                                   struct problem *problem);
+/* Takes deliveries leased to this instance: copies them and wakes the thread.
+ * Returns how many were taken; the rest did not fit and stays in the queue (the
+ * caller releases their leases, or lets them run out). Any thread. */
+size_t sender_hand_over(struct sender *sender, const struct delivery *deliveries, size_t count);
+/* How many more would fit: asked before the commit, to decide on leases. */
+size_t sender_room(struct sender *sender);
+/* Lets running transfers end until the deadline, settles them, stops. */
+void sender_stop(struct sender *sender, int64_t deadline_ms);
+void sender_destroy(struct sender *sender);
+
+/* One signed POST, blocking (the subscription challenge and test message).
+ * `answer` gets at most LIMIT_DELIVERY_ANSWER_BYTES in the arena. */
+struct sender_answer {
+    int32_t status; /* 0: none came, see error */
+    struct str body;
+    struct str error;
+};
+NODISCARD enum status sender_post_once(const struct sender_config *config, struct arena *arena,
+                                       const struct endpoint *endpoint, struct str webhook_id,
+                                       struct str body, struct sender_answer *out_answer);
+
+/* Is this a URL we would ever call? Scheme, port, no userinfo or fragment;
+ * literal private addresses are refused here already. Problem type
+ * "url-not-allowed". */
+NODISCARD enum status endpoint_url_check(struct str url, bool allow_http,
+                                         const char *allow_networks, struct problem *problem);
+
+#endif

@@ -1,0 +1,103 @@
+#ifndef SOURCES_PLATFORM_H
+#define SOURCES_PLATFORM_H
+
+/*
+ * One file per platform: a verify spec plus a payload -> events function,
+ * registered in one table, so that the next platform is an afternoon.
+ *
+ * A normaliser is a total function of bytes: it never fails in a way that makes
+ * a shop repeat or drop a webhook. Unknown topics are ignored, signed but
+ * unreadable bodies are quarantined with a reason. Everything it returns lives
+ * in the arena. jansson stays inside.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/jsonw.h"
+#include "base/status.h"
+#include "core/event/event.h"
+#include "core/signature.h"
+#include "core/source.h"
+
+enum normalise_verdict {
+    NORMALISE_EVENTS,     /* zero or more events */
+    NORMALISE_IGNORED,    /* a topic we do not take */
+    NORMALISE_PING,       /* a handshake: answer 200, do nothing */
+    NORMALISE_UNREADABLE, /* quarantine; problem says why */
+    NORMALISE_FULL,       /* the arena is full */
+};
+
+struct normalised {
+    struct event *events; /* ids, source, trust, received_at filled in */
+    size_t event_count;
+    struct str topic;     /* as the platform says it */
+    struct str dedup_key; /* of the delivery */
+};
+
+/* One row of "which topic and status makes an order count" (issue 2.3). */
+struct order_status_rule {
+    const char *status; /* the platform's own word */
+    enum order_rank rank;
+    bool counts; /* by default; settings.order_completed_when overrides */
+};
+
+struct platform {
+    const char *name;  /* "shopify" */
+    const char *title; /* "Shopify" */
+    struct signature_spec signature;
+    enum trust trust;
+    bool makes_secret; /* we make it (WooCommerce, Standard Webhooks); else the platform does */
+    int64_t answer_ms; /* how long the sender waits for our answer, less a margin */
+    int64_t dedup_horizon_ms; /* its longest repeat */
+    int64_t expected_silence_ms;
+    const char *const *topics; /* NULL-terminated: what setup subscribes to */
+    const struct order_status_rule *order_statuses; /* status NULL ends */
+    const char *const *settings; /* known settings' names; NULL-terminated */
+    const char *default_order_completed_when; /* shown by the source, JSON text */
+
+    /* Is this the platform's unsigned handshake? Called before verification;
+     * may be NULL. A ping authenticates nothing and does nothing. */
+    bool (*is_ping)(const struct inbound *inbound);
+    /* After the signature: does the sender named in the headers belong to this
+     * source? NULL: nothing to compare. */
+    bool (*is_own_shop)(const struct source *source, const struct inbound *inbound);
+    enum normalise_verdict (*normalise)(struct arena *arena, const struct source *source,
+                                        const struct inbound *inbound,
+                                        struct normalised *out_normalised,
+                                        struct problem *problem);
+    /* Members of the `setup` object of contract 7 (ways, topics, not_covered,
+     * warnings), written into an open object. secret is empty unless shown once. */
+    void (*write_setup)(struct jsonw *json, const struct source *source, struct str webhook_url,
+                        struct str secret);
+};
+
+/* NULL when there is none. The table is static. */
+const struct platform *platform_find(struct str name);
+const struct platform *platform_at(size_t index); /* NULL past the end */
+
+/* Checks a source's settings (JSON object text) for its platform; fills the
+ * parsed members of *source (currency, time_zone, shop_domain,
+ * order_completed_when) from it. STATUS_INVALID with a pointer. */
+NODISCARD enum status platform_parse_settings(struct arena *arena, const struct platform *platform,
+                                              struct str settings_json, struct source *source,
+                                              struct problem *problem);
+
+/* POST /v1/events (contract 8): one object, an array, or NDJSON (by content).
+ * Each item becomes an event or an error; `errors_json` is the rendered errors
+ * array of problem+json ("" when none). With on_error_skip, the good ones are
+ * kept and the errors are listed; else any error gives STATUS_INVALID. The
+ * Standard Webhooks source carries the same items in its `data`. */
+struct canonical_batch {
+    struct event *events;
+    size_t event_count;
+    struct str errors_json;
+    size_t error_count;
+};
+NODISCARD enum status canonical_parse(struct arena *arena, const struct source *source,
+                                      struct str body, int64_t received_at_ms, bool on_error_skip,
+                                      struct canonical_batch *out_batch, struct problem *problem);
+
+#endif

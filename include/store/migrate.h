@@ -1,0 +1,43 @@
+#ifndef STORE_MIGRATE_H
+#define STORE_MIGRATE_H
+
+/*
+ * Numbered, forward-only migrations, embedded in the binary, each applied in
+ * one transaction under an advisory lock, with its checksum recorded. A
+ * database that is ahead of the binary, or whose recorded checksum differs, is
+ * refused. And the partitions, made ahead of time (correctness 21).
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "store/pg.h"
+
+struct migration {
+    int number;
+    const char *slug; /* "spine" */
+    const char *sql;
+};
+
+/* Embedded, ascending; number 0 ends. Generated at build time. */
+extern const struct migration migrations[];
+
+/* Applies what is missing; *out_applied counts them. `report` (may be NULL) is
+ * called for each before it runs. */
+NODISCARD enum status migrate_apply(struct pg *pg, size_t *out_applied,
+                                    void (*report)(void *context, const struct migration *step),
+                                    void *context, struct problem *problem);
+/* Are all embedded migrations applied, and no others? */
+NODISCARD enum status migrate_check(struct pg *pg, struct problem *problem);
+
+/* Makes the partitions for [now - what may still arrive, now + ahead]: daily
+ * tables 14 days, monthly ones 3 months, the interaction history before. By
+ * CREATE TABLE LIKE and ATTACH. Idempotent, safe beside other instances. */
+NODISCARD enum status partition_ensure(struct pg *pg, int64_t now_ms, struct problem *problem);
+/* Detaches and drops daily partitions older than their retention (0 keeps). */
+NODISCARD enum status partition_expire(struct pg *pg, int64_t now_ms, int64_t webhook_ms,
+                                       int64_t attempt_ms, struct problem *problem);
+
+#endif

@@ -1,0 +1,90 @@
+#ifndef STORE_REGISTRY_H
+#define STORE_REGISTRY_H
+
+/*
+ * The configuration in memory: workspaces, sources with their secrets, keys,
+ * subscriptions. The hot path reads it without a lock on the database and
+ * without waiting.
+ *
+ * Invariant: a snapshot never changes. A refresh builds a new one beside it and
+ * swaps the pointer; readers hold a reference while they use it. All instances
+ * poll one number (the sum of workspace.config_version) four times a second;
+ * who changes configuration refreshes at once, before the answer. Rejected:
+ * LISTEN/NOTIFY (a database-wide lock at commit) and per-object caches (a miss
+ * in the hot path blocks an epoll thread).
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/status.h"
+#include "core/access.h"
+#include "core/source.h"
+#include "core/trigger/subscription.h"
+#include "store/pg.h"
+#include "store/seal.h"
+
+struct registry;
+struct registry_snapshot;
+
+struct registry_workspace {
+    struct id id;
+    struct str name;
+    struct str currency;
+    struct str time_zone;
+    bool held;
+    /* Active subscriptions only: who gets notifications. */
+    const struct subscription_interest *interests;
+    size_t interest_count;
+    const struct source *sources;
+    size_t source_count;
+};
+
+struct registry_subscription {
+    struct id id;
+    struct id workspace_id;
+    struct str name;
+    struct str url;
+    struct str status; /* pending active paused disabled */
+    const struct str *header_lines;
+    size_t header_count;
+    uint32_t concurrency;
+    int64_t timeout_ms;
+    int64_t max_age_ms;
+    /* Plain secrets ("whsec_..."), the current first, then those that overlap. */
+    const struct str *secrets;
+    size_t secret_count;
+};
+
+struct registry_key {
+    struct principal principal;
+    struct str prefix;
+    uint8_t secret_hash[SEAL_HASH_SIZE];
+    int64_t expires_at_ms;
+};
+
+NODISCARD enum status registry_create(const char *database_url, const struct seal *seal,
+                                      struct registry **out_registry);
+void registry_destroy(struct registry *registry);
+
+/* Reads the number; if it changed (or force), loads everything anew. One
+ * refresh at a time; any thread. Uses a connection of its own. */
+NODISCARD enum status registry_refresh(struct registry *registry, bool force,
+                                       struct problem *problem);
+
+/* The current snapshot with a reference; release it. Never NULL after the
+ * first successful refresh. Any thread, wait-free but for one atomic. */
+const struct registry_snapshot *registry_hold(struct registry *registry);
+void registry_release(struct registry *registry, const struct registry_snapshot *snapshot);
+
+const struct registry_workspace *snapshot_workspace(const struct registry_snapshot *snapshot,
+                                                    struct id workspace_id);
+const struct registry_workspace *snapshot_workspace_at(const struct registry_snapshot *snapshot,
+                                                       size_t index); /* NULL past the end */
+const struct source *snapshot_source(const struct registry_snapshot *snapshot, struct id source_id);
+const struct registry_subscription *snapshot_subscription(const struct registry_snapshot *snapshot,
+                                                          struct id subscription_id);
+const struct registry_key *snapshot_key(const struct registry_snapshot *snapshot,
+                                        struct str prefix);
+
+#endif

@@ -1,0 +1,34 @@
+#ifndef SWEEP_BACKGROUND_H
+#define SWEEP_BACKGROUND_H
+
+/*
+ * Background work on its own thread and connection, in short steps: the
+ * registry's poll (250 ms), partitions ahead of time, retention, the receipt
+ * and idempotency tables, the flush of source health.
+ */
+
+#include <stdint.h>
+
+#include "base/status.h"
+#include "store/registry.h"
+
+struct background;
+
+struct background_config {
+    const char *database_url;
+    struct registry *registry;
+    int64_t webhook_retention_ms;
+    int64_t attempt_retention_ms;
+    /* Called once a second with the background connection: what app flushes. */
+    void (*flush)(void *app, struct pg *pg);
+    /* The database's clock minus ours, measured every 30 s. */
+    void (*clock_offset)(void *app, int64_t offset_ms);
+    void *app;
+};
+
+NODISCARD enum status background_start(const struct background_config *config,
+                                       struct background **out_background,
+                                       struct problem *problem);
+void background_stop(struct background *background);
+
+#endif

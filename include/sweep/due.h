@@ -1,0 +1,34 @@
+#ifndef SWEEP_DUE_H
+#define SWEEP_DUE_H
+
+/*
+ * The due sweep: profiles whose verdict changes by time alone commit their
+ * transition at the instant. Its own thread and connection, nothing else on it
+ * (correctness 16).
+ */
+
+#include <stdint.h>
+
+#include "base/status.h"
+#include "core/trigger/delivery.h"
+#include "store/registry.h"
+
+struct due_sweep;
+
+struct due_config {
+    const char *database_url;
+    struct registry *registry;
+    struct id instance_id;
+    size_t (*room)(void *app);
+    size_t (*hand_over)(void *app, const struct delivery *deliveries, size_t count);
+    void (*observe)(void *app, size_t profiles, int64_t lag_ms);
+    void *app;
+};
+
+NODISCARD enum status due_start(const struct due_config *config, struct due_sweep **out_sweep,
+                                struct problem *problem);
+/* A write stored this due instant: sleep no longer than until then. Any thread. */
+void due_hint(struct due_sweep *sweep, int64_t due_at_ms);
+void due_stop(struct due_sweep *sweep);
+
+#endif

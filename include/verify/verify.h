@@ -1,0 +1,36 @@
+#ifndef VERIFY_VERIFY_H
+#define VERIFY_VERIFY_H
+
+/*
+ * Bytes in, verdict out: is this request signed by someone who holds a live
+ * secret of the source? All live secrets are tried, in constant time, over the
+ * raw body. Pure but for libsodium; thread-safe.
+ */
+
+#include <stddef.h>
+
+#include "core/signature.h"
+#include "core/source.h"
+
+struct verify_result {
+    enum signature_verdict verdict;
+    size_t secrets_tried;
+    size_t secret_index; /* which matched; meaningful only when valid */
+    size_t shadow_matches;
+};
+
+struct verify_result verify_inbound(const struct signature_spec *spec, const struct source *source,
+                                    const struct inbound *inbound);
+
+/* Is this a secret the scheme can use? (whsec_ form, not blank, not a publicly
+ * known key.) On false *out_reason is static text. */
+bool verify_secret_is_usable(const struct signature_spec *spec, struct str secret,
+                             const char **out_reason);
+
+/* Standard Webhooks v1 over id.timestamp.body with a raw key: what we sign with
+ * and verify by. Writes "v1,<base64>" and NUL (48 bytes). */
+enum { VERIFY_V1_TEXT_SIZE = 48 };
+void verify_sign_v1(const uint8_t *key, size_t key_size, struct str id, int64_t timestamp_s,
+                    struct str body, char *text);
+
+#endif
