@@ -220,12 +220,11 @@ bool str_is_text(struct str s)
 
 const char *str_dup_z(struct arena *arena, struct str s)
 {
-    size_t size = 0;
-    if (!size_add(s.size, 1, &size)) {
-        return NULL;
-    }
+    /* A size that overflows fits no arena, which has to remember that. */
+    size_t size = SIZE_MAX;
+    bool fits = size_add(s.size, 1, &size);
     char *copy = arena_alloc(arena, size);
-    if (copy != NULL && s.size > 0) {
+    if (copy != NULL && fits && s.size > 0) {
         memcpy(copy, s.data, s.size);
     }
     return copy;

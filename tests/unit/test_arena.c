@@ -1,0 +1,129 @@
+#include "base/arena.h"
+#include "unit.h"
+
+static void gives_zeroed_aligned_memory(void **state)
+{
+    (void)state;
+    CLEANUP(arena_destroy_at) struct arena *arena = arena_create(8 * 1024 * 1024);
+    static const size_t SIZES[] = { 1, 15, 16, 17, 100, 8191, 8192, 8193, 40000, 3, 2000000, 5 };
+    uint8_t *pieces[ARRAY_COUNT(SIZES)];
+    for (size_t i = 0; i < ARRAY_COUNT(SIZES); i++) {
+        pieces[i] = arena_alloc(arena, SIZES[i]);
+        assert_non_null(pieces[i]);
+        assert_int_equal((uintptr_t)pieces[i] % _Alignof(max_align_t), 0);
+        for (size_t at = 0; at < SIZES[i]; at++) {
+            assert_int_equal(pieces[i][at], 0);
+        }
+        memset(pieces[i], (int)i + 1, SIZES[i]);
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(SIZES); i++) {
+        assert_int_equal(pieces[i][0], i + 1);
+        assert_int_equal(pieces[i][SIZES[i] - 1], i + 1);
+    }
+}
+
+static void many_small_ones_stay_apart(void **state)
+{
+    (void)state;
+    enum {
+        COUNT = 20000
+    };
+    CLEANUP(arena_destroy_at) struct arena *arena = arena_create(16 * 1024 * 1024);
+    uint32_t **numbers = ARENA_NEW_ARRAY(arena, COUNT, uint32_t *);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        numbers[i] = ARENA_NEW_ARRAY(arena, i % 37 + 1, uint32_t);
+        for (uint32_t at = 0; at <= i % 37; at++) {
+            assert_int_equal(numbers[i][at], 0);
+            numbers[i][at] = i;
+        }
+    }
+    for (uint32_t i = 0; i < COUNT; i++) {
+        assert_int_equal(numbers[i][0], i);
+        assert_int_equal(numbers[i][i % 37], i);
+    }
+}
+
+static void keeps_its_limit(void **state)
+{
+    (void)state;
+    CLEANUP(arena_destroy_at) struct arena *arena = arena_create(64);
+    assert_non_null(arena_alloc(arena, 32));
+    assert_non_null(arena_alloc(arena, 32));
+    assert_int_equal(arena_used_bytes(arena), 64);
+    assert_false(arena_is_full(arena));
+    assert_null(arena_alloc(arena, 1));
+    assert_true(arena_is_full(arena));
+    assert_null(arena_alloc(arena, 0));
+    assert_int_equal(arena_used_bytes(arena), 64);
+}
+
+static void stays_full_even_for_what_would_fit(void **state)
+{
+    (void)state;
+    CLEANUP(arena_destroy_at) struct arena *arena = arena_create(64);
+    assert_null(arena_alloc(arena, 65));
+    assert_null(arena_alloc(arena, 1));
+    assert_int_equal(arena_used_bytes(arena), 0);
+}
+
+static void refuses_sizes_that_overflow(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t count;
+        size_t size;
+    } ROWS[] = {
+        { 1, SIZE_MAX },
+        { 1, SIZE_MAX - 8 },
+        { SIZE_MAX / 2, 3 },
+        { SIZE_MAX, SIZE_MAX },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(ROWS); i++) {
+        CLEANUP(arena_destroy_at) struct arena *arena = arena_create(SIZE_MAX);
+        assert_null(arena_alloc_array(arena, ROWS[i].count, ROWS[i].size));
+        assert_true(arena_is_full(arena));
+    }
+}
+
+static void starts_over(void **state)
+{
+    (void)state;
+    CLEANUP(arena_destroy_at) struct arena *arena = arena_create(100000);
+    for (int turn = 0; turn < 5; turn++) {
+        uint8_t *small = arena_alloc(arena, 1000);
+        assert_non_null(small);
+        assert_int_equal(small[0], 0);
+        assert_int_equal(small[999], 0);
+        memset(small, 0xee, 1000);
+        assert_non_null(arena_alloc(arena, 90000));
+        assert_null(arena_alloc(arena, 90000));
+        assert_true(arena_is_full(arena));
+        arena_reset(arena);
+        assert_false(arena_is_full(arena));
+        assert_int_equal(arena_used_bytes(arena), 0);
+    }
+}
+
+static void destroys_nothing(void **state)
+{
+    (void)state;
+    arena_destroy(NULL);
+    struct arena *arena = arena_create(1);
+    arena_destroy_at(&arena);
+    assert_null(arena);
+    arena_destroy_at(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gives_zeroed_aligned_memory),
+        cmocka_unit_test(many_small_ones_stay_apart),
+        cmocka_unit_test(keeps_its_limit),
+        cmocka_unit_test(stays_full_even_for_what_would_fit),
+        cmocka_unit_test(refuses_sizes_that_overflow),
+        cmocka_unit_test(starts_over),
+        cmocka_unit_test(destroys_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
