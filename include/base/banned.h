@@ -6,7 +6,7 @@
  * locale. Naming one is a compile error in any file that includes base/str.h,
  * which is all of them; tests/lint/banned checks the rest by text.
  *
- * The headers that declare them come first, and alloca's macro goes: a
+ * The headers that declare them come first, and macros of these names go: a
  * poisoned name may not even be declared again.
  */
 
@@ -16,6 +16,8 @@
 #include <time.h>
 
 #undef alloca
+#undef sprintf
+#undef vsprintf
 #pragma GCC poison strcpy strcat sprintf vsprintf strtok atoi atol atof gmtime localtime rand srand gets alloca
 
 #endif

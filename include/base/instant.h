@@ -46,7 +46,8 @@ bool instant_zone_exists(const char *zone);
 /* "90s" "30m" "24h" "7d" "2w", also "250ms" and, with allow_months, "25mo"
  * (30 d each, configuration only). False on anything else. */
 bool duration_parse(struct str text, bool allow_months, int64_t *out_ms);
-/* The shortest such text, into at least 24 bytes. */
+/* The shortest such text ("7d" rather than "1w"), into at least 24 bytes. The
+ * duration is not negative. */
 void duration_format(int64_t ms, char *text);
 
 #endif

@@ -17,7 +17,8 @@
  * bits, and run in constant time, which matters because secrets pass here.
  */
 
-static const char BASE62[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+static const char base62_digits[] =
+    "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 static bool decode(struct str text, int variant, uint8_t *bytes, size_t capacity, size_t *out_size)
 {
@@ -88,14 +89,14 @@ struct str hex_encode(struct arena *arena, const uint8_t *bytes, size_t size)
 void base62_random(char *text, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        text[i] = BASE62[randombytes_uniform(62)];
+        text[i] = base62_digits[randombytes_uniform(62)];
     }
 }
 
 void base62_encode(uint64_t value, char *text, size_t width)
 {
     for (size_t i = width; i > 0; i--) {
-        text[i - 1] = BASE62[value % 62];
+        text[i - 1] = base62_digits[value % 62];
         value /= 62;
     }
     assert(value == 0);
@@ -104,7 +105,7 @@ void base62_encode(uint64_t value, char *text, size_t width)
 uint32_t crc32_of(struct str s)
 {
     /* Half a byte per step: what is checked is the 40 characters of a key. */
-    static const uint32_t NIBBLES[16] = {
+    static const uint32_t nibbles[16] = {
         0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4,
         0x4db26158, 0x5005713c, 0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
         0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
@@ -112,32 +113,42 @@ uint32_t crc32_of(struct str s)
     uint32_t crc = UINT32_MAX;
     for (size_t i = 0; i < s.size; i++) {
         crc ^= (uint8_t)s.data[i];
-        crc = crc >> 4 ^ NIBBLES[crc & 15];
-        crc = crc >> 4 ^ NIBBLES[crc & 15];
+        crc = crc >> 4 ^ nibbles[crc & 15];
+        crc = crc >> 4 ^ nibbles[crc & 15];
     }
     return ~crc;
 }
 
+/* The byte that the two digits behind a '%' stand for, or -1. */
+static int escaped_byte(struct str text, size_t at)
+{
+    uint8_t byte = 0;
+    size_t count = 0;
+    struct str digits = str_take(str_drop(text, at + 1), 2);
+    bool good = digits.size == 2 && hex_decode(digits, &byte, 1, &count) && byte != 0;
+    return good ? byte : -1;
+}
+
 bool percent_decode(struct arena *arena, struct str text, struct str *out_text)
 {
-    char *decoded = arena_alloc(arena, text.size + 1);
-    if (decoded == NULL) {
+    size_t capacity = SIZE_MAX;
+    bool fits = size_add(text.size, 1, &capacity);
+    char *decoded = arena_alloc(arena, capacity);
+    if (!fits || decoded == NULL) {
         return false;
     }
     size_t size = 0;
     for (size_t i = 0; i < text.size; i++) {
-        char c = text.data[i];
-        if (c == '%') {
-            uint8_t byte = 0;
-            size_t count = 0;
-            struct str digits = str_take(str_drop(text, i + 1), 2);
-            if (digits.size != 2 || !hex_decode(digits, &byte, 1, &count) || byte == 0) {
-                return false;
-            }
-            c = (char)byte;
-            i += 2;
+        if (text.data[i] != '%') {
+            decoded[size++] = text.data[i];
+            continue;
         }
-        decoded[size++] = c;
+        int byte = escaped_byte(text, i);
+        if (byte < 0) {
+            return false;
+        }
+        decoded[size++] = (char)byte;
+        i += 2;
     }
     *out_text = (struct str){ decoded, size };
     return true;

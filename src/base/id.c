@@ -54,14 +54,14 @@ static bool has_dash_before(size_t index)
 
 void id_format(struct id id, char *text)
 {
-    static const char HEX[] = "0123456789abcdef";
+    static const char hex[] = "0123456789abcdef";
     size_t at = 0;
     for (size_t i = 0; i < ID_SIZE; i++) {
         if (has_dash_before(i)) {
             text[at++] = '-';
         }
-        text[at++] = HEX[id.bytes[i] >> 4];
-        text[at++] = HEX[id.bytes[i] & 15];
+        text[at++] = hex[id.bytes[i] >> 4];
+        text[at++] = hex[id.bytes[i] & 15];
     }
     text[at] = '\0';
 }

@@ -26,6 +26,11 @@ struct reader {
     bool failed;
 };
 
+static int64_t floor_div(int64_t a, int64_t b)
+{
+    return a / b - (a % b < 0);
+}
+
 static int read_digits(struct reader *reader, size_t count)
 {
     uint64_t value = 0;
@@ -58,9 +63,9 @@ static void expect(struct reader *reader, const char *set)
 
 static int days_in_month(int year, int month)
 {
-    static const int DAYS[12] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+    static const int days[12] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
     bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    return DAYS[month - 1] + (month == 2 && leap);
+    return days[month - 1] + (month == 2 && leap);
 }
 
 static int64_t read_date(struct reader *reader)
@@ -164,7 +169,7 @@ static void put_digits(char *text, int value, size_t count)
 void instant_format(int64_t ms, char *text)
 {
     ms = ms < YEAR_FIRST_MS ? YEAR_FIRST_MS : ms > YEAR_LAST_MS ? YEAR_LAST_MS : ms;
-    int64_t days = ms / INSTANT_DAY_MS - (ms % INSTANT_DAY_MS < 0);
+    int64_t days = floor_div(ms, INSTANT_DAY_MS);
     int of_day_ms = (int)(ms - days * INSTANT_DAY_MS);
     int year = 0;
     int month = 0;
@@ -184,7 +189,7 @@ void instant_format(int64_t ms, char *text)
 int64_t instant_days_from_civil(int year, int month, int day)
 {
     int64_t y = (int64_t)year - (month <= 2);
-    int64_t era = (y >= 0 ? y : y - 399) / 400;
+    int64_t era = floor_div(y, 400);
     int64_t of_era = y - era * 400;
     int64_t of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
     return era * DAYS_PER_ERA + of_era * 365 + of_era / 4 - of_era / 100 + of_year - DAYS_TO_1970;
@@ -193,7 +198,7 @@ int64_t instant_days_from_civil(int year, int month, int day)
 void instant_civil_from_days(int64_t days, int *out_year, int *out_month, int *out_day)
 {
     int64_t shifted = days + DAYS_TO_1970;
-    int64_t era = (shifted >= 0 ? shifted : shifted - (DAYS_PER_ERA - 1)) / DAYS_PER_ERA;
+    int64_t era = floor_div(shifted, DAYS_PER_ERA);
     int64_t of_era = shifted - era * DAYS_PER_ERA;
     int64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / (DAYS_PER_ERA - 1)) / 365;
     int64_t of_year = of_era - (365 * year + year / 4 - year / 100);
@@ -206,7 +211,7 @@ void instant_civil_from_days(int64_t days, int *out_year, int *out_month, int *o
 static const struct duration_unit {
     struct str name;
     int64_t ms;
-} DURATION_UNITS[] = {
+} duration_units[] = {
     { { "ms", 2 }, 1 },
     { { "s", 1 }, INSTANT_SECOND_MS },
     { { "m", 1 }, INSTANT_MINUTE_MS },
@@ -217,9 +222,9 @@ static const struct duration_unit {
 
 static int64_t unit_ms(struct str name, bool allow_months)
 {
-    for (size_t i = 0; i < ARRAY_COUNT(DURATION_UNITS); i++) {
-        if (str_equal(name, DURATION_UNITS[i].name)) {
-            return DURATION_UNITS[i].ms;
+    for (size_t i = 0; i < ARRAY_COUNT(duration_units); i++) {
+        if (str_equal(name, duration_units[i].name)) {
+            return duration_units[i].ms;
         }
     }
     return allow_months && str_equal(name, STR("mo")) ? 30 * INSTANT_DAY_MS : 0;
@@ -250,8 +255,8 @@ void duration_format(int64_t ms, char *text)
         return;
     }
     int shortest = INT_MAX;
-    for (size_t i = 0; i < ARRAY_COUNT(DURATION_UNITS); i++) {
-        const struct duration_unit *unit = &DURATION_UNITS[i];
+    for (size_t i = 0; i < ARRAY_COUNT(duration_units); i++) {
+        const struct duration_unit *unit = &duration_units[i];
         if (ms % unit->ms != 0) {
             continue;
         }

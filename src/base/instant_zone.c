@@ -174,35 +174,35 @@ static bool take_date(struct str *text, struct zone_date *out_date)
     return good;
 }
 
+/* "CEST,M3.5.0,M10.5.0/3": an hour ahead of winter unless it says otherwise. */
+static bool take_summer(struct str *text, struct zone_rule *rule)
+{
+    if (!take_name(text)) {
+        return false;
+    }
+    int64_t west_s = -rule->winter_offset_s - 3600;
+    if (text->size > 0 && text->data[0] != ',' && !take_time(text, &west_s)) {
+        return false;
+    }
+    rule->has_summer = true;
+    rule->summer_offset_s = -west_s;
+    return take_date(text, &rule->begin) && take_date(text, &rule->end);
+}
+
 /* "CET-1CEST,M3.5.0,M10.5.0/3"; an empty footer is a zone without a rule. */
 static bool parse_rule(struct str text, struct zone_rule *out_rule)
 {
     struct zone_rule rule = { 0 };
-    if (text.size == 0) {
-        *out_rule = rule;
-        return true;
-    }
-    int64_t west_s = 0;
-    if (!take_name(&text) || !take_time(&text, &west_s)) {
-        return false;
-    }
-    rule.exists = true;
-    rule.winter_offset_s = -west_s;
     if (text.size > 0) {
-        rule.has_summer = true;
-        rule.summer_offset_s = rule.winter_offset_s + 3600;
-        if (!take_name(&text)) {
+        int64_t west_s = 0;
+        if (!take_name(&text) || !take_time(&text, &west_s)) {
             return false;
         }
-        if (text.size > 0 && text.data[0] != ',') {
-            if (!take_time(&text, &west_s)) {
-                return false;
-            }
-            rule.summer_offset_s = -west_s;
-        }
-        if (!take_date(&text, &rule.begin) || !take_date(&text, &rule.end) || text.size > 0) {
-            return false;
-        }
+        rule.exists = true;
+        rule.winter_offset_s = -west_s;
+    }
+    if (text.size > 0 && (!take_summer(&text, &rule) || text.size > 0)) {
+        return false;
     }
     *out_rule = rule;
     return true;
@@ -348,46 +348,61 @@ static void zone_destroy(struct zone *zone)
     }
 }
 
-static void zone_destroy_at(struct zone **zone)
+/* The block of 64-bit times with its header, and the rule behind it. */
+struct tzif_parts {
+    struct tzif_header header;
+    const uint8_t *block;
+    struct str rule;
+};
+
+static bool split_file(struct str file, struct tzif_parts *out_parts)
 {
-    zone_destroy(*zone);
+    struct tzif_parts parts = { 0 };
+    if (!read_header(file, &parts.header)) {
+        return false;
+    }
+    /* The first block has 32-bit times, for readers of version 1. */
+    file = str_drop(file, TZIF_HEADER_SIZE + block_size(&parts.header, 4));
+    if (!read_header(file, &parts.header) || parts.header.type_count == 0 ||
+        parts.header.leap_count > 0) {
+        return false;
+    }
+    size_t size = block_size(&parts.header, 8);
+    struct str block = str_drop(file, TZIF_HEADER_SIZE);
+    struct str footer = str_drop(block, size);
+    if (block.size < size || !take_char(&footer, '\n') ||
+        !str_split(footer, '\n', &parts.rule, &footer)) {
+        return false;
+    }
+    parts.block = (const uint8_t *)block.data;
+    *out_parts = parts;
+    return true;
 }
 
 static struct zone *zone_parse(struct str file)
 {
-    struct tzif_header header = { 0 };
-    if (!read_header(file, &header)) {
+    struct tzif_parts parts = { 0 };
+    if (!split_file(file, &parts)) {
         return NULL;
     }
-    /* The first block has 32-bit times, for readers of version 1. */
-    file = str_drop(file, TZIF_HEADER_SIZE + block_size(&header, 4));
-    if (!read_header(file, &header) || header.type_count == 0 || header.leap_count > 0) {
+    struct zone *zone = calloc(1, sizeof(*zone));
+    if (zone == NULL) {
         return NULL;
     }
-    size_t size = block_size(&header, 8);
-    struct str block = str_drop(file, TZIF_HEADER_SIZE);
-    struct str footer = str_drop(block, size);
-    struct str rule = { 0 };
-    if (block.size < size || !take_char(&footer, '\n') ||
-        !str_split(footer, '\n', &rule, &footer)) {
-        return NULL;
-    }
-    CLEANUP(zone_destroy_at) struct zone *zone = calloc(1, sizeof(*zone));
-    if (zone == NULL || !parse_rule(rule, &zone->rule)) {
-        return NULL;
-    }
-    zone->at_s = calloc(2 * header.time_count + 1, sizeof(*zone->at_s));
+    size_t count = parts.header.time_count;
+    zone->at_s = calloc(2 * count + 1, sizeof(*zone->at_s));
     if (zone->at_s == NULL) {
+        free(zone);
         return NULL;
     }
-    zone->count = header.time_count;
-    zone->offset_s = zone->at_s + header.time_count;
-    if (!read_transitions(&header, (const uint8_t *)block.data, zone)) {
+    zone->count = count;
+    zone->offset_s = zone->at_s + count;
+    if (!parse_rule(parts.rule, &zone->rule) ||
+        !read_transitions(&parts.header, parts.block, zone)) {
+        zone_destroy(zone);
         return NULL;
     }
-    struct zone *parsed = zone;
-    zone = NULL;
-    return parsed;
+    return zone;
 }
 
 /* 0 also for a file that is missing, unreadable or too large. */

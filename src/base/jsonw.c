@@ -73,7 +73,7 @@ static char escape_of(char c)
 
 static void add_quoted(struct buf *buf, struct str text)
 {
-    static const char HEX[] = "0123456789abcdef";
+    static const char hex[] = "0123456789abcdef";
     buf_add_char(buf, '"');
     size_t copied = 0;
     for (size_t i = 0; i < text.size; i++) {
@@ -85,8 +85,8 @@ static void add_quoted(struct buf *buf, struct str text)
         copied = i + 1;
         char escape[6] = { '\\', letter, '0', '0' };
         unsigned char code = (unsigned char)text.data[i];
-        escape[4] = HEX[code >> 4];
-        escape[5] = HEX[code & 15];
+        escape[4] = hex[code >> 4];
+        escape[5] = hex[code & 15];
         buf_add(buf, escape, letter == 'u' ? 6 : 2);
     }
     if (copied < text.size) {

@@ -144,6 +144,7 @@ void log_write(enum log_level level, const char *message, const struct log_field
     }
     /* buf.h keeps one byte beyond the capacity for vsnprintf. As large as
      * its maximum, the buffer never grows and so never allocates. */
+    /* cppcheck-suppress unassignedVariable; it is written through the buffer */
     char storage[LOG_LINE_BYTES + 1];
     struct buf line = { .data = storage, .capacity = LOG_LINE_BYTES, .max_bytes = LOG_LINE_BYTES };
     void (*build)(struct buf *, enum log_level, const char *, const struct log_field *, size_t) =

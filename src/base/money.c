@@ -15,7 +15,7 @@
 static const struct {
     char code[4];
     uint8_t decimals;
-} EXCEPTIONS[] = {
+} exceptions[] = {
     { "BIF", 0 }, { "CLP", 0 }, { "DJF", 0 }, { "GNF", 0 }, { "ISK", 0 }, { "JPY", 0 },
     { "KMF", 0 }, { "KRW", 0 }, { "PYG", 0 }, { "RWF", 0 }, { "UGX", 0 }, { "UYI", 0 },
     { "VND", 0 }, { "VUV", 0 }, { "XAF", 0 }, { "XOF", 0 }, { "XPF", 0 }, { "BHD", 3 },
@@ -43,9 +43,9 @@ bool money_currency_is_valid(struct str currency)
 
 unsigned money_decimals(struct str currency)
 {
-    for (size_t i = 0; i < ARRAY_COUNT(EXCEPTIONS); i++) {
-        if (str_equal_z(currency, EXCEPTIONS[i].code)) {
-            return EXCEPTIONS[i].decimals;
+    for (size_t i = 0; i < ARRAY_COUNT(exceptions); i++) {
+        if (str_equal_z(currency, exceptions[i].code)) {
+            return exceptions[i].decimals;
         }
     }
     return 2;

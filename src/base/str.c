@@ -29,7 +29,10 @@ static bool is_space(char c)
 
 static char lower(char c)
 {
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+    if (c < 'A' || c > 'Z') {
+        return c;
+    }
+    return (char)(c + ('a' - 'A'));
 }
 
 struct str str_from_z(const char *text)
@@ -93,11 +96,11 @@ struct str str_trim(struct str s)
 
 struct str str_drop(struct str s, size_t count)
 {
-    if (count == 0) {
+    if (s.size == 0) {
         return s;
     }
     size_t dropped = count < s.size ? count : s.size;
-    return (struct str){ s.data == NULL ? NULL : s.data + dropped, s.size - dropped };
+    return (struct str){ s.data + dropped, s.size - dropped };
 }
 
 struct str str_take(struct str s, size_t count)

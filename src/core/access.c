@@ -10,7 +10,7 @@
 static const struct {
     const char *name;
     enum access_scope scope;
-} SCOPES[ACCESS_SCOPE_COUNT] = {
+} scopes[ACCESS_SCOPE_COUNT] = {
     { "ingest", SCOPE_INGEST },
     { "read", SCOPE_READ },
     { "pii", SCOPE_PII },
@@ -23,9 +23,9 @@ static const struct {
 
 uint32_t access_scope_from_name(struct str name)
 {
-    for (size_t i = 0; i < ARRAY_COUNT(SCOPES); i++) {
-        if (str_equal_z(name, SCOPES[i].name)) {
-            return SCOPES[i].scope;
+    for (size_t i = 0; i < ARRAY_COUNT(scopes); i++) {
+        if (str_equal_z(name, scopes[i].name)) {
+            return scopes[i].scope;
         }
     }
     return 0;
@@ -33,9 +33,9 @@ uint32_t access_scope_from_name(struct str name)
 
 const char *access_scope_name(enum access_scope scope)
 {
-    for (size_t i = 0; i < ARRAY_COUNT(SCOPES); i++) {
-        if (SCOPES[i].scope == scope) {
-            return SCOPES[i].name;
+    for (size_t i = 0; i < ARRAY_COUNT(scopes); i++) {
+        if (scopes[i].scope == scope) {
+            return scopes[i].name;
         }
     }
     return "unknown";

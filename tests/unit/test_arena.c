@@ -5,20 +5,20 @@ static void gives_zeroed_aligned_memory(void **state)
 {
     (void)state;
     CLEANUP(arena_destroy_at) struct arena *arena = arena_create(8 * 1024 * 1024);
-    static const size_t SIZES[] = { 1, 15, 16, 17, 100, 8191, 8192, 8193, 40000, 3, 2000000, 5 };
-    uint8_t *pieces[ARRAY_COUNT(SIZES)];
-    for (size_t i = 0; i < ARRAY_COUNT(SIZES); i++) {
-        pieces[i] = arena_alloc(arena, SIZES[i]);
+    static const size_t sizes[] = { 1, 15, 16, 17, 100, 8191, 8192, 8193, 40000, 3, 2000000, 5 };
+    uint8_t *pieces[ARRAY_COUNT(sizes)];
+    for (size_t i = 0; i < ARRAY_COUNT(sizes); i++) {
+        pieces[i] = arena_alloc(arena, sizes[i]);
         assert_non_null(pieces[i]);
         assert_int_equal((uintptr_t)pieces[i] % _Alignof(max_align_t), 0);
-        for (size_t at = 0; at < SIZES[i]; at++) {
+        for (size_t at = 0; at < sizes[i]; at++) {
             assert_int_equal(pieces[i][at], 0);
         }
-        memset(pieces[i], (int)i + 1, SIZES[i]);
+        memset(pieces[i], (int)i + 1, sizes[i]);
     }
-    for (size_t i = 0; i < ARRAY_COUNT(SIZES); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(sizes); i++) {
         assert_int_equal(pieces[i][0], i + 1);
-        assert_int_equal(pieces[i][SIZES[i] - 1], i + 1);
+        assert_int_equal(pieces[i][sizes[i] - 1], i + 1);
     }
 }
 
@@ -72,15 +72,15 @@ static void refuses_sizes_that_overflow(void **state)
     static const struct {
         size_t count;
         size_t size;
-    } ROWS[] = {
+    } rows[] = {
         { 1, SIZE_MAX },
         { 1, SIZE_MAX - 8 },
         { SIZE_MAX / 2, 3 },
         { SIZE_MAX, SIZE_MAX },
     };
-    for (size_t i = 0; i < ARRAY_COUNT(ROWS); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         CLEANUP(arena_destroy_at) struct arena *arena = arena_create(SIZE_MAX);
-        assert_null(arena_alloc_array(arena, ROWS[i].count, ROWS[i].size));
+        assert_null(arena_alloc_array(arena, rows[i].count, rows[i].size));
         assert_true(arena_is_full(arena));
     }
 }

@@ -29,7 +29,7 @@ static void writes_numbers(void **state)
     static const struct {
         int64_t value;
         const char *text;
-    } ROWS[] = {
+    } rows[] = {
         { 0, "0" },
         { 9, "9" },
         { 10, "10" },
@@ -37,28 +37,28 @@ static void writes_numbers(void **state)
         { INT64_MAX, "9223372036854775807" },
         { INT64_MIN, "-9223372036854775808" },
     };
-    for (size_t i = 0; i < ARRAY_COUNT(ROWS); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         CLEANUP(buf_finish) struct buf buf;
         buf_init(&buf, NULL, 32);
-        buf_add_i64(&buf, ROWS[i].value);
-        assert_str_equal(buf_str(&buf), str_from_z(ROWS[i].text));
+        buf_add_i64(&buf, rows[i].value);
+        assert_str_equal(buf_str(&buf), str_from_z(rows[i].text));
     }
 }
 
 static void grows_to_its_maximum_and_not_past(void **state)
 {
     (void)state;
-    static const size_t MAXIMA[] = { 0, 1, 255, 256, 257, 1000, 70000 };
-    for (size_t i = 0; i < ARRAY_COUNT(MAXIMA); i++) {
+    static const size_t maxima[] = { 0, 1, 255, 256, 257, 1000, 70000 };
+    for (size_t i = 0; i < ARRAY_COUNT(maxima); i++) {
         CLEANUP(buf_finish) struct buf buf;
-        buf_init(&buf, NULL, MAXIMA[i]);
-        for (size_t at = 0; at < MAXIMA[i]; at++) {
+        buf_init(&buf, NULL, maxima[i]);
+        for (size_t at = 0; at < maxima[i]; at++) {
             buf_add_char(&buf, (char)('a' + at % 26));
         }
         assert_false(buf.failed);
         struct str text = buf_str(&buf);
-        assert_int_equal(text.size, MAXIMA[i]);
-        for (size_t at = 0; at < MAXIMA[i]; at++) {
+        assert_int_equal(text.size, maxima[i]);
+        for (size_t at = 0; at < maxima[i]; at++) {
             assert_int_equal(text.data[at], 'a' + at % 26);
         }
         buf_add_char(&buf, 'x');

@@ -44,7 +44,7 @@ static void decodes(void **state)
         const char *text;
         const char *bytes; /* NULL when refused */
         const char *why;
-    } ROWS[] = {
+    } rows[] = {
         { BASE64, "", "", "nothing" },
         { BASE64, "Zg==", "f", "RFC 4648" },
         { BASE64, "Zm8=", "fo", "RFC 4648" },
@@ -78,16 +78,16 @@ static void decodes(void **state)
         { HEX, "6g", NULL, "no digit" },
         { HEX, "66:6f", NULL, "colon" },
     };
-    for (size_t i = 0; i < ARRAY_COUNT(ROWS); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         uint8_t bytes[16];
         size_t size = 77;
-        bool good = decode(ROWS[i].encoding, str_from_z(ROWS[i].text), bytes, 16, &size);
-        assert_row(good == (ROWS[i].bytes != NULL), ROWS[i].why);
+        bool good = decode(rows[i].encoding, str_from_z(rows[i].text), bytes, 16, &size);
+        assert_row(good == (rows[i].bytes != NULL), rows[i].why);
         if (good) {
             assert_str_equal(((struct str){ (const char *)bytes, size }),
-                             str_from_z(ROWS[i].bytes));
+                             str_from_z(rows[i].bytes));
         } else {
-            assert_row(size == 77, ROWS[i].why);
+            assert_row(size == 77, rows[i].why);
         }
     }
 }
@@ -95,11 +95,11 @@ static void decodes(void **state)
 static void keeps_to_its_capacity(void **state)
 {
     (void)state;
-    static const char *const TEXTS[] = { "Zm9vYg==", "Zm9vYg", "666f6f62" };
+    static const char *const texts[] = { "Zm9vYg==", "Zm9vYg", "666f6f62" };
     for (enum encoding encoding = BASE64; encoding <= HEX; encoding++) {
         uint8_t bytes[5] = { 0, 0, 0, 0, 0xee };
         size_t size = 0;
-        struct str text = str_from_z(TEXTS[encoding]);
+        struct str text = str_from_z(texts[encoding]);
         assert_false(decode(encoding, text, bytes, 0, &size));
         assert_false(decode(encoding, text, bytes, 3, &size));
         assert_int_equal(bytes[3], 0);
@@ -146,7 +146,7 @@ static void writes_base62(void **state)
         uint64_t value;
         size_t width;
         const char *text;
-    } ROWS[] = {
+    } rows[] = {
         { 0, 6, "000000" },
         { 61, 1, "z" },
         { 62, 2, "10" },
@@ -155,11 +155,11 @@ static void writes_base62(void **state)
         { UINT32_MAX, 6, "4gfFC3" },
         { UINT64_MAX, 11, "LygHa16AHYF" },
     };
-    for (size_t i = 0; i < ARRAY_COUNT(ROWS); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         char text[12] = { 0 };
-        base62_encode(ROWS[i].value, text, ROWS[i].width);
-        assert_string_equal(text, ROWS[i].text);
-        assert_int_equal(text[ROWS[i].width], '\0');
+        base62_encode(rows[i].value, text, rows[i].width);
+        assert_string_equal(text, rows[i].text);
+        assert_int_equal(text[rows[i].width], '\0');
     }
 }
 
@@ -199,7 +199,7 @@ static void decodes_percent(void **state)
         const char *text;
         const char *decoded; /* NULL when refused */
         const char *why;
-    } ROWS[] = {
+    } rows[] = {
         { "", "", "nothing" },
         { "plain", "plain", "nothing to do" },
         { "a%20b%2Fc%2f", "a b/c/", "either case" },
@@ -214,11 +214,11 @@ static void decodes_percent(void **state)
         { "%-1", NULL, "sign" },
     };
     CLEANUP(arena_destroy_at) struct arena *arena = arena_create(4096);
-    for (size_t i = 0; i < ARRAY_COUNT(ROWS); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         struct str decoded = STR("before");
-        bool good = percent_decode(arena, str_from_z(ROWS[i].text), &decoded);
-        assert_row(good == (ROWS[i].decoded != NULL), ROWS[i].why);
-        assert_str_equal(decoded, good ? str_from_z(ROWS[i].decoded) : STR("before"));
+        bool good = percent_decode(arena, str_from_z(rows[i].text), &decoded);
+        assert_row(good == (rows[i].decoded != NULL), rows[i].why);
+        assert_str_equal(decoded, good ? str_from_z(rows[i].decoded) : STR("before"));
     }
     CLEANUP(arena_destroy_at) struct arena *small = arena_create(16);
     struct str decoded = STR("before");

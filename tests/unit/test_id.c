@@ -9,7 +9,7 @@ static void parses(void **state)
         const char *text;
         bool good;
         const char *why;
-    } ROWS[] = {
+    } rows[] = {
         { "0199d2a0-1111-7222-8333-444455556666", true, "lower case" },
         { "0199D2A0-1111-7222-8333-44445555ABCD", true, "upper case" },
         { "ffffffff-ffff-ffff-ffff-ffffffffffff", true, "any version" },
@@ -22,14 +22,14 @@ static void parses(void **state)
         { "0199d2a0-1111-7222-8333-44445555666 ", false, "space" },
         { "", false, "nothing" },
     };
-    for (size_t i = 0; i < ARRAY_COUNT(ROWS); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         struct id id = ID_ZERO;
-        assert_row(id_parse(str_from_z(ROWS[i].text), &id) == ROWS[i].good, ROWS[i].why);
-        assert_row(id_is_zero(id) == !ROWS[i].good, ROWS[i].why);
-        if (ROWS[i].good) {
+        assert_row(id_parse(str_from_z(rows[i].text), &id) == rows[i].good, rows[i].why);
+        assert_row(id_is_zero(id) == !rows[i].good, rows[i].why);
+        if (rows[i].good) {
             char text[ID_TEXT_SIZE];
             id_format(id, text);
-            assert_row(str_equal_nocase(str_from_z(text), str_from_z(ROWS[i].text)), ROWS[i].why);
+            assert_row(str_equal_nocase(str_from_z(text), str_from_z(rows[i].text)), rows[i].why);
         }
     }
 }
@@ -52,15 +52,15 @@ static void orders_by_bytes(void **state)
 static void is_of_its_time(void **state)
 {
     (void)state;
-    static const uint8_t ONES[10] = { 255, 255, 255, 255, 255, 255, 255, 255, 255, 255 };
-    static const uint8_t ZEROS[10] = { 0 };
+    static const uint8_t ones[10] = { 255, 255, 255, 255, 255, 255, 255, 255, 255, 255 };
+    static const uint8_t zeros[10] = { 0 };
     char text[ID_TEXT_SIZE];
     /* The example of RFC 9562, appendix A.6, begins 017f22e2-79b0-7. */
-    id_format(id_from_time(0x017f22e279b0, ONES), text);
+    id_format(id_from_time(0x017f22e279b0, ones), text);
     assert_string_equal(text, "017f22e2-79b0-7fff-bfff-ffffffffffff");
-    id_format(id_from_time(0x017f22e279b0, ZEROS), text);
+    id_format(id_from_time(0x017f22e279b0, zeros), text);
     assert_string_equal(text, "017f22e2-79b0-7000-8000-000000000000");
-    assert_int_equal(id_compare(id_from_time(1000, ONES), id_from_time(1001, ZEROS)), -1);
+    assert_int_equal(id_compare(id_from_time(1000, ones), id_from_time(1001, zeros)), -1);
 }
 
 static void is_new_each_time(void **state)

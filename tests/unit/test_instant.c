@@ -12,7 +12,7 @@ static void parses(void **state)
         bool has_offset;
         int64_t ms;
         const char *why;
-    } ROWS[] = {
+    } rows[] = {
         { "2026-11-22T14:03:07.120Z", true, true, 1795356187120, "our own form" },
         { "2026-11-22T14:03:07Z", true, true, 1795356187000, "no fraction" },
         { "2026-11-22t14:03:07z", true, true, 1795356187000, "lower case" },
@@ -56,15 +56,15 @@ static void parses(void **state)
         { "1795356187120", false, false, 0, "a number" },
         { "", false, false, 0, "nothing" },
     };
-    for (size_t i = 0; i < ARRAY_COUNT(ROWS); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         int64_t ms = 77;
-        bool had_offset = !ROWS[i].has_offset;
-        struct str text = str_from_z(ROWS[i].text);
-        assert_row(instant_parse(text, false, &ms, &had_offset) == ROWS[i].good, ROWS[i].why);
-        assert_row(ms == (ROWS[i].good ? ROWS[i].ms : 77), ROWS[i].why);
-        assert_row(!ROWS[i].good || had_offset == ROWS[i].has_offset, ROWS[i].why);
-        bool strict = ROWS[i].good && ROWS[i].has_offset;
-        assert_row(instant_parse(text, true, &ms, NULL) == strict, ROWS[i].why);
+        bool had_offset = !rows[i].has_offset;
+        struct str text = str_from_z(rows[i].text);
+        assert_row(instant_parse(text, false, &ms, &had_offset) == rows[i].good, rows[i].why);
+        assert_row(ms == (rows[i].good ? rows[i].ms : 77), rows[i].why);
+        assert_row(!rows[i].good || had_offset == rows[i].has_offset, rows[i].why);
+        bool strict = rows[i].good && rows[i].has_offset;
+        assert_row(instant_parse(text, true, &ms, NULL) == strict, rows[i].why);
     }
 }
 
@@ -84,7 +84,7 @@ static void formats(void **state)
     static const struct {
         int64_t ms;
         const char *text;
-    } ROWS[] = {
+    } rows[] = {
         { 0, "1970-01-01T00:00:00.000Z" },
         { -1, "1969-12-31T23:59:59.999Z" },
         { 1795356187120, "2026-11-22T14:03:07.120Z" },
@@ -94,10 +94,10 @@ static void formats(void **state)
         { INSTANT_NONE, "0001-01-01T00:00:00.000Z" },
         { INSTANT_NEVER, "9999-12-31T23:59:59.999Z" },
     };
-    for (size_t i = 0; i < ARRAY_COUNT(ROWS); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         char text[INSTANT_TEXT_SIZE];
-        instant_format(ROWS[i].ms, text);
-        assert_string_equal(text, ROWS[i].text);
+        instant_format(rows[i].ms, text);
+        assert_string_equal(text, rows[i].text);
     }
 }
 
@@ -117,14 +117,14 @@ static void text_and_back(void **state)
 static void counts_days(void **state)
 {
     (void)state;
-    static const int LENGTHS[12] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+    static const int lengths[12] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
     int64_t days = instant_days_from_civil(1200, 1, 1);
     assert_int_equal(instant_days_from_civil(1970, 1, 1), 0);
     assert_int_equal(instant_days_from_civil(2000, 3, 1), 11017);
     for (int year = 1200; year < 2800; year++) {
         bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
         for (int month = 1; month <= 12; month++) {
-            for (int day = 1; day <= LENGTHS[month - 1] + (leap && month == 2); day++) {
+            for (int day = 1; day <= lengths[month - 1] + (leap && month == 2); day++) {
                 int back[3] = { 0 };
                 instant_civil_from_days(days, &back[0], &back[1], &back[2]);
                 assert_true(instant_days_from_civil(year, month, day) == days);
@@ -143,7 +143,7 @@ static void reads_local_time(void **state)
         int64_t local_ms;
         int64_t utc_ms;
         const char *why;
-    } ROWS[] = {
+    } rows[] = {
         { "Europe/Paris", 1782907200000, 1782900000000, "summer" },
         { "Europe/Paris", 1767268800000, 1767265200000, "winter" },
         { "Europe/Paris", 1767268800007, 1767265200007, "milliseconds stay" },
@@ -163,17 +163,17 @@ static void reads_local_time(void **state)
         { "UTC", 1767225600000, 1767225600000, "no offset" },
         { "Etc/GMT+5", 1767225600000, 1767243600000, "a sign in the name" },
     };
-    for (size_t i = 0; i < ARRAY_COUNT(ROWS); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         int64_t utc_ms = 77;
-        assert_row(instant_from_local(ROWS[i].local_ms, ROWS[i].zone, &utc_ms), ROWS[i].why);
-        assert_row(utc_ms == ROWS[i].utc_ms, ROWS[i].why);
+        assert_row(instant_from_local(rows[i].local_ms, rows[i].zone, &utc_ms), rows[i].why);
+        assert_row(utc_ms == rows[i].utc_ms, rows[i].why);
     }
 }
 
 static void refuses_what_is_no_zone(void **state)
 {
     (void)state;
-    static const char *const NAMES[] = {
+    static const char *const names[] = {
         "",
         "Europe",
         "Europe/Atlantis",
@@ -189,10 +189,10 @@ static void refuses_what_is_no_zone(void **state)
         "CET-1CEST,M3.5.0,M10.5.0/3",
         "Aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     };
-    for (size_t i = 0; i < ARRAY_COUNT(NAMES); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
         int64_t utc_ms = 77;
-        assert_row(!instant_zone_exists(NAMES[i]), NAMES[i]);
-        assert_row(!instant_from_local(0, NAMES[i], &utc_ms), NAMES[i]);
+        assert_row(!instant_zone_exists(names[i]), names[i]);
+        assert_row(!instant_from_local(0, names[i], &utc_ms), names[i]);
         assert_int_equal(utc_ms, 77);
     }
     assert_false(instant_zone_exists(NULL));
@@ -205,13 +205,13 @@ static void refuses_what_is_no_zone(void **state)
 /* More zones than the cache holds, from several threads at once. */
 static void *ask_many_zones(void *failures)
 {
-    static const char *const SIGNS[] = { "+", "-" };
+    static const char *const signs[] = { "+", "-" };
     for (int turn = 0; turn < 20; turn++) {
         for (int hours = 1; hours <= 12; hours++) {
             for (int west = 0; west < 2; west++) {
                 char zone[32];
                 int64_t utc_ms = 0;
-                snprintf(zone, sizeof(zone), "Etc/GMT%s%d", SIGNS[!west], hours);
+                snprintf(zone, sizeof(zone), "Etc/GMT%s%d", signs[!west], hours);
                 int64_t offset_ms = (west ? hours : -hours) * INSTANT_HOUR_MS;
                 if (!instant_from_local(0, zone, &utc_ms) || utc_ms != offset_ms) {
                     ++*(int *)failures;
@@ -239,7 +239,7 @@ static void answers_threads(void **state)
 static void outlives_its_cache(void **state)
 {
     (void)state;
-    static const char *const CITIES[] = {
+    static const char *const cities[] = {
         "Africa/Abidjan",      "Africa/Accra",         "Africa/Algiers",    "Africa/Bissau",
         "Africa/Cairo",        "Africa/Casablanca",    "Africa/Ceuta",      "Africa/El_Aaiun",
         "Africa/Juba",         "Africa/Johannesburg",  "Africa/Khartoum",   "Africa/Lagos",
@@ -259,10 +259,10 @@ static void outlives_its_cache(void **state)
         "America/Martinique",  "America/Matamoros",    "America/Mazatlan",  "America/Menominee",
         "America/Merida",      "America/Mexico_City",
     };
-    assert_true(ARRAY_COUNT(CITIES) > 64);
+    assert_true(ARRAY_COUNT(cities) > 64);
     for (int turn = 0; turn < 3; turn++) {
-        for (size_t i = 0; i < ARRAY_COUNT(CITIES); i++) {
-            assert_row(instant_zone_exists(CITIES[i]), CITIES[i]);
+        for (size_t i = 0; i < ARRAY_COUNT(cities); i++) {
+            assert_row(instant_zone_exists(cities[i]), cities[i]);
         }
     }
     int64_t utc_ms = 0;
@@ -279,7 +279,7 @@ static void reads_durations(void **state)
         bool in_configuration;
         int64_t ms;
         const char *written;
-    } ROWS[] = {
+    } rows[] = {
         { "250ms", true, true, 250, "250ms" },
         { "90s", true, true, 90000, "90s" },
         { "30m", true, true, 1800000, "30m" },
@@ -304,17 +304,17 @@ static void reads_durations(void **state)
         { "1H", false, false, 0, "" },
         { "", false, false, 0, "" },
     };
-    for (size_t i = 0; i < ARRAY_COUNT(ROWS); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         int64_t ms = 77;
-        struct str text = str_from_z(ROWS[i].text);
-        assert_row(duration_parse(text, false, &ms) == ROWS[i].good, ROWS[i].text);
-        assert_row(ms == (ROWS[i].good ? ROWS[i].ms : 77), ROWS[i].text);
-        assert_row(duration_parse(text, true, &ms) == ROWS[i].in_configuration, ROWS[i].text);
-        if (ROWS[i].in_configuration) {
+        struct str text = str_from_z(rows[i].text);
+        assert_row(duration_parse(text, false, &ms) == rows[i].good, rows[i].text);
+        assert_row(ms == (rows[i].good ? rows[i].ms : 77), rows[i].text);
+        assert_row(duration_parse(text, true, &ms) == rows[i].in_configuration, rows[i].text);
+        if (rows[i].in_configuration) {
             char written[24];
-            duration_format(ROWS[i].ms, written);
-            assert_int_equal(ms, ROWS[i].ms);
-            assert_string_equal(written, ROWS[i].written);
+            duration_format(rows[i].ms, written);
+            assert_int_equal(ms, rows[i].ms);
+            assert_string_equal(written, rows[i].written);
         }
     }
 }

@@ -54,7 +54,7 @@ static void escapes(void **state)
         struct str text;
         const char *json;
         const char *why;
-    } ROWS[] = {
+    } rows[] = {
         { { NULL, 0 }, "\"\"", "nothing" },
         { { "a\"b\\c", 5 }, "\"a\\\"b\\\\c\"", "quote and backslash" },
         { { "</script>", 9 }, "\"</script>\"", "the slash needs none" },
@@ -64,13 +64,13 @@ static void escapes(void **state)
         { { "\xf0\x9f\x94\x94 caf\xc3\xa9", 10 }, "\"\xf0\x9f\x94\x94 caf\xc3\xa9\"", "UTF-8" },
         { { "\xff\xc3", 2 }, "\"\xff\xc3\"", "what is not UTF-8 is not overrun" },
     };
-    for (size_t i = 0; i < ARRAY_COUNT(ROWS); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         CLEANUP(buf_finish) struct buf buf;
         buf_init(&buf, NULL, 256);
         struct jsonw json;
         jsonw_begin(&json, &buf);
-        jsonw_str(&json, ROWS[i].text);
-        assert_row(str_equal_z(buf_str(&buf), ROWS[i].json), ROWS[i].why);
+        jsonw_str(&json, rows[i].text);
+        assert_row(str_equal_z(buf_str(&buf), rows[i].json), rows[i].why);
     }
 }
 

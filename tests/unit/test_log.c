@@ -40,13 +40,13 @@ static struct str capture_end(char *text)
 /* Replaces the time, which no test can know, by a check of its form. */
 static struct str without_time(struct str line, size_t at)
 {
-    static const char FORM[] = "0000-00-00T00:00:00.000Z";
-    assert_true(line.size > at + sizeof(FORM) - 1);
-    for (size_t i = 0; i < sizeof(FORM) - 1; i++) {
+    static const char form[] = "0000-00-00T00:00:00.000Z";
+    assert_true(line.size > at + sizeof(form) - 1);
+    for (size_t i = 0; i < sizeof(form) - 1; i++) {
         char c = line.data[at + i];
-        assert_true(FORM[i] == '0' ? c >= '0' && c <= '9' : c == FORM[i]);
+        assert_true(form[i] == '0' ? c >= '0' && c <= '9' : c == form[i]);
     }
-    return str_drop(line, at + sizeof(FORM) - 1);
+    return str_drop(line, at + sizeof(form) - 1);
 }
 
 static void writes_json(void **state)

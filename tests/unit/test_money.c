@@ -10,7 +10,7 @@ static void parses(void **state)
         bool good;
         int64_t minor;
         const char *why;
-    } ROWS[] = {
+    } rows[] = {
         { "749.95", "EUR", true, 74995, "as shops write" },
         { "0.0", "EUR", true, 0, "one decimal" },
         { "12", "EUR", true, 1200, "none" },
@@ -50,12 +50,12 @@ static void parses(void **state)
         { "NaN", "EUR", false, 0, "no number" },
         { "", "EUR", false, 0, "nothing" },
     };
-    for (size_t i = 0; i < ARRAY_COUNT(ROWS); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         int64_t minor = 77;
-        struct str currency = str_from_z(ROWS[i].currency);
-        bool good = money_parse(str_from_z(ROWS[i].text), currency, &minor);
-        assert_row(good == ROWS[i].good, ROWS[i].why);
-        assert_row(minor == (ROWS[i].good ? ROWS[i].minor : 77), ROWS[i].why);
+        struct str currency = str_from_z(rows[i].currency);
+        bool good = money_parse(str_from_z(rows[i].text), currency, &minor);
+        assert_row(good == rows[i].good, rows[i].why);
+        assert_row(minor == (rows[i].good ? rows[i].minor : 77), rows[i].why);
     }
 }
 
@@ -66,7 +66,7 @@ static void formats(void **state)
         int64_t minor;
         const char *currency;
         const char *text;
-    } ROWS[] = {
+    } rows[] = {
         { 12490, "EUR", "124.90" },
         { 0, "EUR", "0.00" },
         { 5, "EUR", "0.05" },
@@ -82,19 +82,19 @@ static void formats(void **state)
         { INT64_MIN, "CLF", "-922337203685477.5808" },
         { INT64_MIN, "JPY", "-9223372036854775808" },
     };
-    for (size_t i = 0; i < ARRAY_COUNT(ROWS); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         char text[MONEY_TEXT_SIZE];
-        money_format(ROWS[i].minor, str_from_z(ROWS[i].currency), text);
-        assert_string_equal(text, ROWS[i].text);
+        money_format(rows[i].minor, str_from_z(rows[i].currency), text);
+        assert_string_equal(text, rows[i].text);
     }
 }
 
 static void text_and_back(void **state)
 {
     (void)state;
-    static const char *const CURRENCIES[] = { "EUR", "JPY", "TND", "UYW" };
-    for (size_t i = 0; i < ARRAY_COUNT(CURRENCIES); i++) {
-        struct str currency = str_from_z(CURRENCIES[i]);
+    static const char *const currencies[] = { "EUR", "JPY", "TND", "UYW" };
+    for (size_t i = 0; i < ARRAY_COUNT(currencies); i++) {
+        struct str currency = str_from_z(currencies[i]);
         for (int64_t minor = -30000; minor < 30000; minor += 7) {
             char text[MONEY_TEXT_SIZE];
             int64_t again = 0;
@@ -108,7 +108,7 @@ static void text_and_back(void **state)
 static void knows_currencies(void **state)
 {
     (void)state;
-    static const char *const NAMES[5][18] = {
+    static const char *const names[5][18] = {
         [0] = { "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI",
                 "VND", "VUV", "XAF", "XOF", "XPF" },
         [2] = { "EUR", "USD", "GBP", "CHF", "jpy", "JPYX", "JP" },
@@ -116,9 +116,9 @@ static void knows_currencies(void **state)
         [4] = { "CLF", "UYW" },
     };
     for (unsigned decimals = 0; decimals < 5; decimals++) {
-        for (size_t i = 0; NAMES[decimals][i] != NULL; i++) {
-            assert_row(money_decimals(str_from_z(NAMES[decimals][i])) == decimals,
-                       NAMES[decimals][i]);
+        for (size_t i = 0; names[decimals][i] != NULL; i++) {
+            assert_row(money_decimals(str_from_z(names[decimals][i])) == decimals,
+                       names[decimals][i]);
         }
     }
     assert_true(money_currency_is_valid(STR("EUR")));

@@ -41,27 +41,27 @@ static void cuts_between_characters(void **state)
     static const struct {
         const char *character;
         const char *why;
-    } ROWS[] = {
+    } rows[] = {
         { "x", "one byte" },
         { "\xc3\xa9", "two bytes" },
         { "\xe2\x82\xac", "three bytes" },
         { "\xf0\x9f\x94\x94", "four bytes" },
     };
-    for (size_t i = 0; i < ARRAY_COUNT(ROWS); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         for (size_t lead = 0; lead < 5; lead++) {
             char text[2048] = "aaaaa";
-            size_t size = strlen(ROWS[i].character);
+            size_t size = strlen(rows[i].character);
             for (size_t at = lead; at + size < sizeof(text); at += size) {
-                memcpy(text + at, ROWS[i].character, size + 1);
+                memcpy(text + at, rows[i].character, size + 1);
             }
             struct problem problem;
             (void)problem_set(&problem, STATUS_INVALID, text, "%s", text);
             struct str detail = str_from_z(problem.detail);
-            assert_row(str_is_text(detail), ROWS[i].why);
-            assert_row(detail.size > PROBLEM_DETAIL_SIZE - 1 - size, ROWS[i].why);
-            assert_row(str_starts_with(str_from_z(text), detail), ROWS[i].why);
+            assert_row(str_is_text(detail), rows[i].why);
+            assert_row(detail.size > PROBLEM_DETAIL_SIZE - 1 - size, rows[i].why);
+            assert_row(str_starts_with(str_from_z(text), detail), rows[i].why);
             problem_point(&problem, "%s", text);
-            assert_row(str_is_text(str_from_z(problem.pointer)), ROWS[i].why);
+            assert_row(str_is_text(str_from_z(problem.pointer)), rows[i].why);
         }
     }
 }
@@ -80,10 +80,10 @@ static void fits_to_the_last_byte(void **state)
 static void names_every_status(void **state)
 {
     (void)state;
-    static const char *const NAMES[] = { "ok",       "invalid", "denied", "missing",
+    static const char *const names[] = { "ok",       "invalid", "denied", "missing",
                                          "conflict", "limit",   "retry",  "broken" };
     for (int status = STATUS_OK; status <= STATUS_BROKEN; status++) {
-        assert_string_equal(status_name((enum status)status), NAMES[status]);
+        assert_string_equal(status_name((enum status)status), names[status]);
     }
 }
 

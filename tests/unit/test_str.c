@@ -10,7 +10,7 @@ static void compares(void **state)
         struct str b;
         int order;
         const char *why;
-    } ROWS[] = {
+    } rows[] = {
         { { NULL, 0 }, { "", 0 }, 0, "both empty" },
         { { "a", 1 }, { "a", 1 }, 0, "same" },
         { { "a", 1 }, { "ab", 2 }, -1, "a prefix comes first" },
@@ -19,10 +19,10 @@ static void compares(void **state)
         { { "a", 1 }, { "\xc3\xa9", 2 }, -1, "bytes are unsigned" },
         { { "a\0b", 3 }, { "a\0c", 3 }, -1, "a NUL is a byte" },
     };
-    for (size_t i = 0; i < ARRAY_COUNT(ROWS); i++) {
-        assert_row(str_compare(ROWS[i].a, ROWS[i].b) == ROWS[i].order, ROWS[i].why);
-        assert_row(str_compare(ROWS[i].b, ROWS[i].a) == -ROWS[i].order, ROWS[i].why);
-        assert_row(str_equal(ROWS[i].a, ROWS[i].b) == (ROWS[i].order == 0), ROWS[i].why);
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        assert_row(str_compare(rows[i].a, rows[i].b) == rows[i].order, rows[i].why);
+        assert_row(str_compare(rows[i].b, rows[i].a) == -rows[i].order, rows[i].why);
+        assert_row(str_equal(rows[i].a, rows[i].b) == (rows[i].order == 0), rows[i].why);
     }
     assert_true(str_equal_nocase(STR("X-Shopify"), STR("x-sHOPIFY")));
     assert_false(str_equal_nocase(STR("\xc3\x89"), STR("\xc3\xa9")));
@@ -79,7 +79,7 @@ static void reads_numbers(void **state)
         bool is_signed;
         int64_t value;
         const char *why;
-    } ROWS[] = {
+    } rows[] = {
         { "0", true, true, 0, "zero" },
         { "007", true, true, 7, "leading zeros are digits" },
         { "9223372036854775807", true, true, INT64_MAX, "the largest" },
@@ -98,15 +98,15 @@ static void reads_numbers(void **state)
         { "1.0", false, false, 0, "fraction" },
         { "1e3", false, false, 0, "exponent" },
     };
-    for (size_t i = 0; i < ARRAY_COUNT(ROWS); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         uint64_t unsigned_value = 77;
         int64_t signed_value = 77;
-        struct str text = str_from_z(ROWS[i].text);
-        assert_row(str_to_u64(text, &unsigned_value) == ROWS[i].is_unsigned, ROWS[i].why);
-        assert_row(str_to_i64(text, &signed_value) == ROWS[i].is_signed, ROWS[i].why);
-        uint64_t wanted = ROWS[i].is_unsigned ? (uint64_t)ROWS[i].value : 77;
-        assert_row(unsigned_value == wanted, ROWS[i].why);
-        assert_row(signed_value == (ROWS[i].is_signed ? ROWS[i].value : 77), ROWS[i].why);
+        struct str text = str_from_z(rows[i].text);
+        assert_row(str_to_u64(text, &unsigned_value) == rows[i].is_unsigned, rows[i].why);
+        assert_row(str_to_i64(text, &signed_value) == rows[i].is_signed, rows[i].why);
+        uint64_t wanted = rows[i].is_unsigned ? (uint64_t)rows[i].value : 77;
+        assert_row(unsigned_value == wanted, rows[i].why);
+        assert_row(signed_value == (rows[i].is_signed ? rows[i].value : 77), rows[i].why);
     }
 }
 
@@ -117,7 +117,7 @@ static void knows_text(void **state)
         struct str text;
         bool good;
         const char *why;
-    } ROWS[] = {
+    } rows[] = {
         { { NULL, 0 }, true, "nothing" },
         { { "plain text of more than eight bytes", 35 }, true, "ASCII" },
         { { "\x01\x7f", 2 }, true, "controls" },
@@ -147,8 +147,8 @@ static void knows_text(void **state)
         { { "\xe2\x82\x41", 3 }, false, "third byte is not one" },
         { { "abcdefg\xc3\xa9hijklmnop", 18 }, true, "across the word's edge" },
     };
-    for (size_t i = 0; i < ARRAY_COUNT(ROWS); i++) {
-        assert_row(str_is_text(ROWS[i].text) == ROWS[i].good, ROWS[i].why);
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        assert_row(str_is_text(rows[i].text) == rows[i].good, rows[i].why);
     }
 }
 
@@ -190,12 +190,12 @@ static void copies(void **state)
 static void finds_the_nearest(void **state)
 {
     (void)state;
-    static const char *const NAMES[] = { "subscribe", "configure", "read", "privacy" };
+    static const char *const names[] = { "subscribe", "configure", "read", "privacy" };
     static const struct {
         const char *word;
         const char *nearest;
         const char *why;
-    } ROWS[] = {
+    } rows[] = {
         { "read", "read", "the same" },
         { "raed", NULL, "two of four is half" },
         { "rea", "read", "one missing" },
@@ -208,9 +208,9 @@ static void finds_the_nearest(void **state)
         { "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", NULL,
           "too long for a name" },
     };
-    for (size_t i = 0; i < ARRAY_COUNT(ROWS); i++) {
-        const char *nearest = str_nearest(str_from_z(ROWS[i].word), NAMES, ARRAY_COUNT(NAMES));
-        assert_row(str_equal_z(str_from_z(nearest), ROWS[i].nearest), ROWS[i].why);
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        const char *nearest = str_nearest(str_from_z(rows[i].word), names, ARRAY_COUNT(names));
+        assert_row(str_equal_z(str_from_z(nearest), rows[i].nearest), rows[i].why);
     }
     assert_null(str_nearest(STR("read"), NULL, 0));
 }
