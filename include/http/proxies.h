@@ -18,7 +18,10 @@
 
 struct sockaddr;
 
-enum { PROXIES_MAX = 32, PROXIES_ADDRESS_TEXT_SIZE = 46 };
+enum {
+    PROXIES_MAX = 32,
+    PROXIES_ADDRESS_TEXT_SIZE = 46
+};
 
 /* IPv6, or IPv4 as ::ffff:a.b.c.d, so that both compare alike. */
 struct proxies_address {
@@ -52,8 +55,7 @@ bool proxies_trust(const struct proxies *proxies, const struct proxies_address *
 /* Who sent this: the peer, or when the peer is trusted the rightmost address
  * of X-Forwarded-For that is not. An unreadable entry ends the walk. */
 struct proxies_address proxies_client(const struct proxies *proxies,
-                                      const struct proxies_address *peer,
-                                      struct str forwarded_for);
+                                      const struct proxies_address *peer, struct str forwarded_for);
 
 /* An X-Request-Id that may be taken over: a UUID, or its 32 digits as nginx
  * writes them. */

@@ -20,7 +20,10 @@
 struct arena;
 struct route_table;
 
-enum { ROUTE_SEGMENTS_MAX = 12, ROUTE_PARAMETERS_MAX = 6 };
+enum {
+    ROUTE_SEGMENTS_MAX = 12,
+    ROUTE_PARAMETERS_MAX = 6
+};
 
 struct route_match {
     const struct http_route *route;

@@ -23,7 +23,11 @@ enum target_verdict {
     TARGET_QUERY_TOO_MANY,
 };
 
-enum target_form { TARGET_ORIGIN, TARGET_ABSOLUTE, TARGET_ASTERISK };
+enum target_form {
+    TARGET_ORIGIN,
+    TARGET_ABSOLUTE,
+    TARGET_ASTERISK
+};
 
 struct target {
     enum target_form form;
