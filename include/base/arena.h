@@ -40,7 +40,6 @@ size_t arena_used_bytes(const struct arena *arena);
 void arena_reset(struct arena *arena);
 
 #define ARENA_NEW(arena, type) ((type *)arena_alloc(arena, sizeof(type)))
-#define ARENA_NEW_ARRAY(arena, count, type) \
-    ((type *)arena_alloc_array(arena, count, sizeof(type)))
+#define ARENA_NEW_ARRAY(arena, count, type) ((type *)arena_alloc_array(arena, count, sizeof(type)))
 
 #endif

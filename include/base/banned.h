@@ -18,6 +18,7 @@
 #undef alloca
 #undef sprintf
 #undef vsprintf
-#pragma GCC poison strcpy strcat sprintf vsprintf strtok atoi atol atof gmtime localtime rand srand gets alloca
+#pragma GCC poison strcpy strcat sprintf vsprintf strtok atoi atol atof
+#pragma GCC poison gmtime localtime rand srand gets alloca
 
 #endif

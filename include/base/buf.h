@@ -29,8 +29,8 @@ struct buf {
 };
 
 void buf_init(struct buf *buf, struct arena *arena, size_t max_bytes);
-void buf_finish(struct buf *buf); /* a zeroed or finished buffer is fine */
-void buf_reset(struct buf *buf);  /* empties it and forgets the failure */
+void buf_finish(struct buf *buf);               /* a zeroed or finished buffer is fine */
+void buf_reset(struct buf *buf);                /* empties it and forgets the failure */
 bool buf_reserve(struct buf *buf, size_t more); /* room for `more` further bytes */
 
 void buf_add(struct buf *buf, const void *data, size_t size);

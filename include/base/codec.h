@@ -22,7 +22,8 @@ bool hex_decode(struct str text, uint8_t *out_bytes, size_t capacity, size_t *ou
 
 /* NUL-terminated copies in the arena; empty when it is full. */
 struct str base64_encode(struct arena *arena, const uint8_t *bytes, size_t size);
-struct str base64url_encode(struct arena *arena, const uint8_t *bytes, size_t size); /* no padding */
+struct str base64url_encode(struct arena *arena, const uint8_t *bytes,
+                            size_t size); /* no padding */
 struct str hex_encode(struct arena *arena, const uint8_t *bytes, size_t size);
 
 /* `count` characters of 0-9A-Za-z from the system's randomness, unbiased. */

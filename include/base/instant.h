@@ -22,7 +22,9 @@
 /* Facts claim no time before this (correctness 10): 2000-01-01T00:00:00Z. */
 #define INSTANT_FIRST_MS INT64_C(946684800000)
 
-enum { INSTANT_TEXT_SIZE = 25 }; /* "2026-11-22T14:03:07.120Z" and NUL */
+enum {
+    INSTANT_TEXT_SIZE = 25
+}; /* "2026-11-22T14:03:07.120Z" and NUL */
 
 /* RFC 3339; digits beyond milliseconds are cut; a space for the T is taken.
  * With needs_offset an instant without "Z" or "+hh:mm" is refused; without,

@@ -37,7 +37,7 @@
 #define LIMIT_EVENTS_PER_REQUEST 10000u
 #define LIMIT_IDENTIFIERS_PER_EVENT 16u
 #define LIMIT_PROPERTIES_BYTES (64u * 1024)
-#define LIMIT_TEXT_BYTES 1024u       /* one trait, name, or identifier value */
+#define LIMIT_TEXT_BYTES 1024u /* one trait, name, or identifier value */
 #define LIMIT_DEDUP_KEY_BYTES 128u
 #define LIMIT_TRAITS_PER_PROFILE 256u
 
@@ -62,8 +62,8 @@
 #define LIMIT_DELIVERY_TIMEOUT_MS 15000
 #define LIMIT_DELIVERY_CONNECT_MS 5000
 #define LIMIT_DELIVERY_LEASE_MS 60000
-#define LIMIT_DELIVERY_QUEUE 8192u   /* handed over in memory, not yet started */
-#define LIMIT_DELIVERY_ACTIVE 512u   /* transfers at once per sender thread */
+#define LIMIT_DELIVERY_QUEUE 8192u /* handed over in memory, not yet started */
+#define LIMIT_DELIVERY_ACTIVE 512u /* transfers at once per sender thread */
 #define LIMIT_DELIVERY_CLAIM 500u
 #define LIMIT_ENDPOINT_CONCURRENCY 8u
 

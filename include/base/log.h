@@ -13,15 +13,28 @@
 #include "base/id.h"
 #include "base/str.h"
 
-enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
-enum log_format { LOG_FORMAT_AUTO, LOG_FORMAT_JSON, LOG_FORMAT_TEXT };
+enum log_level {
+    LOG_DEBUG,
+    LOG_INFO,
+    LOG_WARN,
+    LOG_ERROR
+};
+enum log_format {
+    LOG_FORMAT_AUTO,
+    LOG_FORMAT_JSON,
+    LOG_FORMAT_TEXT
+};
 
 /* Call once before threads start. */
 void log_setup(enum log_level least, enum log_format format);
 
 struct log_field {
     const char *key;
-    enum { LOG_FIELD_STR, LOG_FIELD_I64, LOG_FIELD_ID } kind;
+    enum {
+        LOG_FIELD_STR,
+        LOG_FIELD_I64,
+        LOG_FIELD_ID
+    } kind;
     struct str text;
     int64_t number;
     struct id id;
@@ -35,7 +48,7 @@ struct log_field {
 void log_write(enum log_level level, const char *message, const struct log_field *fields,
                size_t field_count);
 
-#define log_event(level, message, ...) \
+#define log_event(level, message, ...)                                   \
     log_write(level, message, (const struct log_field[]){ __VA_ARGS__ }, \
               sizeof((const struct log_field[]){ __VA_ARGS__ }) / sizeof(struct log_field))
 

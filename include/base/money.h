@@ -12,7 +12,9 @@
 
 #include "base/str.h"
 
-enum { MONEY_TEXT_SIZE = 32 };
+enum {
+    MONEY_TEXT_SIZE = 32
+};
 
 /* Three upper-case letters. Unknown codes count as having two decimals. */
 bool money_currency_is_valid(struct str currency);
