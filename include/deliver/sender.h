@@ -2,9 +2,10 @@
 #define DELIVER_SENDER_H
 
 /*
- * The sender: one thread around a libcurl multi handle that takes deliveries
+ * The sender: a thread around a libcurl multi handle that takes deliveries
  * (handed over in memory by intake after its commit, or claimed from the
- * queue), signs, sends, and settles them in batches.
+ * queue), signs and sends them, and a second one, the ledger, that settles
+ * them in batches, so that sending never waits for a commit.
  *
  * It knows no database: what it needs of the store comes through
  * struct sender_ops, which app wires. One endpoint never delays another: each
@@ -39,29 +40,36 @@ struct endpoint {
     uint32_t concurrency;
     int64_t timeout_ms;
     int64_t max_age_ms; /* 0: the schedule's end */
-    bool active; /* paused, disabled, gone: do not send, drop the copy */
+    bool active;        /* paused, disabled, gone: do not send, drop the copy */
 };
 
 struct settlement {
     struct attempt attempt;
-    bool settled; /* delete the delivery; else put it off to attempt.next_at_ms */
+    bool settled;              /* delete the delivery; else put it off to attempt.next_at_ms */
     bool disable_subscription; /* 410 */
 };
 
+/* claim, settle and renew are called on the ledger's thread, never two at a
+ * time: they may share a connection of their own and may take their time.
+ * endpoint and observe are called on the sending thread, while one of the others
+ * may be running: they must not use that connection, nor wait for it. */
 struct sender_ops {
     /* False when the subscription is unknown. Must not block for long. */
     bool (*endpoint)(void *app, struct arena *arena, struct id workspace_id,
                      struct id subscription_id, struct endpoint *out_endpoint);
     /* Claims up to `limit` due deliveries for this instance (leased); bodies
      * live in the arena. Called when the queue has room, at most every poll
-     * interval, on the sender's thread. */
+     * interval; at once again after a full claim. */
     enum status (*claim)(void *app, struct arena *arena, size_t limit,
                          struct delivery **out_deliveries, size_t *out_count);
-    /* Settles attempts in one transaction. STATUS_RETRY: kept and tried again. */
+    /* Settles attempts in one transaction. STATUS_RETRY: kept and tried again.
+     * Other failures: tried one by one, and what then fails alone is dropped. */
     enum status (*settle)(void *app, const struct settlement *settlements, size_t count);
-    /* Renews leases of what is waiting here. */
+    /* Renews leases of what is waiting here. With lease_until_ms = now it gives
+     * back what was claimed but did not fit, and what a stop left unstarted. */
     enum status (*renew)(void *app, const struct delivery *deliveries, size_t count,
                          int64_t lease_until_ms);
+    /* Every attempt, for the metrics; may be NULL. */
     void (*observe)(void *app, enum attempt_outcome outcome, int64_t duration_ms);
     void *app;
 };
@@ -77,14 +85,16 @@ struct sender_config {
 NODISCARD enum status sender_start(const struct sender_config *config, struct sender **out_sender,
                                    struct problem *problem);
 /* Takes deliveries leased to this instance: copies them and wakes the thread.
- * Returns how many were taken; the rest did not fit and stays in the queue (the
+ * Returns how many of the first were taken; the rest did not fit and stays in the queue (the
  * caller releases their leases, or lets them run out). Any thread. */
 size_t sender_hand_over(struct sender *sender, const struct delivery *deliveries, size_t count);
 /* How many more would fit: asked before the commit, to decide on leases. */
 size_t sender_room(struct sender *sender);
-/* Lets running transfers end until the deadline, settles them, stops. */
+/* Lets running transfers end until the deadline (an instant of
+ * clock_monotonic_ms), settles them, stops. What was not started is given back.
+ * One thread; a second call does nothing. */
 void sender_stop(struct sender *sender, int64_t deadline_ms);
-void sender_destroy(struct sender *sender);
+void sender_destroy(struct sender *sender); /* stops at once if need be; NULL is fine */
 
 /* One signed POST, blocking (the subscription challenge and test message).
  * `answer` gets at most LIMIT_DELIVERY_ANSWER_BYTES in the arena. */

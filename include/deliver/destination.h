@@ -1,0 +1,47 @@
+#ifndef DELIVER_DESTINATION_H
+#define DELIVER_DESTINATION_H
+
+/*
+ * An endpoint made ready for sending: URL, keys and fixed header lines in the
+ * form libcurl wants them, built once and shared by all transfers to it.
+ *
+ * Reference-counted, since libcurl borrows the header list while a transfer
+ * runs and the endpoint may change meanwhile. One thread.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+struct curl_slist;
+struct destination;
+struct endpoint;
+
+enum {
+    DESTINATION_SIGNATURE_SIZE = 2 * 48
+}; /* two of "v1,<base64>", a space between, NUL */
+
+/* Copies everything; one reference. Header lines that are not allowed are left
+ * out. NULL when the system has no memory. */
+struct destination *destination_create(const struct endpoint *endpoint);
+struct destination *destination_hold(struct destination *destination);
+void destination_release(struct destination *destination); /* NULL is fine */
+
+/* Would destination_create make the same again? */
+bool destination_matches(const struct destination *destination, const struct endpoint *endpoint);
+
+const char *destination_url(const struct destination *destination);
+int64_t destination_timeout_ms(const struct destination *destination);
+/* Content type and the endpoint's own lines; lives as long as the destination. */
+struct curl_slist *destination_headers(const struct destination *destination);
+
+/* One signature for each live secret, into DESTINATION_SIGNATURE_SIZE bytes. */
+void destination_sign(const struct destination *destination, struct str webhook_id,
+                      struct str timestamp_s, struct str body, char *text);
+
+/* Is "Name: value" a line that a subscription may add? Not those that frame or
+ * sign the message, and nothing that could end the line. */
+bool endpoint_header_is_allowed(struct str line);
+
+#endif

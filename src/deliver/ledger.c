@@ -1,0 +1,380 @@
+#include "deliver/ledger.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include <sodium.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+
+/*
+ * A commit takes milliseconds, a disk's bad moment a hundred of them. The
+ * sending thread must not wait for either, so all its dealings with the
+ * database are here, one at a time and therefore on one connection.
+ *
+ * Settlements wait at most SETTLE_WAIT_MS for company: one commit then serves
+ * some hundred messages at full load and none waits noticeably at rest.
+ *
+ * Invariant: an outcome stays in the list until the store has said OK to it, or
+ * has refused it alone and for good. What is lost (crash, stop at the deadline)
+ * is sent again when its lease runs out, under the same id: at least once.
+ * A batch that fails for another reason than a passing one is cut to single
+ * settlements, so one bad row cannot hold the others (correctness 10).
+ */
+
+#define SETTLE_WAIT_MS 20
+#define SETTLE_BATCH_MAX 256u
+#define RETRY_WAIT_MS_MIN 50
+#define RETRY_WAIT_MS_MAX 2000
+/* As many bodies of the greatest size as one claim can bring, and the rows. */
+#define CLAIM_ARENA_BYTES ((size_t)LIMIT_DELIVERY_CLAIM * (LIMIT_DELIVERY_BODY_BYTES + 4096u))
+
+struct ledger {
+    struct ledger_rules rules;
+    pthread_t thread;
+    struct arena *arena; /* of one claim; the thread's */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+
+    /* Under the lock. */
+    struct outcome *first;
+    struct outcome *last;
+    size_t count;
+    int64_t first_added_at_ms;
+    enum ledger_renewal renewal;
+    struct delivery *renewal_deliveries;
+    size_t renewal_count;
+    int64_t renewal_lease_until_ms;
+    bool stopping;
+    int64_t stop_at_ms;
+
+    /* The thread's own. */
+    size_t batch_max;
+    int64_t retry_wait_ms; /* 0: the last settling went well */
+    int64_t settle_not_before_ms;
+    int64_t claim_at_ms;
+    bool claim_failing;
+};
+
+struct outcome *outcome_create(const struct settlement *settlement)
+{
+    struct str error = settlement->attempt.error;
+    struct str response = settlement->attempt.response;
+    struct outcome *outcome = malloc(sizeof(*outcome) + error.size + response.size);
+    if (outcome == NULL) {
+        return NULL;
+    }
+    *outcome = (struct outcome){ .settlement = *settlement };
+    char *text = (char *)(outcome + 1);
+    if (error.size > 0) {
+        memcpy(text, error.data, error.size);
+    }
+    outcome->settlement.attempt.error.data = text;
+    text += error.size;
+    if (response.size > 0) {
+        memcpy(text, response.data, response.size);
+    }
+    outcome->settlement.attempt.response.data = text;
+    return outcome;
+}
+
+/* The list grows at its end only, so all before its last link may be read unlocked. */
+static void settle_collect(const struct outcome *first, size_t count,
+                           struct settlement *settlements)
+{
+    settlements[0] = first->settlement;
+    for (size_t i = 1; i < count; i++) {
+        first = first->next;
+        settlements[i] = first->settlement;
+    }
+}
+
+static void settle_forget(struct ledger *ledger, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct outcome *outcome = ledger->first;
+        ledger->first = outcome->next;
+        free(outcome);
+    }
+    ledger->count -= count;
+    ledger->first_added_at_ms = clock_monotonic_ms();
+}
+
+static void settle_put_off(struct ledger *ledger)
+{
+    ledger->retry_wait_ms =
+        ledger->retry_wait_ms == 0 ? RETRY_WAIT_MS_MIN : ledger->retry_wait_ms * 2;
+    if (ledger->retry_wait_ms > RETRY_WAIT_MS_MAX) {
+        ledger->retry_wait_ms = RETRY_WAIT_MS_MAX;
+    }
+    int64_t jitter_ms = randombytes_uniform((uint32_t)ledger->retry_wait_ms / 2 + 1);
+    ledger->settle_not_before_ms = clock_monotonic_ms() + ledger->retry_wait_ms + jitter_ms;
+}
+
+static void settle_failed(struct ledger *ledger, enum status status, size_t count)
+{
+    if (status == STATUS_RETRY) {
+        if (ledger->retry_wait_ms == 0) {
+            log_event(LOG_WARN, "settling is put off", LOG_I64("waiting", (int64_t)ledger->count));
+        }
+        settle_put_off(ledger);
+    } else if (count > 1) {
+        ledger->batch_max = 1;
+    } else {
+        log_event(LOG_ERROR, "a settlement was refused", LOG_Z("status", status_name(status)),
+                  LOG_ID("delivery", ledger->first->settlement.attempt.delivery_id));
+        settle_forget(ledger, 1);
+    }
+}
+
+static void run_settle(struct ledger *ledger)
+{
+    struct settlement settlements[SETTLE_BATCH_MAX];
+    size_t count = ledger->count < ledger->batch_max ? ledger->count : ledger->batch_max;
+    const struct outcome *first = ledger->first;
+    pthread_mutex_unlock(&ledger->lock);
+
+    settle_collect(first, count, settlements);
+    enum status status = ledger->rules.ops->settle(ledger->rules.ops->app, settlements, count);
+
+    pthread_mutex_lock(&ledger->lock);
+    if (status != STATUS_OK) {
+        settle_failed(ledger, status, count);
+        return;
+    }
+    settle_forget(ledger, count);
+    ledger->retry_wait_ms = 0;
+    ledger->batch_max =
+        ledger->batch_max * 2 < SETTLE_BATCH_MAX ? ledger->batch_max * 2 : SETTLE_BATCH_MAX;
+}
+
+static void run_renewal(struct ledger *ledger)
+{
+    struct delivery *deliveries = ledger->renewal_deliveries;
+    pthread_mutex_unlock(&ledger->lock);
+    enum status status = ledger->rules.ops->renew(
+        ledger->rules.ops->app, deliveries, ledger->renewal_count, ledger->renewal_lease_until_ms);
+    free(deliveries);
+    pthread_mutex_lock(&ledger->lock);
+    ledger->renewal_deliveries = NULL;
+    ledger->renewal = status == STATUS_OK ? LEDGER_RENEWAL_DONE : LEDGER_RENEWAL_FAILED;
+}
+
+/* Claimed and not taken: a lease that ends now lets the next claim have it. */
+static void give_back(struct ledger *ledger, const struct delivery *deliveries, size_t count)
+{
+    if (count > 0) {
+        ledger->rules.ops->renew(ledger->rules.ops->app, deliveries, count, clock_now_ms());
+    }
+}
+
+static bool claim_some(struct ledger *ledger, size_t limit)
+{
+    const struct sender_ops *ops = ledger->rules.ops;
+    struct delivery *deliveries = NULL;
+    size_t count = 0;
+    enum status status = ops->claim(ops->app, ledger->arena, limit, &deliveries, &count);
+    if (status != STATUS_OK) {
+        if (!ledger->claim_failing) {
+            log_event(LOG_WARN, "claiming failed", LOG_Z("status", status_name(status)));
+        }
+        ledger->claim_failing = true;
+        return false;
+    }
+    ledger->claim_failing = false;
+    assert(count <= limit);
+    size_t taken = count == 0 ? 0 : ledger->rules.take(ledger->rules.context, deliveries, count);
+    if (taken < count) {
+        give_back(ledger, deliveries + taken, count - taken);
+    }
+    return count == limit && taken == count;
+}
+
+static void run_claim(struct ledger *ledger)
+{
+    pthread_mutex_unlock(&ledger->lock);
+    size_t limit = ledger->rules.room(ledger->rules.context);
+    limit = limit < LIMIT_DELIVERY_CLAIM ? limit : LIMIT_DELIVERY_CLAIM;
+    bool more = limit > 0 && claim_some(ledger, limit);
+    arena_reset(ledger->arena);
+    ledger->claim_at_ms = clock_monotonic_ms() + (more ? 0 : ledger->rules.poll_ms);
+    pthread_mutex_lock(&ledger->lock);
+}
+
+static int64_t settle_at_ms(const struct ledger *ledger)
+{
+    if (ledger->count == 0) {
+        return INT64_MAX;
+    }
+    bool at_once = ledger->stopping || ledger->count >= ledger->batch_max;
+    int64_t at_ms = at_once ? 0 : ledger->first_added_at_ms + SETTLE_WAIT_MS;
+    return at_ms > ledger->settle_not_before_ms ? at_ms : ledger->settle_not_before_ms;
+}
+
+static bool may_end(const struct ledger *ledger)
+{
+    if (!ledger->stopping || ledger->renewal == LEDGER_RENEWAL_WAITING) {
+        return false;
+    }
+    return ledger->count == 0 ||
+           (ledger->retry_wait_ms > 0 && clock_monotonic_ms() >= ledger->stop_at_ms);
+}
+
+static void wait_until(struct ledger *ledger, int64_t at_ms)
+{
+    struct timespec until = {
+        .tv_sec = (time_t)(at_ms / 1000),
+        .tv_nsec = (long)(at_ms % 1000) * 1000000,
+    };
+    pthread_cond_timedwait(&ledger->changed, &ledger->lock, &until);
+}
+
+static void *ledger_run(void *argument)
+{
+    struct ledger *ledger = argument;
+    pthread_mutex_lock(&ledger->lock);
+    while (!may_end(ledger)) {
+        int64_t now_ms = clock_monotonic_ms();
+        int64_t at_ms = settle_at_ms(ledger);
+        if (ledger->renewal == LEDGER_RENEWAL_WAITING) {
+            run_renewal(ledger);
+        } else if (at_ms <= now_ms) {
+            run_settle(ledger);
+        } else if (!ledger->stopping && ledger->claim_at_ms <= now_ms) {
+            run_claim(ledger);
+        } else if (ledger->stopping) {
+            wait_until(ledger, at_ms < ledger->stop_at_ms ? at_ms : ledger->stop_at_ms);
+        } else {
+            wait_until(ledger, at_ms < ledger->claim_at_ms ? at_ms : ledger->claim_at_ms);
+        }
+    }
+    pthread_mutex_unlock(&ledger->lock);
+    return NULL;
+}
+
+static bool ledger_start_thread(struct ledger *ledger)
+{
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    bool started = pthread_create(&ledger->thread, NULL, ledger_run, ledger) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return started;
+}
+
+enum status ledger_start(const struct ledger_rules *rules, struct ledger **out_ledger,
+                         struct problem *problem)
+{
+    struct ledger *ledger = calloc(1, sizeof(*ledger));
+    struct arena *arena = arena_create(CLAIM_ARENA_BYTES);
+    if (ledger == NULL || arena == NULL) {
+        free(ledger);
+        arena_destroy(arena);
+        return problem_set(problem, STATUS_BROKEN, "internal", "no memory for the sender");
+    }
+    ledger->rules = *rules;
+    ledger->arena = arena;
+    ledger->batch_max = SETTLE_BATCH_MAX;
+    pthread_mutex_init(&ledger->lock, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&ledger->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    if (!ledger_start_thread(ledger)) {
+        ledger_destroy(ledger);
+        return problem_set(problem, STATUS_BROKEN, "internal", "no thread for the sender's ledger");
+    }
+    *out_ledger = ledger;
+    return STATUS_OK;
+}
+
+void ledger_stop(struct ledger *ledger, int64_t deadline_ms)
+{
+    pthread_mutex_lock(&ledger->lock);
+    ledger->stopping = true;
+    ledger->stop_at_ms = deadline_ms;
+    ledger->settle_not_before_ms = 0;
+    ledger->retry_wait_ms = 0;
+    pthread_cond_signal(&ledger->changed);
+    pthread_mutex_unlock(&ledger->lock);
+    pthread_join(ledger->thread, NULL);
+    if (ledger->count > 0) {
+        log_event(LOG_WARN, "stopped before all was settled",
+                  LOG_I64("unsettled", (int64_t)ledger->count));
+    }
+}
+
+void ledger_destroy(struct ledger *ledger)
+{
+    if (ledger == NULL) {
+        return;
+    }
+    while (ledger->first != NULL) {
+        struct outcome *outcome = ledger->first;
+        ledger->first = outcome->next;
+        free(outcome);
+    }
+    free(ledger->renewal_deliveries);
+    arena_destroy(ledger->arena);
+    pthread_cond_destroy(&ledger->changed);
+    pthread_mutex_destroy(&ledger->lock);
+    free(ledger);
+}
+
+void ledger_add_take(struct ledger *ledger, struct outcome *outcome)
+{
+    pthread_mutex_lock(&ledger->lock);
+    outcome->next = NULL;
+    if (ledger->count == 0) {
+        ledger->first = outcome;
+        ledger->first_added_at_ms = clock_monotonic_ms();
+    } else {
+        ledger->last->next = outcome;
+    }
+    ledger->last = outcome;
+    ledger->count++;
+    if (ledger->count == 1 || ledger->count == ledger->batch_max) {
+        pthread_cond_signal(&ledger->changed);
+    }
+    pthread_mutex_unlock(&ledger->lock);
+}
+
+size_t ledger_backlog(struct ledger *ledger)
+{
+    pthread_mutex_lock(&ledger->lock);
+    size_t count = ledger->count;
+    pthread_mutex_unlock(&ledger->lock);
+    return count;
+}
+
+void ledger_renew_take(struct ledger *ledger, struct delivery *deliveries, size_t count,
+                       int64_t lease_until_ms)
+{
+    pthread_mutex_lock(&ledger->lock);
+    assert(ledger->renewal == LEDGER_RENEWAL_NONE);
+    ledger->renewal = LEDGER_RENEWAL_WAITING;
+    ledger->renewal_deliveries = deliveries;
+    ledger->renewal_count = count;
+    ledger->renewal_lease_until_ms = lease_until_ms;
+    pthread_cond_signal(&ledger->changed);
+    pthread_mutex_unlock(&ledger->lock);
+}
+
+enum ledger_renewal ledger_renewal(struct ledger *ledger, int64_t *out_lease_until_ms)
+{
+    pthread_mutex_lock(&ledger->lock);
+    enum ledger_renewal renewal = ledger->renewal;
+    if (renewal == LEDGER_RENEWAL_DONE || renewal == LEDGER_RENEWAL_FAILED) {
+        ledger->renewal = LEDGER_RENEWAL_NONE;
+        *out_lease_until_ms = ledger->renewal_lease_until_ms;
+    }
+    pthread_mutex_unlock(&ledger->lock);
+    return renewal;
+}

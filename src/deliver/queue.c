@@ -1,0 +1,324 @@
+#include "deliver/queue.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/limits.h"
+
+/*
+ * One endpoint never delays another.
+ *
+ * Each subscription has a lane. A lane stands in the ring exactly if it has
+ * something waiting and may start it; the ring's head starts one and goes to
+ * the tail. So an endpoint with a million messages gets one turn in n, like the
+ * one with a single message.
+ *
+ *            add, end                      start, sweep
+ *   RESTING ----------> READY (in ring) ----------------> RESTING
+ *
+ * Invariant: in_ring == (waiting > 0 && active < allowed); lane_place is the
+ * only function that makes it so.
+ *
+ * Two things are shared and could be eaten up by endpoints that do not answer.
+ * Memory: a lane keeps at most lane_waiting_max; the rest stays in the database
+ * until its lease runs out. The total of transfers: `allowed` falls to one
+ * after silence and doubles with each answer up to the lane's concurrency, so a
+ * dead endpoint holds one slot, not eight. Rejected: one list in order of due
+ * time, where the head is always the endpoint that is down.
+ */
+
+#define BUCKET_COUNT 1024u
+
+struct lane {
+    struct lane *bucket_next;
+    struct lane *ring_next;
+    struct lane *ring_before;
+    struct id subscription_id;
+    bool in_ring;
+    uint32_t active;
+    uint32_t allowed;     /* now */
+    uint32_t concurrency; /* at most */
+    size_t waiting;
+    struct queued *first;
+    struct queued *last;
+    int64_t used_at_ms;
+    void *data;
+};
+
+struct queue {
+    struct queue_rules rules;
+    size_t waiting;
+    size_t active;
+    struct lane *ring; /* whose turn is next; circular */
+    struct lane *buckets[BUCKET_COUNT];
+};
+
+struct queued *queued_create(const struct delivery *delivery)
+{
+    size_t text_size = 0;
+    size_t size = 0;
+    if (!size_add(delivery->topic.size, delivery->body.size, &text_size) ||
+        !size_add(text_size, sizeof(struct queued), &size)) {
+        return NULL;
+    }
+    struct queued *queued = malloc(size);
+    if (queued == NULL) {
+        return NULL;
+    }
+    *queued = (struct queued){ .delivery = *delivery, .size_bytes = size };
+    char *text = (char *)(queued + 1);
+    if (delivery->topic.size > 0) {
+        memcpy(text, delivery->topic.data, delivery->topic.size);
+    }
+    queued->delivery.topic.data = text;
+    text += delivery->topic.size;
+    if (delivery->body.size > 0) {
+        memcpy(text, delivery->body.data, delivery->body.size);
+    }
+    queued->delivery.body.data = text;
+    return queued;
+}
+
+void queued_destroy(struct queued *queued)
+{
+    free(queued);
+}
+
+static void ring_remove(struct queue *queue, struct lane *lane)
+{
+    if (lane->ring_next == lane) {
+        queue->ring = NULL;
+    } else {
+        lane->ring_before->ring_next = lane->ring_next;
+        lane->ring_next->ring_before = lane->ring_before;
+        if (queue->ring == lane) {
+            queue->ring = lane->ring_next;
+        }
+    }
+    lane->in_ring = false;
+}
+
+static void ring_add_last(struct queue *queue, struct lane *lane)
+{
+    if (queue->ring == NULL) {
+        lane->ring_next = lane;
+        lane->ring_before = lane;
+        queue->ring = lane;
+    } else {
+        struct lane *head = queue->ring;
+        lane->ring_next = head;
+        lane->ring_before = head->ring_before;
+        head->ring_before->ring_next = lane;
+        head->ring_before = lane;
+    }
+    lane->in_ring = true;
+}
+
+static void lane_place(struct queue *queue, struct lane *lane)
+{
+    bool ready = lane->waiting > 0 && lane->active < lane->allowed;
+    if (ready && !lane->in_ring) {
+        ring_add_last(queue, lane);
+    } else if (!ready && lane->in_ring) {
+        ring_remove(queue, lane);
+    }
+}
+
+static struct lane **bucket_of(struct queue *queue, struct id subscription_id)
+{
+    struct str bytes = { (const char *)subscription_id.bytes, sizeof(subscription_id.bytes) };
+    return &queue->buckets[hash64(bytes, 0) % BUCKET_COUNT];
+}
+
+static struct lane *lane_of(struct queue *queue, struct id subscription_id)
+{
+    struct lane **bucket = bucket_of(queue, subscription_id);
+    for (struct lane *lane = *bucket; lane != NULL; lane = lane->bucket_next) {
+        if (id_equal(lane->subscription_id, subscription_id)) {
+            return lane;
+        }
+    }
+    struct lane *lane = calloc(1, sizeof(*lane));
+    if (lane != NULL) {
+        lane->subscription_id = subscription_id;
+        lane->concurrency = LIMIT_ENDPOINT_CONCURRENCY;
+        lane->allowed = lane->concurrency;
+        lane->bucket_next = *bucket;
+        *bucket = lane;
+    }
+    return lane;
+}
+
+struct queue *queue_create(const struct queue_rules *rules)
+{
+    struct queue *queue = calloc(1, sizeof(*queue));
+    if (queue != NULL) {
+        queue->rules = *rules;
+    }
+    return queue;
+}
+
+static void lane_destroy(struct queue *queue, struct lane *lane)
+{
+    assert(lane->active == 0);
+    if (lane->data != NULL) {
+        queue->rules.lane_finish(lane->data);
+    }
+    while (lane->first != NULL) {
+        struct queued *queued = lane->first;
+        lane->first = queued->next;
+        queued_destroy(queued);
+    }
+    free(lane);
+}
+
+void queue_destroy(struct queue *queue)
+{
+    if (queue == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < BUCKET_COUNT; i++) {
+        while (queue->buckets[i] != NULL) {
+            struct lane *lane = queue->buckets[i];
+            queue->buckets[i] = lane->bucket_next;
+            lane_destroy(queue, lane);
+        }
+    }
+    free(queue);
+}
+
+bool queue_add(struct queue *queue, struct queued *queued, int64_t now_ms)
+{
+    struct lane *lane = lane_of(queue, queued->delivery.subscription_id);
+    if (lane == NULL || lane->waiting >= queue->rules.lane_waiting_max) {
+        return false;
+    }
+    queued->next = NULL;
+    if (lane->first == NULL) {
+        lane->first = queued;
+    } else {
+        lane->last->next = queued;
+    }
+    lane->last = queued;
+    lane->waiting++;
+    lane->used_at_ms = now_ms;
+    queue->waiting++;
+    lane_place(queue, lane);
+    return true;
+}
+
+struct queued *queue_start(struct queue *queue, struct lane **out_lane)
+{
+    struct lane *lane = queue->ring;
+    if (lane == NULL || queue->active >= queue->rules.active_max) {
+        return NULL;
+    }
+    assert(lane->first != NULL);
+    assert(lane->active < lane->allowed);
+    ring_remove(queue, lane);
+    struct queued *queued = lane->first;
+    lane->first = queued->next;
+    queued->next = NULL;
+    lane->waiting--;
+    queue->waiting--;
+    lane->active++;
+    queue->active++;
+    lane_place(queue, lane);
+    *out_lane = lane;
+    return queued;
+}
+
+void queue_end(struct queue *queue, struct lane *lane, enum lane_news news, int64_t now_ms)
+{
+    assert(lane->active > 0);
+    assert(queue->active > 0);
+    lane->active--;
+    queue->active--;
+    lane->used_at_ms = now_ms;
+    switch (news) {
+    case LANE_UNTRIED:
+        break;
+    case LANE_HEARD:
+        lane->allowed =
+            lane->allowed > lane->concurrency / 2 ? lane->concurrency : lane->allowed * 2;
+        break;
+    case LANE_SILENT:
+        lane->allowed = 1;
+        break;
+    }
+    lane_place(queue, lane);
+}
+
+void queue_set_concurrency(struct queue *queue, struct lane *lane, uint32_t concurrency)
+{
+    assert(concurrency > 0);
+    if (lane->allowed == lane->concurrency || lane->allowed > concurrency) {
+        lane->allowed = concurrency;
+    }
+    lane->concurrency = concurrency;
+    lane_place(queue, lane);
+}
+
+void queue_sweep_lane(struct queue *queue, struct lane *lane, queue_keep_fn *keep, void *context)
+{
+    struct queued **link = &lane->first;
+    lane->last = NULL;
+    while (*link != NULL) {
+        struct queued *queued = *link;
+        struct queued *next = queued->next;
+        if (keep(context, queued)) {
+            lane->last = queued;
+            link = &queued->next;
+        } else {
+            *link = next;
+            lane->waiting--;
+            queue->waiting--;
+        }
+    }
+    lane_place(queue, lane);
+}
+
+void queue_sweep(struct queue *queue, queue_keep_fn *keep, void *context)
+{
+    for (size_t i = 0; i < BUCKET_COUNT; i++) {
+        for (struct lane *lane = queue->buckets[i]; lane != NULL; lane = lane->bucket_next) {
+            queue_sweep_lane(queue, lane, keep, context);
+        }
+    }
+}
+
+void queue_retire(struct queue *queue, int64_t unused_since_ms)
+{
+    for (size_t i = 0; i < BUCKET_COUNT; i++) {
+        struct lane **link = &queue->buckets[i];
+        while (*link != NULL) {
+            struct lane *lane = *link;
+            if (lane->active == 0 && lane->waiting == 0 && lane->used_at_ms < unused_since_ms) {
+                *link = lane->bucket_next;
+                lane_destroy(queue, lane);
+            } else {
+                link = &lane->bucket_next;
+            }
+        }
+    }
+}
+
+size_t queue_waiting(const struct queue *queue)
+{
+    return queue->waiting;
+}
+
+size_t queue_active(const struct queue *queue)
+{
+    return queue->active;
+}
+
+void *lane_data(const struct lane *lane)
+{
+    return lane->data;
+}
+
+void lane_set_data(struct lane *lane, void *data)
+{
+    lane->data = data;
+}

@@ -1,0 +1,331 @@
+#include "deliver/transfer.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <sodium.h>
+
+#include "base/id.h"
+#include "base/limits.h"
+#include "deliver/address_guard.h"
+#include "deliver/answer_text.h"
+#include "deliver/destination.h"
+
+/*
+ * The URL is a stranger's, the network is ours.
+ *
+ * Invariants:
+ * - No packet goes to an address that the guard refuses: it is asked with the
+ *   resolved address before every socket, and again before the request on a
+ *   connection that is reused, since then no socket is opened.
+ * - Nothing of the environment changes where we connect: no proxy, no .netrc,
+ *   no redirect, no alternative service.
+ * - An answer costs at most LIMIT_DELIVERY_ANSWER_BYTES of body and
+ *   ANSWER_HEADER_BYTES_MAX of headers. Once the headers are complete the
+ *   answer counts, even if the rest is too long or never ends: the receiver has
+ *   spoken, and asking again would only repeat it.
+ *
+ * HTTP/1.1 only: with one connection for all messages, a receiver that stops
+ * reading one stream could stop its others too, and eight connections are
+ * plenty. The header lines that change live inside the transfer and are linked
+ * in front of the destination's list, so a message costs no allocation here.
+ *
+ * CURLOPT_QUICK_EXIT: without it, giving up on a name that does not resolve
+ * waits for the resolver's thread and with it stops everybody (libcurl 7.88,
+ * Curl_resolver_kill).
+ */
+
+/* Honest answers have under 2 KiB; libcurl's own bound of 300 KiB times 512
+ * transfers is too much memory to lend. */
+#define ANSWER_HEADER_BYTES_MAX (32u * 1024)
+/* Names move; a connection that is used without end would never notice. */
+#define CONNECTION_LIFETIME_S 600L
+#define CONNECTION_IDLE_S 60L
+#define READ_BUFFER_BYTES 4096L
+
+enum {
+    LINE_ID,
+    LINE_TIMESTAMP,
+    LINE_SIGNATURE,
+    LINE_TRACE,
+    LINE_COUNT,
+    LINE_SIZE = 32 + TRANSFER_ID_BYTES_MAX,
+};
+
+struct transfer {
+    CURL *easy;
+    const struct address_guard *guard;
+    struct destination *configured; /* whose URL and timeouts are set; held */
+    struct destination *sending;    /* whose headers libcurl borrows; held, NULL when idle */
+    struct curl_slist lines[LINE_COUNT];
+    char line_text[LINE_COUNT][LINE_SIZE];
+    bool refused;  /* the guard said no */
+    bool answered; /* the final headers are complete */
+    size_t header_bytes;
+    size_t answer_seen;
+    size_t answer_size;
+    size_t answer_capacity;
+    char answer[];
+};
+
+static curl_socket_t on_open_socket(void *data, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct transfer *transfer = data;
+    if (purpose != CURLSOCKTYPE_IPCXN || !address_guard_allows(transfer->guard, &address->addr)) {
+        transfer->refused = true;
+        return CURL_SOCKET_BAD;
+    }
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+static int on_before_request(void *data, char *remote, char *local, int remote_port, int local_port)
+{
+    (void)local;
+    (void)remote_port;
+    (void)local_port;
+    struct transfer *transfer = data;
+    if (!address_guard_allows_text(transfer->guard, str_from_z(remote))) {
+        transfer->refused = true;
+        return CURL_PREREQFUNC_ABORT;
+    }
+    return CURL_PREREQFUNC_OK;
+}
+
+static size_t on_header(char *line, size_t unit, size_t count, void *data)
+{
+    struct transfer *transfer = data;
+    size_t size = unit * count;
+    transfer->header_bytes += size;
+    if (transfer->header_bytes > ANSWER_HEADER_BYTES_MAX) {
+        return 0;
+    }
+    bool is_end = size > 0 && (line[0] == '\r' || line[0] == '\n');
+    if (is_end && !transfer->answered) {
+        long status = 0;
+        curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+        transfer->answered = status >= 200;
+    }
+    return size;
+}
+
+static size_t on_body(char *bytes, size_t unit, size_t count, void *data)
+{
+    struct transfer *transfer = data;
+    size_t size = unit * count;
+    size_t room = transfer->answer_capacity - transfer->answer_size;
+    size_t kept = size < room ? size : room;
+    memcpy(transfer->answer + transfer->answer_size, bytes, kept);
+    transfer->answer_size += kept;
+    transfer->answer_seen += size;
+    return transfer->answer_seen > LIMIT_DELIVERY_ANSWER_BYTES ? 0 : size;
+}
+
+static void set_safety(CURL *easy, const struct transfer_rules *rules)
+{
+    const char *protocols = rules->allow_http ? "https,http" : "https";
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, protocols);
+    curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, protocols);
+    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(easy, CURLOPT_MAXREDIRS, 0L);
+    curl_easy_setopt(easy, CURLOPT_UNRESTRICTED_AUTH, 0L);
+    curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
+    curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+    curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    if (rules->ca_file != NULL) {
+        curl_easy_setopt(easy, CURLOPT_CAINFO, rules->ca_file);
+        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    }
+}
+
+static void set_fixed(struct transfer *transfer, const struct transfer_rules *rules, void *owner)
+{
+    CURL *easy = transfer->easy;
+    set_safety(easy, rules);
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, owner);
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_before_request);
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
+    curl_easy_setopt(easy, CURLOPT_POST, 1L);
+    curl_easy_setopt(easy, CURLOPT_USERAGENT, "Shopbell/1.0");
+    curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, READ_BUFFER_BYTES);
+    curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, CONNECTION_IDLE_S);
+    curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN, CONNECTION_LIFETIME_S);
+}
+
+struct transfer *transfer_create(const struct transfer_rules *rules, size_t answer_capacity,
+                                 void *owner)
+{
+    struct transfer *transfer = calloc(1, sizeof(*transfer) + answer_capacity);
+    if (transfer == NULL) {
+        return NULL;
+    }
+    transfer->easy = curl_easy_init();
+    if (transfer->easy == NULL) {
+        free(transfer);
+        return NULL;
+    }
+    transfer->guard = rules->guard;
+    transfer->answer_capacity = answer_capacity;
+    for (size_t i = 0; i < LINE_COUNT; i++) {
+        transfer->lines[i].data = transfer->line_text[i];
+        transfer->lines[i].next = i + 1 < LINE_COUNT ? &transfer->lines[i + 1] : NULL;
+    }
+    set_fixed(transfer, rules, owner);
+    return transfer;
+}
+
+void transfer_destroy(struct transfer *transfer)
+{
+    if (transfer == NULL) {
+        return;
+    }
+    curl_easy_cleanup(transfer->easy);
+    destination_release(transfer->sending);
+    destination_release(transfer->configured);
+    free(transfer);
+}
+
+static bool configure(struct transfer *transfer, struct destination *destination)
+{
+    if (transfer->configured == destination) {
+        return true;
+    }
+    long timeout_ms = (long)destination_timeout_ms(destination);
+    long connect_ms =
+        timeout_ms < LIMIT_DELIVERY_CONNECT_MS ? timeout_ms : (long)LIMIT_DELIVERY_CONNECT_MS;
+    if (curl_easy_setopt(transfer->easy, CURLOPT_URL, destination_url(destination)) != CURLE_OK) {
+        return false;
+    }
+    curl_easy_setopt(transfer->easy, CURLOPT_TIMEOUT_MS, timeout_ms);
+    curl_easy_setopt(transfer->easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms);
+    destination_release(transfer->configured);
+    transfer->configured = destination_hold(destination);
+    return true;
+}
+
+static bool id_is_sendable(struct str id)
+{
+    for (size_t i = 0; i < id.size; i++) {
+        if (id.data[i] <= 0x20 || id.data[i] >= 0x7f || id.data[i] == '.') {
+            return false;
+        }
+    }
+    return id.size > 0 && id.size <= TRANSFER_ID_BYTES_MAX;
+}
+
+/* The trace is the message's, the span the attempt's: retries share a trace. */
+static void write_trace(char *line, struct str webhook_id)
+{
+    uint8_t random[24];
+    struct id id;
+    randombytes_buf(random, sizeof(random));
+    if (id_parse(webhook_id, &id)) {
+        memcpy(random, id.bytes, sizeof(id.bytes));
+    }
+    random[23] |= 1; /* neither may be all zero */
+    char hex[2 * sizeof(random) + 1];
+    sodium_bin2hex(hex, sizeof(hex), random, sizeof(random));
+    snprintf(line, LINE_SIZE, "traceparent: 00-%.32s-%.16s-01", hex, hex + 32);
+}
+
+static void write_lines(struct transfer *transfer, struct destination *destination,
+                        struct str webhook_id, struct str body, int64_t now_ms)
+{
+    char timestamp[24];
+    int timestamp_size = snprintf(timestamp, sizeof(timestamp), "%lld", (long long)now_ms / 1000);
+    assert(timestamp_size > 0);
+    char signature[DESTINATION_SIGNATURE_SIZE];
+    destination_sign(destination, webhook_id, (struct str){ timestamp, (size_t)timestamp_size },
+                     body, signature);
+    snprintf(transfer->line_text[LINE_ID], LINE_SIZE, "webhook-id: %.*s", STR_ARG(webhook_id));
+    snprintf(transfer->line_text[LINE_TIMESTAMP], LINE_SIZE, "webhook-timestamp: %s", timestamp);
+    snprintf(transfer->line_text[LINE_SIGNATURE], LINE_SIZE, "webhook-signature: %s", signature);
+    write_trace(transfer->line_text[LINE_TRACE], webhook_id);
+    transfer->lines[LINE_COUNT - 1].next = destination_headers(destination);
+}
+
+enum status transfer_begin(struct transfer *transfer, struct destination *destination,
+                           struct str webhook_id, struct str body, int64_t now_ms)
+{
+    assert(transfer->sending == NULL);
+    if (!id_is_sendable(webhook_id)) {
+        return STATUS_INVALID;
+    }
+    if (!configure(transfer, destination)) {
+        return STATUS_BROKEN;
+    }
+    write_lines(transfer, destination, webhook_id, body, now_ms);
+    transfer->refused = false;
+    transfer->answered = false;
+    transfer->header_bytes = 0;
+    transfer->answer_seen = 0;
+    transfer->answer_size = 0;
+    curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->lines);
+    curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, body.size > 0 ? body.data : "");
+    curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.size);
+    transfer->sending = destination_hold(destination);
+    return STATUS_OK;
+}
+
+CURL *transfer_handle(struct transfer *transfer)
+{
+    return transfer->easy;
+}
+
+static struct str answer_header(CURL *easy, const char *name)
+{
+    struct curl_header *header = NULL;
+    if (curl_easy_header(easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK) {
+        return (struct str){ NULL, 0 };
+    }
+    return str_from_z(header->value);
+}
+
+/* libcurl's own words may hold resolved addresses; these never do. */
+static const char *error_words(const struct transfer *transfer, CURLcode code)
+{
+    if (transfer->refused) {
+        return "the host resolves to an address that is not public";
+    }
+    if (transfer->header_bytes > ANSWER_HEADER_BYTES_MAX) {
+        return "the answer's headers are too long";
+    }
+    return code == CURLE_OK ? "the answer has no status" : curl_easy_strerror(code);
+}
+
+void transfer_finish(struct transfer *transfer, CURLcode code, int64_t now_ms,
+                     struct transfer_result *out_result)
+{
+    assert(transfer->sending != NULL);
+    struct transfer_result result = { .body = { transfer->answer, transfer->answer_size } };
+    if (transfer->answered) {
+        long status = 0;
+        curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+        result.status = (int32_t)status;
+        result.retry_after_ms =
+            retry_after_parse(answer_header(transfer->easy, "retry-after"), now_ms);
+        result.aborted = str_equal_nocase(
+            str_trim(answer_header(transfer->easy, "webhook-delivery")), STR("abort-message"));
+    } else {
+        result.error = error_words(transfer, code);
+    }
+    destination_release(transfer->sending);
+    transfer->sending = NULL;
+    *out_result = result;
+}
