@@ -241,7 +241,6 @@ static bool size_is_good(struct http_exchange *x, const struct guard_facts *fact
         (void)problem_set(&problem, STATUS_LIMIT, "body-too-large",
                           "the body has %llu bytes; this route takes at most %zu",
                           (unsigned long long)facts->content_length, limit);
-        problem.pointer[0] = '\0';
         http_reply_problem(x, &problem);
         return false;
     }

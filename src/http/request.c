@@ -102,7 +102,6 @@ static bool body_is_whole(struct http_exchange *x)
         struct problem problem;
         (void)problem_set(&problem, STATUS_LIMIT, "body-too-large",
                           "this route takes at most %zu bytes", x->body.limit_bytes);
-        problem.pointer[0] = '\0';
         http_reply_problem(x, &problem);
         return false;
     }
