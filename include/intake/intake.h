@@ -60,6 +60,7 @@ struct intake_delivery {
     struct str body;
     const char *quarantine_reason; /* non-NULL: nothing readable in it; quarantine the body whole */
     bool want_details;
+    int64_t hold_until_ms; /* monotonic: while the database is away, keep trying until then */
     void (*done)(struct intake_delivery *delivery, void *user); /* on a writer's thread */
     void *user;
 

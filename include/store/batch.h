@@ -1,0 +1,136 @@
+#ifndef STORE_BATCH_H
+#define STORE_BATCH_H
+
+/*
+ * What one batch of a workspace's events reads and writes, in three round
+ * trips: load, lock, save (correctness 2 gives the lock order and why).
+ *
+ *   load   BEGIN; receipts inserted; identities and order owners read
+ *   lock   missing identities inserted; canonical profiles locked in key
+ *          order; owners read again; orders locked; old facts looked up
+ *   save   one unnest statement per table; COMMIT
+ *
+ * Every statement serves any number of rows. A new order is inserted in save:
+ * should another writer have inserted it since, the unique key fails the whole
+ * transaction (STATUS_CONFLICT) and the batch is loaded again, which is cheaper
+ * than an empty row for every order ever placed.
+ *
+ * Threading: one batch, one connection, one thread. Memory: the arena.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/status.h"
+#include "core/decide.h"
+#include "core/trigger/delivery.h"
+#include "store/pg.h"
+
+struct batch_owner; /* an identifier or order named by the batch */
+
+struct batch {
+    struct pg *pg;
+    struct arena *arena;
+    struct id workspace_id;
+    struct event **events;
+    size_t event_count;
+    bool *is_duplicate; /* per event: its receipt was there */
+    bool *is_known;     /* per event: older than the receipt horizon, and its interaction exists */
+
+    struct batch_owner *owners; /* a list, unique */
+    size_t owner_count;
+    struct batch_owner **owner_table; /* open addressing by identifier */
+    size_t owner_table_size;
+    struct decision *decision;
+};
+
+/* Events must be unique by id. */
+NODISCARD enum status batch_init(struct batch *batch, struct pg *pg, struct arena *arena,
+                                 struct id workspace_id, struct event **events, size_t event_count);
+
+/* Round trip 1. Afterwards is_duplicate is filled and every identity and order
+ * owner that exists was put into the decision. */
+NODISCARD enum status batch_load(struct batch *batch, struct decision *decision,
+                                 struct problem *problem);
+
+enum batch_lock_outcome {
+    BATCH_LOCKED,
+    BATCH_STALE, /* an owner moved between load and lock: roll back and load again */
+};
+
+/* Round trip 2, after decision_plan. Profiles and orders are put into the
+ * decision; is_known is filled. */
+NODISCARD enum status batch_lock(struct batch *batch, int64_t now_ms,
+                                 enum batch_lock_outcome *out_outcome, struct problem *problem);
+
+/* The counted orders of a profile whose contribution shrank: first, last and
+ * largest are read from the orders themselves, less those in this decision. */
+NODISCARD enum status batch_restore_extremes(struct batch *batch, struct problem *problem);
+
+struct batch_webhook { /* a raw delivery to keep */
+    struct id id;
+    struct id source_id;
+    int64_t received_at_ms;
+    struct str topic;
+    struct str dedup_key;
+    struct str headers_json;
+    struct str body;
+};
+
+struct batch_save {
+    const struct decision_rows *rows;
+    const struct batch_webhook *webhooks;
+    size_t webhook_count;
+    /* Deliveries of the notifications are leased to `lease_owner` until
+     * lease_until_ms, or unleased when it is zero. */
+    struct id lease_owner;
+    int64_t lease_until_ms;
+    /* The sweep raises due_at to what was computed; a write only lowers it. */
+    bool raises_due;
+};
+
+/* Round trip 3. *out_deliveries are those whose rows were really inserted. */
+NODISCARD enum status batch_save(struct batch *batch, const struct batch_save *save,
+                                 struct delivery **out_deliveries, size_t *out_delivery_count,
+                                 struct problem *problem);
+
+/* One event that the data's own error keeps out: its receipt, the raw body and
+ * the reason, in a transaction of its own. event_id zero: no receipt. */
+struct batch_quarantine {
+    struct id id;
+    struct id source_id;
+    struct id event_id;
+    int64_t received_at_ms;
+    struct str topic;
+    struct str dedup_key;
+    struct str reason;
+    struct str headers_json;
+    struct str body;
+};
+NODISCARD enum status batch_quarantine_store(struct pg *pg, struct arena *arena,
+                                             struct id workspace_id,
+                                             const struct batch_quarantine *quarantine,
+                                             struct problem *problem);
+
+/* Profiles due at or before `now`, locked with SKIP LOCKED in a transaction
+ * left open for batch_save; at most `limit`, due at or after `floor`. */
+NODISCARD enum status batch_claim_due(struct batch *batch, int64_t floor_ms, int64_t now_ms,
+                                      size_t limit, struct profile ***out_profiles,
+                                      size_t *out_count, struct problem *problem);
+/* The least due instant of a workspace at or after floor, INSTANT_NEVER if none. */
+NODISCARD enum status batch_next_due(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                     int64_t floor_ms, int64_t *out_due_ms,
+                                     struct problem *problem);
+
+/* One profile as stored, not locked; *out_profile NULL when there is none.
+ * Follows merged_into once. For reads. */
+NODISCARD enum status batch_read_profile(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                         struct id profile_id, struct profile **out_profile,
+                                         struct problem *problem);
+
+/* How long receipts are kept; an older event is looked up by its interaction. */
+#define BATCH_RECEIPT_HORIZON_MS (32 * INSTANT_DAY_MS)
+
+#endif

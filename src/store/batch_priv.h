@@ -1,0 +1,43 @@
+#ifndef STORE_BATCH_PRIV_H
+#define STORE_BATCH_PRIV_H
+
+/*
+ * Shared by batch_load.c and batch_save.c: the rows as values.
+ */
+
+#include "store/batch.h"
+
+/* An identifier (or order) that the batch names, and whose it was when read. */
+struct batch_owner {
+    struct identifier identifier;
+    struct id profile_id; /* zero: not known */
+    struct id origin_id;
+    struct order *order; /* of IDENTITY_ORDER, when its row exists */
+    struct batch_owner *next;
+};
+
+struct batch_event_key {
+    struct id id;
+    size_t index;
+};
+
+#define BATCH_PROFILE_COLUMNS                                                         \
+    "id, merged_into, sequence, created_at, updated_at, decided_at, first_seen_at,"   \
+    " last_seen_at, signed_up_at, identified, lifecycle, lifecycle_since, due_at,"    \
+    " orders_count, orders_foreign_count, orders_gross_minor, orders_refunded_minor," \
+    " orders_largest_minor, orders_first_at, orders_last_at, cart, state"
+
+#define BATCH_ORDER_COLUMNS                                                         \
+    "profile_id, origin_id, has_body, version_at, rank, counts, placed_at, number," \
+    " status, currency, total_minor, cancelled_at, deleted, completed, counted,"    \
+    " counted_foreign, counted_gross_minor, counted_refunded_minor, documents, body"
+
+NODISCARD enum status batch_profile_decode(struct arena *arena, const struct pg_result *result,
+                                           size_t row, struct profile **out_profile,
+                                           struct problem *problem);
+/* Fills `order`, whose key and owner are already there. Column 0 is the
+ * ordinal; BATCH_ORDER_COLUMNS follow. */
+NODISCARD enum status batch_order_decode(struct arena *arena, const struct pg_result *result,
+                                         size_t row, struct order *order, struct problem *problem);
+
+#endif

@@ -1,0 +1,99 @@
+#include <string.h>
+
+#include "store/batch_priv.h"
+
+/*
+ * Rows of profile and orders as values of the core.
+ *
+ * A row that does not decode is our own fault (another version wrote it, or a
+ * bug): STATUS_BROKEN, so that the batch is refused and nothing is overwritten.
+ */
+
+static enum status undecodable(struct problem *problem, const char *what)
+{
+    return problem_set(problem, STATUS_BROKEN, "internal", "a stored %s does not decode", what);
+}
+
+/* jsonb text back into the form that adapters give; "null" stays. */
+static struct str optional_json(const struct pg_result *result, size_t row, int column)
+{
+    return pg_is_null(result, row, column) ? (struct str){ 0 } : pg_get_jsonb(result, row, column);
+}
+
+enum status batch_profile_decode(struct arena *arena, const struct pg_result *result, size_t row,
+                                 struct profile **out_profile, struct problem *problem)
+{
+    struct profile *profile = ARENA_NEW(arena, struct profile);
+    if (profile == NULL) {
+        return STATUS_LIMIT;
+    }
+    profile_init(profile, pg_get_id(result, row, 0), pg_get_instant(result, row, 3));
+    profile->is_new = false;
+    profile->is_dirty = false;
+    if (!profile_state_decode(arena, pg_get_bytes(result, row, 21), profile)) {
+        return undecodable(problem, "profile");
+    }
+    profile->merged_into = pg_get_id(result, row, 1);
+    profile->sequence = pg_get_i64(result, row, 2);
+    profile->updated_at_ms = pg_get_instant(result, row, 4);
+    profile->decided_at_ms = pg_get_instant(result, row, 5);
+    profile->first_seen_at_ms = pg_get_instant(result, row, 6);
+    profile->last_seen_at_ms = pg_get_instant(result, row, 7);
+    profile->signed_up_at_ms = pg_get_instant(result, row, 8);
+    profile->identified = pg_get_bool(result, row, 9);
+    struct str stage = pg_get_text(result, row, 10);
+    profile->lifecycle = lifecycle_from_name(stage.data, stage.size);
+    profile->lifecycle_since_ms = pg_get_instant(result, row, 11);
+    profile->due_at_ms =
+        pg_is_null(result, row, 12) ? INSTANT_NEVER : pg_get_instant(result, row, 12);
+    profile->orders = (struct profile_orders){
+        .count = pg_get_i64(result, row, 13),
+        .foreign_count = pg_get_i64(result, row, 14),
+        .gross_minor = pg_get_i64(result, row, 15),
+        .refunded_minor = pg_get_i64(result, row, 16),
+        .largest_minor = pg_get_i64(result, row, 17),
+        .first_at_ms = pg_get_instant(result, row, 18),
+        .last_at_ms = pg_get_instant(result, row, 19),
+    };
+    profile->cart_json = optional_json(result, row, 20);
+    *out_profile = profile;
+    return STATUS_OK;
+}
+
+static enum order_rank rank_from_name(struct str name)
+{
+    for (enum order_rank rank = ORDER_OPEN; rank <= ORDER_CANCELLED; rank++) {
+        if (str_equal_z(name, order_rank_name(rank))) {
+            return rank;
+        }
+    }
+    return ORDER_OPEN;
+}
+
+enum status batch_order_decode(struct arena *arena, const struct pg_result *result, size_t row,
+                               struct order *order, struct problem *problem)
+{
+    order->has_body = pg_get_bool(result, row, 3);
+    order->version_ms = pg_get_instant(result, row, 4);
+    order->rank = rank_from_name(pg_get_text(result, row, 5));
+    order->counts = pg_get_bool(result, row, 6);
+    order->placed_at_ms = pg_get_instant(result, row, 7);
+    order->number = pg_get_text(result, row, 8);
+    order->status = pg_get_text(result, row, 9);
+    order->currency = pg_get_text(result, row, 10);
+    order->total_minor = pg_get_i64(result, row, 11);
+    order->cancelled_at_ms = pg_get_instant(result, row, 12);
+    order->deleted = pg_get_bool(result, row, 13);
+    order->completed = pg_get_bool(result, row, 14);
+    order->contribution = (struct order_contribution){
+        .counted = pg_get_bool(result, row, 15),
+        .foreign = pg_get_bool(result, row, 16),
+        .gross_minor = pg_get_i64(result, row, 17),
+        .refunded_minor = pg_get_i64(result, row, 18),
+    };
+    if (!order_documents_decode(arena, pg_get_bytes(result, row, 19), order)) {
+        return undecodable(problem, "order");
+    }
+    order->body_json = optional_json(result, row, 20);
+    return STATUS_OK;
+}

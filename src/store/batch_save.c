@@ -1,0 +1,954 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/limits.h"
+#include "store/batch.h"
+#include "store/batch_priv.h"
+
+/*
+ * Save: what was decided, one unnest statement per table, in the round trip
+ * that also commits.
+ *
+ * Invariant: deliveries are inserted only for notifications whose rows were
+ * really inserted (correctness 4), which one statement decides by itself. A
+ * write only lowers profile.due_at (correctness 16): raising it touches an
+ * index, and the sweep does that when it wakes for nothing. Rejected: an upsert
+ * for profiles, since whether a profile is new is known, and the two plain
+ * statements cost less.
+ */
+
+static const struct pg_statement save_webhook = {
+    "save_webhook",
+    "INSERT INTO webhook (workspace_id, received_at, id, source_id, topic, dedup_key, headers, "
+    "body)"
+    " SELECT $1, u.received_at, u.id, u.source_id, u.topic, u.dedup_key, u.headers, u.body"
+    " FROM unnest($2::timestamptz[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[],"
+    " $8::bytea[]) AS u (received_at, id, source_id, topic, dedup_key, headers, body)"
+    " ON CONFLICT (workspace_id, received_at, id) DO NOTHING",
+};
+
+#define SAVE_PROFILE_UNNEST                                                                 \
+    "unnest($2::uuid[], $3::uuid[], $4::bigint[], $5::timestamptz[], $6::timestamptz[],"    \
+    " $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::date[],"                \
+    " $11::timestamptz[], $12::boolean[], $13::jsonb[], $14::jsonb[], $15::jsonb[],"        \
+    " $16::text[], $17::timestamptz[], $18::timestamptz[], $19::bigint[], $20::bigint[],"   \
+    " $21::bigint[], $22::bigint[], $23::bigint[], $24::timestamptz[], $25::timestamptz[]," \
+    " $26::jsonb[], $27::jsonb[], $28::jsonb[], $29::jsonb[], $30::bytea[])"                \
+    " AS u (id, merged_into, sequence, created_at, updated_at, decided_at, first_seen_at,"  \
+    " last_seen_at, last_seen_day, signed_up_at, identified, email, phone, external_id,"    \
+    " lifecycle, lifecycle_since, due_at, orders_count, orders_foreign_count,"              \
+    " orders_gross_minor, orders_refunded_minor, orders_largest_minor, orders_first_at,"    \
+    " orders_last_at, traits, preferences, consent, cart, state)"
+
+static const struct pg_statement save_profile_insert = {
+    "save_profile_insert",
+    "INSERT INTO profile (workspace_id, id, merged_into, sequence, created_at, updated_at,"
+    " decided_at, first_seen_at, last_seen_at, last_seen_day, signed_up_at, identified, email,"
+    " phone, external_id, lifecycle, lifecycle_since, due_at, orders_count,"
+    " orders_foreign_count, orders_gross_minor, orders_refunded_minor, orders_largest_minor,"
+    " orders_first_at, orders_last_at, traits, preferences, consent, cart, state)"
+    " SELECT $1, u.id, u.merged_into, u.sequence, u.created_at, u.updated_at, u.decided_at,"
+    " u.first_seen_at, u.last_seen_at, u.last_seen_day, u.signed_up_at, u.identified,"
+    " u.email #>> '{}', u.phone #>> '{}', u.external_id #>> '{}', u.lifecycle,"
+    " u.lifecycle_since, u.due_at, u.orders_count, u.orders_foreign_count,"
+    " u.orders_gross_minor, u.orders_refunded_minor, u.orders_largest_minor,"
+    " u.orders_first_at, u.orders_last_at, u.traits, u.preferences, u.consent, u.cart, u.state"
+    " FROM " SAVE_PROFILE_UNNEST,
+};
+
+/* $31: the sweep raises due_at, a write only lowers it. Facts are null when
+ * they did not change. */
+static const struct pg_statement save_profile_update = {
+    "save_profile_update",
+    "UPDATE profile AS p SET merged_into = u.merged_into, sequence = u.sequence,"
+    " updated_at = u.updated_at, decided_at = u.decided_at, first_seen_at = u.first_seen_at,"
+    " last_seen_at = u.last_seen_at, last_seen_day = u.last_seen_day,"
+    " signed_up_at = u.signed_up_at, identified = u.identified, email = u.email #>> '{}',"
+    " phone = u.phone #>> '{}', external_id = u.external_id #>> '{}', lifecycle = u.lifecycle,"
+    " lifecycle_since = u.lifecycle_since,"
+    " due_at = CASE WHEN $31 OR u.merged_into IS NOT NULL THEN u.due_at"
+    " ELSE LEAST(p.due_at, u.due_at) END,"
+    " orders_count = u.orders_count, orders_foreign_count = u.orders_foreign_count,"
+    " orders_gross_minor = u.orders_gross_minor,"
+    " orders_refunded_minor = u.orders_refunded_minor,"
+    " orders_largest_minor = u.orders_largest_minor, orders_first_at = u.orders_first_at,"
+    " orders_last_at = u.orders_last_at, traits = COALESCE(u.traits, p.traits),"
+    " preferences = COALESCE(u.preferences, p.preferences),"
+    " consent = COALESCE(u.consent, p.consent), cart = u.cart, state = u.state"
+    " FROM " SAVE_PROFILE_UNNEST " WHERE p.workspace_id = $1 AND p.id = u.id",
+};
+
+/* Who was merged into a loser before now follows it to the survivor, so that
+ * merged_into always names the canonical profile. */
+static const struct pg_statement save_merged_follow = {
+    "save_merged_follow",
+    "UPDATE profile AS p SET merged_into = u.into_id"
+    " FROM unnest($2::uuid[], $3::uuid[]) AS u (from_id, into_id)"
+    " WHERE p.workspace_id = $1 AND p.merged_into = u.from_id",
+};
+
+static const struct pg_statement save_identity_move = {
+    "save_identity_move",
+    "UPDATE identity AS i SET profile_id = u.profile_id"
+    " FROM unnest($2::text[], $3::uuid[], $4::text[], $5::uuid[])"
+    " AS u (kind, source_id, value, profile_id)"
+    " WHERE i.workspace_id = $1 AND i.kind = u.kind AND i.source_id = u.source_id"
+    " AND i.value = u.value",
+};
+
+#define SAVE_ORDER_UNNEST                                                               \
+    "unnest($2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::boolean[],"             \
+    " $7::timestamptz[], $8::text[], $9::boolean[], $10::timestamptz[], $11::text[],"   \
+    " $12::text[], $13::text[], $14::bigint[], $15::bigint[], $16::timestamptz[],"      \
+    " $17::boolean[], $18::boolean[], $19::boolean[], $20::boolean[], $21::bigint[],"   \
+    " $22::bigint[], $23::bytea[], $24::jsonb[])"                                       \
+    " AS u (source_id, order_ref, origin_id, profile_id, has_body, version_at, rank,"   \
+    " counts, placed_at, number, status, currency, total_minor, refunded_minor,"        \
+    " cancelled_at, deleted, completed, counted, counted_foreign, counted_gross_minor," \
+    " counted_refunded_minor, documents, body)"
+
+static const struct pg_statement save_order_insert = {
+    "save_order_insert",
+    "INSERT INTO orders (workspace_id, source_id, order_ref, origin_id, profile_id, has_body,"
+    " version_at, rank, counts, placed_at, number, status, currency, total_minor,"
+    " refunded_minor, cancelled_at, deleted, completed, counted, counted_foreign,"
+    " counted_gross_minor, counted_refunded_minor, documents, body)"
+    " SELECT $1, u.* FROM " SAVE_ORDER_UNNEST " ORDER BY u.source_id, u.order_ref",
+};
+
+static const struct pg_statement save_order_update = {
+    "save_order_update",
+    "UPDATE orders AS o SET profile_id = u.profile_id, has_body = u.has_body,"
+    " version_at = u.version_at, rank = u.rank, counts = u.counts, placed_at = u.placed_at,"
+    " number = u.number, status = u.status, currency = u.currency,"
+    " total_minor = u.total_minor, refunded_minor = u.refunded_minor,"
+    " cancelled_at = u.cancelled_at, deleted = u.deleted, completed = u.completed,"
+    " counted = u.counted, counted_foreign = u.counted_foreign,"
+    " counted_gross_minor = u.counted_gross_minor,"
+    " counted_refunded_minor = u.counted_refunded_minor, documents = u.documents, body = u.body"
+    " FROM " SAVE_ORDER_UNNEST
+    " WHERE o.workspace_id = $1 AND o.source_id = u.source_id AND o.order_ref = u.order_ref",
+};
+
+static const struct pg_statement save_interaction = {
+    "save_interaction",
+    "INSERT INTO interaction (workspace_id, origin_id, occurred_at, id, received_at, source_id,"
+    " type, trust, product_id, category, currency, amount_minor, order_ref, facts, properties,"
+    " context)"
+    " SELECT $1, u.* FROM unnest($2::uuid[], $3::timestamptz[], $4::uuid[], $5::timestamptz[],"
+    " $6::uuid[], $7::text[], $8::smallint[], $9::text[], $10::text[], $11::text[],"
+    " $12::bigint[], $13::text[], $14::bytea[], $15::jsonb[], $16::jsonb[]) AS u"
+    " ON CONFLICT (workspace_id, origin_id, occurred_at, id) DO NOTHING",
+};
+
+static const struct pg_statement save_identity_decision = {
+    "save_identity_decision",
+    "INSERT INTO identity_decision (workspace_id, id, kind, event_id, from_id, into_id, because, "
+    "at)"
+    " SELECT $1, u.* FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[],"
+    " $7::text[], $8::timestamptz[]) AS u",
+};
+
+static const struct pg_statement save_transition = {
+    "save_transition",
+    "INSERT INTO transition (workspace_id, occurred_at, id, profile_id, rule, from_value, to_value,"
+    " cause, event_id, decided_at)"
+    " SELECT $1, u.occurred_at, u.id, u.profile_id, 'lifecycle', u.from_value, u.to_value,"
+    " u.cause, u.event_id, u.decided_at"
+    " FROM unnest($2::timestamptz[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[],"
+    " $8::uuid[], $9::timestamptz[])"
+    " AS u (occurred_at, id, profile_id, from_value, to_value, cause, event_id, decided_at)"
+    " ON CONFLICT (workspace_id, occurred_at, id) DO NOTHING",
+};
+
+static const struct pg_statement save_notification = {
+    "save_notification",
+    "WITH rung AS (INSERT INTO notification (workspace_id, created_at, id, profile_id, topic,"
+    " sequence, body)"
+    " SELECT $1, u.* FROM unnest($2::timestamptz[], $3::uuid[], $4::uuid[], $5::text[],"
+    " $6::bigint[], $7::text[]) AS u"
+    " ON CONFLICT (workspace_id, created_at, id) DO NOTHING RETURNING id)"
+    " INSERT INTO delivery (workspace_id, id, notification_id, notification_created_at,"
+    " subscription_id, profile_id, sequence, due_at, lease_owner, lease_until)"
+    " SELECT $1, d.id, d.notification_id, d.created_at, d.subscription_id, d.profile_id,"
+    " d.sequence, $14, $15, $16"
+    " FROM unnest($8::uuid[], $9::uuid[], $10::timestamptz[], $11::uuid[], $12::uuid[],"
+    " $13::bigint[])"
+    " AS d (id, notification_id, created_at, subscription_id, profile_id, sequence)"
+    " WHERE d.notification_id IN (SELECT id FROM rung)"
+    " ON CONFLICT (workspace_id, id) DO NOTHING RETURNING id",
+};
+
+static const struct pg_statement save_quarantine = {
+    "save_quarantine",
+    "INSERT INTO quarantine (workspace_id, id, received_at, source_id, topic, dedup_key, event_id,"
+    " reason, headers, body) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+    " ON CONFLICT (workspace_id, id) DO NOTHING",
+};
+
+static const struct pg_statement save_one_receipt = {
+    "save_one_receipt",
+    "INSERT INTO receipt (workspace_id, event_id, source_id, received_at) VALUES ($1, $2, $3, $4)"
+    " ON CONFLICT (workspace_id, event_id) DO NOTHING",
+};
+
+static const struct pg_statement save_order_extremes = {
+    "save_order_extremes",
+    "SELECT o.source_id, o.order_ref, o.placed_at, o.counted_gross_minor, o.counted_foreign"
+    " FROM (SELECT $2::uuid AS id UNION ALL SELECT id FROM profile"
+    " WHERE workspace_id = $1 AND merged_into = $2) k"
+    " CROSS JOIN LATERAL (SELECT source_id, order_ref, placed_at, counted_gross_minor,"
+    " counted_foreign FROM orders WHERE workspace_id = $1 AND profile_id = k.id AND counted) o",
+};
+
+enum {
+    SAVE_STATEMENTS_MAX = 16
+};
+
+/* --- columns ------------------------------------------------------------ */
+
+struct columns {
+    struct pg_array column[32];
+    size_t count;
+};
+
+static void columns_begin(struct columns *columns, struct pg_params *params,
+                          const enum pg_type *types, size_t type_count, size_t rows)
+{
+    columns->count = type_count;
+    for (size_t i = 0; i < type_count; i++) {
+        pg_array_begin(&columns->column[i], params, types[i], rows);
+    }
+}
+
+static void columns_end(struct columns *columns)
+{
+    for (size_t i = 0; i < columns->count; i++) {
+        pg_array_end(&columns->column[i]);
+    }
+}
+
+static struct pg_params *params_new(const struct batch *batch)
+{
+    struct pg_params *params = ARENA_NEW(batch->arena, struct pg_params);
+    if (params != NULL) {
+        pg_params_init(params, batch->arena);
+        pg_put_id(params, batch->workspace_id);
+    }
+    return params;
+}
+
+static enum status queue_webhooks(struct batch *batch, const struct batch_save *save)
+{
+    static const enum pg_type types[] = { PG_INSTANT, PG_UUID, PG_UUID, PG_TEXT,
+                                          PG_TEXT,    PG_TEXT, PG_BYTEA };
+    struct columns columns;
+    struct pg_params *params = params_new(batch);
+    if (params == NULL) {
+        return STATUS_LIMIT;
+    }
+    columns_begin(&columns, params, types, ARRAY_COUNT(types), save->webhook_count);
+    for (size_t i = 0; i < save->webhook_count; i++) {
+        const struct batch_webhook *webhook = &save->webhooks[i];
+        pg_array_instant(&columns.column[0], webhook->received_at_ms);
+        pg_array_id(&columns.column[1], webhook->id);
+        pg_array_id(&columns.column[2], webhook->source_id);
+        pg_array_text(&columns.column[3], webhook->topic);
+        pg_array_text(&columns.column[4], webhook->dedup_key);
+        pg_array_text(&columns.column[5], webhook->headers_json);
+        pg_array_bytes(&columns.column[6], webhook->body);
+    }
+    columns_end(&columns);
+    return pg_queue(batch->pg, &save_webhook, params);
+}
+
+static struct str facts_json(struct arena *arena, const struct profile *profile,
+                             enum fact_kind kind)
+{
+    struct buf buf;
+    struct jsonw json;
+    buf_init(&buf, arena, (size_t)LIMIT_TRAITS_PER_PROFILE * 2 * LIMIT_TEXT_BYTES);
+    jsonw_begin(&json, &buf);
+    profile_write_facts(&json, profile, kind);
+    return buf_str(&buf);
+}
+
+static void put_profile_facts(struct columns *columns, struct arena *arena,
+                              const struct profile *profile)
+{
+    bool changed = profile->facts_changed || profile->is_new;
+    static const enum fact_kind kinds[] = { FACT_TRAIT, FACT_PREFERENCE, FACT_CONSENT };
+    for (size_t k = 0; k < ARRAY_COUNT(kinds); k++) {
+        struct str json = { 0 };
+        if (changed) {
+            json = facts_json(arena, profile, kinds[k]);
+        }
+        pg_array_jsonb_or_null(&columns->column[24 + k], json);
+    }
+}
+
+static bool put_profile(struct columns *columns, struct arena *arena, const struct profile *p)
+{
+    struct str state = { 0 };
+    if (!profile_state_encode(arena, p, &state)) {
+        return false;
+    }
+    struct pg_array *c = columns->column;
+    pg_array_id(&c[0], p->id);
+    pg_array_id_or_null(&c[1], p->merged_into);
+    pg_array_i64(&c[2], p->sequence);
+    pg_array_instant(&c[3], p->created_at_ms);
+    pg_array_instant(&c[4], p->updated_at_ms);
+    pg_array_instant(&c[5], p->decided_at_ms);
+    pg_array_instant(&c[6], p->first_seen_at_ms);
+    pg_array_instant(&c[7], p->last_seen_at_ms);
+    pg_array_day(&c[8], p->last_seen_at_ms);
+    pg_array_instant(&c[9], p->signed_up_at_ms);
+    pg_array_bool(&c[10], p->identified);
+    pg_array_jsonb_or_null(&c[11], profile_fact_value(p, FACT_TRAIT, "email"));
+    pg_array_jsonb_or_null(&c[12], profile_fact_value(p, FACT_TRAIT, "phone"));
+    pg_array_jsonb_or_null(&c[13], profile_fact_value(p, FACT_TRAIT, "external_id"));
+    pg_array_text_or_null(&c[14], str_from_z(lifecycle_name(p->lifecycle)));
+    pg_array_instant(&c[15], p->lifecycle_since_ms);
+    pg_array_instant(&c[16], p->due_at_ms);
+    pg_array_i64(&c[17], p->orders.count);
+    pg_array_i64(&c[18], p->orders.foreign_count);
+    pg_array_i64(&c[19], p->orders.gross_minor);
+    pg_array_i64(&c[20], p->orders.refunded_minor);
+    pg_array_i64(&c[21], p->orders.largest_minor);
+    pg_array_instant(&c[22], p->orders.first_at_ms);
+    pg_array_instant(&c[23], p->orders.last_at_ms);
+    put_profile_facts(columns, arena, p);
+    pg_array_jsonb_or_null(&c[27], p->cart_json);
+    pg_array_bytes(&c[28], state);
+    return true;
+}
+
+static enum status queue_profiles(struct batch *batch, const struct batch_save *save, bool is_new)
+{
+    static const enum pg_type types[] = {
+        PG_UUID,    PG_UUID,    PG_INT8,  PG_INSTANT, PG_INSTANT, PG_INSTANT,
+        PG_INSTANT, PG_INSTANT, PG_DATE,  PG_INSTANT, PG_BOOL,    PG_JSONB,
+        PG_JSONB,   PG_JSONB,   PG_TEXT,  PG_INSTANT, PG_INSTANT, PG_INT8,
+        PG_INT8,    PG_INT8,    PG_INT8,  PG_INT8,    PG_INSTANT, PG_INSTANT,
+        PG_JSONB,   PG_JSONB,   PG_JSONB, PG_JSONB,   PG_BYTEA,
+    };
+    size_t count = 0;
+    for (size_t i = 0; i < save->rows->profile_count; i++) {
+        count += save->rows->profiles[i]->is_new == is_new ? 1 : 0;
+    }
+    if (count == 0) {
+        return STATUS_OK;
+    }
+    struct columns columns;
+    struct pg_params *params = params_new(batch);
+    if (params == NULL) {
+        return STATUS_LIMIT;
+    }
+    columns_begin(&columns, params, types, ARRAY_COUNT(types), count);
+    for (size_t i = 0; i < save->rows->profile_count; i++) {
+        const struct profile *profile = save->rows->profiles[i];
+        if (profile->is_new == is_new && !put_profile(&columns, batch->arena, profile)) {
+            return STATUS_LIMIT;
+        }
+    }
+    columns_end(&columns);
+    if (is_new) {
+        return pg_queue(batch->pg, &save_profile_insert, params);
+    }
+    pg_put_bool(params, save->raises_due);
+    return pg_queue(batch->pg, &save_profile_update, params);
+}
+
+static enum status queue_merges(struct batch *batch, const struct decision_rows *rows)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < rows->identity_decision_count; i++) {
+        count += rows->identity_decisions[i].kind == IDENTITY_MERGED ? 1 : 0;
+    }
+    if (count == 0) {
+        return STATUS_OK;
+    }
+    static const enum pg_type types[] = { PG_UUID, PG_UUID };
+    struct columns columns;
+    struct pg_params *params = params_new(batch);
+    if (params == NULL) {
+        return STATUS_LIMIT;
+    }
+    columns_begin(&columns, params, types, ARRAY_COUNT(types), count);
+    for (size_t i = 0; i < rows->identity_decision_count; i++) {
+        const struct identity_decision_row *row = &rows->identity_decisions[i];
+        if (row->kind == IDENTITY_MERGED) {
+            pg_array_id(&columns.column[0], row->from_id);
+            pg_array_id(&columns.column[1], row->into_id);
+        }
+    }
+    columns_end(&columns);
+    return pg_queue(batch->pg, &save_merged_follow, params);
+}
+
+static enum status queue_moves(struct batch *batch, const struct decision_rows *rows)
+{
+    if (rows->moved_identity_count == 0) {
+        return STATUS_OK;
+    }
+    static const enum pg_type types[] = { PG_TEXT, PG_UUID, PG_TEXT, PG_UUID };
+    struct columns columns;
+    struct pg_params *params = params_new(batch);
+    if (params == NULL) {
+        return STATUS_LIMIT;
+    }
+    columns_begin(&columns, params, types, ARRAY_COUNT(types), rows->moved_identity_count);
+    for (size_t i = 0; i < rows->moved_identity_count; i++) {
+        const struct identity_row *row = rows->moved_identities[i];
+        pg_array_text(&columns.column[0], str_from_z(identity_kind_name(row->identifier.kind)));
+        pg_array_id(&columns.column[1], row->identifier.source_id);
+        pg_array_text(&columns.column[2], row->identifier.value);
+        pg_array_id(&columns.column[3], row->profile_id);
+    }
+    columns_end(&columns);
+    return pg_queue(batch->pg, &save_identity_move, params);
+}
+
+/* --- orders ------------------------------------------------------------- */
+
+static bool put_order(struct columns *columns, struct arena *arena, const struct order *o)
+{
+    struct str documents = { 0 };
+    if (!order_documents_encode(arena, o, &documents)) {
+        return false;
+    }
+    struct pg_array *c = columns->column;
+    pg_array_id(&c[0], o->source_id);
+    pg_array_text(&c[1], o->order_ref);
+    pg_array_id(&c[2], o->origin_id);
+    pg_array_id(&c[3], o->profile_id);
+    pg_array_bool(&c[4], o->has_body);
+    pg_array_instant(&c[5], o->has_body ? o->version_ms : INSTANT_NONE);
+    pg_array_text(&c[6], str_from_z(order_rank_name(o->rank)));
+    pg_array_bool(&c[7], o->counts);
+    pg_array_instant(&c[8], o->placed_at_ms);
+    pg_array_text(&c[9], o->number);
+    pg_array_text(&c[10], o->status);
+    pg_array_text(&c[11], o->currency);
+    pg_array_i64(&c[12], o->total_minor);
+    pg_array_i64(&c[13], order_refunded_minor(o));
+    pg_array_instant(&c[14], o->cancelled_at_ms);
+    pg_array_bool(&c[15], o->deleted);
+    pg_array_bool(&c[16], o->completed);
+    pg_array_bool(&c[17], o->contribution.counted);
+    pg_array_bool(&c[18], o->contribution.foreign);
+    pg_array_i64(&c[19], o->contribution.gross_minor);
+    pg_array_i64(&c[20], o->contribution.refunded_minor);
+    pg_array_bytes(&c[21], documents);
+    pg_array_jsonb_or_null(&c[22], o->body_json);
+    return true;
+}
+
+static bool order_is_stored(const struct batch *batch, const struct order *order)
+{
+    for (const struct batch_owner *owner = batch->owners; owner != NULL; owner = owner->next) {
+        if (owner->order == order) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum status queue_orders(struct batch *batch, const struct decision_rows *rows, bool stored)
+{
+    static const enum pg_type types[] = {
+        PG_UUID,    PG_TEXT, PG_UUID, PG_UUID, PG_BOOL, PG_INSTANT, PG_TEXT,    PG_BOOL,
+        PG_INSTANT, PG_TEXT, PG_TEXT, PG_TEXT, PG_INT8, PG_INT8,    PG_INSTANT, PG_BOOL,
+        PG_BOOL,    PG_BOOL, PG_BOOL, PG_INT8, PG_INT8, PG_BYTEA,   PG_JSONB,
+    };
+    struct order **orders = ARENA_NEW_ARRAY(batch->arena, rows->order_count + 1, struct order *);
+    if (orders == NULL) {
+        return STATUS_LIMIT;
+    }
+    size_t count = 0;
+    for (size_t i = 0; i < rows->order_count; i++) {
+        if (order_is_stored(batch, rows->orders[i]) == stored) {
+            orders[count++] = rows->orders[i];
+        }
+    }
+    if (count == 0) {
+        return STATUS_OK;
+    }
+    struct columns columns;
+    struct pg_params *params = params_new(batch);
+    if (params == NULL) {
+        return STATUS_LIMIT;
+    }
+    columns_begin(&columns, params, types, ARRAY_COUNT(types), count);
+    for (size_t i = 0; i < count; i++) {
+        if (!put_order(&columns, batch->arena, orders[i])) {
+            return STATUS_LIMIT;
+        }
+    }
+    columns_end(&columns);
+    return pg_queue(batch->pg, stored ? &save_order_update : &save_order_insert, params);
+}
+
+/* --- facts and decisions ------------------------------------------------ */
+
+static bool put_interaction(struct columns *columns, struct arena *arena,
+                            const struct interaction_row *row)
+{
+    const struct event *event = row->event;
+    struct str facts = { 0 };
+    if (event->fact_count > 0 && !profile_facts_encode(arena, event, &facts)) {
+        return false;
+    }
+    struct pg_array *c = columns->column;
+    pg_array_id(&c[0], row->origin_id);
+    pg_array_instant(&c[1], event->occurred_at_ms);
+    pg_array_id(&c[2], event->id);
+    pg_array_instant(&c[3], event->received_at_ms);
+    pg_array_id(&c[4], event->source_id);
+    pg_array_text(&c[5], event->name);
+    pg_array_i16(&c[6], (int16_t)event->trust);
+    pg_array_text_or_null(&c[7], event->product_id);
+    pg_array_text_or_null(&c[8], event->category);
+    pg_array_text_or_null(&c[9], event->currency);
+    if (event->has_amount) {
+        pg_array_i64(&c[10], event->amount_minor);
+    } else {
+        pg_array_null(&c[10]);
+    }
+    pg_array_text_or_null(&c[11],
+                          event->order != NULL ? event->order->order_ref : (struct str){ 0 });
+    pg_array_bytes_or_null(&c[12], facts);
+    pg_array_jsonb_or_null(&c[13], event->properties_json);
+    pg_array_jsonb_or_null(&c[14], event->context_json);
+    return true;
+}
+
+static enum status queue_interactions(struct batch *batch, const struct decision_rows *rows)
+{
+    if (rows->interaction_count == 0) {
+        return STATUS_OK;
+    }
+    static const enum pg_type types[] = {
+        PG_UUID, PG_INSTANT, PG_UUID, PG_INSTANT, PG_UUID,  PG_TEXT,  PG_INT2,  PG_TEXT,
+        PG_TEXT, PG_TEXT,    PG_INT8, PG_TEXT,    PG_BYTEA, PG_JSONB, PG_JSONB,
+    };
+    struct columns columns;
+    struct pg_params *params = params_new(batch);
+    if (params == NULL) {
+        return STATUS_LIMIT;
+    }
+    columns_begin(&columns, params, types, ARRAY_COUNT(types), rows->interaction_count);
+    for (size_t i = 0; i < rows->interaction_count; i++) {
+        if (!put_interaction(&columns, batch->arena, &rows->interactions[i])) {
+            return STATUS_LIMIT;
+        }
+    }
+    columns_end(&columns);
+    return pg_queue(batch->pg, &save_interaction, params);
+}
+
+static const char *identity_decision_name(enum identity_decision_kind kind)
+{
+    switch (kind) {
+    case IDENTITY_MERGED:
+        return "merged";
+    case IDENTITY_CONFLICT:
+        return "conflict";
+    case IDENTITY_MOVED:
+        return "moved";
+    }
+    return "";
+}
+
+static enum status queue_identity_decisions(struct batch *batch, const struct decision_rows *rows)
+{
+    if (rows->identity_decision_count == 0) {
+        return STATUS_OK;
+    }
+    static const enum pg_type types[] = { PG_UUID, PG_TEXT, PG_UUID,   PG_UUID,
+                                          PG_UUID, PG_TEXT, PG_INSTANT };
+    struct columns columns;
+    struct pg_params *params = params_new(batch);
+    if (params == NULL) {
+        return STATUS_LIMIT;
+    }
+    columns_begin(&columns, params, types, ARRAY_COUNT(types), rows->identity_decision_count);
+    for (size_t i = 0; i < rows->identity_decision_count; i++) {
+        const struct identity_decision_row *row = &rows->identity_decisions[i];
+        struct pg_array *c = columns.column;
+        pg_array_id(&c[0], row->id);
+        pg_array_text(&c[1], str_from_z(identity_decision_name(row->kind)));
+        pg_array_id(&c[2], row->event_id);
+        pg_array_id(&c[3], row->from_id);
+        pg_array_id(&c[4], row->into_id);
+        pg_array_text(&c[5], str_from_z(identity_kind_name(row->because)));
+        pg_array_instant(&c[6], row->at_ms);
+    }
+    columns_end(&columns);
+    return pg_queue(batch->pg, &save_identity_decision, params);
+}
+
+static const char *cause_name(enum cause_kind cause)
+{
+    switch (cause) {
+    case CAUSE_EVENT:
+        return "event";
+    case CAUSE_TIME:
+        return "time";
+    case CAUSE_MERGE:
+        return "merge";
+    case CAUSE_IMPORT:
+        return "import";
+    case CAUSE_MANUAL:
+        return "manual";
+    }
+    return "";
+}
+
+static enum status queue_transitions(struct batch *batch, const struct decision_rows *rows)
+{
+    if (rows->transition_count == 0) {
+        return STATUS_OK;
+    }
+    static const enum pg_type types[] = { PG_INSTANT, PG_UUID, PG_UUID, PG_TEXT,
+                                          PG_TEXT,    PG_TEXT, PG_UUID, PG_INSTANT };
+    struct columns columns;
+    struct pg_params *params = params_new(batch);
+    if (params == NULL) {
+        return STATUS_LIMIT;
+    }
+    columns_begin(&columns, params, types, ARRAY_COUNT(types), rows->transition_count);
+    for (size_t i = 0; i < rows->transition_count; i++) {
+        const struct transition_row *row = &rows->transitions[i];
+        struct pg_array *c = columns.column;
+        pg_array_instant(&c[0], row->at_ms);
+        pg_array_id(&c[1], row->id);
+        pg_array_id(&c[2], row->profile_id);
+        pg_array_text_or_null(&c[3], str_from_z(lifecycle_name(row->from)));
+        pg_array_text_or_null(&c[4], str_from_z(lifecycle_name(row->to)));
+        pg_array_text(&c[5], str_from_z(cause_name(row->cause)));
+        pg_array_id_or_null(&c[6], row->event_id);
+        pg_array_instant(&c[7], row->decided_at_ms);
+    }
+    columns_end(&columns);
+    return pg_queue(batch->pg, &save_transition, params);
+}
+
+/* --- notifications and their deliveries --------------------------------- */
+
+static enum status make_deliveries(struct batch *batch, const struct batch_save *save,
+                                   struct delivery **out_deliveries, size_t *out_count)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < save->rows->notification_count; i++) {
+        count += save->rows->notifications[i].subscription_count;
+    }
+    struct delivery *deliveries = ARENA_NEW_ARRAY(batch->arena, count + 1, struct delivery);
+    if (deliveries == NULL) {
+        return STATUS_LIMIT;
+    }
+    size_t filled = 0;
+    for (size_t i = 0; i < save->rows->notification_count; i++) {
+        const struct notification_row *row = &save->rows->notifications[i];
+        for (size_t k = 0; k < row->subscription_count; k++) {
+            deliveries[filled++] = (struct delivery){
+                .workspace_id = batch->workspace_id,
+                .id = delivery_id(row->id, row->subscription_ids[k]),
+                .notification_id = row->id,
+                .notification_created_at_ms = row->created_at_ms,
+                .subscription_id = row->subscription_ids[k],
+                .profile_id = row->profile_id,
+                .sequence = row->sequence,
+                .due_at_ms = row->created_at_ms,
+                .lease_until_ms = save->lease_until_ms,
+                .topic = row->topic,
+                .body = row->body,
+            };
+        }
+    }
+    *out_deliveries = deliveries;
+    *out_count = count;
+    return STATUS_OK;
+}
+
+static void put_notifications(struct pg_params *params, const struct decision_rows *rows)
+{
+    static const enum pg_type types[] = { PG_INSTANT, PG_UUID, PG_UUID, PG_TEXT, PG_INT8, PG_TEXT };
+    struct columns columns;
+    columns_begin(&columns, params, types, ARRAY_COUNT(types), rows->notification_count);
+    for (size_t i = 0; i < rows->notification_count; i++) {
+        const struct notification_row *row = &rows->notifications[i];
+        struct pg_array *c = columns.column;
+        pg_array_instant(&c[0], row->created_at_ms);
+        pg_array_id(&c[1], row->id);
+        pg_array_id(&c[2], row->profile_id);
+        pg_array_text(&c[3], row->topic);
+        pg_array_i64(&c[4], row->sequence);
+        pg_array_text(&c[5], row->body);
+    }
+    columns_end(&columns);
+}
+
+static void put_deliveries(struct pg_params *params, const struct delivery *deliveries,
+                           size_t count)
+{
+    static const enum pg_type types[] = { PG_UUID, PG_UUID, PG_INSTANT, PG_UUID, PG_UUID, PG_INT8 };
+    struct columns columns;
+    columns_begin(&columns, params, types, ARRAY_COUNT(types), count);
+    for (size_t i = 0; i < count; i++) {
+        struct pg_array *c = columns.column;
+        pg_array_id(&c[0], deliveries[i].id);
+        pg_array_id(&c[1], deliveries[i].notification_id);
+        pg_array_instant(&c[2], deliveries[i].notification_created_at_ms);
+        pg_array_id(&c[3], deliveries[i].subscription_id);
+        pg_array_id(&c[4], deliveries[i].profile_id);
+        pg_array_i64(&c[5], deliveries[i].sequence);
+    }
+    columns_end(&columns);
+}
+
+static enum status queue_notifications(struct batch *batch, const struct batch_save *save,
+                                       const struct delivery *deliveries, size_t count)
+{
+    struct pg_params *params = params_new(batch);
+    if (params == NULL) {
+        return STATUS_LIMIT;
+    }
+    put_notifications(params, save->rows);
+    put_deliveries(params, deliveries, count);
+    /* Due now: the instant of the cause may be the past of a late event. */
+    int64_t due_at_ms = INSTANT_FIRST_MS;
+    for (size_t i = 0; i < save->rows->notification_count; i++) {
+        int64_t created = save->rows->notifications[i].created_at_ms;
+        due_at_ms = created > due_at_ms ? created : due_at_ms;
+    }
+    pg_put_instant(params, due_at_ms);
+    pg_put_id_or_null(params, save->lease_owner);
+    pg_put_instant(params, id_is_zero(save->lease_owner) ? INSTANT_NONE : save->lease_until_ms);
+    return pg_queue(batch->pg, &save_notification, params);
+}
+
+static int compare_id(const void *a, const void *b)
+{
+    const struct id *left = a;
+    const struct id *right = b;
+    return id_compare(*left, *right);
+}
+
+/* Keeps the deliveries whose rows the statement returned. */
+static enum status keep_inserted(struct batch *batch, const struct pg_result *result,
+                                 struct delivery *deliveries, size_t *count)
+{
+    size_t inserted = pg_row_count(result);
+    struct id *ids = ARENA_NEW_ARRAY(batch->arena, inserted + 1, struct id);
+    if (ids == NULL) {
+        return STATUS_LIMIT;
+    }
+    for (size_t row = 0; row < inserted; row++) {
+        ids[row] = pg_get_id(result, row, 0);
+    }
+    qsort(ids, inserted, sizeof(*ids), compare_id);
+    size_t kept = 0;
+    for (size_t i = 0; i < *count; i++) {
+        if (bsearch(&deliveries[i].id, ids, inserted, sizeof(*ids), compare_id) != NULL) {
+            deliveries[kept++] = deliveries[i];
+        }
+    }
+    *count = kept;
+    return STATUS_OK;
+}
+
+/* --- the whole ---------------------------------------------------------- */
+
+static enum status queue_rows(struct batch *batch, const struct batch_save *save,
+                              size_t *statement_count)
+{
+    const struct decision_rows *rows = save->rows;
+    size_t before = pg_queued(batch->pg);
+    enum status status = STATUS_OK;
+    if (save->webhook_count > 0) {
+        status = queue_webhooks(batch, save);
+    }
+    if (status == STATUS_OK) {
+        status = queue_profiles(batch, save, true);
+    }
+    if (status == STATUS_OK) {
+        status = queue_profiles(batch, save, false);
+    }
+    if (status == STATUS_OK) {
+        status = queue_merges(batch, rows);
+    }
+    if (status == STATUS_OK) {
+        status = queue_moves(batch, rows);
+    }
+    if (status == STATUS_OK) {
+        status = queue_orders(batch, rows, false);
+    }
+    if (status == STATUS_OK) {
+        status = queue_orders(batch, rows, true);
+    }
+    if (status == STATUS_OK) {
+        status = queue_interactions(batch, rows);
+    }
+    if (status == STATUS_OK) {
+        status = queue_identity_decisions(batch, rows);
+    }
+    if (status == STATUS_OK) {
+        status = queue_transitions(batch, rows);
+    }
+    *statement_count = pg_queued(batch->pg) - before;
+    return status;
+}
+
+enum status batch_save(struct batch *batch, const struct batch_save *save,
+                       struct delivery **out_deliveries, size_t *out_delivery_count,
+                       struct problem *problem)
+{
+    struct delivery *deliveries = NULL;
+    size_t delivery_count = 0;
+    size_t statements = 0;
+    enum status status = queue_rows(batch, save, &statements);
+    if (status == STATUS_OK) {
+        status = make_deliveries(batch, save, &deliveries, &delivery_count);
+    }
+    bool rings = save->rows->notification_count > 0;
+    if (status == STATUS_OK && rings) {
+        status = queue_notifications(batch, save, deliveries, delivery_count);
+    }
+    if (status == STATUS_OK) {
+        status = pg_queue(batch->pg, &pg_commit, NULL);
+    }
+    struct pg_result *results[SAVE_STATEMENTS_MAX] = { NULL };
+    if (status == STATUS_OK) {
+        status =
+            pg_sync(batch->pg, batch->arena, results, statements + (rings ? 1 : 0) + 1, problem);
+    }
+    if (status == STATUS_OK && rings) {
+        status = keep_inserted(batch, results[statements], deliveries, &delivery_count);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    *out_deliveries = deliveries;
+    *out_delivery_count = rings ? delivery_count : 0;
+    return STATUS_OK;
+}
+
+/* --- rare paths --------------------------------------------------------- */
+
+/* Rows as they stand, less the orders of this decision, plus those as decided. */
+static void extremes_add(struct profile *profile, int64_t placed_at_ms, int64_t gross_minor,
+                         bool is_foreign)
+{
+    struct profile_orders *orders = &profile->orders;
+    if (orders->first_at_ms == INSTANT_NONE || placed_at_ms < orders->first_at_ms) {
+        orders->first_at_ms = placed_at_ms;
+    }
+    if (orders->last_at_ms == INSTANT_NONE || placed_at_ms > orders->last_at_ms) {
+        orders->last_at_ms = placed_at_ms;
+    }
+    if (!is_foreign && gross_minor > orders->largest_minor) {
+        orders->largest_minor = gross_minor;
+    }
+}
+
+static const struct order *batch_find_order(const struct batch *batch, struct id source_id,
+                                            struct str order_ref)
+{
+    for (const struct batch_owner *owner = batch->owners; owner != NULL; owner = owner->next) {
+        if (owner->order != NULL && id_equal(owner->order->source_id, source_id) &&
+            str_equal(owner->order->order_ref, order_ref)) {
+            return owner->order;
+        }
+    }
+    return NULL;
+}
+
+static enum status restore_one(struct batch *batch, struct profile *profile,
+                               struct problem *problem)
+{
+    struct pg_params params;
+    struct pg_result *result = NULL;
+    pg_params_init(&params, batch->arena);
+    pg_put_id(&params, batch->workspace_id);
+    pg_put_id(&params, profile->id);
+    enum status status =
+        pg_run(batch->pg, batch->arena, &save_order_extremes, &params, &result, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    profile->orders.first_at_ms = INSTANT_NONE;
+    profile->orders.last_at_ms = INSTANT_NONE;
+    profile->orders.largest_minor = 0;
+    for (size_t row = 0; row < pg_row_count(result); row++) {
+        struct id source_id = pg_get_id(result, row, 0);
+        if (batch_find_order(batch, source_id, pg_get_text(result, row, 1)) == NULL) {
+            extremes_add(profile, pg_get_instant(result, row, 2), pg_get_i64(result, row, 3),
+                         pg_get_bool(result, row, 4));
+        }
+    }
+    for (const struct batch_owner *owner = batch->owners; owner != NULL; owner = owner->next) {
+        const struct order *order = owner->order;
+        if (order != NULL && id_equal(order->profile_id, profile->id) &&
+            order->contribution.counted) {
+            extremes_add(profile, order->placed_at_ms, order->contribution.gross_minor,
+                         order->contribution.foreign);
+        }
+    }
+    return STATUS_OK;
+}
+
+enum status batch_restore_extremes(struct batch *batch, struct problem *problem)
+{
+    struct profile **profiles = NULL;
+    size_t count = decision_shrunk_profiles(batch->decision, &profiles);
+    for (size_t i = 0; i < count; i++) {
+        enum status status = restore_one(batch, profiles[i], problem);
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
+    return STATUS_OK;
+}
+
+enum status batch_quarantine_store(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                   const struct batch_quarantine *quarantine,
+                                   struct problem *problem)
+{
+    struct pg_params row;
+    pg_params_init(&row, arena);
+    pg_put_id(&row, workspace_id);
+    pg_put_id(&row, quarantine->id);
+    pg_put_instant(&row, quarantine->received_at_ms);
+    pg_put_id(&row, quarantine->source_id);
+    pg_put_text(&row, quarantine->topic);
+    pg_put_text(&row, quarantine->dedup_key);
+    pg_put_id_or_null(&row, quarantine->event_id);
+    pg_put_text(&row, quarantine->reason);
+    pg_put_text(&row, quarantine->headers_json);
+    pg_put_bytes(&row, quarantine->body);
+    struct pg_params receipt;
+    pg_params_init(&receipt, arena);
+    pg_put_id(&receipt, workspace_id);
+    pg_put_id(&receipt, quarantine->event_id);
+    pg_put_id(&receipt, quarantine->source_id);
+    pg_put_instant(&receipt, quarantine->received_at_ms);
+    bool with_receipt = !id_is_zero(quarantine->event_id);
+    enum status status = pg_queue(pg, &pg_begin, NULL);
+    if (status == STATUS_OK && with_receipt) {
+        status = pg_queue(pg, &save_one_receipt, &receipt);
+    }
+    if (status == STATUS_OK) {
+        status = pg_queue(pg, &save_quarantine, &row);
+    }
+    if (status == STATUS_OK) {
+        status = pg_queue(pg, &pg_commit, NULL);
+    }
+    struct pg_result *results[4] = { NULL };
+    if (status == STATUS_OK) {
+        status = pg_sync(pg, arena, results, with_receipt ? 4 : 3, problem);
+    }
+    return status;
+}

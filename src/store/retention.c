@@ -1,0 +1,69 @@
+#include "store/retention.h"
+
+/*
+ * Receipts fall by a BRIN index on the time they were written: they are
+ * appended in that order, so their age is their place. Rejected: partitioning
+ * the receipts by time, since their key (workspace, event) must stay unique
+ * across all of it.
+ */
+
+static const struct pg_statement retention_receipt = {
+    "retention_receipt",
+    "DELETE FROM receipt WHERE workspace_id = $1 AND event_id IN (SELECT event_id FROM receipt"
+    " WHERE workspace_id = $1 AND received_at < $2 LIMIT $3) AND received_at < $2",
+};
+
+static const struct pg_statement retention_idempotent = {
+    "retention_idempotent",
+    "DELETE FROM idempotency WHERE workspace_id = $1 AND created_at < $2",
+};
+
+static const struct pg_statement retention_clock = {
+    "retention_clock",
+    "SELECT clock_timestamp()",
+};
+
+enum status retention_receipts(struct pg *pg, struct arena *arena, struct id workspace_id,
+                               int64_t before_ms, size_t limit, size_t *out_deleted,
+                               struct problem *problem)
+{
+    struct pg_params params;
+    struct pg_result *result = NULL;
+    pg_params_init(&params, arena);
+    pg_put_id(&params, workspace_id);
+    pg_put_instant(&params, before_ms);
+    pg_put_i64(&params, (int64_t)limit);
+    enum status status = pg_run(pg, arena, &retention_receipt, &params, &result, problem);
+    if (status == STATUS_OK) {
+        *out_deleted = pg_affected(result);
+    }
+    return status;
+}
+
+enum status retention_idempotency(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                  int64_t before_ms, size_t *out_deleted, struct problem *problem)
+{
+    struct pg_params params;
+    struct pg_result *result = NULL;
+    pg_params_init(&params, arena);
+    pg_put_id(&params, workspace_id);
+    pg_put_instant(&params, before_ms);
+    enum status status = pg_run(pg, arena, &retention_idempotent, &params, &result, problem);
+    if (status == STATUS_OK) {
+        *out_deleted = pg_affected(result);
+    }
+    return status;
+}
+
+enum status retention_database_clock(struct pg *pg, struct arena *arena, int64_t *out_now_ms,
+                                     struct problem *problem)
+{
+    struct pg_params params;
+    struct pg_result *result = NULL;
+    pg_params_init(&params, arena);
+    enum status status = pg_run(pg, arena, &retention_clock, &params, &result, problem);
+    if (status == STATUS_OK) {
+        *out_now_ms = pg_get_instant(result, 0, 0);
+    }
+    return status;
+}

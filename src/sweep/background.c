@@ -1,0 +1,214 @@
+#include "sweep/background.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "store/batch.h"
+#include "store/migrate.h"
+#include "store/retention.h"
+
+/*
+ * Background work: nothing here is in anybody's way, so it is done in steps,
+ * the registry's poll before each, since other instances' configuration must be
+ * seen within 250 ms whatever else goes on.
+ *
+ * Each task has its own period; a failed one is simply due again next time. The
+ * thread keeps no state that a crash could lose.
+ */
+
+#define BACKGROUND_TICK_MS 250
+#define BACKGROUND_RECEIPTS 500 /* one statement: some 10 ms */
+#define BACKGROUND_SWEEP_MS 2000
+
+struct background_task {
+    int64_t period_ms;
+    int64_t next_ms; /* monotonic */
+    enum status (*run)(struct background *background, struct problem *problem);
+};
+
+enum {
+    TASK_COUNT = 4
+};
+
+struct background {
+    struct background_config config;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool is_stopping;
+    struct pg *pg;
+    struct arena *arena;
+    struct background_task tasks[TASK_COUNT];
+};
+
+static enum status task_flush(struct background *background, struct problem *problem)
+{
+    (void)problem;
+    background->config.flush(background->config.app, background->pg);
+    return STATUS_OK;
+}
+
+static enum status task_clock(struct background *background, struct problem *problem)
+{
+    int64_t database_ms = 0;
+    int64_t before_ms = clock_now_ms();
+    enum status status =
+        retention_database_clock(background->pg, background->arena, &database_ms, problem);
+    if (status == STATUS_OK) {
+        /* Half the round trip belongs to the way there. */
+        int64_t ours_ms = before_ms + (clock_now_ms() - before_ms) / 2;
+        background->config.clock_offset(background->config.app, database_ms - ours_ms);
+    }
+    return status;
+}
+
+static enum status task_partitions(struct background *background, struct problem *problem)
+{
+    enum status status = partition_ensure(background->pg, clock_now_ms(), problem);
+    if (status == STATUS_OK) {
+        status = partition_expire(background->pg, clock_now_ms(),
+                                  background->config.webhook_retention_ms,
+                                  background->config.attempt_retention_ms, problem);
+    }
+    return status;
+}
+
+/* Up to BACKGROUND_SWEEP_MS each time, in statements of BACKGROUND_RECEIPTS. */
+static enum status expire_workspace(struct background *background, struct id workspace_id,
+                                    int64_t until_ms, struct problem *problem)
+{
+    int64_t now_ms = clock_now_ms();
+    size_t deleted = BACKGROUND_RECEIPTS;
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK && deleted == BACKGROUND_RECEIPTS &&
+           clock_monotonic_ms() < until_ms) {
+        arena_reset(background->arena);
+        status = retention_receipts(background->pg, background->arena, workspace_id,
+                                    now_ms - BATCH_RECEIPT_HORIZON_MS, BACKGROUND_RECEIPTS,
+                                    &deleted, problem);
+    }
+    if (status == STATUS_OK) {
+        status = retention_idempotency(background->pg, background->arena, workspace_id,
+                                       now_ms - INSTANT_DAY_MS, &deleted, problem);
+    }
+    return status;
+}
+
+static enum status task_receipts(struct background *background, struct problem *problem)
+{
+    const struct registry_snapshot *snapshot = registry_hold(background->config.registry);
+    int64_t until_ms = clock_monotonic_ms() + BACKGROUND_SWEEP_MS;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK; i++) {
+        const struct registry_workspace *workspace = snapshot_workspace_at(snapshot, i);
+        if (workspace == NULL) {
+            break;
+        }
+        status = expire_workspace(background, workspace->id, until_ms, problem);
+    }
+    registry_release(background->config.registry, snapshot);
+    return status;
+}
+
+/* A failed refresh keeps the snapshot that is there; the next tick tries again. */
+static void refresh_registry(struct background *background)
+{
+    struct problem problem = { 0 };
+    enum status status = registry_refresh(background->config.registry, false, &problem);
+    (void)status;
+}
+
+static void run_due_tasks(struct background *background)
+{
+    for (size_t i = 0; i < TASK_COUNT; i++) {
+        struct background_task *task = &background->tasks[i];
+        struct problem problem = { 0 };
+        if (clock_monotonic_ms() < task->next_ms) {
+            continue;
+        }
+        arena_reset(background->arena);
+        if (task->run(background, &problem) != STATUS_OK) {
+            pg_reset(background->pg);
+        }
+        task->next_ms = clock_monotonic_ms() + task->period_ms;
+        /* Between steps, so that a slow one does not hide a new source. */
+        refresh_registry(background);
+    }
+}
+
+static bool tick(struct background *background)
+{
+    struct timespec at;
+    clock_gettime(CLOCK_REALTIME, &at);
+    at.tv_nsec += BACKGROUND_TICK_MS * 1000000L;
+    if (at.tv_nsec >= 1000000000L) {
+        at.tv_sec++;
+        at.tv_nsec -= 1000000000L;
+    }
+    pthread_mutex_lock(&background->lock);
+    if (!background->is_stopping) {
+        pthread_cond_timedwait(&background->wake, &background->lock, &at);
+    }
+    bool goes_on = !background->is_stopping;
+    pthread_mutex_unlock(&background->lock);
+    return goes_on;
+}
+
+static void *background_thread(void *argument)
+{
+    struct background *background = argument;
+    while (tick(background)) {
+        refresh_registry(background);
+        run_due_tasks(background);
+    }
+    struct problem problem = { 0 };
+    (void)task_flush(background, &problem);
+    return NULL;
+}
+
+enum status background_start(const struct background_config *config,
+                             struct background **out_background, struct problem *problem)
+{
+    struct background *background = calloc(1, sizeof(*background));
+    if (background == NULL) {
+        return problem_set(problem, STATUS_BROKEN, "internal", "no memory for background work");
+    }
+    background->config = *config;
+    background->tasks[0] = (struct background_task){ 1000, 0, task_flush };
+    background->tasks[1] = (struct background_task){ 30000, 0, task_clock };
+    background->tasks[2] = (struct background_task){ INSTANT_HOUR_MS, 0, task_partitions };
+    background->tasks[3] = (struct background_task){ 10000, 0, task_receipts };
+    pthread_mutex_init(&background->lock, NULL);
+    pthread_cond_init(&background->wake, NULL);
+    background->arena = arena_create(LIMIT_ARENA_REQUEST_BYTES);
+    if (background->arena == NULL ||
+        pg_open(config->database_url, false, &background->pg) != STATUS_OK ||
+        pthread_create(&background->thread, NULL, background_thread, background) != 0) {
+        pg_close(background->pg);
+        arena_destroy(background->arena);
+        free(background);
+        return problem_set(problem, STATUS_BROKEN, "internal", "background work does not start");
+    }
+    *out_background = background;
+    return STATUS_OK;
+}
+
+void background_stop(struct background *background)
+{
+    if (background == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&background->lock);
+    background->is_stopping = true;
+    pthread_cond_signal(&background->wake);
+    pthread_mutex_unlock(&background->lock);
+    pthread_join(background->thread, NULL);
+    pg_close(background->pg);
+    arena_destroy(background->arena);
+    pthread_cond_destroy(&background->wake);
+    pthread_mutex_destroy(&background->lock);
+    free(background);
+}

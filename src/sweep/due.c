@@ -1,0 +1,383 @@
+#include "sweep/due.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <sodium.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "core/decide.h"
+#include "store/batch.h"
+#include "store/delivery_store.h"
+
+/*
+ * The due sweep.
+ *
+ *   sleep until the least due instant known (a hint from local commits, at most
+ *   250 ms for those of other instances)
+ *   -> ask all workspaces at once for their least due instant
+ *   -> for each that is due: claim up to 256 profiles with SKIP LOCKED, step
+ *      each through its instants, save, hand over; again until fewer come
+ *
+ * Invariant: sweep and intake run the same decide step, so whoever holds the
+ * row's lock emits the transition, and nobody else does (correctness 12). A
+ * claim keeps a floor per workspace, so that it never scans what earlier claims
+ * left dead at the head of the index; every 30 s one claim starts from the
+ * beginning (correctness 15), which also finds rows that were skipped because
+ * somebody else had them locked.
+ */
+
+#define DUE_POLL_MS 250
+#define DUE_BATCH 256
+#define DUE_FULL_SCAN_MS 30000
+#define DUE_FLOOR_MARGIN_MS 5000
+#define DUE_RETRY_MS 1000
+
+struct due_workspace {
+    struct id id;
+    int64_t floor_ms;
+    int64_t next_ms;
+};
+
+struct due_sweep {
+    struct due_config config;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    int64_t hint_ms; /* the least instant hinted since the last look */
+    bool is_stopping;
+    struct pg *pg;
+    struct arena *arena;
+    struct due_workspace *workspaces;
+    size_t workspace_count;
+    int64_t full_scan_at_ms; /* monotonic */
+};
+
+/* The only statement that spans workspaces: read-only, one index probe each. */
+static const struct pg_statement due_overview = {
+    "due_overview",
+    "SELECT w.n, d.due_at FROM unnest($1::uuid[], $2::timestamptz[]) WITH ORDINALITY"
+    " AS w (id, floor, n)"
+    " CROSS JOIN LATERAL (SELECT due_at FROM profile WHERE workspace_id = w.id"
+    " AND due_at >= w.floor ORDER BY due_at LIMIT 1) d",
+};
+
+/* --- which workspaces --------------------------------------------------- */
+
+static int64_t floor_of(const struct due_sweep *sweep, struct id workspace_id)
+{
+    for (size_t i = 0; i < sweep->workspace_count; i++) {
+        if (id_equal(sweep->workspaces[i].id, workspace_id)) {
+            return sweep->workspaces[i].floor_ms;
+        }
+    }
+    return 0;
+}
+
+/* The workspaces of the snapshot, each with the floor it had. */
+static bool adopt_workspaces(struct due_sweep *sweep, const struct registry_snapshot *snapshot)
+{
+    size_t count = 0;
+    while (snapshot_workspace_at(snapshot, count) != NULL) {
+        count++;
+    }
+    bool is_same = count == sweep->workspace_count;
+    for (size_t i = 0; is_same && i < count; i++) {
+        is_same = id_equal(sweep->workspaces[i].id, snapshot_workspace_at(snapshot, i)->id);
+    }
+    if (is_same) {
+        return true;
+    }
+    struct due_workspace *workspaces = calloc(count + 1, sizeof(*workspaces));
+    if (workspaces == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct id id = snapshot_workspace_at(snapshot, i)->id;
+        workspaces[i] = (struct due_workspace){ .id = id, .floor_ms = floor_of(sweep, id) };
+    }
+    free(sweep->workspaces);
+    sweep->workspaces = workspaces;
+    sweep->workspace_count = count;
+    return true;
+}
+
+static enum status look(struct due_sweep *sweep, struct problem *problem)
+{
+    struct pg_params params;
+    struct pg_array ids;
+    struct pg_array floors;
+    struct pg_result *result = NULL;
+    pg_params_init(&params, sweep->arena);
+    pg_array_begin(&ids, &params, PG_UUID, sweep->workspace_count);
+    pg_array_begin(&floors, &params, PG_INSTANT, sweep->workspace_count);
+    for (size_t i = 0; i < sweep->workspace_count; i++) {
+        sweep->workspaces[i].next_ms = INSTANT_NEVER;
+        pg_array_id(&ids, sweep->workspaces[i].id);
+        pg_array_instant(&floors, sweep->workspaces[i].floor_ms);
+    }
+    pg_array_end(&ids);
+    pg_array_end(&floors);
+    enum status status = pg_run(sweep->pg, sweep->arena, &due_overview, &params, &result, problem);
+    for (size_t row = 0; status == STATUS_OK && row < pg_row_count(result); row++) {
+        size_t index = (size_t)pg_get_i64(result, row, 0) - 1;
+        sweep->workspaces[index].next_ms = pg_get_instant(result, row, 1);
+    }
+    return status;
+}
+
+/* --- one batch ---------------------------------------------------------- */
+
+struct due_run {
+    struct due_sweep *sweep;
+    struct due_workspace *workspace;
+    const struct registry_workspace *configured;
+    struct batch batch;
+    struct profile **profiles;
+    size_t profile_count;
+    int64_t now_ms;
+    int64_t greatest_due_ms;
+};
+
+static enum status due_decide(struct due_run *run, struct decision *decision)
+{
+    for (size_t i = 0; i < run->profile_count; i++) {
+        int64_t due_ms = run->profiles[i]->due_at_ms;
+        run->greatest_due_ms = due_ms > run->greatest_due_ms ? due_ms : run->greatest_due_ms;
+        enum status status = decide_due(decision, run->profiles[i], run->now_ms);
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
+    return STATUS_OK;
+}
+
+static enum status due_save(struct due_run *run, struct decision *decision, struct problem *problem)
+{
+    const struct due_config *config = &run->sweep->config;
+    struct decision_rows rows = { 0 };
+    enum status status = decision_finish(decision, clock_now_ms(), &rows);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    size_t wanted = 0;
+    for (size_t i = 0; i < rows.notification_count; i++) {
+        wanted += rows.notifications[i].subscription_count;
+    }
+    struct batch_save save = { .rows = &rows, .raises_due = true };
+    if (config->hand_over != NULL && wanted > 0 && config->room(config->app) >= wanted) {
+        save.lease_owner = config->instance_id;
+        save.lease_until_ms = clock_now_ms() + LIMIT_DELIVERY_LEASE_MS;
+    }
+    struct delivery *deliveries = NULL;
+    size_t count = 0;
+    status = batch_save(&run->batch, &save, &deliveries, &count, problem);
+    if (status == STATUS_OK && count > 0 && !id_is_zero(save.lease_owner)) {
+        /* What does not fit keeps its lease until it runs out, then is claimed. */
+        (void)config->hand_over(config->app, deliveries, count);
+    }
+    return status;
+}
+
+static enum status due_batch(struct due_run *run, struct problem *problem)
+{
+    struct due_sweep *sweep = run->sweep;
+    struct decide_context context = {
+        .workspace_id = run->configured->id,
+        .workspace_name = run->configured->name,
+        .currency = run->configured->currency,
+        .interests = run->configured->interests,
+        .interest_count = run->configured->interest_count,
+    };
+    randombytes_buf(context.random, sizeof(context.random));
+    arena_reset(sweep->arena);
+    struct decision *decision = decision_create(sweep->arena, &context, DUE_BATCH);
+    if (decision == NULL) {
+        return STATUS_LIMIT;
+    }
+    enum status status =
+        batch_init(&run->batch, sweep->pg, sweep->arena, context.workspace_id, NULL, 0);
+    run->batch.decision = decision;
+    run->now_ms = clock_now_ms();
+    if (status == STATUS_OK) {
+        status = batch_claim_due(&run->batch, run->workspace->floor_ms, run->now_ms, DUE_BATCH,
+                                 &run->profiles, &run->profile_count, problem);
+    }
+    if (status == STATUS_OK) {
+        status = due_decide(run, decision);
+    }
+    if (status == STATUS_OK && run->profile_count > 0) {
+        status = due_save(run, decision, problem);
+    }
+    if (status != STATUS_OK || run->profile_count == 0) {
+        pg_reset(sweep->pg);
+    }
+    return status;
+}
+
+static enum status due_workspace_run(struct due_sweep *sweep, struct due_workspace *workspace,
+                                     const struct registry_workspace *configured,
+                                     struct problem *problem)
+{
+    for (;;) {
+        struct due_run run = { .sweep = sweep,
+                               .workspace = workspace,
+                               .configured = configured,
+                               .greatest_due_ms = INSTANT_FIRST_MS };
+        enum status status = due_batch(&run, problem);
+        if (status != STATUS_OK) {
+            return status;
+        }
+        if (run.profile_count > 0) {
+            int64_t floor_ms = run.greatest_due_ms - DUE_FLOOR_MARGIN_MS;
+            workspace->floor_ms = floor_ms > workspace->floor_ms ? floor_ms : workspace->floor_ms;
+            if (sweep->config.observe != NULL) {
+                sweep->config.observe(sweep->config.app, run.profile_count,
+                                      clock_now_ms() - run.greatest_due_ms);
+            }
+        }
+        if (run.profile_count < DUE_BATCH) {
+            return STATUS_OK;
+        }
+    }
+}
+
+/* --- the loop ----------------------------------------------------------- */
+
+static enum status sweep_once(struct due_sweep *sweep, struct problem *problem)
+{
+    if (clock_monotonic_ms() >= sweep->full_scan_at_ms) {
+        for (size_t i = 0; i < sweep->workspace_count; i++) {
+            sweep->workspaces[i].floor_ms = 0;
+        }
+        sweep->full_scan_at_ms = clock_monotonic_ms() + DUE_FULL_SCAN_MS;
+    }
+    const struct registry_snapshot *snapshot = registry_hold(sweep->config.registry);
+    arena_reset(sweep->arena);
+    enum status status = adopt_workspaces(sweep, snapshot) ? STATUS_OK : STATUS_BROKEN;
+    if (status == STATUS_OK && sweep->workspace_count > 0) {
+        status = look(sweep, problem);
+    }
+    for (size_t i = 0; i < sweep->workspace_count && status == STATUS_OK; i++) {
+        struct due_workspace *workspace = &sweep->workspaces[i];
+        const struct registry_workspace *configured = snapshot_workspace(snapshot, workspace->id);
+        if (workspace->next_ms <= clock_now_ms() && configured != NULL) {
+            status = due_workspace_run(sweep, workspace, configured, problem);
+            /* What was skipped because it is locked stays due: the poll finds it. */
+            workspace->next_ms = INSTANT_NEVER;
+        }
+    }
+    registry_release(sweep->config.registry, snapshot);
+    return status;
+}
+
+static int64_t least_next(const struct due_sweep *sweep)
+{
+    int64_t least = INSTANT_NEVER;
+    for (size_t i = 0; i < sweep->workspace_count; i++) {
+        least = sweep->workspaces[i].next_ms < least ? sweep->workspaces[i].next_ms : least;
+    }
+    return least;
+}
+
+/* False when it is time to stop. */
+static bool sleep_until_due(struct due_sweep *sweep, int64_t longest_ms)
+{
+    pthread_mutex_lock(&sweep->lock);
+    int64_t started_ms = clock_now_ms();
+    for (;;) {
+        int64_t now_ms = clock_now_ms();
+        int64_t due_ms = least_next(sweep);
+        due_ms = sweep->hint_ms < due_ms ? sweep->hint_ms : due_ms;
+        int64_t wait_ms = longest_ms - (now_ms - started_ms);
+        if (due_ms != INSTANT_NEVER && due_ms - now_ms < wait_ms) {
+            wait_ms = due_ms - now_ms;
+        }
+        if (wait_ms <= 0 || now_ms < started_ms || sweep->is_stopping) {
+            break;
+        }
+        struct timespec at;
+        clock_gettime(CLOCK_REALTIME, &at);
+        int64_t nanoseconds = at.tv_nsec + (wait_ms % 1000) * 1000000;
+        at.tv_sec += (time_t)(wait_ms / 1000 + nanoseconds / 1000000000);
+        at.tv_nsec = (long)(nanoseconds % 1000000000);
+        pthread_cond_timedwait(&sweep->wake, &sweep->lock, &at);
+    }
+    if (sweep->hint_ms <= clock_now_ms()) {
+        sweep->hint_ms = INSTANT_NEVER;
+    }
+    bool goes_on = !sweep->is_stopping;
+    pthread_mutex_unlock(&sweep->lock);
+    return goes_on;
+}
+
+static void *due_thread(void *argument)
+{
+    struct due_sweep *sweep = argument;
+    int64_t longest_ms = 0;
+    while (sleep_until_due(sweep, longest_ms)) {
+        struct problem problem = { 0 };
+        enum status status = sweep_once(sweep, &problem);
+        if (status != STATUS_OK) {
+            pg_reset(sweep->pg);
+            for (size_t i = 0; i < sweep->workspace_count; i++) {
+                sweep->workspaces[i].next_ms = INSTANT_NEVER;
+            }
+        }
+        longest_ms = status == STATUS_OK ? DUE_POLL_MS : DUE_RETRY_MS;
+    }
+    return NULL;
+}
+
+void due_hint(struct due_sweep *sweep, int64_t due_at_ms)
+{
+    pthread_mutex_lock(&sweep->lock);
+    if (due_at_ms < sweep->hint_ms) {
+        sweep->hint_ms = due_at_ms;
+        pthread_cond_signal(&sweep->wake);
+    }
+    pthread_mutex_unlock(&sweep->lock);
+}
+
+enum status due_start(const struct due_config *config, struct due_sweep **out_sweep,
+                      struct problem *problem)
+{
+    struct due_sweep *sweep = calloc(1, sizeof(*sweep));
+    if (sweep == NULL) {
+        return problem_set(problem, STATUS_BROKEN, "internal", "no memory for the due sweep");
+    }
+    sweep->config = *config;
+    sweep->hint_ms = INSTANT_NEVER;
+    pthread_mutex_init(&sweep->lock, NULL);
+    pthread_cond_init(&sweep->wake, NULL);
+    sweep->arena = arena_create(LIMIT_ARENA_BATCH_BYTES);
+    if (sweep->arena == NULL || pg_open(config->database_url, true, &sweep->pg) != STATUS_OK ||
+        pthread_create(&sweep->thread, NULL, due_thread, sweep) != 0) {
+        pg_close(sweep->pg);
+        arena_destroy(sweep->arena);
+        free(sweep);
+        return problem_set(problem, STATUS_BROKEN, "internal", "the due sweep does not start");
+    }
+    *out_sweep = sweep;
+    return STATUS_OK;
+}
+
+void due_stop(struct due_sweep *sweep)
+{
+    if (sweep == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&sweep->lock);
+    sweep->is_stopping = true;
+    pthread_cond_signal(&sweep->wake);
+    pthread_mutex_unlock(&sweep->lock);
+    pthread_join(sweep->thread, NULL);
+    pg_close(sweep->pg);
+    arena_destroy(sweep->arena);
+    pthread_cond_destroy(&sweep->wake);
+    pthread_mutex_destroy(&sweep->lock);
+    free(sweep->workspaces);
+    free(sweep);
+}
