@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "intake/intake_priv.h"
+#include "intake_priv.h"
 
 /*
  * The queue between the HTTP threads and the writers.

@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 
 #include "intake/intake.h"
-#include "intake/lanes_priv.h"
+#include "lanes_priv.h"
 #include "store/pg.h"
 
 enum intake_state {

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "base/limits.h"
-#include "intake/lanes_priv.h"
+#include "lanes_priv.h"
 
 /*
  * Natural batching: while a lane's batch commits, its next one gathers; no

@@ -9,7 +9,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "core/decide.h"
-#include "intake/intake_priv.h"
+#include "intake_priv.h"
 #include "store/batch.h"
 #include "store/delivery_store.h"
 

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "store/batch.h"
-#include "store/batch_priv.h"
+#include "batch_priv.h"
 
 /*
  * Load and lock: what a batch reads before it may decide.
@@ -424,6 +424,7 @@ static enum status queue_new_identities(const struct batch *batch, struct identi
     }
     for (size_t i = 0; i < count; i++) {
         const struct identity_row *row = rows[i];
+        (*owner_slot(batch, &row->identifier))->profile_id = row->profile_id;
         pg_array_text(&columns[0], str_from_z(identity_kind_name(row->identifier.kind)));
         pg_array_id(&columns[1], row->identifier.source_id);
         pg_array_text(&columns[2], row->identifier.value);
@@ -469,18 +470,10 @@ static size_t late_events(const struct batch *batch, int64_t now_ms, size_t *ind
         if (batch->is_duplicate[i] || event->occurred_at_ms >= now_ms - BATCH_RECEIPT_HORIZON_MS) {
             continue;
         }
-        struct identifier strongest = { 0 };
-        if (event->identifier_count > 0) {
-            strongest = event->identifiers[0];
-        } else if (event->order != NULL) {
-            strongest = order_identifier(event);
-        } else {
-            continue;
-        }
-        const struct batch_owner *owner = *owner_slot(batch, &strongest);
-        if (owner != NULL && !id_is_zero(owner->origin_id)) {
+        struct id origin_id = decision_event_origin(batch->decision, event);
+        if (!id_is_zero(origin_id)) {
             indexes[count] = i;
-            origins[count] = owner->origin_id;
+            origins[count] = origin_id;
             count++;
         }
     }
@@ -509,33 +502,13 @@ static enum status queue_known(const struct batch *batch, const size_t *indexes,
     return pg_queue(batch->pg, &batch_interaction_known, &params);
 }
 
-static bool is_among(const struct id *sorted, size_t count, struct id wanted)
-{
-    size_t low = 0;
-    size_t high = count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = id_compare(sorted[middle], wanted);
-        if (order == 0) {
-            return true;
-        }
-        if (order < 0) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return false;
-}
-
-/* Every owner read after the locks must be locked already, or be a profile
- * that only this transaction knows. */
-static bool owners_hold(const struct batch *batch, const struct pg_result *result,
-                        const struct id *locked, size_t locked_count)
+/* Every owner read after the locks must be the one the plan was made with: the
+ * locks were taken for those. */
+static bool owners_hold(const struct owner_set *set, const struct pg_result *result)
 {
     for (size_t row = 0; row < pg_row_count(result); row++) {
-        struct id owner = pg_get_id(result, row, 1);
-        if (!is_among(locked, locked_count, owner) && !decision_is_fresh(batch->decision, owner)) {
+        const struct batch_owner *owner = set->rows[(size_t)pg_get_i64(result, row, 0) - 1];
+        if (!id_equal(owner->profile_id, pg_get_id(result, row, 1))) {
             return false;
         }
     }
@@ -625,8 +598,7 @@ enum status batch_lock(struct batch *batch, int64_t now_ms, enum batch_lock_outc
     if (status != STATUS_OK) {
         return status;
     }
-    if (!owners_hold(batch, results[2], plan.profile_ids, plan.profile_count) ||
-        !owners_hold(batch, results[3], plan.profile_ids, plan.profile_count)) {
+    if (!owners_hold(&plan.identities, results[2]) || !owners_hold(&plan.orders, results[3])) {
         *out_outcome = BATCH_STALE;
         return STATUS_OK;
     }

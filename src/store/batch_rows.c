@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "store/batch_priv.h"
+#include "batch_priv.h"
 
 /*
  * Rows of profile and orders as values of the core.

@@ -4,7 +4,7 @@
 #include "base/buf.h"
 #include "base/limits.h"
 #include "store/batch.h"
-#include "store/batch_priv.h"
+#include "batch_priv.h"
 
 /*
  * Save: what was decided, one unnest statement per table, in the round trip
@@ -90,9 +90,9 @@ static const struct pg_statement save_merged_follow = {
 
 static const struct pg_statement save_identity_move = {
     "save_identity_move",
-    "UPDATE identity AS i SET profile_id = u.profile_id"
-    " FROM unnest($2::text[], $3::uuid[], $4::text[], $5::uuid[])"
-    " AS u (kind, source_id, value, profile_id)"
+    "UPDATE identity AS i SET profile_id = u.profile_id, origin_id = u.origin_id"
+    " FROM unnest($2::text[], $3::uuid[], $4::text[], $5::uuid[], $6::uuid[])"
+    " AS u (kind, source_id, value, profile_id, origin_id)"
     " WHERE i.workspace_id = $1 AND i.kind = u.kind AND i.source_id = u.source_id"
     " AND i.value = u.value",
 };
@@ -393,7 +393,7 @@ static enum status queue_moves(struct batch *batch, const struct decision_rows *
     if (rows->moved_identity_count == 0) {
         return STATUS_OK;
     }
-    static const enum pg_type types[] = { PG_TEXT, PG_UUID, PG_TEXT, PG_UUID };
+    static const enum pg_type types[] = { PG_TEXT, PG_UUID, PG_TEXT, PG_UUID, PG_UUID };
     struct columns columns;
     struct pg_params *params = params_new(batch);
     if (params == NULL) {
@@ -406,6 +406,7 @@ static enum status queue_moves(struct batch *batch, const struct decision_rows *
         pg_array_id(&columns.column[1], row->identifier.source_id);
         pg_array_text(&columns.column[2], row->identifier.value);
         pg_array_id(&columns.column[3], row->profile_id);
+        pg_array_id(&columns.column[4], row->origin_id);
     }
     columns_end(&columns);
     return pg_queue(batch->pg, &save_identity_move, params);
