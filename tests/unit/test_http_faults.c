@@ -1,0 +1,459 @@
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "base/clock.h"
+#include "http/server.h"
+#include "http_toy.h"
+
+/*
+ * The edge under time, load and malice: deadlines, full queues, full budgets,
+ * and the end of the server in the middle of things.
+ */
+
+#define HOST "Host: a.example\r\n"
+
+static void assert_answer(const char *answer, const char *status, const char *phrase)
+{
+    if (strncmp(answer, "HTTP/1.1 ", 9) != 0 || strncmp(answer + 9, status, 3) != 0 ||
+        strstr(answer, phrase) == NULL) {
+        fail_msg("expected %s and \"%s\": %s", status, phrase, answer);
+    }
+}
+
+static void ask(int fd, const char *request)
+{
+    assert_true(say(fd, request, strlen(request)));
+}
+
+static struct http_stats stats_of(struct toy *toy)
+{
+    struct http_stats stats;
+    http_server_stats(toy->server, &stats);
+    return stats;
+}
+
+static void nap(int64_t milliseconds)
+{
+    struct timespec wait = { .tv_sec = milliseconds / 1000,
+                             .tv_nsec = (long)(milliseconds % 1000) * 1000000 };
+    (void)nanosleep(&wait, NULL);
+}
+
+/* ---- deadlines ------------------------------------------------------------ */
+
+static void the_watchdog_answers_for_the_late(void **state)
+{
+    struct toy *toy = *state;
+    char answer[ANSWER_SIZE_MAX];
+    int fd = dial(toy->port);
+    int64_t from_ms = clock_monotonic_ms();
+    ask(fd, "POST /v1/stuck HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhello");
+    assert_false(hear(fd, answer, ANSWER_MS / 2));
+    assert_string_equal(answer, "");
+    assert_int_equal(stats_of(toy).suspended, 1);
+    assert_false(hear(fd, answer, ANSWER_MS));
+    assert_in_range(clock_monotonic_ms() - from_ms, ANSWER_MS, 4 * ANSWER_MS);
+    assert_answer(answer, "503", "/problems/overloaded");
+    assert_answer(answer, "503", "Retry-After: 2\r\n");
+    assert_int_equal(stats_of(toy).watchdog_answers, 1);
+    assert_int_equal(stats_of(toy).suspended, 0);
+
+    /* The holder, late, finds its request whole; the connection lives on. */
+    struct http_exchange *held = atomic_exchange(&toy->held, NULL);
+    assert_str_equal(http_body(held), STR("hello"));
+    assert_int_equal(stats_of(toy).in_flight_bytes, 5);
+    http_reply_json(held, 200, STR("{\"late\":true}"));
+    http_complete(held);
+    assert_int_equal(stats_of(toy).in_flight_bytes, 0);
+    ask(fd, "GET /v1/items/7 HTTP/1.1\r\n" HOST "\r\n");
+    assert_false(hear(fd, answer, QUIET_MS));
+    assert_answer(answer, "200", "\"id\":\"7\"");
+    assert_null(strstr(answer, "late"));
+    (void)close(fd);
+}
+
+/* One byte now and then, until the server has had enough. */
+static int64_t drip(uint16_t port, const char *begin, const char *drops)
+{
+    int fd = dial(port);
+    int64_t from_ms = clock_monotonic_ms();
+    char answer[ANSWER_SIZE_MAX];
+    ask(fd, begin);
+    bool open = true;
+    for (size_t i = 0; open && clock_monotonic_ms() - from_ms < 5000; i++) {
+        open = say(fd, &drops[i % strlen(drops)], 1) && !hear(fd, answer, 50);
+    }
+    (void)close(fd);
+    return clock_monotonic_ms() - from_ms;
+}
+
+static void dripping_senders_are_cut_off(void **state)
+{
+    struct toy *toy = *state;
+    static const struct {
+        const char *why;
+        const char *begin;
+        const char *drops;
+    } drips[] = {
+        { "in the request line", "GET /v1/items/", "a" },
+        { "in the headers", "GET /v1/items/7 HTTP/1.1\r\n" HOST, "X: 1\r\n" },
+        { "in the body", "POST /v1/echo HTTP/1.1\r\n" HOST "Content-Length: 9999\r\n\r\n", "a" },
+        { "in the chunks", "POST /v1/echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n",
+          "1\r\na\r\n" },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(drips); i++) {
+        int64_t took_ms = drip(toy->port, drips[i].begin, drips[i].drops);
+        assert_row(took_ms >= HEADERS_MS / 2 && took_ms < 4 * HEADERS_MS, drips[i].why);
+        assert_row(stats_of(toy).reaped == i + 1, drips[i].why);
+    }
+}
+
+static void silence_is_cut_off(void **state)
+{
+    struct toy *toy = *state;
+    char answer[ANSWER_SIZE_MAX];
+    int fd = dial(toy->port);
+    assert_true(hear(fd, answer, 4 * HEADERS_MS));
+    assert_string_equal(answer, "");
+    (void)close(fd);
+}
+
+/* A suspended request has its own clock; the reaper leaves it alone. */
+static void waiting_for_the_handler_is_no_fault(void **state)
+{
+    struct toy *toy = *state;
+    char answer[ANSWER_SIZE_MAX];
+    int fd = dial(toy->port);
+    ask(fd, "POST /v1/slow HTTP/1.1\r\n" HOST "\r\n");
+    assert_false(hear(fd, answer, 2 * HEADERS_MS));
+    assert_answer(answer, "200", "{\"slow\":true}");
+    assert_int_equal(stats_of(toy).reaped, 0);
+    (void)close(fd);
+}
+
+/* ---- bounds --------------------------------------------------------------- */
+
+static void a_full_queue_is_said_at_once(void **state)
+{
+    enum {
+        CLIENTS = 20
+    };
+    struct toy *toy = *state;
+    char answer[ANSWER_SIZE_MAX];
+    int fds[CLIENTS];
+    size_t good = 0;
+    size_t busy = 0;
+    for (size_t i = 0; i < CLIENTS; i++) {
+        fds[i] = dial(toy->port);
+        ask(fds[i], "POST /v1/slow HTTP/1.1\r\n" HOST "\r\n");
+    }
+    nap(3 * ANSWER_MS);
+    for (size_t i = 0; i < CLIENTS; i++) {
+        (void)hear(fds[i], answer, 10);
+        good += strncmp(answer, "HTTP/1.1 200", 12) == 0;
+        busy += strncmp(answer, "HTTP/1.1 503", 12) == 0;
+        (void)close(fds[i]);
+    }
+    /* Two workers, 200 ms each, 400 ms to answer, eight in the queue. */
+    assert_int_equal(good + busy, CLIENTS);
+    assert_in_range(good, 2, 6);
+    assert_true(stats_of(toy).refused_overload >= CLIENTS - 10);
+    /* What expired in the queue was not run. */
+    nap(300);
+    assert_in_range(atomic_load(&toy->started_slow), (int)good, 6);
+}
+
+static void declared_bytes_are_not_held(void **state)
+{
+    enum {
+        LIARS = 20
+    };
+    struct toy *toy = *state;
+    int fds[LIARS];
+    for (size_t i = 0; i < LIARS; i++) {
+        fds[i] = dial(toy->port);
+        ask(fds[i], "POST /v1/hooks/t HTTP/1.1\r\n" HOST "Content-Length: 5000000\r\n\r\nx");
+    }
+    nap(QUIET_MS);
+    assert_in_range(stats_of(toy).in_flight_bytes, 1, LIARS * 65536);
+    for (size_t i = 0; i < LIARS; i++) {
+        (void)close(fds[i]);
+    }
+    nap(QUIET_MS);
+    assert_int_equal(stats_of(toy).in_flight_bytes, 0);
+}
+
+static void the_budget_is_kept(void **state)
+{
+    (void)state;
+    struct toy toy = { 0 };
+    struct http_config config = toy_config(&toy);
+    char answer[ANSWER_SIZE_MAX];
+    config.in_flight_bytes_max = 100;
+    toy_start(&toy, &config);
+    int first = dial(toy.port);
+    int second = dial(toy.port);
+    ask(first, "POST /v1/stuck HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhello");
+    nap(50);
+    static const char fits[] = "POST /v1/echo HTTP/1.1\r\n" HOST "Content-Length: 95\r\n\r\n";
+    static const char over[] = "POST /v1/echo HTTP/1.1\r\n" HOST "Content-Length: 96\r\n\r\n";
+    static const char bytes[] = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+                                "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    ask(second, fits);
+    ask(second, bytes);
+    assert_false(hear(second, answer, QUIET_MS));
+    assert_answer(answer, "200", bytes);
+    ask(second, over);
+    assert_true(hear(second, answer, QUIET_MS));
+    assert_answer(answer, "503", "/problems/overloaded");
+    (void)close(first);
+    (void)close(second);
+    http_server_destroy(toy.server);
+    http_complete(atomic_load(&toy.held));
+}
+
+static void addresses_hold_a_bounded_number(void **state)
+{
+    (void)state;
+    struct toy toy = { 0 };
+    struct http_config config = toy_config(&toy);
+    char answer[ANSWER_SIZE_MAX];
+    int fds[4];
+    config.connections_per_address_max = 3;
+    toy_start(&toy, &config);
+    for (size_t i = 0; i < 4; i++) {
+        fds[i] = dial(toy.port);
+        nap(30);
+    }
+    assert_int_equal(stats_of(&toy).connections, 3);
+    assert_true(hear(fds[3], answer, QUIET_MS));
+    (void)close(fds[0]);
+    nap(100);
+    int fd = dial(toy.port);
+    ask(fd, "GET /v1/items/7 HTTP/1.1\r\n" HOST "\r\n");
+    assert_false(hear(fd, answer, QUIET_MS));
+    assert_answer(answer, "200", "\"id\":\"7\"");
+    for (size_t i = 1; i < 4; i++) {
+        (void)close(fds[i]);
+    }
+    (void)close(fd);
+    http_server_destroy(toy.server);
+}
+
+/* ---- listeners ------------------------------------------------------------- */
+
+static int dial_unix(const char *path)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+    return fd;
+}
+
+static void unix_sockets_are_served(void **state)
+{
+    (void)state;
+    char directory[] = "/tmp/shopbell-http-XXXXXX";
+    char listen[64];
+    struct toy toy = { 0 };
+    struct toy second = { 0 };
+    struct stat info;
+    char answer[ANSWER_SIZE_MAX];
+    assert_non_null(mkdtemp(directory));
+    (void)snprintf(listen, sizeof(listen), "unix:%s/http.sock", directory);
+    const char *path = listen + 5;
+    struct http_config config = toy_config(&toy);
+    config.listen = listen;
+    config.trusted_proxies = "unix";
+    toy_start(&toy, &config);
+    assert_int_equal(http_server_port(toy.server), 0);
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(info.st_mode & 0777, 0660);
+
+    int fd = dial_unix(path);
+    ask(fd, "GET /v1/items/7 HTTP/1.1\r\n" HOST
+            "X-Request-Id: 0199d31000007000800000000000000f\r\n\r\n");
+    assert_false(hear(fd, answer, QUIET_MS));
+    assert_answer(answer, "200", "X-Request-Id: 0199d310-0000-7000-8000-00000000000f\r\n");
+    (void)close(fd);
+
+    /* A living socket is not stolen; a dead one is replaced; a file stays. */
+    struct problem problem;
+    assert_int_equal(http_server_start(&config, &second.server, &problem), STATUS_INVALID);
+    assert_null(second.server);
+    http_server_destroy(toy.server);
+    assert_int_equal(stat(path, &info), -1);
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    int dead = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(dead, (const struct sockaddr *)&address, sizeof(address)), 0);
+    (void)close(dead);
+    toy_start(&toy, &config);
+    http_server_destroy(toy.server);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    (void)fclose(file);
+    assert_int_equal(http_server_start(&config, &second.server, &problem), STATUS_INVALID);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(directory), 0);
+}
+
+static void inherited_sockets_are_served(void **state)
+{
+    (void)state;
+    struct toy toy = { 0 };
+    char listen_on[32];
+    char answer[ANSWER_SIZE_MAX];
+    struct sockaddr_in address = { .sin_family = AF_INET };
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct http_config config = toy_config(&toy);
+    struct problem problem;
+    (void)snprintf(listen_on, sizeof(listen_on), "fd:%d", fd);
+    config.listen = listen_on;
+    assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(http_server_start(&config, &toy.server, &problem), STATUS_INVALID);
+    fd = socket(AF_INET, SOCK_STREAM, 0); /* the first was closed with its server */
+    (void)snprintf(listen_on, sizeof(listen_on), "fd:%d", fd);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(fd, 16), 0);
+    toy_start(&toy, &config);
+    assert_true(toy.port > 0);
+    int client = dial(toy.port);
+    ask(client, "GET /v1/items/7 HTTP/1.1\r\n" HOST "\r\n");
+    assert_false(hear(client, answer, QUIET_MS));
+    assert_answer(answer, "200", "\"id\":\"7\"");
+    (void)close(client);
+    http_server_destroy(toy.server);
+}
+
+/* ---- the end --------------------------------------------------------------- */
+
+struct load {
+    struct toy *toy;
+    atomic_bool ends;
+    atomic_int answered;
+    atomic_int drained;
+    atomic_int broken; /* connection gone in the middle of an answer */
+};
+
+static void *load_run(void *cls)
+{
+    struct load *load = cls;
+    static const char request[] = "POST /v1/pending HTTP/1.1\r\n" HOST "\r\n";
+    char answer[4096];
+    int fd = dial(load->toy->port);
+    while (!atomic_load(&load->ends) && say(fd, request, sizeof(request) - 1)) {
+        ssize_t got = recv(fd, answer, sizeof(answer) - 1, 0);
+        if (got <= 0) {
+            break;
+        }
+        answer[got] = '\0';
+        if (strstr(answer, "HTTP/1.1 200") != NULL) {
+            atomic_fetch_add(&load->answered, 1);
+        } else if (strstr(answer, "/problems/draining") != NULL) {
+            atomic_fetch_add(&load->drained, 1);
+            break;
+        } else {
+            atomic_fetch_add(&load->broken, 1);
+        }
+    }
+    (void)close(fd);
+    return NULL;
+}
+
+static void draining_under_load_breaks_nothing(void **state)
+{
+    enum {
+        CLIENTS = 8
+    };
+    struct toy *toy = *state;
+    struct load load = { .toy = toy };
+    pthread_t threads[CLIENTS];
+    char answer[ANSWER_SIZE_MAX];
+    int slow = dial(toy->port);
+    for (size_t i = 0; i < CLIENTS; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, &load_run, &load), 0);
+    }
+    nap(200);
+    ask(slow, "POST /v1/slow HTTP/1.1\r\n" HOST "\r\n");
+    nap(50);
+    http_server_drain(toy->server, 2000);
+    assert_false(hear(slow, answer, QUIET_MS) && answer[0] == '\0');
+    assert_answer(answer, "200", "{\"slow\":true}");
+    assert_answer(answer, "200", "Connection: close\r\n");
+    atomic_store(&load.ends, true);
+    for (size_t i = 0; i < CLIENTS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    assert_true(atomic_load(&load.answered) > CLIENTS);
+    assert_int_equal(atomic_load(&load.broken), 0);
+    assert_int_equal(stats_of(toy).suspended, 0);
+    (void)close(slow);
+}
+
+static void destroy_answers_what_is_suspended(void **state)
+{
+    (void)state;
+    struct toy toy = { 0 };
+    struct http_config config = toy_config(&toy);
+    char answer[ANSWER_SIZE_MAX];
+    toy_start(&toy, &config);
+    int fd = dial(toy.port);
+    ask(fd, "POST /v1/stuck HTTP/1.1\r\n" HOST "\r\n");
+    nap(50);
+    http_server_destroy(toy.server);
+    assert_true(hear(fd, answer, QUIET_MS));
+    assert_answer(answer, "503", "/problems/draining");
+    (void)close(fd);
+    http_reply_json(atomic_load(&toy.held), 200, STR("{}"));
+    http_complete(atomic_load(&toy.held));
+}
+
+static void two_listeners_two_faces(void **state)
+{
+    (void)state;
+    char directory[] = "/tmp/shopbell-http-XXXXXX";
+    char listen[64];
+    struct toy toy = { 0 };
+    char answer[ANSWER_SIZE_MAX];
+    assert_non_null(mkdtemp(directory));
+    (void)snprintf(listen, sizeof(listen), "unix:%s/admin.sock", directory);
+    struct http_config config = toy_config(&toy);
+    config.admin_listen = listen;
+    toy_start(&toy, &config);
+    int fd = dial_unix(listen + 5);
+    ask(fd, "GET /metrics HTTP/1.1\r\n" HOST "\r\n");
+    assert_false(hear(fd, answer, QUIET_MS));
+    assert_answer(answer, "500", "/problems/internal"); /* the toy's own answer */
+    ask(fd, "GET /v1/items/7 HTTP/1.1\r\n" HOST "\r\n");
+    assert_false(hear(fd, answer, QUIET_MS));
+    assert_answer(answer, "404", "/problems/route-not-found");
+    (void)close(fd);
+    http_server_destroy(toy.server);
+    assert_int_equal(rmdir(directory), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(the_watchdog_answers_for_the_late, start, stop),
+        cmocka_unit_test_setup_teardown(dripping_senders_are_cut_off, start, stop),
+        cmocka_unit_test_setup_teardown(silence_is_cut_off, start, stop),
+        cmocka_unit_test_setup_teardown(waiting_for_the_handler_is_no_fault, start, stop),
+        cmocka_unit_test_setup_teardown(a_full_queue_is_said_at_once, start, stop),
+        cmocka_unit_test_setup_teardown(declared_bytes_are_not_held, start, stop),
+        cmocka_unit_test(the_budget_is_kept),
+        cmocka_unit_test(addresses_hold_a_bounded_number),
+        cmocka_unit_test(unix_sockets_are_served),
+        cmocka_unit_test(inherited_sockets_are_served),
+        cmocka_unit_test_setup_teardown(draining_under_load_breaks_nothing, start, stop),
+        cmocka_unit_test(destroy_answers_what_is_suspended),
+        cmocka_unit_test(two_listeners_two_faces),
+    };
+    log_setup(LOG_ERROR, LOG_FORMAT_TEXT);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
