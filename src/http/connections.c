@@ -229,19 +229,17 @@ void connections_notify(void *cls, struct MHD_Connection *mhd, void **context,
 
 void connections_reap(struct http_server *server, int64_t now_ms)
 {
-    uint64_t count = 0;
     pthread_mutex_lock(&server->connections_mutex);
     for (struct connection *c = server->connections; c != NULL; c = c->next) {
         int64_t deadline_ms = atomic_load(&c->deadline_ms);
         /* The exchange loses to a request that made progress just now. */
         if (deadline_ms <= now_ms &&
             atomic_compare_exchange_strong(&c->deadline_ms, &deadline_ms, DEADLINE_NONE)) {
+            atomic_fetch_add(&server->reaped, 1);
             (void)shutdown(c->fd, SHUT_RDWR);
-            count++;
         }
     }
     pthread_mutex_unlock(&server->connections_mutex);
-    atomic_fetch_add(&server->reaped, count);
 }
 
 struct connection *connection_of(struct MHD_Connection *mhd)
