@@ -53,10 +53,10 @@ struct platform {
     int64_t answer_ms; /* how long the sender waits for our answer, less a margin */
     int64_t dedup_horizon_ms; /* its longest repeat */
     int64_t expected_silence_ms;
-    const char *const *topics; /* NULL-terminated: what setup subscribes to */
+    const char *const *topics;                      /* NULL-terminated: what setup subscribes to */
     const struct order_status_rule *order_statuses; /* status NULL ends */
-    const char *const *settings; /* known settings' names; NULL-terminated */
-    const char *default_order_completed_when; /* shown by the source, JSON text */
+    const char *const *settings;                    /* known settings' names; NULL-terminated */
+    const char *default_order_completed_when;       /* shown by the source, JSON text */
 
     /* Is this the platform's unsigned handshake? Called before verification;
      * may be NULL. A ping authenticates nothing and does nothing. */
@@ -66,8 +66,7 @@ struct platform {
     bool (*is_own_shop)(const struct source *source, const struct inbound *inbound);
     enum normalise_verdict (*normalise)(struct arena *arena, const struct source *source,
                                         const struct inbound *inbound,
-                                        struct normalised *out_normalised,
-                                        struct problem *problem);
+                                        struct normalised *out_normalised, struct problem *problem);
     /* Members of the `setup` object of contract 7 (ways, topics, not_covered,
      * warnings), written into an open object. secret is empty unless shown once. */
     void (*write_setup)(struct jsonw *json, const struct source *source, struct str webhook_url,
@@ -88,8 +87,11 @@ NODISCARD enum status platform_parse_settings(struct arena *arena, const struct 
 /* POST /v1/events (contract 8): one object, an array, or NDJSON (by content).
  * Each item becomes an event or an error; `errors_json` is the rendered errors
  * array of problem+json ("" when none). With on_error_skip, the good ones are
- * kept and the errors are listed; else any error gives STATUS_INVALID. The
- * Standard Webhooks source carries the same items in its `data`. */
+ * kept and the errors are listed; else any error gives STATUS_INVALID, with
+ * error_count and errors_json filled in and no events (the one case in which
+ * an output is set on failure: it is the answer's `errors`; both are zero when
+ * the body could not be read at all). The Standard Webhooks source carries the
+ * same items in its `data`. */
 struct canonical_batch {
     struct event *events;
     size_t event_count;

@@ -1,0 +1,919 @@
+#include <arpa/inet.h>
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/instant.h"
+#include "base/limits.h"
+#include "base/money.h"
+#include "draft_priv.h"
+#include "platform_priv.h"
+#include "sources/json_border.h"
+
+/*
+ * Our own events (contract 8): what POST /v1/events takes, and what a Standard
+ * Webhooks sender carries in `data`.
+ *
+ * Here the sender is a programmer, so the border is as strict as a compiler:
+ * each fault of each item is named with a JSON pointer, and a misspelt member
+ * gets a suggestion instead of silence. Inside `properties` and `context`
+ * anything goes, but for money, which must be money.
+ *
+ * Invariant: an item becomes exactly one event or at least one error, and an
+ * item with an error leaves no trace. `id` is the dedup key within the source;
+ * without one a fresh id is made, and a repeat is then a new fact.
+ *
+ * Orders: order.completed and order.updated restate the order, so they need
+ * order_id and total, and become a body of the fold (type order.updated; the
+ * core derives order.completed once, whoever brings the body). placed_at is
+ * properties.placed_at, else occurred_at. A refund, a cancellation and a
+ * fulfilment are documents under their own id.
+ *
+ * Times without an offset are refused: this sender can say which it means.
+ */
+
+enum {
+    ERRORS_LISTED_MAX = 100, /* a reader fixes the first; the count says the rest */
+    ERRORS_BYTES_MAX = 128 * 1024,
+    WHERE_SIZE = 64,
+};
+
+struct reading {
+    struct arena *arena;
+    const struct source *source;
+    struct draft draft;
+    struct buf errors;
+    struct jsonw errors_json;
+    size_t error_count;
+    size_t item_index;
+    bool is_list; /* pointers start with the item's index */
+    char first_pointer[PROBLEM_POINTER_SIZE];
+    char first_detail[PROBLEM_DETAIL_SIZE];
+    /* What a Standard Webhooks envelope says about its one item. */
+    struct str default_type;
+    int64_t default_at_ms;
+    struct str default_key;
+};
+
+/* One item as read so far. */
+struct item {
+    struct reading *reading;
+    const json_t *root;
+    const json_t *properties;
+    struct event *event;
+    enum event_type asked; /* the type as sent; an order's body changes it */
+    struct str currency;
+};
+
+static const char *const ITEM_MEMBERS[] = {
+    "id",      "type",   "occurred_at", "identities", "properties",
+    "context", "traits", "preferences", "consent",    "act",
+};
+static const char *const IDENTITY_MEMBERS[] = { "email", "phone", "external_id", "anonymous_id",
+                                                "customer_id" };
+static const char *const CHANNELS[] = { "email", "sms", "push", "tracking", "sale" };
+static const char *const STATES[] = { "subscribed", "pending", "unsubscribed", "never", "invalid" };
+static const char *const MONEY_MEMBERS[] = { "total", "subtotal", "discount",         "shipping",
+                                             "tax",   "revenue",  "compare_at_price", "price",
+                                             "value" };
+
+/* --- errors --------------------------------------------------------------- */
+
+static const struct str NO_KEY = { NULL, 0 };
+
+/* `where` is a pointer within the item ("/properties"), `key` one more step
+ * that the sender chose. */
+static void item_error(struct reading *reading, const char *where, struct str key,
+                       const char *suggestion, const char *detail)
+{
+    char pointer[PROBLEM_POINTER_SIZE];
+    char index[24] = "";
+    if (reading->is_list) {
+        snprintf(index, sizeof(index), "/%zu", reading->item_index);
+    }
+    struct str shown = str_take(key, key.size < WHERE_SIZE ? key.size : WHERE_SIZE);
+    if (shown.size < key.size) {
+        while (shown.size > 0 && ((unsigned char)shown.data[shown.size] & 0xC0) == 0x80) {
+            shown.size--;
+        }
+    }
+    snprintf(pointer, sizeof(pointer), "#%s%s%s%.*s", index, where, key.size > 0 ? "/" : "",
+             STR_ARG(shown));
+    if (reading->error_count == 0) {
+        memcpy(reading->first_pointer, pointer, sizeof(pointer));
+        snprintf(reading->first_detail, sizeof(reading->first_detail), "%s%s%s%s", detail,
+                 suggestion != NULL ? "; did you mean \"" : "",
+                 suggestion != NULL ? suggestion : "", suggestion != NULL ? "\"?" : "");
+    }
+    reading->error_count++;
+    if (reading->error_count > ERRORS_LISTED_MAX) {
+        return;
+    }
+    jsonw_open(&reading->errors_json);
+    jsonw_put_z(&reading->errors_json, "pointer", pointer);
+    jsonw_put_z(&reading->errors_json, "detail", detail);
+    if (suggestion != NULL) {
+        jsonw_put_z(&reading->errors_json, "suggestion", suggestion);
+    }
+    jsonw_close(&reading->errors_json);
+}
+
+static const char *word_find(const char *const *words, size_t count, struct str word)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (str_equal_z(word, words[i])) {
+            return words[i];
+        }
+    }
+    return NULL;
+}
+
+/* --- money and properties ------------------------------------------------- */
+
+/* Writes an amount as a JSON number of the currency; an error when it is none. */
+static void write_money(struct item *item, struct jsonw *json, const char *where, const char *key,
+                        const json_t *value)
+{
+    int64_t minor = 0;
+    jsonw_key(json, key);
+    if (json_is_null(value)) {
+        jsonw_null(json);
+    } else if (border_money_of(value, item->currency, &minor)) {
+        jsonw_money(json, minor, item->currency);
+    } else {
+        jsonw_null(json);
+        item_error(item->reading, where, str_from_z(key), NULL,
+                   "not an amount: a number or decimal text in major units is needed");
+    }
+}
+
+static void write_member(struct item *item, struct jsonw *json, const char *where, const char *key,
+                         const json_t *value)
+{
+    if (word_find(MONEY_MEMBERS, ARRAY_COUNT(MONEY_MEMBERS), str_from_z(key)) != NULL &&
+        !json_is_object(value) && !json_is_array(value)) {
+        write_money(item, json, where, key, value);
+        return;
+    }
+    struct str text = border_dump(item->reading->arena, value, LIMIT_PROPERTIES_BYTES);
+    if (text.size == 0) {
+        item_error(item->reading, where, str_from_z(key), NULL, "larger than 64 KiB");
+    }
+    jsonw_key(json, key);
+    jsonw_raw(json, text);
+}
+
+static void write_products(struct item *item, struct jsonw *json, const json_t *products)
+{
+    size_t i = 0;
+    const json_t *product = NULL;
+    jsonw_key(json, "products");
+    jsonw_open_array(json);
+    json_array_foreach(products, i, product)
+    {
+        char where[WHERE_SIZE];
+        snprintf(where, sizeof(where), "/properties/products/%zu", i);
+        if (!json_is_object(product)) {
+            item_error(item->reading, where, NO_KEY, NULL, "a product is an object");
+            continue;
+        }
+        jsonw_open(json);
+        const char *key = NULL;
+        json_t *value = NULL;
+        json_object_foreach((json_t *)(uintptr_t)product, key, value)
+        {
+            write_member(item, json, where, key, value);
+        }
+        jsonw_close(json);
+    }
+    jsonw_close_array(json);
+}
+
+static void take_properties(struct item *item)
+{
+    struct buf buf;
+    struct jsonw json;
+    if (item->properties == NULL) {
+        return;
+    }
+    buf_init(&buf, item->reading->arena, LIMIT_PROPERTIES_BYTES);
+    jsonw_begin(&json, &buf);
+    jsonw_open(&json);
+    const char *key = NULL;
+    json_t *value = NULL;
+    json_object_foreach((json_t *)(uintptr_t)item->properties, key, value)
+    {
+        if (strcmp(key, "products") == 0 && json_is_array(value)) {
+            write_products(item, &json, value);
+        } else {
+            write_member(item, &json, "/properties", key, value);
+        }
+    }
+    jsonw_close(&json);
+    if (buf.failed) {
+        item_error(item->reading, "/properties", NO_KEY, NULL, "larger than 64 KiB");
+        return;
+    }
+    item->event->properties_json = buf_str(&buf);
+}
+
+/* Columns that analysts group by. */
+static void take_columns(struct item *item)
+{
+    struct arena *arena = item->reading->arena;
+    struct event *event = item->event;
+    const json_t *properties = item->properties;
+    event->currency = item->currency;
+    event->product_id = draft_cut(border_id(arena, properties, "product_id"));
+    const json_t *category = json_array_get(border_array(properties, "category"), 0);
+    struct str text = border_text(properties, "category");
+    if (json_is_string(category)) {
+        text = (struct str){ json_string_value(category), json_string_length(category) };
+    }
+    event->category = str_dup(arena, draft_cut(text));
+    static const char *const AMOUNTS[] = { "total", "revenue", "value" };
+    for (size_t i = 0; i < ARRAY_COUNT(AMOUNTS) && !event->has_amount; i++) {
+        event->has_amount =
+            border_money(properties, AMOUNTS[i], item->currency, &event->amount_minor);
+    }
+}
+
+static void take_currency(struct item *item)
+{
+    struct str currency = border_text(item->properties, "currency");
+    item->currency = item->reading->source->currency;
+    if (currency.size == 0) {
+        return;
+    }
+    if (!money_currency_is_valid(currency)) {
+        item_error(item->reading, "/properties/currency", NO_KEY, NULL,
+                   "not an ISO 4217 code, as in EUR");
+        return;
+    }
+    item->currency = str_dup(item->reading->arena, currency);
+}
+
+/* --- context -------------------------------------------------------------- */
+
+/* Contract 2: an address is kept to /24 or /48, so it is cut before anything
+ * is stored. Text that is no address is dropped. */
+static json_t *truncated_ip(struct str text)
+{
+    char copy[INET6_ADDRSTRLEN] = "";
+    uint8_t bytes[16] = { 0 };
+    if (text.size >= sizeof(copy)) {
+        return json_null();
+    }
+    memcpy(copy, text.data, text.size);
+    if (inet_pton(AF_INET, copy, bytes) == 1) {
+        bytes[3] = 0;
+        inet_ntop(AF_INET, bytes, copy, sizeof(copy));
+        return json_string(copy);
+    }
+    if (inet_pton(AF_INET6, copy, bytes) == 1) {
+        memset(bytes + 6, 0, 10);
+        inet_ntop(AF_INET6, bytes, copy, sizeof(copy));
+        return json_string(copy);
+    }
+    return json_null();
+}
+
+static void take_context(struct item *item)
+{
+    const json_t *value = json_object_get(item->root, "context");
+    if (value == NULL || json_is_null(value)) {
+        return;
+    }
+    if (!json_is_object(value)) {
+        item_error(item->reading, "/context", NO_KEY, NULL, "must be an object");
+        return;
+    }
+    struct str ip = border_text(value, "ip");
+    json_t *copy CLEANUP(border_free_at) = NULL;
+    if (ip.size > 0) {
+        copy = json_copy((json_t *)(uintptr_t)value);
+        json_object_set_new(copy, "ip", truncated_ip(ip));
+        value = copy;
+    }
+    item->event->context_json = border_dump(item->reading->arena, value, LIMIT_PROPERTIES_BYTES);
+    if (item->event->context_json.size == 0) {
+        item_error(item->reading, "/context", NO_KEY, NULL, "larger than 64 KiB");
+    }
+}
+
+/* --- identities and facts ------------------------------------------------- */
+
+static void take_identity(struct item *item, const char *key, const json_t *value)
+{
+    struct reading *reading = item->reading;
+    if (json_is_null(value)) {
+        return;
+    }
+    if (word_find(IDENTITY_MEMBERS, ARRAY_COUNT(IDENTITY_MEMBERS), str_from_z(key)) == NULL) {
+        item_error(reading, "/identities", str_from_z(key),
+                   str_nearest(str_from_z(key), IDENTITY_MEMBERS, ARRAY_COUNT(IDENTITY_MEMBERS)),
+                   "no identity of this name");
+        return;
+    }
+    struct str text = border_id_of(reading->arena, value);
+    enum identity_kind kind = identity_kind_from_name(str_from_z(key));
+    if (!draft_identify(&reading->draft, item->event, kind, text)) {
+        item_error(reading, "/identities", str_from_z(key), NULL,
+                   kind == IDENTITY_EMAIL   ? "not an email address that names a person"
+                   : kind == IDENTITY_PHONE ? "not a phone number with its country (+33612345678)"
+                                            : "not an identifier: text of 1 to 1024 bytes, and no "
+                                              "placeholder such as \"null\" or \"0\"");
+    }
+}
+
+static bool needs_identity(const struct item *item)
+{
+    return !event_type_info(item->asked)->universal && item->event->identifier_count == 0;
+}
+
+static void take_identities(struct item *item)
+{
+    const json_t *value = json_object_get(item->root, "identities");
+    if (value == NULL || json_is_null(value)) {
+        return;
+    }
+    if (!json_is_object(value)) {
+        item_error(item->reading, "/identities", NO_KEY, NULL,
+                   "must be an object, as in {\"email\": \"jane@example.com\"}");
+        return;
+    }
+    const char *key = NULL;
+    json_t *one = NULL;
+    json_object_foreach((json_t *)(uintptr_t)value, key, one)
+    {
+        take_identity(item, key, one);
+    }
+}
+
+static void take_fact(struct item *item, enum fact_kind kind, const char *where, const char *key,
+                      const json_t *value)
+{
+    struct reading *reading = item->reading;
+    struct str name = str_from_z(key);
+    if (name.size == 0 || name.size > LIMIT_DEDUP_KEY_BYTES) {
+        item_error(reading, where, name, NULL, "a name of 1 to 128 bytes is needed");
+        return;
+    }
+    if (kind == FACT_CONSENT) {
+        struct str state = border_text(json_object_get(item->root, "consent"), key);
+        if (word_find(CHANNELS, ARRAY_COUNT(CHANNELS), name) == NULL) {
+            item_error(reading, where, name, str_nearest(name, CHANNELS, ARRAY_COUNT(CHANNELS)),
+                       "no such channel: email, sms, push, tracking or sale");
+            return;
+        }
+        if (word_find(STATES, ARRAY_COUNT(STATES), state) == NULL) {
+            item_error(reading, where, name, str_nearest(state, STATES, ARRAY_COUNT(STATES)),
+                       "no such state: subscribed, pending, unsubscribed, never or invalid");
+            return;
+        }
+    }
+    struct str json = border_dump(reading->arena, value, LIMIT_TEXT_BYTES);
+    if (json.size == 0) {
+        item_error(reading, where, name, NULL, "larger than 1024 bytes");
+        return;
+    }
+    draft_fact_json(&reading->draft, item->event, kind, str_dup(reading->arena, name), json);
+}
+
+static void take_facts(struct item *item, enum fact_kind kind, const char *member)
+{
+    const json_t *value = json_object_get(item->root, member);
+    char where[WHERE_SIZE];
+    snprintf(where, sizeof(where), "/%s", member);
+    if (value == NULL || json_is_null(value)) {
+        return;
+    }
+    if (!json_is_object(value)) {
+        item_error(item->reading, where, NO_KEY, NULL, "must be an object");
+        return;
+    }
+    if (json_object_size(value) > LIMIT_TRAITS_PER_PROFILE) {
+        item_error(item->reading, where, NO_KEY, NULL, "more than 256 members");
+        return;
+    }
+    const char *key = NULL;
+    json_t *one = NULL;
+    json_object_foreach((json_t *)(uintptr_t)value, key, one)
+    {
+        take_fact(item, kind, where, key, one);
+    }
+}
+
+/* The address that names the person is also what the profile shows. */
+static void take_identity_traits(struct item *item)
+{
+    static const enum identity_kind SHOWN[] = { IDENTITY_EMAIL, IDENTITY_PHONE,
+                                                IDENTITY_EXTERNAL_ID };
+    const json_t *traits = json_object_get(item->root, "traits");
+    for (size_t i = 0; i < ARRAY_COUNT(SHOWN); i++) {
+        if (json_object_get(traits, identity_kind_name(SHOWN[i])) == NULL) {
+            draft_trait_of_identity(&item->reading->draft, item->event, SHOWN[i]);
+        }
+    }
+}
+
+/* --- orders --------------------------------------------------------------- */
+
+/* Words that shops and tills use for a status. Without one, or with a word we
+ * do not know, an order counts: it was sent to be counted. */
+static const struct order_status_rule ORDER_STATUSES[] = {
+    { "draft", ORDER_OPEN, false },
+    { "open", ORDER_OPEN, false },
+    { "pending", ORDER_OPEN, false },
+    { "on-hold", ORDER_OPEN, false },
+    { "on_hold", ORDER_OPEN, false },
+    { "authorized", ORDER_OPEN, true },
+    { "processing", ORDER_PAID, true },
+    { "paid", ORDER_PAID, true },
+    { "refunded", ORDER_PAID, true },
+    { "partially_refunded", ORDER_PAID, true },
+    { "completed", ORDER_PAID, true },
+    { "fulfilled", ORDER_FULFILLED, true },
+    { "shipped", ORDER_FULFILLED, true },
+    { "delivered", ORDER_FULFILLED, true },
+    { "cancelled", ORDER_CANCELLED, false },
+    { "canceled", ORDER_CANCELLED, false },
+    { "voided", ORDER_CANCELLED, false },
+    { "failed", ORDER_CANCELLED, false },
+    { NULL, ORDER_OPEN, false },
+};
+
+static bool status_is_known(struct str status)
+{
+    for (const struct order_status_rule *rule = ORDER_STATUSES; rule->status != NULL; rule++) {
+        if (str_equal_z(status, rule->status)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void take_order_body(struct item *item, struct order_document *document)
+{
+    struct arena *arena = item->reading->arena;
+    const json_t *properties = item->properties;
+    struct event *event = item->event;
+    struct str status = draft_cut(border_text(properties, "status"));
+    bool completed = item->asked == EVENT_ORDER_COMPLETED;
+    document->kind = ORDER_BODY;
+    document->version_ms = event->claimed_at_ms;
+    document->status = status.size > 0 ? str_dup(arena, status)
+                       : completed     ? STR("completed")
+                                       : STR("");
+    document->rank = draft_status_rank(ORDER_STATUSES, document->status);
+    document->counts = completed || !status_is_known(status) ||
+                       draft_status_counts(&(struct source){ 0 }, ORDER_STATUSES, status);
+    document->number = draft_cut(border_scalar(arena, properties, "number"));
+    document->number = str_dup(arena, document->number);
+    document->currency = item->currency;
+    document->body_json = event->properties_json;
+    border_money(properties, "refunded", item->currency, &document->refunded_minor);
+
+    int64_t placed_at_ms = event->claimed_at_ms;
+    struct str placed = border_text(properties, "placed_at");
+    if (placed.size > 0 && !instant_parse(placed, true, &placed_at_ms, NULL)) {
+        item_error(item->reading, "/properties/placed_at", NO_KEY, NULL,
+                   "an instant with its offset is needed, as in 2026-11-22T14:10:00+01:00");
+    }
+    document->placed_at_ms = event_clamp_instant(placed_at_ms, event->received_at_ms);
+    if (!border_money(properties, "total", item->currency, &document->total_minor)) {
+        item_error(item->reading, "/properties/total", NO_KEY, NULL,
+                   "an order restates its total: a number or decimal text is needed");
+    }
+    event->type = EVENT_ORDER_UPDATED;
+    event->name = str_from_z(event_type_info(EVENT_ORDER_UPDATED)->name);
+    event->act = event_type_info(EVENT_ORDER_UPDATED)->act;
+}
+
+static void take_order(struct item *item)
+{
+    struct arena *arena = item->reading->arena;
+    struct event *event = item->event;
+    struct order_document *document = ARENA_NEW(arena, struct order_document);
+    if (document == NULL) {
+        return;
+    }
+    document->order_ref = border_id(arena, item->properties, "order_id");
+    document->at_ms = event->occurred_at_ms;
+    if (!draft_identify(&item->reading->draft, event, IDENTITY_ORDER, document->order_ref)) {
+        item_error(item->reading, "/properties/order_id", NO_KEY, NULL,
+                   "an event about an order needs the shop's own id of it");
+        return;
+    }
+    switch (item->asked) {
+    case EVENT_ORDER_COMPLETED:
+    case EVENT_ORDER_UPDATED:
+        take_order_body(item, document);
+        break;
+    case EVENT_ORDER_CANCELLED:
+        document->kind = ORDER_CANCELLATION;
+        break;
+    case EVENT_ORDER_REFUNDED:
+        document->kind = ORDER_REFUND;
+        document->document_ref = border_id(arena, item->properties, "refund_id");
+        if (!border_money(item->properties, "total", item->currency, &document->amount_minor) ||
+            document->amount_minor < 0) {
+            item_error(item->reading, "/properties/total", NO_KEY, NULL,
+                       "a refund needs the amount given back, not negative");
+        }
+        break;
+    default:
+        document->kind = ORDER_FULFILMENT;
+        document->document_ref = border_id(arena, item->properties, "fulfilment_id");
+        break;
+    }
+    if (document->document_ref.size == 0 &&
+        (document->kind == ORDER_REFUND || document->kind == ORDER_FULFILMENT)) {
+        document->document_ref = event->dedup_key;
+    }
+    event->order = document;
+}
+
+static bool is_about_order(enum event_type type)
+{
+    return type >= EVENT_ORDER_COMPLETED && type <= EVENT_ORDER_FULFILLED;
+}
+
+/* --- items ---------------------------------------------------------------- */
+
+static void refuse_unknown_members(struct reading *reading, const json_t *root)
+{
+    const char *key = NULL;
+    json_t *value = NULL;
+    json_object_foreach((json_t *)(uintptr_t)root, key, value)
+    {
+        struct str name = str_from_z(key);
+        if (word_find(ITEM_MEMBERS, ARRAY_COUNT(ITEM_MEMBERS), name) == NULL) {
+            item_error(reading, "", name,
+                       str_nearest(name, ITEM_MEMBERS, ARRAY_COUNT(ITEM_MEMBERS)),
+                       "an event has no such member; your own belong into properties");
+        }
+    }
+}
+
+/* 0 with an error when there is no such type. */
+static enum event_type take_type(struct reading *reading, struct str name)
+{
+    const char *names[EVENT_TYPE_COUNT];
+    size_t count = 0;
+    enum event_type type = event_type_from_name(name);
+    if (type != 0) {
+        return type;
+    }
+    for (int i = 1; i < EVENT_TYPE_COUNT; i++) {
+        names[count++] = event_type_info((enum event_type)i)->name;
+    }
+    item_error(reading, "/type", NO_KEY, name.size == 0 ? NULL : str_nearest(name, names, count),
+               name.size == 0 ? "needed: the name of what happened, as in product.viewed"
+                              : "no event of this type; your own are called custom.<name>");
+    return 0;
+}
+
+/* False with an error when it is not an instant. */
+static bool take_instant(struct reading *reading, const json_t *root, int64_t *out_ms)
+{
+    const json_t *value = json_object_get(root, "occurred_at");
+    if (value == NULL || json_is_null(value)) {
+        *out_ms = reading->default_at_ms;
+        return true;
+    }
+    if (json_is_string(value) &&
+        instant_parse(border_text(root, "occurred_at"), true, out_ms, NULL)) {
+        return true;
+    }
+    item_error(reading, "/occurred_at", NO_KEY, NULL,
+               "an instant with its offset is needed, as in 2026-11-22T14:10:00+01:00");
+    return false;
+}
+
+/* The item's own id, the envelope's, or a fresh one. False with an error. */
+static bool take_key(struct reading *reading, const json_t *root, struct str *out_key,
+                     struct str *out_part)
+{
+    const json_t *value = json_object_get(root, "id");
+    char text[ID_TEXT_SIZE];
+    if (value == NULL || json_is_null(value)) {
+        id_format(id_create(), text);
+        *out_key = reading->default_key.size > 0 ? reading->default_key
+                                                 : str_printf(reading->arena, "made/%s", text);
+        *out_part = str_printf(reading->arena, "%zu", reading->item_index);
+        return true;
+    }
+    struct str key = border_scalar(reading->arena, root, "id");
+    if (key.size == 0 || key.size > LIMIT_DEDUP_KEY_BYTES || json_is_boolean(value)) {
+        item_error(reading, "/id", NO_KEY, NULL, "text of 1 to 128 characters is needed");
+        return false;
+    }
+    *out_key = str_dup(reading->arena, key);
+    *out_part = STR("event");
+    return true;
+}
+
+static void take_act(struct item *item)
+{
+    const json_t *act = json_object_get(item->root, "act");
+    if (act == NULL) {
+        return;
+    }
+    if (!json_is_boolean(act) || item->asked != EVENT_CUSTOM) {
+        item_error(item->reading, "/act", NO_KEY, NULL,
+                   "true or false, for custom.* only: does it show that the customer is there?");
+        return;
+    }
+    item->event->act = json_is_true(act);
+}
+
+static void take_members(struct item *item)
+{
+    struct reading *reading = item->reading;
+    const json_t *properties = json_object_get(item->root, "properties");
+    if (json_is_object(properties)) {
+        item->properties = properties;
+    } else if (properties != NULL && !json_is_null(properties)) {
+        item_error(reading, "/properties", NO_KEY, NULL, "must be an object");
+    }
+    take_currency(item);
+    take_properties(item);
+    take_columns(item);
+    take_context(item);
+    take_identities(item);
+    take_facts(item, FACT_TRAIT, "traits");
+    take_facts(item, FACT_PREFERENCE, "preferences");
+    take_facts(item, FACT_CONSENT, "consent");
+    take_identity_traits(item);
+    take_act(item);
+    if (is_about_order(item->asked)) {
+        take_order(item);
+    } else if (needs_identity(item)) {
+        item_error(reading, "/identities", NO_KEY, NULL,
+                   "whose event is it? email, phone, external_id, anonymous_id or customer_id");
+    }
+}
+
+static void take_item(struct reading *reading, const json_t *root)
+{
+    size_t errors_before = reading->error_count;
+    if (!json_is_object(root)) {
+        item_error(reading, "", NO_KEY, NULL, "an event is a JSON object");
+        reading->item_index++;
+        return;
+    }
+    refuse_unknown_members(reading, root);
+    struct str name = border_text(root, "type");
+    name = name.size == 0 && json_object_get(root, "type") == NULL ? reading->default_type : name;
+    enum event_type type = take_type(reading, name);
+    int64_t claimed_at_ms = INSTANT_NONE;
+    struct str key = { NULL, 0 };
+    bool timed = take_instant(reading, root, &claimed_at_ms);
+    struct str part = { NULL, 0 };
+    bool keyed = take_key(reading, root, &key, &part);
+    if (type != 0 && timed && keyed) {
+        size_t event_count = reading->draft.event_count;
+        struct item item = {
+            .reading = reading,
+            .root = root,
+            .event = draft_event(&reading->draft, type, key, part, claimed_at_ms),
+            .asked = type,
+        };
+        if (item.event != NULL) {
+            if (type == EVENT_CUSTOM) {
+                item.event->name = str_dup(reading->arena, name);
+            }
+            take_members(&item);
+        }
+        if (reading->error_count > errors_before) {
+            reading->draft.event_count = event_count;
+        }
+    }
+    reading->item_index++;
+}
+
+/* --- bodies --------------------------------------------------------------- */
+
+/* A first line that is a whole object with another object after it: one
+ * document cannot look like that. */
+static bool is_ndjson(struct str body)
+{
+    struct str line = { NULL, 0 };
+    struct str rest = { NULL, 0 };
+    if (!str_split(str_trim(body), '\n', &line, &rest)) {
+        return false;
+    }
+    return str_starts_with(line, STR("{")) && str_ends_with(str_trim(line), STR("}")) &&
+           str_starts_with(str_trim(rest), STR("{"));
+}
+
+static size_t line_count(struct str body)
+{
+    size_t count = 1;
+    for (size_t i = 0; i < body.size; i++) {
+        count += body.data[i] == '\n';
+    }
+    return count;
+}
+
+static enum status too_many(struct problem *problem)
+{
+    return problem_set(problem, STATUS_LIMIT, "limit-reached", "more than %u events in one request",
+                       LIMIT_EVENTS_PER_REQUEST);
+}
+
+static void begin(struct reading *reading, enum trust trust, int64_t received_at_ms,
+                  size_t capacity)
+{
+    draft_init(&reading->draft, reading->arena, reading->source, trust, received_at_ms,
+               reading->default_key, capacity);
+    buf_init(&reading->errors, reading->arena, ERRORS_BYTES_MAX);
+    jsonw_begin(&reading->errors_json, &reading->errors);
+    jsonw_open_array(&reading->errors_json);
+}
+
+static enum status read_lines(struct reading *reading, enum trust trust, struct str body,
+                              int64_t received_at_ms, struct problem *problem)
+{
+    size_t lines = line_count(body);
+    begin(reading, trust, received_at_ms,
+          lines < LIMIT_EVENTS_PER_REQUEST ? lines : LIMIT_EVENTS_PER_REQUEST);
+    reading->is_list = true;
+    struct str rest = body;
+    for (bool more = true; more && !arena_is_full(reading->arena);) {
+        struct str line = rest;
+        more = str_split(rest, '\n', &line, &rest);
+        line = str_trim(line);
+        if (line.size == 0) {
+            continue;
+        }
+        if (reading->item_index == LIMIT_EVENTS_PER_REQUEST) {
+            return too_many(problem);
+        }
+        struct problem fault = { .type = "" };
+        json_t *root CLEANUP(border_free_at) = border_parse(line, &fault);
+        if (root == NULL) {
+            item_error(reading, "", NO_KEY, NULL, fault.detail);
+            reading->item_index++;
+        } else {
+            take_item(reading, root);
+        }
+    }
+    return STATUS_OK;
+}
+
+static enum status read_tree(struct reading *reading, enum trust trust, const json_t *root,
+                             int64_t received_at_ms, struct problem *problem)
+{
+    reading->is_list = json_is_array(root);
+    if (json_array_size(root) > LIMIT_EVENTS_PER_REQUEST) {
+        return too_many(problem);
+    }
+    begin(reading, trust, received_at_ms, reading->is_list ? json_array_size(root) : 1);
+    if (!reading->is_list) {
+        take_item(reading, root);
+        return STATUS_OK;
+    }
+    for (size_t i = 0; i < json_array_size(root) && !arena_is_full(reading->arena); i++) {
+        take_item(reading, json_array_get(root, i));
+    }
+    return STATUS_OK;
+}
+
+static enum status read_body(struct reading *reading, enum trust trust, struct str body,
+                             int64_t received_at_ms, struct problem *problem)
+{
+    if (is_ndjson(body)) {
+        return read_lines(reading, trust, body, received_at_ms, problem);
+    }
+    json_t *root CLEANUP(border_free_at) = border_parse(body, problem);
+    return root == NULL ? STATUS_INVALID : read_tree(reading, trust, root, received_at_ms, problem);
+}
+
+static enum status reading_problem(const struct reading *reading, struct problem *problem)
+{
+    problem_set(problem, STATUS_INVALID, "invalid-event", "%zu fault%s in %zu event%s; %s: %s",
+                reading->error_count, reading->error_count == 1 ? "" : "s", reading->item_index,
+                reading->item_index == 1 ? "" : "s", reading->first_pointer, reading->first_detail);
+    problem_point(problem, "%s", reading->first_pointer);
+    return STATUS_INVALID;
+}
+
+static enum status arena_problem(struct problem *problem)
+{
+    return problem_set(problem, STATUS_LIMIT, "body-too-large",
+                       "the events of this request need more memory than one request may have");
+}
+
+enum status canonical_parse(struct arena *arena, const struct source *source, struct str body,
+                            int64_t received_at_ms, bool on_error_skip,
+                            struct canonical_batch *out_batch, struct problem *problem)
+{
+    const struct platform *platform = platform_find(source->platform);
+    struct reading reading = {
+        .arena = arena,
+        .source = source,
+        .default_at_ms = INSTANT_NONE,
+    };
+    enum trust trust = platform == NULL ? TRUST_KEYED : platform->trust;
+    enum status status = read_body(&reading, trust, body, received_at_ms, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    jsonw_close_array(&reading.errors_json);
+    if (arena_is_full(arena)) {
+        return arena_problem(problem);
+    }
+    struct canonical_batch batch = {
+        .events = reading.draft.events,
+        .event_count = reading.draft.event_count,
+        .errors_json = reading.error_count > 0 ? buf_str(&reading.errors) : STR(""),
+        .error_count = reading.error_count,
+    };
+    if (reading.error_count > 0 && !on_error_skip) {
+        batch.event_count = 0;
+        *out_batch = batch; /* the errors are the answer's */
+        return reading_problem(&reading, problem);
+    }
+    *out_batch = batch;
+    return STATUS_OK;
+}
+
+/* --- a Standard Webhooks delivery ----------------------------------------- */
+
+/* {"type":..., "timestamp":..., "data":{...}}: the envelope's words stand in
+ * where the item has none of its own. */
+static bool is_envelope(const json_t *root)
+{
+    return json_is_object(json_object_get(root, "data")) &&
+           json_is_string(json_object_get(root, "type"));
+}
+
+static enum normalise_verdict read_delivery(struct reading *reading, enum trust trust,
+                                            const struct inbound *inbound,
+                                            struct normalised *out_normalised,
+                                            struct problem *problem)
+{
+    enum status status = STATUS_OK;
+    if (is_ndjson(inbound->body)) {
+        status = read_lines(reading, trust, inbound->body, inbound->received_at_ms, problem);
+    } else {
+        json_t *root CLEANUP(border_free_at) = border_parse(inbound->body, problem);
+        if (root == NULL) {
+            return NORMALISE_UNREADABLE;
+        }
+        const json_t *items = root;
+        if (is_envelope(root)) {
+            items = json_object_get(root, "data");
+            reading->default_type = str_dup(reading->arena, border_text(root, "type"));
+            reading->default_at_ms = border_instant(root, "timestamp", NULL);
+            out_normalised->topic = reading->default_type;
+            if (json_object_get(items, "type") == NULL &&
+                event_type_from_name(reading->default_type) == 0) {
+                return NORMALISE_IGNORED;
+            }
+        }
+        status = read_tree(reading, trust, items, inbound->received_at_ms, problem);
+    }
+    if (arena_is_full(reading->arena)) {
+        return NORMALISE_FULL;
+    }
+    if (status != STATUS_OK) {
+        return NORMALISE_UNREADABLE;
+    }
+    if (reading->error_count > 0) {
+        reading_problem(reading, problem);
+        return NORMALISE_UNREADABLE;
+    }
+    return NORMALISE_EVENTS;
+}
+
+enum normalise_verdict canonical_normalise(struct arena *arena, const struct source *source,
+                                           const struct inbound *inbound,
+                                           struct normalised *out_normalised,
+                                           struct problem *problem)
+{
+    struct str webhook_id = str_trim(inbound_header(inbound, "webhook-id"));
+    if (webhook_id.size == 0) {
+        webhook_id = str_trim(inbound_header(inbound, "svix-id"));
+    }
+    struct reading reading = {
+        .arena = arena,
+        .source = source,
+        .default_at_ms = INSTANT_NONE,
+        .default_key = draft_dedup_key(arena, webhook_id, STR(""), inbound->body),
+    };
+    *out_normalised = (struct normalised){
+        .topic = STR("event"),
+        .dedup_key = reading.default_key,
+    };
+    const struct platform *platform = platform_find(source->platform);
+    enum trust trust = platform == NULL ? TRUST_KEYED : platform->trust;
+    enum normalise_verdict verdict =
+        read_delivery(&reading, trust, inbound, out_normalised, problem);
+    if (verdict == NORMALISE_EVENTS) {
+        verdict = draft_finish(&reading.draft, out_normalised);
+    }
+    return verdict;
+}

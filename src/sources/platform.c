@@ -1,0 +1,365 @@
+#include "sources/platform.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/instant.h"
+#include "base/limits.h"
+#include "base/money.h"
+#include "platform_priv.h"
+#include "sources/json_border.h"
+
+/*
+ * The table of platforms, and the settings of a source.
+ *
+ * Everything that differs between platforms is a member of struct platform, so
+ * that no code outside its own files asks which platform it is. Settings are
+ * checked when they are written, never when a webhook comes: what the hot path
+ * reads is already a zone that exists and a currency that is one.
+ */
+
+static const struct platform *const PLATFORMS[] = {
+    &platform_shopify,
+    &platform_woocommerce,
+    &platform_standard_webhooks,
+    &platform_api,
+};
+
+enum {
+    STATUSES_MAX = 32
+};
+
+const struct platform *platform_at(size_t index)
+{
+    return index < ARRAY_COUNT(PLATFORMS) ? PLATFORMS[index] : NULL;
+}
+
+const struct platform *platform_find(struct str name)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(PLATFORMS); i++) {
+        if (str_equal_z(name, PLATFORMS[i]->name)) {
+            return PLATFORMS[i];
+        }
+    }
+    return NULL;
+}
+
+/* --- settings ------------------------------------------------------------- */
+
+static enum status setting_fault(struct problem *problem, const char *key, const char *detail)
+{
+    problem_set(problem, STATUS_INVALID, "invalid-field", "%s", detail);
+    problem_point(problem, "#/settings/%s", key);
+    return STATUS_INVALID;
+}
+
+static bool is_known(const struct platform *platform, const char *key)
+{
+    for (size_t i = 0; platform->settings[i] != NULL; i++) {
+        if (strcmp(platform->settings[i], key) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum status refuse_unknown(const struct platform *platform, json_t *settings,
+                                  struct problem *problem)
+{
+    size_t count = 0;
+    while (platform->settings[count] != NULL) {
+        count++;
+    }
+    const char *key = NULL;
+    json_t *value = NULL;
+    json_object_foreach(settings, key, value)
+    {
+        if (is_known(platform, key)) {
+            continue;
+        }
+        struct str name = str_take(str_from_z(key), LIMIT_NAME_BYTES);
+        const char *nearest = str_nearest(name, platform->settings, count);
+        problem_set(problem, STATUS_INVALID, "unknown-field",
+                    "a %s source has no setting \"%.*s\"%s%s%s", platform->title, STR_ARG(name),
+                    nearest != NULL ? "; did you mean \"" : "", nearest != NULL ? nearest : "",
+                    nearest != NULL ? "\"?" : "");
+        problem_point(problem, "#/settings/%.*s", STR_ARG(name));
+        return STATUS_INVALID;
+    }
+    return STATUS_OK;
+}
+
+/* Absent and null are "not set"; anything but text is a fault. */
+static bool setting_text(const json_t *settings, const char *key, struct str *out_text)
+{
+    const json_t *value = json_object_get(settings, key);
+    *out_text = border_text(settings, key);
+    return value == NULL || json_is_null(value) || json_is_string(value);
+}
+
+static enum status take_zone(struct arena *arena, const json_t *settings, struct source *source,
+                             struct problem *problem)
+{
+    struct str zone = { NULL, 0 };
+    if (!setting_text(settings, "time_zone", &zone)) {
+        return setting_fault(problem, "time_zone", "must be text");
+    }
+    if (zone.size > 0) {
+        const char *name = str_dup_z(arena, zone);
+        if (zone.size > LIMIT_NAME_BYTES || name == NULL || !instant_zone_exists(name)) {
+            return setting_fault(problem, "time_zone",
+                                 "no time zone of this name; IANA names look like Europe/Paris");
+        }
+        source->time_zone = (struct str){ name, zone.size };
+    } else if (source->time_zone.size == 0) {
+        source->time_zone = STR("UTC");
+    }
+    return STATUS_OK;
+}
+
+static enum status take_currency(struct arena *arena, const json_t *settings, struct source *source,
+                                 struct problem *problem)
+{
+    struct str currency = { NULL, 0 };
+    if (!setting_text(settings, "currency", &currency) ||
+        (currency.size > 0 && !money_currency_is_valid(currency))) {
+        return setting_fault(problem, "currency",
+                             "an ISO 4217 code is needed: three capital letters, as in EUR");
+    }
+    if (currency.size > 0) {
+        source->currency = str_dup(arena, currency);
+    }
+    return STATUS_OK;
+}
+
+/* A host name with at least one dot, or localhost. */
+static bool is_host(struct str host)
+{
+    bool dotted = str_equal(host, STR("localhost"));
+    if (host.size == 0 || host.size > 253 || host.data[0] == '.' || host.data[0] == '-') {
+        return false;
+    }
+    for (size_t i = 0; i < host.size; i++) {
+        char c = host.data[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+        if (!letter && c != '.') {
+            return false;
+        }
+        dotted = dotted || c == '.';
+    }
+    return dotted;
+}
+
+static enum status take_shop(struct arena *arena, const json_t *settings, struct source *source,
+                             struct problem *problem)
+{
+    struct str domain = { NULL, 0 };
+    struct str site = { NULL, 0 };
+    if (!setting_text(settings, "shop_domain", &domain)) {
+        return setting_fault(problem, "shop_domain", "must be text");
+    }
+    if (!setting_text(settings, "site_url", &site)) {
+        return setting_fault(problem, "site_url", "must be text");
+    }
+    if (domain.size > 0) {
+        struct str host = str_lower(arena, domain);
+        if (!is_host(host)) {
+            return setting_fault(problem, "shop_domain",
+                                 "a host name is needed, as in aurora.myshopify.com");
+        }
+        source->shop_domain = host;
+    }
+    if (site.size > 0) {
+        struct str lower = str_lower(arena, site);
+        size_t scheme = str_starts_with(lower, STR("https://"))  ? sizeof("https://") - 1
+                        : str_starts_with(lower, STR("http://")) ? sizeof("http://") - 1
+                                                                 : 0;
+        struct str rest = str_drop(lower, scheme);
+        size_t size = 0;
+        while (size < rest.size && strchr("/:?#", rest.data[size]) == NULL) {
+            size++;
+        }
+        if (scheme == 0 || !is_host(str_take(rest, size))) {
+            return setting_fault(problem, "site_url",
+                                 "the shop's address is needed, as in https://outlet.example");
+        }
+        source->shop_domain = str_take(rest, size);
+    }
+    return STATUS_OK;
+}
+
+/* --- which status makes an order count ------------------------------------ */
+
+/* "created": any status. "paid": money is there. "paid_or_authorized", or
+ * nothing: the platform's own table. */
+static bool expand_word(struct arena *arena, const struct platform *platform, struct str word,
+                        struct str *list, size_t *out_count)
+{
+    if (str_equal(word, STR("paid_or_authorized"))) {
+        *out_count = 0;
+        return true;
+    }
+    if (str_equal(word, STR("created"))) {
+        list[0] = STR("created");
+        *out_count = 1;
+        return true;
+    }
+    if (!str_equal(word, STR("paid"))) {
+        return false;
+    }
+    size_t count = 0;
+    for (const struct order_status_rule *rule = platform->order_statuses; rule->status != NULL;
+         rule++) {
+        if (rule->counts && rule->rank >= ORDER_PAID && count < STATUSES_MAX) {
+            list[count++] = str_dup(arena, str_from_z(rule->status));
+        }
+    }
+    *out_count = count;
+    return true;
+}
+
+static bool status_exists(const struct platform *platform, struct str status)
+{
+    for (const struct order_status_rule *rule = platform->order_statuses; rule->status != NULL;
+         rule++) {
+        if (str_equal_z(status, rule->status)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum status status_fault(const struct platform *platform, struct str status,
+                                struct problem *problem)
+{
+    const char *names[STATUSES_MAX];
+    size_t count = 0;
+    for (const struct order_status_rule *rule = platform->order_statuses;
+         rule->status != NULL && count < STATUSES_MAX; rule++) {
+        names[count++] = rule->status;
+    }
+    const char *nearest = str_nearest(status, names, count);
+    struct str shown = str_take(status, LIMIT_NAME_BYTES);
+    problem_set(problem, STATUS_INVALID, "invalid-field", "%s has no order status \"%.*s\"%s%s%s",
+                platform->title, STR_ARG(shown), nearest != NULL ? "; did you mean \"" : "",
+                nearest != NULL ? nearest : "", nearest != NULL ? "\"?" : "");
+    problem_point(problem, "#/settings/order_completed_when");
+    return STATUS_INVALID;
+}
+
+static enum status take_completed_when(struct arena *arena, const struct platform *platform,
+                                       const json_t *settings, struct source *source,
+                                       struct problem *problem)
+{
+    const json_t *value = json_object_get(settings, "order_completed_when");
+    source->order_completed_when = NULL;
+    source->order_completed_when_count = 0;
+    if (value == NULL || json_is_null(value)) {
+        return STATUS_OK;
+    }
+    struct str *list = ARENA_NEW_ARRAY(arena, STATUSES_MAX, struct str);
+    size_t count = 0;
+    if (list == NULL) {
+        return problem_set(problem, STATUS_LIMIT, "limit-reached", "no memory for the settings");
+    }
+    if (json_is_string(value)) {
+        if (!expand_word(arena, platform, border_text(settings, "order_completed_when"), list,
+                         &count)) {
+            return setting_fault(problem, "order_completed_when",
+                                 "\"paid_or_authorized\", \"created\", \"paid\", or a list of the "
+                                 "shop's order statuses is needed");
+        }
+    } else if (json_is_array(value) && json_array_size(value) > 0 &&
+               json_array_size(value) <= STATUSES_MAX) {
+        for (size_t i = 0; i < json_array_size(value); i++) {
+            const json_t *one = json_array_get(value, i);
+            struct str status = { json_is_string(one) ? json_string_value(one) : "",
+                                  json_is_string(one) ? json_string_length(one) : 0 };
+            if (!status_exists(platform, status)) {
+                return status_fault(platform, status, problem);
+            }
+            list[count++] = str_dup(arena, status);
+        }
+    } else {
+        return setting_fault(problem, "order_completed_when",
+                             "a word or a list of at least one order status is needed");
+    }
+    source->order_completed_when = list;
+    source->order_completed_when_count = count;
+    return STATUS_OK;
+}
+
+enum status platform_parse_settings(struct arena *arena, const struct platform *platform,
+                                    struct str settings_json, struct source *source,
+                                    struct problem *problem)
+{
+    json_t *settings CLEANUP(border_free_at) =
+        border_parse(settings_json.size > 0 ? settings_json : STR("{}"), problem);
+    if (settings == NULL || !json_is_object(settings)) {
+        problem_set(problem, STATUS_INVALID, "invalid-field", "settings must be a JSON object");
+        problem_point(problem, "#/settings");
+        return STATUS_INVALID;
+    }
+    struct source parsed = *source;
+    enum status status = refuse_unknown(platform, settings, problem);
+    if (status == STATUS_OK) {
+        status = take_zone(arena, settings, &parsed, problem);
+    }
+    if (status == STATUS_OK) {
+        status = take_currency(arena, settings, &parsed, problem);
+    }
+    if (status == STATUS_OK) {
+        status = take_shop(arena, settings, &parsed, problem);
+    }
+    if (status == STATUS_OK) {
+        status = take_completed_when(arena, platform, settings, &parsed, problem);
+    }
+    if (status == STATUS_OK && arena_is_full(arena)) {
+        status = problem_set(problem, STATUS_LIMIT, "limit-reached", "no memory for the settings");
+    }
+    if (status == STATUS_OK) {
+        *source = parsed;
+    }
+    return status;
+}
+
+/* --- what setup writers share --------------------------------------------- */
+
+void setup_write_topics(struct jsonw *json, const char *const *topics)
+{
+    jsonw_key(json, "topics");
+    jsonw_open_array(json);
+    for (size_t i = 0; topics[i] != NULL; i++) {
+        jsonw_z(json, topics[i]);
+    }
+    jsonw_close_array(json);
+}
+
+void setup_write_steps(struct jsonw *json, struct str source_name, const char *const *steps)
+{
+    jsonw_key(json, "steps");
+    jsonw_open_array(json);
+    for (size_t i = 0; steps[i] != NULL; i++) {
+        struct buf line;
+        buf_init(&line, NULL, 4096);
+        for (const char *at = steps[i]; *at != '\0'; at++) {
+            if (at[0] == '%' && at[1] == 's') {
+                buf_add_str(&line, source_name);
+                at++;
+            } else {
+                buf_add_char(&line, *at);
+            }
+        }
+        jsonw_str(json, buf_str(&line));
+        buf_finish(&line);
+    }
+    jsonw_close_array(json);
+}
+
+void setup_write_gap(struct jsonw *json, const char *what, const char *how)
+{
+    jsonw_open(json);
+    jsonw_put_z(json, "what", what);
+    jsonw_put_z(json, "how", how);
+    jsonw_close(json);
+}

@@ -1,0 +1,32 @@
+#ifndef SOURCES_PLATFORM_PRIV_H
+#define SOURCES_PLATFORM_PRIV_H
+
+/*
+ * The platforms that platform.c's table holds, and what their setup writers
+ * share.
+ */
+
+#include "base/jsonw.h"
+#include "sources/platform.h"
+
+extern const struct platform platform_shopify;
+extern const struct platform platform_woocommerce;
+extern const struct platform platform_standard_webhooks;
+extern const struct platform platform_api;
+
+/* "topics": [...] of a platform. */
+void setup_write_topics(struct jsonw *json, const char *const *topics);
+/* An array of strings: lines with the source's name put in for each "%s".
+ * NULL ends the list. */
+void setup_write_steps(struct jsonw *json, struct str source_name, const char *const *steps);
+/* One member of not_covered. */
+void setup_write_gap(struct jsonw *json, const char *what, const char *how);
+
+/* Items of contract 8 in a Standard Webhooks delivery or a request: see
+ * canonical.c. */
+enum normalise_verdict canonical_normalise(struct arena *arena, const struct source *source,
+                                           const struct inbound *inbound,
+                                           struct normalised *out_normalised,
+                                           struct problem *problem);
+
+#endif
