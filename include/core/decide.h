@@ -29,6 +29,11 @@
 
 struct decision; /* opaque: the working set of one batch */
 
+struct source_name {
+    struct id id;
+    struct str name;
+};
+
 /* What does not change while a batch is decided. Borrowed. */
 struct decide_context {
     struct id workspace_id;
@@ -36,6 +41,8 @@ struct decide_context {
     struct str currency;
     const struct subscription_interest *interests;
     size_t interest_count;
+    const struct source_name *sources; /* the cause of a notification names its source */
+    size_t source_count;
     /* Seeds fresh profile and merge ids; drawn by the shell once a batch. */
     uint8_t random[16];
 };
@@ -46,11 +53,19 @@ struct identity_row {
     struct id origin_id;  /* the profile it first had; never changes */
     enum trust trust;
     int64_t first_seen_at_ms;
-    bool is_new;   /* must be inserted (Load does, before locking) */
-    bool is_moved; /* profile_id changed in this decision: update */
+    /* Must be inserted (Load does, before locking). Load leaves it set if its
+     * insert won, and clears it, writing the owner found, if another's did. */
+    bool is_new;
+    /* profile_id changed in this decision: update. A new row may change its
+     * origin_id with it (nothing was stored under it yet): update both. */
+    bool is_moved;
 };
 
-enum identity_decision_kind { IDENTITY_MERGED = 1, IDENTITY_CONFLICT, IDENTITY_MOVED };
+enum identity_decision_kind {
+    IDENTITY_MERGED = 1,
+    IDENTITY_CONFLICT,
+    IDENTITY_MOVED
+};
 
 struct identity_decision_row {
     struct id id;
@@ -68,7 +83,13 @@ struct interaction_row {
     struct id profile_id;
 };
 
-enum cause_kind { CAUSE_EVENT = 1, CAUSE_TIME, CAUSE_MERGE, CAUSE_IMPORT, CAUSE_MANUAL };
+enum cause_kind {
+    CAUSE_EVENT = 1,
+    CAUSE_TIME,
+    CAUSE_MERGE,
+    CAUSE_IMPORT,
+    CAUSE_MANUAL
+};
 
 struct transition_row {
     struct id id;
@@ -82,11 +103,11 @@ struct transition_row {
 };
 
 struct notification_row {
-    struct id id;             /* hash of the cause (correctness 4) */
-    int64_t created_at_ms;    /* the instant of the cause: part of the key */
+    struct id id;          /* hash of the cause (correctness 4) */
+    int64_t created_at_ms; /* the instant of the cause: part of the key */
     struct id profile_id;
     struct str topic;
-    struct str body;          /* the bytes that every attempt sends (correctness 19) */
+    struct str body; /* the bytes that every attempt sends (correctness 19) */
     int64_t sequence;
     const struct id *subscription_ids; /* who gets it; deliveries follow from it */
     size_t subscription_count;
@@ -128,8 +149,10 @@ enum decide_outcome {
     DECIDE_STATE_FULL, /* the profile cannot hold more: quarantine the event */
 };
 
-/* `now_ms` is the clock; the profile's decided_at wins if it is later.
- * STATUS_LIMIT when the arena is full: the whole batch must be given up. */
+/* `now_ms` is the clock; the profile's decided_at wins if it is later. An event
+ * that was decided in this batch already has no second effect.
+ * STATUS_LIMIT when the arena is full: the whole batch must be given up.
+ * STATUS_RETRY when an owner was not loaded: roll back and load again. */
 NODISCARD enum status decide_event(struct decision *decision, const struct event *event,
                                    int64_t now_ms, enum decide_outcome *out_outcome);
 
@@ -160,14 +183,21 @@ struct decision_rows {
     size_t notification_count;
 };
 
-/* Renders the notifications (with recorded_at = recorded_at_ms), clears the
- * working marks. Once, after the last decide. */
+/* Renders the notifications (with recorded_at = recorded_at_ms). Profiles keep
+ * is_new and facts_changed, which Save reads. Once, after the last decide. */
 NODISCARD enum status decision_finish(struct decision *decision, int64_t recorded_at_ms,
                                       struct decision_rows *out_rows);
 
+/* Bells whose cause was older than a day: counted, not rung (correctness 4). */
+size_t decision_stale_count(const struct decision *decision);
+
+/* Under which origin the event's interaction is kept, known after
+ * decision_plan: with occurred_at and id the key by which Load looks for an
+ * event beyond the receipts' horizon (correctness 6). Zero: it names nobody. */
+struct id decision_event_origin(const struct decision *decision, const struct event *event);
+
 /* The profile that got the event, for `Prefer: return=representation`. NULL
  * when it had none. */
-const struct profile *decision_event_profile(const struct decision *decision,
-                                             struct id event_id);
+const struct profile *decision_event_profile(const struct decision *decision, struct id event_id);
 
 #endif

@@ -17,7 +17,10 @@ enum signature_scheme {
     SIGNATURE_STANDARD_WEBHOOKS,    /* id.timestamp.body, v1 and v1a */
 };
 
-enum signature_encoding { SIGNATURE_BASE64 = 1, SIGNATURE_HEX };
+enum signature_encoding {
+    SIGNATURE_BASE64 = 1,
+    SIGNATURE_HEX
+};
 
 enum signature_key_form {
     SIGNATURE_KEY_TEXT = 1,     /* the secret's bytes as they are */

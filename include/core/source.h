@@ -17,8 +17,8 @@
 
 struct source_secret {
     struct id id;
-    struct str value;   /* plain; in memory that is wiped */
-    bool shadow;        /* counts matches, decides nothing */
+    struct str value;      /* plain; in memory that is wiped */
+    bool shadow;           /* counts matches, decides nothing */
     int64_t expires_at_ms; /* INSTANT_NEVER */
 };
 
@@ -28,7 +28,7 @@ struct source {
     struct str name;
     struct str platform; /* "shopify", "woocommerce", "standard_webhooks", "api" */
     struct str workspace_name;
-    struct str currency; /* settings, else the workspace's */
+    struct str currency;  /* settings, else the workspace's */
     struct str time_zone; /* IANA, NUL-terminated beyond size; "UTC" */
     struct str settings_json;
     struct str shop_domain; /* settings.shop_domain / site_url host, or empty: any */

@@ -63,8 +63,8 @@ enum event_type {
 
 struct event_type_info {
     const char *name;
-    bool act;       /* the customer's own act: moves last_seen_at */
-    bool universal; /* about the world, not about a customer */
+    bool act;          /* the customer's own act: moves last_seen_at */
+    bool universal;    /* about the world, not about a customer */
     const char *title; /* one line for GET /v1/topics */
 };
 
@@ -96,7 +96,11 @@ struct identifier {
  * Value "null" forgets the key. Traits use the names of contract 5 (email,
  * phone, first_name, ... are traits too); consent keys are channels and its
  * values the JSON strings of contract 2. */
-enum fact_kind { FACT_TRAIT = 1, FACT_PREFERENCE, FACT_CONSENT };
+enum fact_kind {
+    FACT_TRAIT = 1,
+    FACT_PREFERENCE,
+    FACT_CONSENT
+};
 
 struct event_fact {
     enum fact_kind kind;
@@ -113,7 +117,12 @@ enum order_document_kind {
     ORDER_DELETION,
 };
 
-enum order_rank { ORDER_OPEN, ORDER_PAID, ORDER_FULFILLED, ORDER_CANCELLED };
+enum order_rank {
+    ORDER_OPEN,
+    ORDER_PAID,
+    ORDER_FULFILLED,
+    ORDER_CANCELLED
+};
 
 struct order_document {
     enum order_document_kind kind;
@@ -136,14 +145,14 @@ struct order_document {
 };
 
 struct event {
-    struct id id;       /* hash(source, dedup_key, part): interaction and receipt */
+    struct id id; /* hash(source, dedup_key, part): interaction and receipt */
     struct id source_id;
     struct str dedup_key; /* of the delivery */
     struct str part;      /* the fact's own id within the delivery, or its ordinal */
     enum event_type type;
     struct str name; /* dotted name; for EVENT_CUSTOM the full custom.<name> */
     enum trust trust;
-    bool act; /* moves last_seen_at: the type's default, or as declared for custom */
+    bool act;               /* moves last_seen_at: the type's default, or as declared for custom */
     int64_t occurred_at_ms; /* in [2000-01-01, received_at] */
     int64_t claimed_at_ms;  /* what the payload said, unclamped */
     int64_t received_at_ms;
@@ -153,7 +162,8 @@ struct event {
     struct event_fact *facts;
     size_t fact_count;
     const struct order_document *order; /* NULL when the event is not about an order */
-    struct str cart_json; /* the whole cart of contract 5 (JSON object) or empty; "null" clears it */
+    struct str
+        cart_json; /* the whole cart of contract 5 (JSON object) or empty; "null" clears it */
 
     /* Columns that analysts group by; empty or INSTANT_NONE when not there. */
     struct str product_id;

@@ -24,8 +24,8 @@ struct order_part { /* a refund or fulfilment, by its own id */
 };
 
 struct order_contribution {
-    bool counted;  /* adds one to orders.count */
-    bool foreign;  /* other currency: in foreign_count, not in sums */
+    bool counted; /* adds one to orders.count */
+    bool foreign; /* other currency: in foreign_count, not in sums */
     int64_t gross_minor;
     int64_t refunded_minor;
 };

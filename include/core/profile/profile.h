@@ -58,9 +58,9 @@ struct profile {
     int64_t updated_at_ms;
     int64_t decided_at_ms; /* the greatest instant decided at: now never goes back */
     int64_t first_seen_at_ms;
-    int64_t last_seen_at_ms;   /* INSTANT_NONE: never acted */
-    int64_t signed_up_at_ms;   /* INSTANT_NONE: no customer.created seen */
-    bool identified;           /* has an exclusive or strong identity */
+    int64_t last_seen_at_ms; /* INSTANT_NONE: never acted */
+    int64_t signed_up_at_ms; /* INSTANT_NONE: no customer.created seen */
+    bool identified;         /* has an exclusive or strong identity */
     uint32_t merge_count;
     uint32_t identity_counts[IDENTITY_KIND_COUNT];
 
@@ -88,8 +88,10 @@ struct profile {
 void profile_init(struct profile *profile, struct id id, int64_t created_at_ms);
 
 /* Folds what the event itself says (seen times, facts, cart). Orders and
- * identities are decide's business. False when the arena is full or
- * LIMIT_TRAITS_PER_PROFILE is reached (the fact is left out). */
+ * identities are decide's business, except that placing an order that counts is
+ * an act of the customer at placed_at. Texts are borrowed from the event. False
+ * when the arena is full or LIMIT_TRAITS_PER_PROFILE is reached (the fact is
+ * left out). */
 bool profile_fold_event(struct arena *arena, struct profile *profile, const struct event *event);
 
 /* Removes `before` and adds `after` of an order placed at `placed_at_ms`. */
@@ -102,9 +104,10 @@ bool profile_absorb(struct arena *arena, struct profile *survivor, const struct 
 /* The value of a fact, or the empty string: JSON text. */
 struct str profile_fact_value(const struct profile *profile, enum fact_kind kind, const char *key);
 
-/* Versioned binary form of facts, exclusives, identity counts, cart stamp: the
- * `state` column. Decode refuses versions it does not know. */
-bool profile_state_encode(struct arena *arena, const struct profile *profile, struct str *out_bytes);
+/* Versioned binary form of facts, exclusives, identity counts, merge count, cart
+ * stamp: the `state` column. Decode refuses versions it does not know. */
+bool profile_state_encode(struct arena *arena, const struct profile *profile,
+                          struct str *out_bytes);
 bool profile_state_decode(struct arena *arena, struct str bytes, struct profile *profile);
 
 /* The same codec for the facts of one interaction (NULL column when empty). */
@@ -119,5 +122,12 @@ void profile_write_facts(struct jsonw *json, const struct profile *profile, enum
 
 /* The "profile" object of a notification (contract 4, `fields: default`). */
 void profile_write_default(struct jsonw *json, const struct profile *profile, struct str currency);
+
+/* The body of contract 5 up to "consent": what the profile itself holds. Opens
+ * the object and leaves it open, so that the caller adds identities,
+ * memberships and links and closes it. Masked: addresses are starred, names
+ * and birth date null. */
+void profile_write_full(struct jsonw *json, const struct profile *profile, struct str currency,
+                        int64_t as_of_ms, bool masked);
 
 #endif

@@ -30,10 +30,10 @@ struct delivery {
 
 enum attempt_outcome {
     ATTEMPT_DELIVERED = 1,
-    ATTEMPT_RETRY,     /* will be tried again */
-    ATTEMPT_GAVE_UP,   /* the schedule is at its end */
-    ATTEMPT_GONE,      /* 410: the subscription is disabled */
-    ATTEMPT_ABORTED,   /* webhook-delivery: abort-message */
+    ATTEMPT_RETRY,   /* will be tried again */
+    ATTEMPT_GAVE_UP, /* the schedule is at its end */
+    ATTEMPT_GONE,    /* 410: the subscription is disabled */
+    ATTEMPT_ABORTED, /* webhook-delivery: abort-message */
 };
 
 struct attempt {

@@ -1,0 +1,67 @@
+#include "core/signature.h"
+
+#include <assert.h>
+
+/*
+ * Words for verdicts, and headers of a request without HTTP.
+ *
+ * The verdict's name is what a source's health shows (contract 7); the hint is
+ * one sentence for the person who pastes secrets at midnight. The caller of
+ * the webhook sees neither: a signature oracle helps only attackers.
+ */
+
+struct verdict_text {
+    const char *name;
+    const char *hint;
+};
+
+static const struct verdict_text TEXTS[] = {
+    [SIGNATURE_VALID] = { "valid", "The signature is valid." },
+    [SIGNATURE_HEADER_MISSING] = { "header_missing",
+                                   "The request carries no signature header: the sender has no "
+                                   "secret set, or a proxy strips the header." },
+    [SIGNATURE_HEADER_MALFORMED] = { "header_malformed",
+                                     "The signature header is not of the platform's form: is "
+                                     "this source's platform the right one?" },
+    [SIGNATURE_MISMATCH] = { "signature_mismatch",
+                             "No stored secret matches: compare the secret at the shop with the "
+                             "one stored here; a proxy that rewrites bodies has the same effect." },
+    [SIGNATURE_NO_SECRET] = { "no_secret",
+                              "This source has no secret yet: store the one the shop signs with." },
+    [SIGNATURE_TIMESTAMP_OUTSIDE] = { "timestamp_outside_tolerance",
+                                      "The signed timestamp is too far from our clock: check the "
+                                      "clocks of both machines." },
+    [SIGNATURE_SHOP_MISMATCH] = { "shop_mismatch",
+                                  "The webhook names another shop than this source's settings." },
+};
+
+struct str inbound_header(const struct inbound *inbound, const char *name)
+{
+    for (size_t i = 0; i < inbound->header_count; i++) {
+        if (str_equal_nocase(inbound->headers[i].name, str_from_z(name))) {
+            return inbound->headers[i].value;
+        }
+    }
+    return (struct str){ 0 };
+}
+
+size_t inbound_header_count(const struct inbound *inbound, const char *name)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < inbound->header_count; i++) {
+        count += str_equal_nocase(inbound->headers[i].name, str_from_z(name)) ? 1 : 0;
+    }
+    return count;
+}
+
+const char *signature_verdict_name(enum signature_verdict verdict)
+{
+    assert(verdict < ARRAY_COUNT(TEXTS));
+    return TEXTS[verdict].name;
+}
+
+const char *signature_verdict_hint(enum signature_verdict verdict)
+{
+    assert(verdict < ARRAY_COUNT(TEXTS));
+    return TEXTS[verdict].hint;
+}

@@ -1,0 +1,192 @@
+#include "base/jsonw.h"
+#include "base/limits.h"
+#include "decision_priv.h"
+
+/*
+ * The body of a notification: contract 3's envelope around contract 4's data.
+ *
+ * `data` is one object named by the first half of the type, and the profile as
+ * it was at that moment. What an event says is its properties, which the
+ * adapters wrote in canonical names, so nothing is translated here.
+ *
+ * A body over the limit is written again, thin: ids only, and `truncated`. The
+ * receiver that wants the rest asks for it by id; a message that is refused by
+ * every proxy on the way would help nobody.
+ */
+
+/* A body is built in one buffer; beyond this even the thin form is hopeless. */
+#define RENDER_BYTES_MAX (8u * 1024 * 1024)
+
+static struct str source_name(const struct decide_context *context, struct id source_id)
+{
+    for (size_t i = 0; i < context->source_count; i++) {
+        if (id_equal(context->sources[i].id, source_id)) {
+            return context->sources[i].name;
+        }
+    }
+    return (struct str){ 0 };
+}
+
+static struct str event_name(const struct event *event)
+{
+    return event->type == EVENT_CUSTOM ? event->name
+                                       : str_from_z(event_type_info(event->type)->name);
+}
+
+static void write_cause(struct jsonw *json, const struct decide_context *context,
+                        const struct pending_bell *bell)
+{
+    jsonw_key(json, "cause");
+    jsonw_open(json);
+    if (bell->event == NULL) {
+        jsonw_put_z(json, "kind", "time");
+        jsonw_put_instant(json, "due_at", bell->at_ms);
+    } else {
+        jsonw_put_z(json, "kind", "event");
+        jsonw_put_id(json, "event_id", bell->event->id);
+        jsonw_put_str(json, "event_type", event_name(bell->event));
+        jsonw_put_str_or_null(json, "source", source_name(context, bell->event->source_id));
+        jsonw_put_instant(json, "occurred_at", bell->event->occurred_at_ms);
+    }
+    jsonw_close(json);
+}
+
+static void write_lifecycle(struct jsonw *json, const struct pending_bell *bell)
+{
+    jsonw_key(json, "lifecycle");
+    jsonw_open(json);
+    jsonw_put_z(json, "from", lifecycle_name(bell->transition->from));
+    jsonw_put_z(json, "to", lifecycle_name(bell->transition->to));
+    jsonw_put_i64(json, "rule_version", 1);
+    jsonw_put_instant(json, "since", bell->transition->at_ms);
+    if (bell->until_ms == INSTANT_NEVER) {
+        jsonw_put_null(json, "until");
+    } else {
+        jsonw_put_instant(json, "until", bell->until_ms);
+    }
+    jsonw_put_instant(json, "previous_since", bell->previous_since_ms);
+    jsonw_close(json);
+}
+
+static void write_merge(struct jsonw *json, const struct identity_decision_row *merge)
+{
+    jsonw_key(json, "merge");
+    jsonw_open(json);
+    jsonw_put_id(json, "id", merge->id);
+    jsonw_put_id(json, "from_id", merge->from_id);
+    jsonw_put_id(json, "into_id", merge->into_id);
+    jsonw_key(json, "because");
+    jsonw_open(json);
+    jsonw_put_z(json, "kind", identity_kind_name(merge->because));
+    jsonw_close(json);
+    jsonw_close(json);
+}
+
+/* Ids of the event's object, for a thin body. */
+static void write_object_ids(struct jsonw *json, const struct event *event)
+{
+    jsonw_open(json);
+    if (event->order != NULL) {
+        jsonw_put_str(json, "order_id", event->order->order_ref);
+    }
+    if (event->product_id.size > 0) {
+        jsonw_put_str(json, "product_id", event->product_id);
+    }
+    jsonw_close(json);
+}
+
+static void write_event_object(struct jsonw *json, const struct pending_bell *bell, bool thin)
+{
+    struct str object = { 0 };
+    struct str action = { 0 };
+    if (!str_split(bell->topic, '.', &object, &action)) {
+        object = bell->topic;
+    }
+    jsonw_key_str(json, object);
+    if (thin) {
+        write_object_ids(json, bell->event);
+        return;
+    }
+    struct str properties = bell->event->properties_json;
+    if (properties.size == 0 && bell->event->order != NULL) {
+        properties = bell->event->order->body_json;
+    }
+    jsonw_raw(json, properties.size > 0 ? properties : STR("{}"));
+}
+
+static void write_data(struct jsonw *json, const struct decide_context *context,
+                       const struct pending_bell *bell, bool thin)
+{
+    jsonw_key(json, "data");
+    jsonw_open(json);
+    bool is_of_profile = str_starts_with(bell->topic, STR("profile."));
+    if (bell->transition != NULL) {
+        write_lifecycle(json, bell);
+    } else if (bell->merge != NULL) {
+        write_merge(json, bell->merge);
+    } else if (!is_of_profile) {
+        write_event_object(json, bell, thin);
+    }
+    jsonw_key(json, "profile");
+    if (thin) {
+        jsonw_open(json);
+        jsonw_put_id(json, "id", bell->profile.id);
+        jsonw_close(json);
+    } else {
+        profile_write_default(json, &bell->profile, context->currency);
+    }
+    jsonw_close(json);
+}
+
+static void write_body(struct buf *buf, const struct decide_context *context,
+                       const struct pending_bell *bell, int64_t recorded_at_ms, bool thin)
+{
+    struct jsonw json;
+    jsonw_begin(&json, buf);
+    jsonw_open(&json);
+    jsonw_put_id(&json, "id", bell->row.id);
+    jsonw_put_str(&json, "type", bell->topic);
+    jsonw_put_instant(&json, "timestamp", bell->at_ms);
+    jsonw_put_instant(&json, "recorded_at", recorded_at_ms);
+    jsonw_put_null(&json, "expires_at");
+    jsonw_put_str(&json, "workspace", context->workspace_name);
+    jsonw_put_i64(&json, "sequence", bell->row.sequence);
+    jsonw_put_bool(&json, "test", false);
+    if (thin) {
+        jsonw_put_bool(&json, "truncated", true);
+    }
+    write_cause(&json, context, bell);
+    write_data(&json, context, bell, thin);
+    jsonw_close(&json);
+}
+
+/* First, last and largest order after one went away are known only when the
+ * shell has looked at the orders that remain. */
+static struct pending_bell with_extremes(const struct pending_bell *bell)
+{
+    struct pending_bell whole = *bell;
+    if (whole.profile.orders_shrunk && whole.live->orders.count > 0) {
+        whole.profile.orders.first_at_ms = whole.live->orders.first_at_ms;
+        whole.profile.orders.last_at_ms = whole.live->orders.last_at_ms;
+        whole.profile.orders.largest_minor = whole.live->orders.largest_minor;
+    }
+    return whole;
+}
+
+bool render_body(struct arena *arena, const struct decide_context *context,
+                 const struct pending_bell *bell, int64_t recorded_at_ms, struct str *out_body)
+{
+    struct pending_bell whole = with_extremes(bell);
+    struct buf buf;
+    buf_init(&buf, arena, RENDER_BYTES_MAX);
+    write_body(&buf, context, &whole, recorded_at_ms, false);
+    if (!buf.failed && buf.size > LIMIT_DELIVERY_BODY_BYTES) {
+        buf_reset(&buf);
+        write_body(&buf, context, &whole, recorded_at_ms, true);
+    }
+    if (buf.failed) {
+        return false;
+    }
+    *out_body = buf_str(&buf);
+    return true;
+}

@@ -1,0 +1,102 @@
+#include "core/trigger/subscription.h"
+
+#include "core/event/event.h"
+
+/*
+ * Topics and the patterns that name them.
+ *
+ * A topic is `object.action`. A pattern is a topic, a whole first segment
+ * ("order.*") or "*". What watches the service itself (ops.*, subscription.*)
+ * is never meant by "*": an ESP that wants all customers' news must not be
+ * woken by our alarms.
+ */
+
+static const struct topic_info DERIVED[] = {
+    { "profile.created", "A profile came into being", NULL },
+    { "profile.identified", "A profile got its first exclusive or strong identity", NULL },
+    { "profile.merged", "Two profiles turned out to be one customer", "merge" },
+    { "lifecycle.changed", "The lifecycle stage changed", "lifecycle" },
+};
+
+static bool is_segment(struct str text)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        char c = text.data[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_')) {
+            return false;
+        }
+    }
+    return text.size > 0;
+}
+
+static bool is_of_operations(struct str topic)
+{
+    return str_starts_with(topic, STR("ops.")) || str_starts_with(topic, STR("subscription."));
+}
+
+bool topic_matches(struct str pattern, struct str topic)
+{
+    if (str_equal(pattern, STR("*"))) {
+        return !is_of_operations(topic);
+    }
+    if (str_ends_with(pattern, STR(".*"))) {
+        return str_starts_with(topic, str_take(pattern, pattern.size - 1));
+    }
+    return str_equal(pattern, topic);
+}
+
+bool subscription_wants(const struct subscription_interest *interest, struct str topic)
+{
+    for (size_t i = 0; i < interest->topic_count; i++) {
+        if (topic_matches(interest->topics[i], topic)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+const struct topic_info *topic_derived(size_t index)
+{
+    return index < ARRAY_COUNT(DERIVED) ? &DERIVED[index] : NULL;
+}
+
+/* An event of a customer, or a derived topic. */
+static bool is_known_topic(struct str topic)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(DERIVED); i++) {
+        if (str_equal_z(topic, DERIVED[i].name)) {
+            return true;
+        }
+    }
+    enum event_type type = event_type_from_name(topic);
+    return type != 0 && !event_type_info(type)->universal;
+}
+
+/* Does any topic begin with this segment? */
+static bool is_known_segment(struct str prefix)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(DERIVED); i++) {
+        if (str_starts_with(str_from_z(DERIVED[i].name), prefix)) {
+            return true;
+        }
+    }
+    for (int type = EVENT_SESSION_STARTED; type < EVENT_TYPE_COUNT; type++) {
+        const struct event_type_info *info = event_type_info((enum event_type)type);
+        if (!info->universal && str_starts_with(str_from_z(info->name), prefix)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool topic_pattern_is_valid(struct str pattern)
+{
+    if (str_equal(pattern, STR("*"))) {
+        return true;
+    }
+    if (str_ends_with(pattern, STR(".*"))) {
+        struct str segment = str_take(pattern, pattern.size - 2);
+        return is_segment(segment) && is_known_segment(str_take(pattern, pattern.size - 1));
+    }
+    return is_known_topic(pattern);
+}
