@@ -1,4 +1,5 @@
-#include <assert.h>
+#include <curl/curl.h>
+#include <sodium.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
@@ -43,7 +44,7 @@ enum status sender_post_once(const struct sender_config *config, struct arena *a
         return status;
     }
     bool library CLEANUP(library_finish) = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
-    if (!library) {
+    if (!library || sodium_init() < 0) {
         return STATUS_BROKEN;
     }
     struct transfer_rules rules = {

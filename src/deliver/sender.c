@@ -801,9 +801,9 @@ enum status sender_start(const struct sender_config *config, struct sender **out
         return status;
     }
     struct sender *sender = calloc(1, sizeof(*sender));
-    if (sender == NULL || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+    if (sender == NULL || sodium_init() < 0 || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
         free(sender);
-        return problem_set(problem, STATUS_BROKEN, "internal", "libcurl does not start");
+        return problem_set(problem, STATUS_BROKEN, "internal", "the libraries do not start");
     }
     sender->config = *config;
     sender->guard = guard;
