@@ -36,7 +36,8 @@ NODISCARD enum status migrate_check(struct pg *pg, struct problem *problem);
  * tables 14 days, monthly ones 3 months, the interaction history before. By
  * CREATE TABLE LIKE and ATTACH. Idempotent, safe beside other instances. */
 NODISCARD enum status partition_ensure(struct pg *pg, int64_t now_ms, struct problem *problem);
-/* Detaches and drops daily partitions older than their retention (0 keeps). */
+/* Detaches and drops daily partitions older than their retention (0 keeps):
+ * webhooks; attempts and, unless a delivery is pending, their notifications. */
 NODISCARD enum status partition_expire(struct pg *pg, int64_t now_ms, int64_t webhook_ms,
                                        int64_t attempt_ms, struct problem *problem);
 

@@ -122,6 +122,9 @@ NODISCARD enum status pg_queue(struct pg *pg, const struct pg_statement *stateme
 NODISCARD enum status pg_sync(struct pg *pg, struct arena *arena, struct pg_result **out_results,
                               size_t result_count, struct problem *problem);
 
+/* How many statements are queued and not yet synced. */
+size_t pg_queued(const struct pg *pg);
+
 extern const struct pg_statement pg_begin;
 extern const struct pg_statement pg_commit;
 extern const struct pg_statement pg_rollback;

@@ -51,7 +51,8 @@ struct registry_subscription {
     uint32_t concurrency;
     int64_t timeout_ms;
     int64_t max_age_ms;
-    /* Plain secrets ("whsec_..."), the current first, then those that overlap. */
+    /* Plain secrets ("whsec_..."), the newest first, then those that overlap.
+     * One that expires is gone with the first refresh after. */
     const struct str *secrets;
     size_t secret_count;
 };
@@ -63,17 +64,28 @@ struct registry_key {
     int64_t expires_at_ms;
 };
 
+/* Fills in what settings_json says (currency, time_zone, shop_domain,
+ * order_completed_when); until then the workspace's apply. Texts live in the
+ * arena. Settings are the sources' business, which the store does not see. */
+typedef enum status registry_parse_source_fn(struct arena *arena, struct source *source);
+
+/* `seal` is borrowed. parse_source may be NULL. */
 NODISCARD enum status registry_create(const char *database_url, const struct seal *seal,
+                                      registry_parse_source_fn *parse_source,
                                       struct registry **out_registry);
+/* Nobody holds a snapshot any more. */
 void registry_destroy(struct registry *registry);
 
-/* Reads the number; if it changed (or force), loads everything anew. One
- * refresh at a time; any thread. Uses a connection of its own. */
+/* Reads the number; if it changed (or force, or a secret expired), loads
+ * everything anew. One refresh at a time; any thread. Uses a connection of its
+ * own. A secret that does not open under this master key, or settings that do
+ * not parse, are left out; the first refresh then returns STATUS_OK with words
+ * in problem->detail (set it empty before). */
 NODISCARD enum status registry_refresh(struct registry *registry, bool force,
                                        struct problem *problem);
 
 /* The current snapshot with a reference; release it. Never NULL after the
- * first successful refresh. Any thread, wait-free but for one atomic. */
+ * first successful refresh. Any thread; the lock is held for a counter only. */
 const struct registry_snapshot *registry_hold(struct registry *registry);
 void registry_release(struct registry *registry, const struct registry_snapshot *snapshot);
 

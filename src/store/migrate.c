@@ -28,9 +28,9 @@ enum {
 /* The key is the word "shopbell" in ASCII. A waiting instance must outlast a
  * long step; the steps themselves wait for locks only as long as anyone. */
 static const char LOCK_SQL[] = "SET statement_timeout = 0; SET lock_timeout = 0;"
-                               "SELECT pg_advisory_lock(8316292818023345260);"
+                               "SELECT pg_advisory_lock(8316019240417455212);"
                                "SET lock_timeout = '5s'";
-static const char UNLOCK_SQL[] = "SELECT pg_advisory_unlock(8316292818023345260);"
+static const char UNLOCK_SQL[] = "SELECT pg_advisory_unlock(8316019240417455212);"
                                  "SET statement_timeout = '20s'";
 
 static const char TABLE_SQL[] = "CREATE TABLE IF NOT EXISTS shopbell_migration ("

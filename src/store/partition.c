@@ -1,0 +1,384 @@
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/instant.h"
+#include "store/migrate.h"
+
+/*
+ * Partitions, made ahead of time (correctness 21).
+ *
+ * Problem: a row without a partition is refused and with it a whole batch;
+ * CREATE TABLE ... PARTITION OF waits for an exclusive lock on the parent and
+ * makes every insert behind it wait too; a DEFAULT partition would have to be
+ * scanned by every later one.
+ *
+ * Invariant: the partitions of a table leave no hole from MINVALUE to now and
+ * some time beyond. A `_history` partition takes all before the first period,
+ * where late facts and causes from before the first start go; then period
+ * follows period. So a later run only continues after the newest one, however
+ * long the program was down. A partition is made by CREATE TABLE LIKE and
+ * ATTACH, which only asks that nobody else alters the parent.
+ *
+ * One transaction a table, under an advisory lock: of two instances the second
+ * waits, finds the partitions there and does nothing.
+ *
+ * Only tables that are written at the time of the clock lose old partitions
+ * (webhook, attempt, and notification, whose cause is at most a day old): an
+ * interaction or a transition may still arrive for a time long past, and must
+ * find its place. A notification stays while a delivery of its day is pending.
+ */
+
+enum {
+    DAYS_AHEAD = 14,
+    DAYS_BEFORE = 3,
+    MONTHS_AHEAD = 3,
+    MONTHS_BEFORE = 25, /* what the default retention keeps of interactions */
+    PARTITION_NAME_SIZE = 64,
+    PARTITION_SQL_SIZE = 1024,
+    PARTITION_ARENA_BYTES = 1024 * 1024,
+};
+
+struct partitioned {
+    const char *table;
+    bool monthly;
+};
+
+static const struct partitioned PARTITIONED[] = {
+    { "attempt", false },   { "interaction", true }, { "notification", false },
+    { "transition", true }, { "webhook", false },
+};
+
+/* A period begins at a day; both counted from 1970-01-01 UTC. */
+struct period {
+    int64_t first_day;
+    int64_t end_day; /* the day after */
+};
+
+/* The key is the word "partbell" in ASCII. */
+static const struct pg_statement PARTITION_LOCK = {
+    "partition_lock",
+    "SELECT pg_advisory_xact_lock(8097879449181449324)",
+};
+
+/* The newest attached period: names sort as their dates do, and "_history" is
+ * the only other kind. */
+static const struct pg_statement PARTITION_NEWEST = {
+    "partition_newest",
+    "SELECT count(*), max(c.relname::text) FILTER (WHERE c.relname::text !~ '_history$')"
+    " FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+    " WHERE i.inhparent = $1::text::regclass",
+};
+
+static const struct pg_statement PARTITION_LIST = {
+    "partition_list",
+    "SELECT c.relname::text, EXISTS (SELECT 1 FROM pg_inherits i WHERE i.inhrelid = c.oid"
+    "  AND i.inhparent = $1::text::regclass),"
+    " EXISTS (SELECT 1 FROM pg_inherits i WHERE i.inhrelid = c.oid"
+    "  AND i.inhparent = $1::text::regclass AND i.inhdetachpending)"
+    " FROM pg_class c"
+    " WHERE c.relkind = 'r' AND c.relname::text ~ ('^' || $1 || '_y[0-9]{4}m[0-9]{2}d[0-9]{2}$')"
+    "  AND c.relnamespace ="
+    "   (SELECT p.relnamespace FROM pg_class p WHERE p.oid = $1::text::regclass)"
+    " ORDER BY 1",
+};
+
+/* A pending delivery still needs the body of its notification. Read once a
+ * day over a table that is small by design. */
+static const struct pg_statement OLDEST_DELIVERY = {
+    "partition_oldest_delivery",
+    "SELECT min(notification_created_at) FROM delivery",
+};
+
+/* --- periods -------------------------------------------------------------- */
+
+static int64_t day_of(int64_t ms)
+{
+    return ms / INSTANT_DAY_MS - (ms % INSTANT_DAY_MS < 0 ? 1 : 0);
+}
+
+static int64_t month_begin(int64_t day, int months_later)
+{
+    int year = 0;
+    int month = 0;
+    int day_of_month = 0;
+    instant_civil_from_days(day, &year, &month, &day_of_month);
+    int months = year * 12 + (month - 1) + months_later;
+    return instant_days_from_civil(months / 12, months % 12 + 1, 1);
+}
+
+static struct period period_of(const struct partitioned *what, int64_t day)
+{
+    if (what->monthly) {
+        return (struct period){ month_begin(day, 0), month_begin(day, 1) };
+    }
+    return (struct period){ day, day + 1 };
+}
+
+static void period_name(const struct partitioned *what, struct period period, char *name)
+{
+    int year = 0;
+    int month = 0;
+    int day = 0;
+    instant_civil_from_days(period.first_day, &year, &month, &day);
+    if (what->monthly) {
+        snprintf(name, PARTITION_NAME_SIZE, "%s_y%04dm%02d", what->table, year, month);
+    } else {
+        snprintf(name, PARTITION_NAME_SIZE, "%s_y%04dm%02dd%02d", what->table, year, month, day);
+    }
+}
+
+/* The period of a partition's name; false for names that are not ours. */
+static bool period_parse(const struct partitioned *what, struct str name, struct period *out_period)
+{
+    size_t stem = strlen(what->table);
+    struct str digits = str_drop(name, stem);
+    if (digits.size != (what->monthly ? strlen("_y2026m11") : strlen("_y2026m11d22"))) {
+        return false;
+    }
+    uint64_t year = 0;
+    uint64_t month = 0;
+    uint64_t day = 1;
+    bool is_date = str_to_u64(str_take(str_drop(digits, 2), 4), &year) &&
+                   str_to_u64(str_take(str_drop(digits, 7), 2), &month) &&
+                   (what->monthly || str_to_u64(str_take(str_drop(digits, 10), 2), &day));
+    if (!is_date || month < 1 || month > 12 || day < 1 || day > 31) {
+        return false;
+    }
+    int64_t first = instant_days_from_civil((int)year, (int)month, (int)day);
+    *out_period = period_of(what, first);
+    return true;
+}
+
+static void day_text(int64_t day, char *text)
+{
+    instant_format(day * INSTANT_DAY_MS, text);
+}
+
+/* --- making --------------------------------------------------------------- */
+
+static enum status attach(struct pg *pg, const char *table, const char *name, const char *from,
+                          const char *to, struct problem *problem)
+{
+    char sql[PARTITION_SQL_SIZE];
+    int length = snprintf(sql, sizeof(sql),
+                          "CREATE TABLE %s (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS"
+                          " INCLUDING STORAGE INCLUDING COMPRESSION);"
+                          "ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%s) TO (%s)",
+                          name, table, table, name, from, to);
+    assert(length > 0 && (size_t)length < sizeof(sql));
+    return pg_script(pg, sql, problem);
+}
+
+static enum status attach_period(struct pg *pg, const struct partitioned *what,
+                                 struct period period, struct problem *problem)
+{
+    char name[PARTITION_NAME_SIZE];
+    char day[INSTANT_TEXT_SIZE];
+    char from[INSTANT_TEXT_SIZE + 2];
+    char to[INSTANT_TEXT_SIZE + 2];
+    period_name(what, period, name);
+    day_text(period.first_day, day);
+    snprintf(from, sizeof(from), "'%s'", day);
+    day_text(period.end_day, day);
+    snprintf(to, sizeof(to), "'%s'", day);
+    return attach(pg, what->table, name, from, to, problem);
+}
+
+static enum status attach_history(struct pg *pg, const struct partitioned *what, int64_t end_day,
+                                  struct problem *problem)
+{
+    char name[PARTITION_NAME_SIZE];
+    char day[INSTANT_TEXT_SIZE];
+    char to[INSTANT_TEXT_SIZE + 2];
+    snprintf(name, sizeof(name), "%s_history", what->table);
+    day_text(end_day, day);
+    snprintf(to, sizeof(to), "'%s'", day);
+    return attach(pg, what->table, name, "MINVALUE", to, problem);
+}
+
+/* Where the next period begins; makes the history when there is nothing yet. */
+static enum status find_begin(struct pg *pg, struct arena *arena, const struct partitioned *what,
+                              int64_t today, int64_t *out_day, struct problem *problem)
+{
+    struct pg_params params;
+    struct pg_result *newest = NULL;
+    pg_params_init(&params, arena);
+    pg_put_text(&params, str_from_z(what->table));
+    enum status status = pg_run(pg, arena, &PARTITION_NEWEST, &params, &newest, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (pg_is_null(newest, 0, 1)) {
+        /* The first run; or all days expired while the program was down. */
+        int64_t begin = what->monthly ? month_begin(today, -MONTHS_BEFORE) : today - DAYS_BEFORE;
+        *out_day = begin;
+        bool has_history = pg_get_i64(newest, 0, 0) > 0;
+        return has_history ? STATUS_OK : attach_history(pg, what, begin, problem);
+    }
+    struct period period;
+    if (!period_parse(what, pg_get_text(newest, 0, 1), &period)) {
+        return problem_set(problem, STATUS_BROKEN, "internal",
+                           "table %s has partitions that are not ours", what->table);
+    }
+    *out_day = period.end_day;
+    return STATUS_OK;
+}
+
+static enum status ensure_table(struct pg *pg, struct arena *arena, const struct partitioned *what,
+                                int64_t today, struct problem *problem)
+{
+    enum status status = pg_run(pg, arena, &pg_begin, NULL, NULL, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = pg_run(pg, arena, &PARTITION_LOCK, NULL, NULL, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    int64_t day = 0;
+    status = find_begin(pg, arena, what, today, &day, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    int64_t end = what->monthly ? month_begin(today, MONTHS_AHEAD + 1) : today + DAYS_AHEAD + 1;
+    while (day < end) {
+        struct period period = period_of(what, day);
+        status = attach_period(pg, what, period, problem);
+        if (status != STATUS_OK) {
+            return status;
+        }
+        day = period.end_day;
+    }
+    return pg_run(pg, arena, &pg_commit, NULL, NULL, problem);
+}
+
+enum status partition_ensure(struct pg *pg, int64_t now_ms, struct problem *problem)
+{
+    CLEANUP(arena_destroy_at) struct arena *arena = arena_create(PARTITION_ARENA_BYTES);
+    if (arena == NULL) {
+        return problem_set(problem, STATUS_BROKEN, "internal", "no memory");
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(PARTITIONED); i++) {
+        enum status status = ensure_table(pg, arena, &PARTITIONED[i], day_of(now_ms), problem);
+        if (status != STATUS_OK) {
+            pg_reset(pg);
+            return status;
+        }
+    }
+    return STATUS_OK;
+}
+
+/* --- dropping ------------------------------------------------------------- */
+
+/* In steps that each stand alone: a crash between them leaves a table that the
+ * next run finds and finishes. */
+static enum status drop_partition(struct pg *pg, const char *table, struct str name,
+                                  bool is_attached, bool is_pending, struct problem *problem)
+{
+    char sql[PARTITION_SQL_SIZE];
+    if (is_attached) {
+        snprintf(sql, sizeof(sql), "ALTER TABLE %s DETACH PARTITION %.*s %s", table, STR_ARG(name),
+                 is_pending ? "FINALIZE" : "CONCURRENTLY");
+        enum status status = pg_script(pg, sql, problem);
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
+    snprintf(sql, sizeof(sql), "DROP TABLE %.*s", STR_ARG(name));
+    return pg_script(pg, sql, problem);
+}
+
+static enum status expire_table(struct pg *pg, struct arena *arena, const struct partitioned *what,
+                                int64_t before_ms, struct problem *problem)
+{
+    struct pg_params params;
+    struct pg_result *rows = NULL;
+    pg_params_init(&params, arena);
+    pg_put_text(&params, str_from_z(what->table));
+    enum status status = pg_run(pg, arena, &PARTITION_LIST, &params, &rows, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    for (size_t i = 0; i < pg_row_count(rows); i++) {
+        struct str name = pg_get_text(rows, i, 0);
+        struct period period;
+        if (!period_parse(what, name, &period) || period.end_day > day_of(before_ms)) {
+            continue;
+        }
+        status = drop_partition(pg, what->table, name, pg_get_bool(rows, i, 1),
+                                pg_get_bool(rows, i, 2), problem);
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
+    return STATUS_OK;
+}
+
+/* One instance at a time does this; the others find the lock taken and leave
+ * it to that one. Not in a transaction: DETACH CONCURRENTLY refuses one. */
+static const struct pg_statement EXPIRE_LOCK = {
+    "partition_expire_lock",
+    "SELECT pg_try_advisory_lock(8097879449181449325)",
+};
+static const struct pg_statement EXPIRE_UNLOCK = {
+    "partition_expire_unlock",
+    "SELECT pg_advisory_unlock(8097879449181449325)",
+};
+
+static enum status oldest_delivery(struct pg *pg, struct arena *arena, int64_t *out_ms,
+                                   struct problem *problem)
+{
+    struct pg_result *rows = NULL;
+    enum status status = pg_run(pg, arena, &OLDEST_DELIVERY, NULL, &rows, problem);
+    if (status == STATUS_OK) {
+        *out_ms = pg_is_null(rows, 0, 0) ? INSTANT_NEVER : pg_get_instant(rows, 0, 0);
+    }
+    return status;
+}
+
+static enum status expire_locked(struct pg *pg, struct arena *arena, int64_t webhook_before_ms,
+                                 int64_t attempt_before_ms, struct problem *problem)
+{
+    static const struct partitioned WEBHOOK = { "webhook", false };
+    static const struct partitioned ATTEMPT = { "attempt", false };
+    static const struct partitioned NOTIFICATION = { "notification", false };
+    enum status status = STATUS_OK;
+    if (webhook_before_ms != INSTANT_NONE) {
+        status = expire_table(pg, arena, &WEBHOOK, webhook_before_ms, problem);
+    }
+    if (status != STATUS_OK || attempt_before_ms == INSTANT_NONE) {
+        return status;
+    }
+    status = expire_table(pg, arena, &ATTEMPT, attempt_before_ms, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    int64_t pending_ms = 0;
+    status = oldest_delivery(pg, arena, &pending_ms, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    int64_t before_ms = pending_ms < attempt_before_ms ? pending_ms : attempt_before_ms;
+    return expire_table(pg, arena, &NOTIFICATION, before_ms, problem);
+}
+
+enum status partition_expire(struct pg *pg, int64_t now_ms, int64_t webhook_ms, int64_t attempt_ms,
+                             struct problem *problem)
+{
+    assert(webhook_ms >= 0 && attempt_ms >= 0);
+    CLEANUP(arena_destroy_at) struct arena *arena = arena_create(PARTITION_ARENA_BYTES);
+    if (arena == NULL) {
+        return problem_set(problem, STATUS_BROKEN, "internal", "no memory");
+    }
+    struct pg_result *locked = NULL;
+    enum status status = pg_run(pg, arena, &EXPIRE_LOCK, NULL, &locked, problem);
+    if (status != STATUS_OK || !pg_get_bool(locked, 0, 0)) {
+        return status;
+    }
+    int64_t webhook_before_ms = webhook_ms > 0 ? now_ms - webhook_ms : INSTANT_NONE;
+    int64_t attempt_before_ms = attempt_ms > 0 ? now_ms - attempt_ms : INSTANT_NONE;
+    status = expire_locked(pg, arena, webhook_before_ms, attempt_before_ms, problem);
+    enum status unlocked = pg_run(pg, arena, &EXPIRE_UNLOCK, NULL, NULL, NULL);
+    return status == STATUS_OK ? unlocked : status;
+}

@@ -1,0 +1,63 @@
+#ifndef STORE_REGISTRY_PRIV_H
+#define STORE_REGISTRY_PRIV_H
+
+/*
+ * Shared by registry.c (who holds a snapshot) and registry_load.c (how one is
+ * built).
+ */
+
+#include "base/arena.h"
+#include "store/registry.h"
+
+/* What tells whether anything changed. */
+struct registry_number {
+    int64_t version_sum;
+    int64_t workspace_count;
+    int64_t instance_key_sum; /* those stand under no workspace */
+};
+
+/* Open addressing over pointers to objects; at most half full. The hash is of
+ * the id, or of the prefix for keys. */
+struct registry_table {
+    const void **slots;
+    size_t mask;
+};
+
+struct registry_snapshot {
+    unsigned reference_count; /* guarded by the registry's lock */
+    struct arena *arena;
+    char *vault; /* plain secrets: guarded memory, wiped when released */
+    size_t vault_size;
+    size_t vault_used;
+    struct registry_number number;
+    int64_t stale_at_ms; /* the first expiry of a secret; INSTANT_NEVER */
+    size_t unreadable_secret_count;
+    size_t unreadable_source_count;
+
+    struct registry_workspace *workspaces;
+    size_t workspace_count;
+    struct source *sources;
+    size_t source_count;
+    struct registry_subscription *subscriptions;
+    size_t subscription_count;
+    struct registry_key *keys;
+    size_t key_count;
+
+    struct registry_table workspace_table;
+    struct registry_table source_table;
+    struct registry_table subscription_table;
+    struct registry_table key_table; /* by prefix */
+};
+
+NODISCARD enum status registry_number_read(struct pg *pg, struct arena *arena,
+                                           struct registry_number *out_number,
+                                           struct problem *problem);
+
+/* One consistent read of everything. The snapshot has one reference. */
+NODISCARD enum status registry_load(struct pg *pg, const struct seal *seal,
+                                    registry_parse_source_fn *parse_source, int64_t now_ms,
+                                    struct registry_snapshot **out_snapshot,
+                                    struct problem *problem);
+void registry_snapshot_destroy(struct registry_snapshot *snapshot);
+
+#endif
