@@ -24,8 +24,8 @@
  * without one a fresh id is made, and a repeat is then a new fact.
  *
  * Orders: order.completed and order.updated restate the order, so they need
- * order_id and total, and become a body of the fold (type order.updated; the
- * core derives order.completed once, whoever brings the body). placed_at is
+ * order_id and total, and become a body of the fold (the core records
+ * order.completed once, whatever the sender calls it). placed_at is
  * properties.placed_at, else occurred_at. A refund, a cancellation and a
  * fulfilment are documents under their own id.
  *
@@ -61,7 +61,7 @@ struct item {
     const json_t *root;
     const json_t *properties;
     struct event *event;
-    enum event_type asked; /* the type as sent; an order's body changes it */
+    enum event_type type;
     struct str currency;
 };
 
@@ -328,7 +328,7 @@ static void take_identity(struct item *item, const char *key, const json_t *valu
 
 static bool needs_identity(const struct item *item)
 {
-    return !event_type_info(item->asked)->universal && item->event->identifier_count == 0;
+    return !event_type_info(item->type)->universal && item->event->identifier_count == 0;
 }
 
 static void take_identities(struct item *item)
@@ -404,19 +404,6 @@ static void take_facts(struct item *item, enum fact_kind kind, const char *membe
     }
 }
 
-/* The address that names the person is also what the profile shows. */
-static void take_identity_traits(struct item *item)
-{
-    static const enum identity_kind SHOWN[] = { IDENTITY_EMAIL, IDENTITY_PHONE,
-                                                IDENTITY_EXTERNAL_ID };
-    const json_t *traits = json_object_get(item->root, "traits");
-    for (size_t i = 0; i < ARRAY_COUNT(SHOWN); i++) {
-        if (json_object_get(traits, identity_kind_name(SHOWN[i])) == NULL) {
-            draft_trait_of_identity(&item->reading->draft, item->event, SHOWN[i]);
-        }
-    }
-}
-
 /* --- orders --------------------------------------------------------------- */
 
 /* Words that shops and tills use for a status. Without one, or with a word we
@@ -459,7 +446,7 @@ static void take_order_body(struct item *item, struct order_document *document)
     const json_t *properties = item->properties;
     struct event *event = item->event;
     struct str status = draft_cut(border_text(properties, "status"));
-    bool completed = item->asked == EVENT_ORDER_COMPLETED;
+    bool completed = item->type == EVENT_ORDER_COMPLETED;
     document->kind = ORDER_BODY;
     document->version_ms = event->claimed_at_ms;
     document->status = status.size > 0 ? str_dup(arena, status)
@@ -485,9 +472,6 @@ static void take_order_body(struct item *item, struct order_document *document)
         item_error(item->reading, "/properties/total", NO_KEY, NULL,
                    "an order restates its total: a number or decimal text is needed");
     }
-    event->type = EVENT_ORDER_UPDATED;
-    event->name = str_from_z(event_type_info(EVENT_ORDER_UPDATED)->name);
-    event->act = event_type_info(EVENT_ORDER_UPDATED)->act;
 }
 
 static void take_order(struct item *item)
@@ -505,7 +489,7 @@ static void take_order(struct item *item)
                    "an event about an order needs the shop's own id of it");
         return;
     }
-    switch (item->asked) {
+    switch (item->type) {
     case EVENT_ORDER_COMPLETED:
     case EVENT_ORDER_UPDATED:
         take_order_body(item, document);
@@ -620,7 +604,7 @@ static void take_act(struct item *item)
     if (act == NULL) {
         return;
     }
-    if (!json_is_boolean(act) || item->asked != EVENT_CUSTOM) {
+    if (!json_is_boolean(act) || item->type != EVENT_CUSTOM) {
         item_error(item->reading, "/act", NO_KEY, NULL,
                    "true or false, for custom.* only: does it show that the customer is there?");
         return;
@@ -645,9 +629,8 @@ static void take_members(struct item *item)
     take_facts(item, FACT_TRAIT, "traits");
     take_facts(item, FACT_PREFERENCE, "preferences");
     take_facts(item, FACT_CONSENT, "consent");
-    take_identity_traits(item);
     take_act(item);
-    if (is_about_order(item->asked)) {
+    if (is_about_order(item->type)) {
         take_order(item);
     } else if (needs_identity(item)) {
         item_error(reading, "/identities", NO_KEY, NULL,
@@ -678,7 +661,7 @@ static void take_item(struct reading *reading, const json_t *root)
             .reading = reading,
             .root = root,
             .event = draft_event(&reading->draft, type, key, part, claimed_at_ms),
-            .asked = type,
+            .type = type,
         };
         if (item.event != NULL) {
             if (type == EVENT_CUSTOM) {

@@ -206,16 +206,6 @@ void draft_trait(struct draft *draft, struct event *event, const char *key, stru
     }
 }
 
-void draft_trait_of_identity(struct draft *draft, struct event *event, enum identity_kind kind)
-{
-    for (size_t i = 0; event != NULL && i < event->identifier_count; i++) {
-        if (event->identifiers[i].kind == kind) {
-            draft_trait(draft, event, identity_kind_name(kind), event->identifiers[i].value);
-            return;
-        }
-    }
-}
-
 /* --- members -------------------------------------------------------------- */
 
 void draft_put_text(struct jsonw *json, const char *key, struct str text)

@@ -55,12 +55,11 @@ bool draft_identify(struct draft *draft, struct event *event, enum identity_kind
 void draft_identify_as(struct event *event, const struct event *other);
 
 /* Facts. Empty text is no statement and adds nothing; text is cut at
- * LIMIT_TEXT_BYTES. */
+ * LIMIT_TEXT_BYTES. The traits email, phone and external_id follow from the
+ * identifiers, in the core. */
 void draft_trait(struct draft *draft, struct event *event, const char *key, struct str text);
 void draft_fact_json(struct draft *draft, struct event *event, enum fact_kind kind, struct str key,
                      struct str value_json);
-/* A trait of the event's own identifier: email, phone, external_id. */
-void draft_trait_of_identity(struct draft *draft, struct event *event, enum identity_kind kind);
 
 /* Text as a JSON string in the arena. */
 struct str draft_json_text(struct arena *arena, struct str text);

@@ -67,8 +67,6 @@ void shopify_identify_customer(const struct shopify_delivery *delivery, struct d
 void shopify_describe_customer(const struct shopify_delivery *delivery, struct draft *draft,
                                struct event *event, const json_t *customer, const json_t *address)
 {
-    draft_trait_of_identity(draft, event, IDENTITY_EMAIL);
-    draft_trait_of_identity(draft, event, IDENTITY_PHONE);
     const json_t *named =
         border_text(customer, "first_name").size > 0 || border_text(customer, "last_name").size > 0
             ? customer

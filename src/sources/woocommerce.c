@@ -81,8 +81,6 @@ static int64_t created_at(const struct woo_delivery *delivery)
 static void describe_buyer(struct draft *draft, struct event *event, const json_t *person,
                            const json_t *billing)
 {
-    draft_trait_of_identity(draft, event, IDENTITY_EMAIL);
-    draft_trait_of_identity(draft, event, IDENTITY_PHONE);
     const json_t *named =
         border_text(person, "first_name").size > 0 || border_text(person, "last_name").size > 0
             ? person
