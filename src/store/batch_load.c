@@ -1,8 +1,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "store/batch.h"
 #include "batch_priv.h"
+#include "store/batch.h"
 
 /*
  * Load and lock: what a batch reads before it may decide.
@@ -460,9 +460,17 @@ static enum status queue_order_lock(const struct batch *batch, const struct owne
     return pg_queue(batch->pg, &batch_order_lock, &params);
 }
 
-/* The events so old that their receipt may be gone: by interaction instead. */
-static size_t late_events(const struct batch *batch, int64_t now_ms, size_t *indexes,
-                          struct id *origins)
+/* An interaction that an old event may have left behind. */
+struct late_event {
+    size_t index;
+    struct id origin_id;
+    int64_t occurred_at_ms;
+};
+
+/* The events so old that their receipt may be gone are looked up by interaction
+ * instead: at their own instant, and at the order's, where a body that made its
+ * order count is recorded. */
+static size_t late_events(const struct batch *batch, int64_t now_ms, struct late_event *late)
 {
     size_t count = 0;
     for (size_t i = 0; i < batch->event_count; i++) {
@@ -471,17 +479,21 @@ static size_t late_events(const struct batch *batch, int64_t now_ms, size_t *ind
             continue;
         }
         struct id origin_id = decision_event_origin(batch->decision, event);
-        if (!id_is_zero(origin_id)) {
-            indexes[count] = i;
-            origins[count] = origin_id;
-            count++;
+        if (id_is_zero(origin_id)) {
+            continue;
+        }
+        late[count++] = (struct late_event){ i, origin_id, event->occurred_at_ms };
+        if (event->order != NULL && event->order->kind == ORDER_BODY) {
+            late[count++] = (struct late_event){
+                i, origin_id, event_clamp_instant(event->order->placed_at_ms, event->received_at_ms)
+            };
         }
     }
     return count;
 }
 
-static enum status queue_known(const struct batch *batch, const size_t *indexes,
-                               const struct id *origins, size_t count)
+static enum status queue_known(const struct batch *batch, const struct late_event *late,
+                               size_t count)
 {
     struct pg_params params;
     struct pg_array columns[3];
@@ -491,10 +503,9 @@ static enum status queue_known(const struct batch *batch, const size_t *indexes,
     pg_array_begin(&columns[1], &params, PG_INSTANT, count);
     pg_array_begin(&columns[2], &params, PG_UUID, count);
     for (size_t i = 0; i < count; i++) {
-        const struct event *event = batch->events[indexes[i]];
-        pg_array_id(&columns[0], origins[i]);
-        pg_array_instant(&columns[1], event->occurred_at_ms);
-        pg_array_id(&columns[2], event->id);
+        pg_array_id(&columns[0], late[i].origin_id);
+        pg_array_instant(&columns[1], late[i].occurred_at_ms);
+        pg_array_id(&columns[2], batch->events[late[i].index]->id);
     }
     for (size_t c = 0; c < ARRAY_COUNT(columns); c++) {
         pg_array_end(&columns[c]);
@@ -552,18 +563,17 @@ struct lock_plan {
     size_t new_identity_count;
     const struct id *profile_ids;
     size_t profile_count;
-    size_t *late_indexes;
+    struct late_event *late;
     size_t late_count;
 };
 
 static enum status queue_lock(struct batch *batch, struct lock_plan *plan, int64_t now_ms)
 {
-    struct id *origins = ARENA_NEW_ARRAY(batch->arena, batch->event_count + 1, struct id);
-    plan->late_indexes = ARENA_NEW_ARRAY(batch->arena, batch->event_count + 1, size_t);
-    if (origins == NULL || plan->late_indexes == NULL) {
+    plan->late = ARENA_NEW_ARRAY(batch->arena, batch->event_count * 2 + 1, struct late_event);
+    if (plan->late == NULL) {
         return STATUS_LIMIT;
     }
-    plan->late_count = late_events(batch, now_ms, plan->late_indexes, origins);
+    plan->late_count = late_events(batch, now_ms, plan->late);
     enum status status =
         queue_new_identities(batch, plan->new_identities, plan->new_identity_count);
     if (status == STATUS_OK) {
@@ -576,7 +586,7 @@ static enum status queue_lock(struct batch *batch, struct lock_plan *plan, int64
         status = queue_order_lock(batch, &plan->orders);
     }
     if (status == STATUS_OK) {
-        status = queue_known(batch, plan->late_indexes, origins, plan->late_count);
+        status = queue_known(batch, plan->late, plan->late_count);
     }
     return status;
 }
@@ -610,7 +620,7 @@ enum status batch_lock(struct batch *batch, int64_t now_ms, enum batch_lock_outc
         return status;
     }
     for (size_t row = 0; row < pg_row_count(results[5]); row++) {
-        batch->is_known[plan.late_indexes[(size_t)pg_get_i64(results[5], row, 0) - 1]] = true;
+        batch->is_known[plan.late[(size_t)pg_get_i64(results[5], row, 0) - 1].index] = true;
     }
     *out_outcome = BATCH_LOCKED;
     return STATUS_OK;
