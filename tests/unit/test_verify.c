@@ -1,0 +1,523 @@
+#include <sodium.h>
+
+#include "payload.h"
+#include "verify/verify.h"
+
+enum {
+    HEADERS_MAX = 8
+};
+
+static const struct signature_spec SHOPIFY = {
+    .scheme = SIGNATURE_HMAC_SHA256_BODY,
+    .encoding = SIGNATURE_BASE64,
+    .key_form = SIGNATURE_KEY_TEXT,
+    .headers = { "shopify-hmac-sha256", "X-Shopify-Hmac-Sha256", NULL },
+};
+static const struct signature_spec WOO = {
+    .scheme = SIGNATURE_HMAC_SHA256_BODY,
+    .encoding = SIGNATURE_BASE64,
+    .key_form = SIGNATURE_KEY_HTML_DECODED,
+    .headers = { "X-WC-Webhook-Signature", NULL },
+};
+static const struct signature_spec HEX = {
+    .scheme = SIGNATURE_HMAC_SHA256_BODY,
+    .encoding = SIGNATURE_HEX,
+    .key_form = SIGNATURE_KEY_TEXT,
+    .headers = { "shopware-shop-signature", NULL },
+};
+static const struct signature_spec STANDARD = {
+    .scheme = SIGNATURE_STANDARD_WEBHOOKS,
+    .encoding = SIGNATURE_BASE64,
+    .key_form = SIGNATURE_KEY_WHSEC,
+    .headers = { "webhook-signature", "svix-signature", NULL },
+    .tolerance_ms = 300000,
+};
+
+/* {"foo": "bar"} under test_secret_key, from Shopify's own SDK test. */
+#define FOO_BODY "{\"foo\": \"bar\"}"
+#define FOO_SECRET "test_secret_key"
+#define FOO_MAC "B23tXN681gZ0qIWNRrgtzBE9XSDo5yaUu6wfmhu3a7g="
+
+struct header {
+    const char *name;
+    const char *value;
+};
+
+static struct verify_result check(const struct signature_spec *spec, const char *secret,
+                                  const struct header *headers, struct str body, int64_t now_ms)
+{
+    struct inbound_header rows[HEADERS_MAX];
+    size_t count = 0;
+    for (; count < HEADERS_MAX && headers[count].name != NULL; count++) {
+        rows[count] = (struct inbound_header){ str_from_z(headers[count].name),
+                                               str_from_z(headers[count].value) };
+    }
+    struct source_secret secrets[1] = { { .value = str_from_z(secret),
+                                          .expires_at_ms = INSTANT_NEVER } };
+    struct source source = { .secrets = secrets, .secret_count = secret != NULL ? 1 : 0 };
+    struct inbound inbound = { rows, count, body, now_ms };
+    return verify_inbound(spec, &source, &inbound);
+}
+
+static void judges_body_macs(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *why;
+        const struct signature_spec *spec;
+        const char *secret;
+        struct header headers[4];
+        const char *body;
+        enum signature_verdict verdict;
+    } rows[] = {
+        { "the SDK's own vector",
+          &SHOPIFY,
+          FOO_SECRET,
+          { { "X-Shopify-Hmac-Sha256", FOO_MAC } },
+          FOO_BODY,
+          SIGNATURE_VALID },
+        { "header names have no case",
+          &SHOPIFY,
+          FOO_SECRET,
+          { { "x-shopify-hmac-sha256", FOO_MAC } },
+          FOO_BODY,
+          SIGNATURE_VALID },
+        { "the events family, without X-",
+          &SHOPIFY,
+          FOO_SECRET,
+          { { "shopify-hmac-sha256", FOO_MAC } },
+          FOO_BODY,
+          SIGNATURE_VALID },
+        { "without X- is preferred, right",
+          &SHOPIFY,
+          FOO_SECRET,
+          { { "X-Shopify-Hmac-Sha256", "nonsense" }, { "shopify-hmac-sha256", FOO_MAC } },
+          FOO_BODY,
+          SIGNATURE_VALID },
+        { "without X- is preferred, wrong",
+          &SHOPIFY,
+          FOO_SECRET,
+          { { "X-Shopify-Hmac-Sha256", FOO_MAC }, { "shopify-hmac-sha256", "nonsense" } },
+          FOO_BODY,
+          SIGNATURE_HEADER_MALFORMED },
+        { "the same header twice, equal",
+          &SHOPIFY,
+          FOO_SECRET,
+          { { "X-Shopify-Hmac-Sha256", FOO_MAC }, { "X-Shopify-Hmac-SHA256", FOO_MAC } },
+          FOO_BODY,
+          SIGNATURE_VALID },
+        { "the same header twice, different",
+          &SHOPIFY,
+          FOO_SECRET,
+          { { "X-Shopify-Hmac-Sha256", FOO_MAC },
+            { "X-Shopify-Hmac-SHA256", "3X6clrsy+C8mmzR/MeTh6b/EcLr46WLZaU+24GrPXOM=" } },
+          FOO_BODY,
+          SIGNATURE_HEADER_MALFORMED },
+        { "no header",
+          &SHOPIFY,
+          FOO_SECRET,
+          { { "X-Shopify-Topic", "orders/create" } },
+          FOO_BODY,
+          SIGNATURE_HEADER_MISSING },
+        { "an empty header",
+          &SHOPIFY,
+          FOO_SECRET,
+          { { "X-Shopify-Hmac-Sha256", "" } },
+          FOO_BODY,
+          SIGNATURE_HEADER_MALFORMED },
+        { "another secret",
+          &SHOPIFY,
+          "test_secret_kez",
+          { { "X-Shopify-Hmac-Sha256", FOO_MAC } },
+          FOO_BODY,
+          SIGNATURE_MISMATCH },
+        { "no secret",
+          &SHOPIFY,
+          NULL,
+          { { "X-Shopify-Hmac-Sha256", FOO_MAC } },
+          FOO_BODY,
+          SIGNATURE_NO_SECRET },
+        { "a truncated body",
+          &SHOPIFY,
+          FOO_SECRET,
+          { { "X-Shopify-Hmac-Sha256", FOO_MAC } },
+          "{\"foo\": \"bar\"",
+          SIGNATURE_MISMATCH },
+        { "a re-serialised body",
+          &SHOPIFY,
+          FOO_SECRET,
+          { { "X-Shopify-Hmac-Sha256", FOO_MAC } },
+          "{\"foo\":\"bar\"}",
+          SIGNATURE_MISMATCH },
+        { "a truncated signature",
+          &SHOPIFY,
+          FOO_SECRET,
+          { { "X-Shopify-Hmac-Sha256", "B23tXN681gZ0qIWNRrgtzBE9XSDo5yaUu6wfmhu3a7" } },
+          FOO_BODY,
+          SIGNATURE_HEADER_MALFORMED },
+        { "junk behind the signature",
+          &SHOPIFY,
+          FOO_SECRET,
+          { { "X-Shopify-Hmac-Sha256", FOO_MAC "=" } },
+          FOO_BODY,
+          SIGNATURE_HEADER_MALFORMED },
+        { "no padding",
+          &SHOPIFY,
+          FOO_SECRET,
+          { { "X-Shopify-Hmac-Sha256", "B23tXN681gZ0qIWNRrgtzBE9XSDo5yaUu6wfmhu3a7g" } },
+          FOO_BODY,
+          SIGNATURE_HEADER_MALFORMED },
+        { "a good form of 31 bytes",
+          &SHOPIFY,
+          FOO_SECRET,
+          { { "X-Shopify-Hmac-Sha256", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==" } },
+          FOO_BODY,
+          SIGNATURE_HEADER_MALFORMED },
+        { "hex where base64 is due",
+          &SHOPIFY,
+          FOO_SECRET,
+          { { "X-Shopify-Hmac-Sha256",
+              "076ded5cdebcd60674a8858d46b82dcc113d5d20e8e72694bbac1f9a1bb76bb8" } },
+          FOO_BODY,
+          SIGNATURE_HEADER_MALFORMED },
+        { "hex, lower case",
+          &HEX,
+          FOO_SECRET,
+          { { "shopware-shop-signature",
+              "076ded5cdebcd60674a8858d46b82dcc113d5d20e8e72694bbac1f9a1bb76bb8" } },
+          FOO_BODY,
+          SIGNATURE_VALID },
+        { "hex, upper case",
+          &HEX,
+          FOO_SECRET,
+          { { "shopware-shop-signature",
+              "076DED5CDEBCD60674A8858D46B82DCC113D5D20E8E72694BBAC1F9A1BB76BB8" } },
+          FOO_BODY,
+          SIGNATURE_VALID },
+        { "hex, a digit short",
+          &HEX,
+          FOO_SECRET,
+          { { "shopware-shop-signature",
+              "076ded5cdebcd60674a8858d46b82dcc113d5d20e8e72694bbac1f9a1bb76bb" } },
+          FOO_BODY,
+          SIGNATURE_HEADER_MALFORMED },
+        { "an empty secret fails closed",
+          &SHOPIFY,
+          "",
+          { { "X-Shopify-Hmac-Sha256", FOO_MAC } },
+          FOO_BODY,
+          SIGNATURE_NO_SECRET },
+        { "a blank secret fails closed",
+          &SHOPIFY,
+          " \t ",
+          { { "X-Shopify-Hmac-Sha256", FOO_MAC } },
+          FOO_BODY,
+          SIGNATURE_NO_SECRET },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct verify_result result = check(rows[i].spec, rows[i].secret, rows[i].headers,
+                                            str_from_z(rows[i].body), PAYLOAD_NOW_MS);
+        assert_row(result.verdict == rows[i].verdict, rows[i].why);
+    }
+}
+
+/* base64(HMAC-SHA256(key, body)), computed apart from the code under test. */
+static void mac_text(struct str key, struct str body, char *text, size_t size)
+{
+    uint8_t mac[crypto_auth_hmacsha256_BYTES];
+    crypto_auth_hmacsha256_state hmac;
+    crypto_auth_hmacsha256_init(&hmac, (const uint8_t *)key.data, key.size);
+    crypto_auth_hmacsha256_update(&hmac, (const uint8_t *)body.data, body.size);
+    crypto_auth_hmacsha256_final(&hmac, mac);
+    sodium_bin2base64(text, size, mac, sizeof(mac), sodium_base64_VARIANT_ORIGINAL);
+}
+
+static void fails_closed_on_nul_keys(void **state)
+{
+    (void)state;
+    char mac[64];
+    char nuls[16] = { 0 };
+    mac_text(STR(""), STR("{}"), mac, sizeof(mac)); /* HMAC pads: "" is "\0" */
+    struct inbound_header header = { STR("X-Shopify-Hmac-Sha256"), str_from_z(mac) };
+    struct inbound inbound = { &header, 1, STR("{}"), PAYLOAD_NOW_MS };
+    struct source_secret secret = { .value = { nuls, sizeof(nuls) },
+                                    .expires_at_ms = INSTANT_NEVER };
+    struct source source = { .secrets = &secret, .secret_count = 1 };
+    for (size_t size = 0; size <= sizeof(nuls); size++) {
+        secret.value.size = size;
+        struct verify_result result = verify_inbound(&SHOPIFY, &source, &inbound);
+        assert_int_equal(result.verdict, SIGNATURE_NO_SECRET);
+        assert_int_equal(result.secrets_tried, 0);
+    }
+}
+
+/* Shopify's SDK test: a session cookie signed with the same secret is no
+ * webhook; what is signed is the body, and the cookie's value is not it. */
+static void refuses_a_replayed_cookie(void **state)
+{
+    (void)state;
+    char mac[64];
+    mac_text(STR(FOO_SECRET), STR("offline_shop1.myshopify.com"), mac, sizeof(mac));
+    struct header headers[] = { { "X-Shopify-Hmac-Sha256", mac }, { NULL, NULL } };
+    struct verify_result result =
+        check(&SHOPIFY, FOO_SECRET, headers, STR(FOO_BODY), PAYLOAD_NOW_MS);
+    assert_int_equal(result.verdict, SIGNATURE_MISMATCH);
+}
+
+static void decodes_entities_as_wordpress_does(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *stored;
+        const char *used;
+        const char *why;
+    } rows[] = {
+        { "k7Qe2mZ9xT4vB1nR", "k7Qe2mZ9xT4vB1nR", "nothing to decode" },
+        { "a&amp;b0123456789", "a&b0123456789", "ampersand" },
+        { "&lt;&gt;&quot;&#039;&#39;x", "<>\"''x", "named and decimal" },
+        { "&#x27;&#x026;&#X22;", "'&\"", "hexadecimal, with zeros, either case" },
+        { "&amp;lt;", "&lt;", "one pass only" },
+        { "&apos;&nbsp;&", "&apos;&nbsp;&", "what ENT_QUOTES does not know stays" },
+        { "&amp", "&amp", "no semicolon" },
+        { "&#0;x&#;", "&#0;x&#;", "zeros that lead nowhere" },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        char mac[64];
+        mac_text(str_from_z(rows[i].used), STR("{}"), mac, sizeof(mac));
+        struct header headers[] = { { "X-WC-Webhook-Signature", mac }, { NULL, NULL } };
+        struct verify_result result =
+            check(&WOO, rows[i].stored, headers, STR("{}"), PAYLOAD_NOW_MS);
+        assert_row(result.verdict == SIGNATURE_VALID, rows[i].why);
+    }
+}
+
+static void tries_all_live_secrets(void **state)
+{
+    (void)state;
+    struct inbound_header header = { STR("X-Shopify-Hmac-Sha256"), STR(FOO_MAC) };
+    struct inbound inbound = { &header, 1, STR(FOO_BODY), PAYLOAD_NOW_MS };
+    struct source_secret secrets[] = {
+        { .value = STR("the wrong one"), .expires_at_ms = INSTANT_NEVER },
+        { .value = STR(FOO_SECRET), .expires_at_ms = PAYLOAD_NOW_MS + 1 },
+        { .value = STR(FOO_SECRET), .expires_at_ms = INSTANT_NEVER, .shadow = true },
+        { .value = STR("another wrong one"), .expires_at_ms = INSTANT_NEVER },
+    };
+    struct source source = { .secrets = secrets, .secret_count = ARRAY_COUNT(secrets) };
+    struct verify_result result = verify_inbound(&SHOPIFY, &source, &inbound);
+    assert_int_equal(result.verdict, SIGNATURE_VALID);
+    assert_int_equal(result.secrets_tried, 3);
+    assert_int_equal(result.secret_index, 1);
+    assert_int_equal(result.shadow_matches, 1);
+
+    /* One tick later the secret is dead; the shadow decides nothing. */
+    inbound.received_at_ms = PAYLOAD_NOW_MS + 1;
+    result = verify_inbound(&SHOPIFY, &source, &inbound);
+    assert_int_equal(result.verdict, SIGNATURE_MISMATCH);
+    assert_int_equal(result.secrets_tried, 2);
+    assert_int_equal(result.shadow_matches, 1);
+
+    secrets[0].expires_at_ms = secrets[3].expires_at_ms = 0;
+    result = verify_inbound(&SHOPIFY, &source, &inbound);
+    assert_int_equal(result.verdict, SIGNATURE_NO_SECRET);
+}
+
+#define WH_SECRET "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+#define WH_ID "msg_p5jXN8AQM9LWM0D4loKWxJek"
+#define WH_AT "1614265330"
+#define WH_MAC "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+#define WH_BODY "{\"test\": 2432232314}"
+#define WH_AT_MS INT64_C(1614265330000)
+
+static void judges_standard_webhooks(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *why;
+        const char *id;
+        const char *at;
+        const char *signature;
+        int64_t now_ms;
+        enum signature_verdict verdict;
+    } rows[] = {
+        { "the library's vector", WH_ID, WH_AT, WH_MAC, WH_AT_MS, SIGNATURE_VALID },
+        { "at the edge, late", WH_ID, WH_AT, WH_MAC, WH_AT_MS + 300000, SIGNATURE_VALID },
+        { "past the edge, late", WH_ID, WH_AT, WH_MAC, WH_AT_MS + 300001,
+          SIGNATURE_TIMESTAMP_OUTSIDE },
+        { "at the edge, early", WH_ID, WH_AT, WH_MAC, WH_AT_MS - 300000, SIGNATURE_VALID },
+        { "past the edge, early", WH_ID, WH_AT, WH_MAC, WH_AT_MS - 300001,
+          SIGNATURE_TIMESTAMP_OUTSIDE },
+        { "one of several", WH_ID, WH_AT,
+          "v1a,hnO3f9T8Ytu9HwrXslvumlUpqtNVqkhqw/enGzPCXe5BdqzCInXqYXFymVJaA7AZdpXwVLPo3mNl8EM+m7TB"
+          "Ag== v1,3X6clrsy+C8mmzR/MeTh6b/EcLr46WLZaU+24GrPXOM= " WH_MAC,
+          WH_AT_MS, SIGNATURE_VALID },
+        { "none of several", WH_ID, WH_AT,
+          "v1,3X6clrsy+C8mmzR/MeTh6b/EcLr46WLZaU+24GrPXOM= v1,"
+          "3X6clrsy+C8mmzR/MeTh6b/EcLr46WLZaU+24GrPXOM=",
+          WH_AT_MS, SIGNATURE_MISMATCH },
+        { "no version", WH_ID, WH_AT, "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=", WH_AT_MS,
+          SIGNATURE_HEADER_MALFORMED },
+        { "another version only", WH_ID, WH_AT,
+          "v2,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=", WH_AT_MS, SIGNATURE_HEADER_MALFORMED },
+        { "another id", "msg_p5jXN8AQM9LWM0D4loKWxJel", WH_AT, WH_MAC, WH_AT_MS,
+          SIGNATURE_MISMATCH },
+        { "an id with a dot could move the borders", "msg.p5", WH_AT, WH_MAC, WH_AT_MS,
+          SIGNATURE_HEADER_MALFORMED },
+        { "an empty id", "", WH_AT, WH_MAC, WH_AT_MS, SIGNATURE_HEADER_MALFORMED },
+        { "another time is another text", WH_ID, "1614265331", WH_MAC, WH_AT_MS,
+          SIGNATURE_MISMATCH },
+        { "a time in words", WH_ID, "now", WH_MAC, WH_AT_MS, SIGNATURE_HEADER_MALFORMED },
+        { "a negative time", WH_ID, "-1", WH_MAC, WH_AT_MS, SIGNATURE_HEADER_MALFORMED },
+        { "a time beyond counting", WH_ID, "99999999999999999999", WH_MAC, WH_AT_MS,
+          SIGNATURE_HEADER_MALFORMED },
+        { "no id", NULL, WH_AT, WH_MAC, WH_AT_MS, SIGNATURE_HEADER_MISSING },
+        { "no time", WH_ID, NULL, WH_MAC, WH_AT_MS, SIGNATURE_HEADER_MISSING },
+        { "no signature", WH_ID, WH_AT, NULL, WH_AT_MS, SIGNATURE_HEADER_MISSING },
+    };
+    static const char *const FAMILIES[][3] = {
+        { "webhook-id", "webhook-timestamp", "webhook-signature" },
+        { "Svix-Id", "Svix-Timestamp", "Svix-Signature" },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows) * 2; i++) {
+        size_t row = i / 2;
+        const char *const values[] = { rows[row].id, rows[row].at, rows[row].signature };
+        struct header headers[4] = { { NULL, NULL } };
+        size_t count = 0;
+        for (size_t j = 0; j < 3; j++) {
+            if (values[j] != NULL) {
+                headers[count++] = (struct header){ FAMILIES[i % 2][j], values[j] };
+            }
+        }
+        struct verify_result result =
+            check(&STANDARD, WH_SECRET, headers, STR(WH_BODY), rows[row].now_ms);
+        assert_row(result.verdict == rows[row].verdict, rows[row].why);
+    }
+}
+
+static void signs_what_it_verifies(void **state)
+{
+    (void)state;
+    uint8_t key[32];
+    for (size_t i = 0; i < sizeof(key); i++) {
+        key[i] = (uint8_t)(i * 7 + 1);
+    }
+    char secret[80] = "whsec_";
+    sodium_bin2base64(secret + 6, sizeof(secret) - 6, key, sizeof(key),
+                      sodium_base64_VARIANT_ORIGINAL);
+    char text[VERIFY_V1_TEXT_SIZE];
+    verify_sign_v1(key, sizeof(key), STR("msg_1"), PAYLOAD_NOW_MS / 1000, STR("{\"a\":1}"), text);
+    struct header headers[] = { { "webhook-id", "msg_1" },
+                                { "webhook-timestamp", "1795000000" },
+                                { "webhook-signature", text },
+                                { NULL, NULL } };
+    assert_int_equal(check(&STANDARD, secret, headers, STR("{\"a\":1}"), PAYLOAD_NOW_MS).verdict,
+                     SIGNATURE_VALID);
+    assert_int_equal(check(&STANDARD, secret, headers, STR("{\"a\":2}"), PAYLOAD_NOW_MS).verdict,
+                     SIGNATURE_MISMATCH);
+    /* The whsec_ text itself is not the key. */
+    assert_int_equal(
+        check(&STANDARD, secret + 6, headers, STR("{\"a\":1}"), PAYLOAD_NOW_MS).verdict,
+        SIGNATURE_NO_SECRET);
+}
+
+static void says_which_secrets_are_usable(void **state)
+{
+    (void)state;
+    static const struct {
+        const struct signature_spec *spec;
+        const char *secret;
+        bool usable;
+        const char *why;
+    } rows[] = {
+        { &SHOPIFY, "12345678", true, "the shortest a shop may make" },
+        { &SHOPIFY, "1234567", false, "one shorter" },
+        { &SHOPIFY, "", false, "empty" },
+        { &SHOPIFY, "          ", false, "blank" },
+        { &SHOPIFY, "shpss_0123456789abcdef\n", false, "pasted with its line break" },
+        { &SHOPIFY, "test-webhook", false, "Mandrill's, known to all" },
+        { &WOO, "k7Qe2mZ9xT4vB1nR", true, "the shortest of ours" },
+        { &WOO, "k7Qe2mZ9xT4vB1n", false, "one shorter" },
+        { &WOO, "k7Qe2mZ9x&amp;4v", false, "long only before it is decoded" },
+        { &STANDARD, WH_SECRET, false, "the standard's example, known to all" },
+        { &STANDARD, "whsec_MTIzNDU2Nzg5MDEyMzQ1Ng==", true, "16 bytes" },
+        { &STANDARD, "whsec_MTIzNDU2Nzg5MDEyMzQ1", false, "15 bytes" },
+        { &STANDARD, "MTIzNDU2Nzg5MDEyMzQ1Ng==", false, "no prefix" },
+        { &STANDARD, "whsec_MTIzNDU2Nzg5MDEyMzQ1Ng", false, "no padding" },
+        { &STANDARD, "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", false, "only NULs" },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        const char *reason = NULL;
+        bool usable = verify_secret_is_usable(rows[i].spec, str_from_z(rows[i].secret), &reason);
+        assert_row(usable == rows[i].usable, rows[i].why);
+        assert_row((reason == NULL) == rows[i].usable, rows[i].why);
+    }
+}
+
+/* Known answers of the vendors' own SDKs. */
+static void agrees_with_the_vendors(void **state)
+{
+    (void)state;
+    struct arena *arena = arena_create(4u * 1024 * 1024);
+    struct problem problem;
+    json_t *root = border_parse(payload_read(arena, "vectors.json"), &problem);
+    assert_non_null(root);
+    static const struct {
+        const char *prefix;
+        const struct signature_spec *spec;
+    } SCHEMES[] = {
+        { "shopify:", &SHOPIFY },
+        { "standard-webhooks v1:", &STANDARD },
+        { "shopware: lowercase hex HMAC-SHA256(shop_secret, raw body)", &HEX },
+    };
+    size_t checked = 0;
+    size_t i = 0;
+    const json_t *vector = NULL;
+    json_array_foreach(json_object_get(root, "vectors"), i, vector)
+    {
+        const struct signature_spec *spec = NULL;
+        for (size_t j = 0; j < ARRAY_COUNT(SCHEMES); j++) {
+            if (str_starts_with(border_text(vector, "scheme"), str_from_z(SCHEMES[j].prefix))) {
+                spec = SCHEMES[j].spec;
+            }
+        }
+        const char *body = json_string_value(json_object_get(vector, "body"));
+        if (spec == NULL || body == NULL) {
+            continue;
+        }
+        struct header headers[HEADERS_MAX] = { { NULL, NULL } };
+        size_t count = 0;
+        const char *name = NULL;
+        json_t *value = NULL;
+        json_object_foreach(json_object_get(vector, "headers"), name, value)
+        {
+            headers[count++] = (struct header){ name, json_string_value(value) };
+        }
+        int64_t now_s = 0;
+        border_integer(vector, "now", &now_s);
+        struct verify_result result =
+            check(spec, json_string_value(json_object_get(vector, "secret")), headers,
+                  str_from_z(body), now_s * 1000);
+        bool expected = border_is_true(vector, "expect_valid");
+        assert_row((result.verdict == SIGNATURE_VALID) == expected,
+                   json_string_value(json_object_get(vector, "name")));
+        checked++;
+    }
+    assert_true(checked >= 5);
+    border_free(root);
+    arena_destroy(arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(judges_body_macs),
+        cmocka_unit_test(fails_closed_on_nul_keys),
+        cmocka_unit_test(refuses_a_replayed_cookie),
+        cmocka_unit_test(decodes_entities_as_wordpress_does),
+        cmocka_unit_test(tries_all_live_secrets),
+        cmocka_unit_test(judges_standard_webhooks),
+        cmocka_unit_test(signs_what_it_verifies),
+        cmocka_unit_test(says_which_secrets_are_usable),
+        cmocka_unit_test(agrees_with_the_vendors),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
