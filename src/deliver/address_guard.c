@@ -13,10 +13,10 @@
  * allowed. IPv6 has the rule (2000::/3 is all that is global) with the holes
  * that IANA's registries cut in it; IPv4 has no rule, only the registry.
  *
- * IPv4 inside IPv6: the mapped, the compatible and the well-known NAT64 forms
+ * IPv4 inside IPv6: the mapped, the compatible and the well-known nat64 forms
  * reach exactly that IPv4 host, so they are judged as it. 6to4 and Teredo reach
  * it through a relay of strangers and have no honest use any more: refused
- * whole, as is local NAT64, whose layout only its operator knows (who may allow
+ * whole, as is local nat64, whose layout only its operator knows (who may allow
  * the block).
  *
  * Rejected: judging the text of a URL (decimal, octal, names that resolve
@@ -28,7 +28,7 @@
         { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d }, 96 + (bits) \
     }
 
-static const struct address_block REFUSED_V4[] = {
+static const struct address_block refused_v4[] = {
     BLOCK_V4(0, 0, 0, 0, 8),        /* this network */
     BLOCK_V4(10, 0, 0, 0, 8),       /* private */
     BLOCK_V4(100, 64, 0, 0, 10),    /* carrier-grade NAT; Alibaba's metadata */
@@ -47,9 +47,9 @@ static const struct address_block REFUSED_V4[] = {
     BLOCK_V4(240, 0, 0, 0, 4),      /* reserved, broadcast */
 };
 
-static const struct address_block GLOBAL_V6 = { { 0x20 }, 3 };
+static const struct address_block global_v6 = { { 0x20 }, 3 };
 
-static const struct address_block REFUSED_V6[] = {
+static const struct address_block refused_v6[] = {
     { { 0x20, 0x01, 0x00 }, 23 },       /* protocol assignments: Teredo, ORCHID, tests */
     { { 0x20, 0x01, 0x0d, 0xb8 }, 32 }, /* documentation */
     { { 0x20, 0x02 }, 16 },             /* 6to4 */
@@ -57,9 +57,9 @@ static const struct address_block REFUSED_V6[] = {
     { { 0x3f, 0xff, 0x00 }, 20 },       /* documentation */
 };
 
-static const struct address_block MAPPED = { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff }, 96 };
-static const struct address_block COMPATIBLE = { { 0 }, 96 };
-static const struct address_block NAT64 = { { 0x00, 0x64, 0xff, 0x9b }, 96 };
+static const struct address_block mapped = { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff }, 96 };
+static const struct address_block compatible = { { 0 }, 96 };
+static const struct address_block nat64 = { { 0x00, 0x64, 0xff, 0x9b }, 96 };
 
 static bool block_contains(const struct address_block *block, const uint8_t bytes[16])
 {
@@ -86,7 +86,7 @@ static void make_mapped(const void *v4, uint8_t out_bytes[16])
 {
     uint8_t last[4];
     memcpy(last, v4, sizeof(last));
-    memcpy(out_bytes, MAPPED.bytes, 12);
+    memcpy(out_bytes, mapped.bytes, 12);
     memcpy(out_bytes + 12, last, sizeof(last));
 }
 
@@ -94,14 +94,14 @@ static bool bytes_are_global(const uint8_t bytes[16])
 {
     uint8_t canonical[16];
     memcpy(canonical, bytes, sizeof(canonical));
-    if (block_contains(&COMPATIBLE, bytes) || block_contains(&NAT64, bytes)) {
+    if (block_contains(&compatible, bytes) || block_contains(&nat64, bytes)) {
         make_mapped(bytes + 12, canonical);
     }
-    if (block_contains(&MAPPED, canonical)) {
-        return !any_contains(REFUSED_V4, ARRAY_COUNT(REFUSED_V4), canonical);
+    if (block_contains(&mapped, canonical)) {
+        return !any_contains(refused_v4, ARRAY_COUNT(refused_v4), canonical);
     }
-    return block_contains(&GLOBAL_V6, canonical) &&
-           !any_contains(REFUSED_V6, ARRAY_COUNT(REFUSED_V6), canonical);
+    return block_contains(&global_v6, canonical) &&
+           !any_contains(refused_v6, ARRAY_COUNT(refused_v6), canonical);
 }
 
 static bool bytes_are_allowed(const struct address_guard *guard, const uint8_t bytes[16])

@@ -37,7 +37,7 @@ struct destination {
 };
 
 /* Ours by contract 3, or what frames the message (smuggling). */
-static const char *const RESERVED_NAMES[] = {
+static const char *const reserved_names[] = {
     "accept-encoding",
     "connection",
     "content-encoding",
@@ -73,8 +73,8 @@ static bool name_is_reserved(struct str name)
         str_equal_nocase(str_take(name, 6), STR("proxy-"))) {
         return true;
     }
-    for (size_t i = 0; i < ARRAY_COUNT(RESERVED_NAMES); i++) {
-        if (str_equal_nocase(name, str_from_z(RESERVED_NAMES[i]))) {
+    for (size_t i = 0; i < ARRAY_COUNT(reserved_names); i++) {
+        if (str_equal_nocase(name, str_from_z(reserved_names[i]))) {
             return true;
         }
     }

@@ -287,19 +287,23 @@ void queue_sweep(struct queue *queue, queue_keep_fn *keep, void *context)
     }
 }
 
+static void bucket_retire(struct queue *queue, struct lane **link, int64_t unused_since_ms)
+{
+    while (*link != NULL) {
+        struct lane *lane = *link;
+        if (lane->active == 0 && lane->waiting == 0 && lane->used_at_ms < unused_since_ms) {
+            *link = lane->bucket_next;
+            lane_destroy(queue, lane);
+        } else {
+            link = &lane->bucket_next;
+        }
+    }
+}
+
 void queue_retire(struct queue *queue, int64_t unused_since_ms)
 {
     for (size_t i = 0; i < BUCKET_COUNT; i++) {
-        struct lane **link = &queue->buckets[i];
-        while (*link != NULL) {
-            struct lane *lane = *link;
-            if (lane->active == 0 && lane->waiting == 0 && lane->used_at_ms < unused_since_ms) {
-                *link = lane->bucket_next;
-                lane_destroy(queue, lane);
-            } else {
-                link = &lane->bucket_next;
-            }
-        }
+        bucket_retire(queue, &queue->buckets[i], unused_since_ms);
     }
 }
 

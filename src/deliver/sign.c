@@ -31,7 +31,9 @@ void sign_v1(const uint8_t *key, size_t key_size, struct str webhook_id, struct 
     crypto_auth_hmacsha256_final(&state, mac);
     sodium_memzero(&state, sizeof(state));
 
-    memcpy(text, "v1,", 3);
+    text[0] = 'v';
+    text[1] = '1';
+    text[2] = ',';
     sodium_bin2base64(text + 3, SIGN_V1_TEXT_SIZE - 3, mac, sizeof(mac),
                       sodium_base64_VARIANT_ORIGINAL);
 }

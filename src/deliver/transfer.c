@@ -39,7 +39,7 @@
 
 /* Honest answers have under 2 KiB; libcurl's own bound of 300 KiB times 512
  * transfers is too much memory to lend. */
-#define ANSWER_HEADER_BYTES_MAX (32u * 1024)
+#define ANSWER_HEADER_BYTES_MAX ((size_t)32 * 1024)
 /* Names move; a connection that is used without end would never notice. */
 #define CONNECTION_LIFETIME_S 600L
 #define CONNECTION_IDLE_S 60L
@@ -80,6 +80,7 @@ static curl_socket_t on_open_socket(void *data, curlsocktype purpose, struct cur
     return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
+/* libcurl's types, though nothing is written. NOLINTNEXTLINE(readability-non-const-parameter) */
 static int on_before_request(void *data, char *remote, char *local, int remote_port, int local_port)
 {
     (void)local;
@@ -93,6 +94,7 @@ static int on_before_request(void *data, char *remote, char *local, int remote_p
     return CURL_PREREQFUNC_OK;
 }
 
+/* As above. NOLINTNEXTLINE(readability-non-const-parameter) */
 static size_t on_header(char *line, size_t unit, size_t count, void *data)
 {
     struct transfer *transfer = data;

@@ -4,7 +4,7 @@
 static void cleans(void **state)
 {
     (void)state;
-    static const struct {
+    const struct {
         struct str raw;
         size_t capacity;
         struct str clean;

@@ -145,7 +145,7 @@ static void stands_at_its_limit(void **state)
 static void checks_header_lines(void **state)
 {
     (void)state;
-    static const struct {
+    const struct {
         bool allowed;
         struct str line;
         const char *why;
