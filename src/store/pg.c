@@ -208,7 +208,9 @@ static void disconnect(struct pg *pg)
 
 static enum status lost(struct pg *pg, const char *why, struct problem *problem)
 {
-    keep_sqlstate(pg, "08006");
+    if (pg->sqlstate[0] == '\0') { /* else the server said why before it went */
+        keep_sqlstate(pg, "08006");
+    }
     disconnect(pg);
     return problem_set(problem, STATUS_RETRY, "database-unavailable",
                        "the connection to the database was lost: %s", why);
@@ -237,6 +239,9 @@ static int poll_again(struct pollfd *watched, int wait_ms)
 static enum status await_result(struct pg *pg, int wait_ms, struct problem *problem)
 {
     while (PQisBusy(pg->connection)) {
+        if (PQstatus(pg->connection) == CONNECTION_BAD) {
+            return lost(pg, "it was closed", problem);
+        }
         int unsent = PQflush(pg->connection);
         if (unsent < 0) {
             return lost(pg, "it cannot be written to", problem);
@@ -249,8 +254,12 @@ static enum status await_result(struct pg *pg, int wait_ms, struct problem *prob
             return lost(pg, "it did not answer in time", problem);
         }
         bool is_readable = (watched.revents & (POLLIN | POLLERR | POLLHUP)) != 0;
-        if (is_readable && !PQconsumeInput(pg->connection)) {
-            return lost(pg, "it was closed", problem);
+        if (is_readable) {
+            /* A last word may have come with the end: it is parsed first. */
+            bool is_read = PQconsumeInput(pg->connection);
+            if (!is_read && PQstatus(pg->connection) != CONNECTION_BAD) {
+                return lost(pg, "it cannot be read from", problem);
+            }
         }
     }
     return STATUS_OK;
@@ -275,10 +284,9 @@ static enum status run_script(struct pg *pg, const char *sql, int wait_ms, struc
         if (PQresultStatus(result) == PGRES_FATAL_ERROR && status == STATUS_OK) {
             status = error_report(pg, "script", result, problem);
         }
-        if (PQstatus(pg->connection) == CONNECTION_BAD) {
-            disconnect(pg);
-            return STATUS_RETRY;
-        }
+    }
+    if (PQstatus(pg->connection) == CONNECTION_BAD) {
+        return lost(pg, "it was closed", status == STATUS_OK ? problem : NULL);
     }
     PGTransactionStatusType transaction = PQtransactionStatus(pg->connection);
     pg->in_transaction = transaction != PQTRANS_IDLE;
@@ -462,6 +470,7 @@ static enum status queue_statement(struct pg *pg, const struct pg_statement *sta
         return problem_set(problem, STATUS_RETRY, "database-unavailable",
                            "the connection to the database was lost in a transaction");
     }
+    pg->sqlstate[0] = '\0';
     enum status status = ensure_connected(pg, problem);
     if (status != STATUS_OK) {
         return status;
@@ -587,8 +596,7 @@ static enum status collect(struct pg *pg, struct pg_collection *collection)
             const struct pg_entry entry = pg->entries[i];
             take_entry(pg, collection, &entry, result);
         }
-        if (pg->connection == NULL || PQstatus(pg->connection) == CONNECTION_BAD) {
-            disconnect(pg);
+        if (pg->connection == NULL) {
             return STATUS_RETRY;
         }
     }
