@@ -4,7 +4,8 @@
 /*
  * Which delivery may start next? Copies of deliveries wait in one lane per
  * subscription; lanes take turns, each within its own concurrency, all within
- * one total. Pure bookkeeping without clock or network. One thread.
+ * one total, half of which is kept for endpoints that answer. Pure bookkeeping without clock or
+ * network. One thread.
  */
 
 #include <stdbool.h>

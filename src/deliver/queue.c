@@ -8,7 +8,7 @@
 /*
  * One endpoint never delays another.
  *
- * Each subscription has a lane. A lane stands in the ring exactly if it has
+ * Each subscription has a lane. A lane stands in a ring exactly if it has
  * something waiting and may start it; the ring's head starts one and goes to
  * the tail. So an endpoint with a million messages gets one turn in n, like the
  * one with a single message.
@@ -16,24 +16,39 @@
  *            add, end                      start, sweep
  *   RESTING ----------> READY (in ring) ----------------> RESTING
  *
- * Invariant: in_ring == (waiting > 0 && active < allowed); lane_place is the
- * only function that makes it so.
- *
  * Two things are shared and could be eaten up by endpoints that do not answer.
  * Memory: a lane keeps at most lane_waiting_max; the rest stays in the database
- * until its lease runs out. The total of transfers: `allowed` falls to one
- * after silence and doubles with each answer up to the lane's concurrency, so a
- * dead endpoint holds one slot, not eight. Rejected: one list in order of due
- * time, where the head is always the endpoint that is down.
+ * until its lease runs out. Transfers: an endpoint that never answered yet, or
+ * was silent when last asked, is a suspect; suspects stand in a ring of their
+ * own and have at most half of all transfers together, so hundreds of dead
+ * endpoints leave the other half to the living. And a lane's own share,
+ * `allowed`, begins at ALLOWED_FIRST, falls to one after silence and doubles with
+ * each answer up to its concurrency, so a dead endpoint holds one slot, not
+ * eight.
+ *
+ * Invariants: in_ring == (waiting > 0 && active < allowed), made so by
+ * lane_place alone; a ring's `active` is the sum over its lanes.
+ *
+ * Rejected: one list in order of due time, where the head is always the
+ * endpoint that is down.
  */
 
 #define BUCKET_COUNT 1024u
+/* Two, not one, so that one slow answer does not hold up a new endpoint. */
+#define ALLOWED_FIRST 2u
+
+enum lane_trust {
+    LANE_SUSPECT,
+    LANE_TRUSTED,
+    LANE_TRUST_COUNT,
+};
 
 struct lane {
     struct lane *bucket_next;
     struct lane *ring_next;
     struct lane *ring_before;
     struct id subscription_id;
+    enum lane_trust trust;
     bool in_ring;
     uint32_t active;
     uint32_t allowed;     /* now */
@@ -45,11 +60,16 @@ struct lane {
     void *data;
 };
 
+struct ring {
+    struct lane *head; /* whose turn is next; circular */
+    size_t active;     /* in all lanes of this trust, in the ring or not */
+};
+
 struct queue {
     struct queue_rules rules;
     size_t waiting;
-    size_t active;
-    struct lane *ring; /* whose turn is next; circular */
+    struct ring rings[LANE_TRUST_COUNT];
+    enum lane_trust turn; /* of which ring */
     struct lane *buckets[BUCKET_COUNT];
 };
 
@@ -86,13 +106,14 @@ void queued_destroy(struct queued *queued)
 
 static void ring_remove(struct queue *queue, struct lane *lane)
 {
+    struct ring *ring = &queue->rings[lane->trust];
     if (lane->ring_next == lane) {
-        queue->ring = NULL;
+        ring->head = NULL;
     } else {
         lane->ring_before->ring_next = lane->ring_next;
         lane->ring_next->ring_before = lane->ring_before;
-        if (queue->ring == lane) {
-            queue->ring = lane->ring_next;
+        if (ring->head == lane) {
+            ring->head = lane->ring_next;
         }
     }
     lane->in_ring = false;
@@ -100,12 +121,13 @@ static void ring_remove(struct queue *queue, struct lane *lane)
 
 static void ring_add_last(struct queue *queue, struct lane *lane)
 {
-    if (queue->ring == NULL) {
+    struct ring *ring = &queue->rings[lane->trust];
+    if (ring->head == NULL) {
         lane->ring_next = lane;
         lane->ring_before = lane;
-        queue->ring = lane;
+        ring->head = lane;
     } else {
-        struct lane *head = queue->ring;
+        struct lane *head = ring->head;
         lane->ring_next = head;
         lane->ring_before = head->ring_before;
         head->ring_before->ring_next = lane;
@@ -142,7 +164,7 @@ static struct lane *lane_of(struct queue *queue, struct id subscription_id)
     if (lane != NULL) {
         lane->subscription_id = subscription_id;
         lane->concurrency = LIMIT_ENDPOINT_CONCURRENCY;
-        lane->allowed = lane->concurrency;
+        lane->allowed = ALLOWED_FIRST;
         lane->bucket_next = *bucket;
         *bucket = lane;
     }
@@ -207,10 +229,27 @@ bool queue_add(struct queue *queue, struct queued *queued, int64_t now_ms)
     return true;
 }
 
+static struct lane *lane_whose_turn_it_is(struct queue *queue)
+{
+    if (queue_active(queue) >= queue->rules.active_max) {
+        return NULL;
+    }
+    queue->turn = queue->turn == LANE_TRUSTED ? LANE_SUSPECT : LANE_TRUSTED;
+    struct lane *suspect = queue->rings[LANE_SUSPECT].head;
+    struct lane *trusted = queue->rings[LANE_TRUSTED].head;
+    if (queue->rings[LANE_SUSPECT].active >= queue->rules.active_max / 2) {
+        suspect = NULL;
+    }
+    if (suspect == NULL || trusted == NULL) {
+        return suspect == NULL ? trusted : suspect;
+    }
+    return queue->turn == LANE_TRUSTED ? trusted : suspect;
+}
+
 struct queued *queue_start(struct queue *queue, struct lane **out_lane)
 {
-    struct lane *lane = queue->ring;
-    if (lane == NULL || queue->active >= queue->rules.active_max) {
+    struct lane *lane = lane_whose_turn_it_is(queue);
+    if (lane == NULL) {
         return NULL;
     }
     assert(lane->first != NULL);
@@ -222,18 +261,31 @@ struct queued *queue_start(struct queue *queue, struct lane **out_lane)
     lane->waiting--;
     queue->waiting--;
     lane->active++;
-    queue->active++;
+    queue->rings[lane->trust].active++;
     lane_place(queue, lane);
     *out_lane = lane;
     return queued;
 }
 
+static void lane_set_trust(struct queue *queue, struct lane *lane, enum lane_trust trust)
+{
+    if (lane->trust == trust) {
+        return;
+    }
+    if (lane->in_ring) {
+        ring_remove(queue, lane);
+    }
+    queue->rings[lane->trust].active -= lane->active;
+    lane->trust = trust;
+    queue->rings[trust].active += lane->active;
+}
+
 void queue_end(struct queue *queue, struct lane *lane, enum lane_news news, int64_t now_ms)
 {
     assert(lane->active > 0);
-    assert(queue->active > 0);
+    assert(queue->rings[lane->trust].active > 0);
     lane->active--;
-    queue->active--;
+    queue->rings[lane->trust].active--;
     lane->used_at_ms = now_ms;
     switch (news) {
     case LANE_UNTRIED:
@@ -241,9 +293,11 @@ void queue_end(struct queue *queue, struct lane *lane, enum lane_news news, int6
     case LANE_HEARD:
         lane->allowed =
             lane->allowed > lane->concurrency / 2 ? lane->concurrency : lane->allowed * 2;
+        lane_set_trust(queue, lane, LANE_TRUSTED);
         break;
     case LANE_SILENT:
         lane->allowed = 1;
+        lane_set_trust(queue, lane, LANE_SUSPECT);
         break;
     }
     lane_place(queue, lane);
@@ -252,10 +306,10 @@ void queue_end(struct queue *queue, struct lane *lane, enum lane_news news, int6
 void queue_set_concurrency(struct queue *queue, struct lane *lane, uint32_t concurrency)
 {
     assert(concurrency > 0);
-    if (lane->allowed == lane->concurrency || lane->allowed > concurrency) {
+    lane->concurrency = concurrency;
+    if (lane->allowed > concurrency) {
         lane->allowed = concurrency;
     }
-    lane->concurrency = concurrency;
     lane_place(queue, lane);
 }
 
@@ -314,7 +368,7 @@ size_t queue_waiting(const struct queue *queue)
 
 size_t queue_active(const struct queue *queue)
 {
-    return queue->active;
+    return queue->rings[LANE_SUSPECT].active + queue->rings[LANE_TRUSTED].active;
 }
 
 void *lane_data(const struct lane *lane)

@@ -270,10 +270,12 @@ static bool outlet_read(struct sender *sender, struct outlet *outlet,
     return outlet->destination != NULL;
 }
 
-/* True when something may be sent to the lane's endpoint now. */
+/* True when something may be sent to the lane's endpoint now. By the clock that
+ * never jumps, or a correction would freeze an endpoint's settings. */
 static bool outlet_refresh(struct sender *sender, struct lane *lane, struct outlet *outlet,
-                           const struct delivery *delivery, int64_t now_ms)
+                           const struct delivery *delivery)
 {
+    int64_t now_ms = clock_monotonic_ms();
     if (now_ms < outlet->gone_until_ms) {
         return false;
     }
@@ -474,7 +476,7 @@ static void flight_end(struct sender *sender, struct flight *flight, CURLcode co
     if (settlement.disable_subscription) {
         log_event(LOG_INFO, "an endpoint answered 410 and is disabled",
                   LOG_ID("subscription", settlement.attempt.subscription_id));
-        outlet->gone_until_ms = now_ms + ENDPOINT_GONE_MS;
+        outlet->gone_until_ms = clock_monotonic_ms() + ENDPOINT_GONE_MS;
         queue_sweep_lane(sender->queue, lane, keep_none, sender);
     }
     copy_drop(sender, flight->queued);
@@ -504,7 +506,7 @@ static void start_one(struct sender *sender, struct lane *lane, struct queued *q
     int64_t now_ms = clock_now_ms();
     const struct delivery *delivery = &queued->delivery;
     struct outlet *outlet = outlet_of(lane);
-    if (outlet == NULL || !outlet_refresh(sender, lane, outlet, delivery, now_ms)) {
+    if (outlet == NULL || !outlet_refresh(sender, lane, outlet, delivery)) {
         queue_sweep_lane(sender->queue, lane, keep_none, sender);
     } else if (delivery->lease_until_ms - now_ms <= destination_timeout_ms(outlet->destination)) {
         log_event(LOG_DEBUG, "lease too short to send", LOG_ID("delivery", delivery->id));

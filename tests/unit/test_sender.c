@@ -187,6 +187,8 @@ static bool answer(struct receiver *receiver, int fd, const struct request *requ
         return say_z(fd, "HTTP/1.1 100 Continue\r\n\r\n") && say_status(fd, "200 OK", "");
     } else if (path_is(request, "/only-continue")) {
         say_z(fd, "HTTP/1.1 100 Continue\r\n\r\n");
+    } else if (path_is(request, "/bye")) {
+        say_status(fd, "200 OK", ""); /* and closes without having said so */
     } else if (path_is(request, "/garbage")) {
         say_z(fd, "SSH-2.0-OpenSSH_9.2\r\n");
     }
@@ -667,6 +669,20 @@ static void repeats_the_same_message(void **state)
     house_destroy(house);
 }
 
+static void survives_closed_connections(void **state)
+{
+    (void)state;
+    struct house *house = house_create();
+    house->endpoints[0] = (struct fake_endpoint){ .path = "/bye" };
+    house_start(house);
+    for (size_t i = 0; i < 5; i++) {
+        hand_over_many(house, 0, 1);
+        assert_true(wait_settled(house, i + 1, 2000));
+        assert_int_equal(house->records[i].settlement.attempt.outcome, ATTEMPT_DELIVERED);
+    }
+    house_destroy(house);
+}
+
 /* ---- what it makes of answers ---- */
 
 static void judges_answers(void **state)
@@ -877,9 +893,8 @@ static void asks_the_silent_one_at_a_time(void **state)
     house->endpoints[0] = (struct fake_endpoint){ .path = "/never", .timeout_ms = 200 };
     house_start(house);
     hand_over_many(house, 0, 40);
-    assert_true(wait_settled(house, LIMIT_ENDPOINT_CONCURRENCY + 2, 3000));
-    size_t seen = receiver_count(&house->receiver);
-    assert_in_range(seen, LIMIT_ENDPOINT_CONCURRENCY + 2, LIMIT_ENDPOINT_CONCURRENCY + 5);
+    assert_true(wait_settled(house, 4, 3000)); /* two at first, then one and one */
+    assert_in_range(receiver_count(&house->receiver), 4, 6);
     house_destroy(house);
 }
 
@@ -1059,7 +1074,7 @@ static void stop_waits_for_what_runs(void **state)
     hand_over_many(house, 0, 10);
     sleep_ms(40);
     sender_stop(house->sender, clock_monotonic_ms() + 3000);
-    assert_true(house->record_count >= 4);
+    assert_true(house->record_count >= 2);
     assert_true(house->renewed_count > 0); /* given back */
     assert_int_equal(house->record_count + house->renewed_count, 10);
     assert_true(house->renewed_until_ms <= clock_now_ms());
@@ -1145,6 +1160,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sends_what_the_contract_says),
         cmocka_unit_test(repeats_the_same_message),
+        cmocka_unit_test(survives_closed_connections),
         cmocka_unit_test(judges_answers),
         cmocka_unit_test(does_not_send_what_expired),
         cmocka_unit_test(disables_what_is_gone),
