@@ -14,6 +14,8 @@
 #include "store/registry.h"
 #include "store/seal.h"
 
+struct buf;
+struct buf;
 struct source_stats;
 
 struct api {

@@ -1,0 +1,129 @@
+#ifndef STORE_SOURCE_STORE_H
+#define STORE_SOURCE_STORE_H
+
+/*
+ * Sources, their sealed secrets, and their health, as rows. Values borrow from
+ * the arena given; functions open no transaction. STATUS_MISSING and
+ * STATUS_CONFLICT come without words.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/id.h"
+#include "base/status.h"
+#include "base/str.h"
+#include "store/pg.h"
+
+struct source_counts {
+    int64_t applied;
+    int64_t duplicate;
+    int64_t ignored;
+    int64_t quarantined;
+    int64_t refused;
+    int64_t shed;
+};
+
+struct source_row {
+    struct id workspace_id;
+    struct id id;
+    struct str name;
+    struct str platform;
+    struct str settings_json;
+    bool history_complete;
+    int64_t history_since_ms;
+    int64_t version;
+    int64_t created_at_ms;
+    int64_t updated_at_ms;
+    /* Health: read only. */
+    int64_t last_delivery_at_ms;
+    int64_t last_applied_at_ms;
+    struct str last_failure_json; /* empty: none */
+    struct source_counts counts_24h;
+};
+
+struct source_secret_row {
+    struct id id;
+    struct str label;
+    struct str sealed;
+    bool shadow;
+    int64_t created_at_ms;
+    int64_t expires_at_ms; /* INSTANT_NONE: does not expire */
+    int64_t last_used_at_ms;
+};
+
+NODISCARD enum status source_insert(struct pg *pg, struct arena *arena,
+                                    const struct source_row *source, struct problem *problem);
+/* By name or id; deleted ones are missing. Counts are of the 24 h before now. */
+NODISCARD enum status source_find(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                  struct str name_or_id, int64_t now_ms,
+                                  struct source_row *out_source, struct problem *problem);
+NODISCARD enum status source_list(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                  struct str after, size_t limit, int64_t now_ms,
+                                  struct source_row **out_sources, size_t *out_count,
+                                  struct problem *problem);
+NODISCARD enum status source_count(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                   int64_t *out_count, struct problem *problem);
+/* Settings and history, if the row still has source->version; else
+ * STATUS_CONFLICT. The version grows by one. */
+NODISCARD enum status source_update(struct pg *pg, struct arena *arena,
+                                    const struct source_row *source, struct problem *problem);
+/* Marks it deleted and forgets its secrets. */
+NODISCARD enum status source_delete(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                    struct id source_id, int64_t now_ms, struct problem *problem);
+
+NODISCARD enum status source_secret_insert(struct pg *pg, struct arena *arena,
+                                           struct id workspace_id, struct id source_id,
+                                           const struct source_secret_row *secret,
+                                           struct problem *problem);
+/* Oldest first. */
+NODISCARD enum status source_secret_list(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                         struct id source_id,
+                                         struct source_secret_row **out_secrets, size_t *out_count,
+                                         struct problem *problem);
+/* STATUS_MISSING when it was not there. */
+NODISCARD enum status source_secret_delete(struct pg *pg, struct arena *arena,
+                                           struct id workspace_id, struct id source_id,
+                                           struct id secret_id, struct problem *problem);
+
+/* Raw webhooks kept of a source, newest first, before (received_at, id). */
+struct webhook_row {
+    struct id id;
+    int64_t received_at_ms;
+    struct str topic;
+    struct str dedup_key;
+    struct str headers_json;
+    int64_t body_bytes;
+};
+NODISCARD enum status webhook_list(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                   struct id source_id, int64_t before_ms, struct id before_id,
+                                   size_t limit, struct webhook_row **out_webhooks,
+                                   size_t *out_count, struct problem *problem);
+
+/* What was counted in memory since the last flush, added to the rows. One
+ * statement each, sorted by the caller by (workspace, source). */
+struct source_health_delta {
+    struct id workspace_id;
+    struct id source_id;
+    struct source_counts counts;
+    int64_t last_delivery_at_ms; /* INSTANT_NONE: none */
+    int64_t last_applied_at_ms;
+    struct str last_failure_json;
+};
+NODISCARD enum status source_health_add(struct pg *pg, struct arena *arena, int64_t now_ms,
+                                        const struct source_health_delta *deltas, size_t count,
+                                        struct problem *problem);
+/* When secrets last matched. */
+struct source_secret_use {
+    struct id workspace_id;
+    struct id source_id;
+    struct id secret_id;
+    int64_t at_ms;
+};
+NODISCARD enum status source_secret_touch(struct pg *pg, struct arena *arena,
+                                          const struct source_secret_use *uses, size_t count,
+                                          struct problem *problem);
+
+#endif

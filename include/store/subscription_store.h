@@ -1,0 +1,105 @@
+#ifndef STORE_SUBSCRIPTION_STORE_H
+#define STORE_SUBSCRIPTION_STORE_H
+
+/*
+ * Subscriptions, their sealed secrets and what became of their messages, as
+ * rows. Values borrow from the arena given; functions open no transaction.
+ * STATUS_MISSING and STATUS_CONFLICT come without words.
+ *
+ * `owner` narrows every read to the subscriptions that one key made; the zero
+ * id sees all.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/id.h"
+#include "base/status.h"
+#include "base/str.h"
+#include "store/pg.h"
+
+struct subscription_row {
+    struct id workspace_id;
+    struct id id;
+    struct str name;
+    struct str title;
+    struct str url;
+    const struct str *topics;
+    size_t topic_count;
+    struct str fields;
+    struct str format;
+    struct str headers_json;
+    int32_t concurrency;
+    int64_t timeout_ms;
+    int64_t max_age_ms; /* 0: until the schedule ends */
+    struct str status;  /* pending active paused disabled */
+    struct str status_reason;
+    struct str challenge;
+    int64_t challenge_expires_at_ms;
+    struct id owner_key_id;
+    int64_t version;
+    int64_t created_at_ms;
+    int64_t updated_at_ms;
+};
+
+struct subscription_stats {
+    int64_t pending;
+    int64_t oldest_pending_at_ms;
+    int64_t attempts; /* of the last 24 h, the newest ones only */
+    int64_t delivered;
+    int64_t p99_ms;
+};
+
+NODISCARD enum status subscription_insert(struct pg *pg, struct arena *arena,
+                                          const struct subscription_row *subscription,
+                                          struct problem *problem);
+NODISCARD enum status subscription_find(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                        struct id owner, struct str name_or_id,
+                                        struct subscription_row *out_subscription,
+                                        struct problem *problem);
+NODISCARD enum status subscription_list(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                        struct id owner, struct str after, size_t limit,
+                                        struct subscription_row **out_subscriptions,
+                                        size_t *out_count, struct problem *problem);
+NODISCARD enum status subscription_count(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                         struct id owner, int64_t *out_count,
+                                         struct problem *problem);
+/* Everything that may change, if the row still has subscription->version; else
+ * STATUS_CONFLICT. The version grows by one. */
+NODISCARD enum status subscription_update(struct pg *pg, struct arena *arena,
+                                          const struct subscription_row *subscription,
+                                          struct problem *problem);
+/* With its secrets and what still waits to be sent to it. */
+NODISCARD enum status subscription_delete(struct pg *pg, struct arena *arena,
+                                          struct id workspace_id, struct id subscription_id,
+                                          struct problem *problem);
+
+NODISCARD enum status subscription_secret_insert(struct pg *pg, struct arena *arena,
+                                                 struct id workspace_id, struct id subscription_id,
+                                                 struct id secret_id, struct str sealed,
+                                                 int64_t created_at_ms, struct problem *problem);
+/* Those without an end get one. */
+NODISCARD enum status subscription_secret_expire(struct pg *pg, struct arena *arena,
+                                                 struct id workspace_id, struct id subscription_id,
+                                                 int64_t expires_at_ms, struct problem *problem);
+struct subscription_secret_row {
+    struct id id;
+    struct str sealed;
+};
+/* Live at `now_ms`, newest first. */
+NODISCARD enum status subscription_secret_list(struct pg *pg, struct arena *arena,
+                                               struct id workspace_id, struct id subscription_id,
+                                               int64_t now_ms,
+                                               struct subscription_secret_row **out_secrets,
+                                               size_t *out_count, struct problem *problem);
+
+/* For each of `ids`, in their order; looks at no more than `sample` attempts
+ * of each. */
+NODISCARD enum status subscription_stats_read(struct pg *pg, struct arena *arena,
+                                              struct id workspace_id, const struct id *ids,
+                                              size_t count, int64_t now_ms, int32_t sample,
+                                              struct subscription_stats **out_stats,
+                                              struct problem *problem);
+
+#endif

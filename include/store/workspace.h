@@ -1,0 +1,52 @@
+#ifndef STORE_WORKSPACE_H
+#define STORE_WORKSPACE_H
+
+/*
+ * Workspaces as rows. Values borrow from the arena given. No function here
+ * opens a transaction: the caller does when several must hold together.
+ * STATUS_MISSING and STATUS_CONFLICT come without words; the caller knows
+ * which object it asked for.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/id.h"
+#include "base/status.h"
+#include "base/str.h"
+#include "store/pg.h"
+
+struct workspace {
+    struct id id;
+    struct str name;
+    struct str title;
+    struct str currency;
+    struct str time_zone;
+    int64_t created_at_ms;
+    int64_t updated_at_ms;
+    int64_t held_at_ms; /* INSTANT_NONE: not held */
+};
+
+NODISCARD enum status workspace_insert(struct pg *pg, struct arena *arena,
+                                       const struct workspace *workspace, struct problem *problem);
+/* By name or by id. */
+NODISCARD enum status workspace_find(struct pg *pg, struct arena *arena, struct str name_or_id,
+                                     struct workspace *out_workspace, struct problem *problem);
+/* In the order of names, those after `after` (empty: from the start). */
+NODISCARD enum status workspace_list(struct pg *pg, struct arena *arena, struct str after,
+                                     size_t limit, struct workspace **out_workspaces,
+                                     size_t *out_count, struct problem *problem);
+NODISCARD enum status workspace_count(struct pg *pg, struct arena *arena, int64_t *out_count,
+                                      struct problem *problem);
+/* Title, time zone and updated_at. */
+NODISCARD enum status workspace_update(struct pg *pg, struct arena *arena,
+                                       const struct workspace *workspace, struct problem *problem);
+
+/* Makes every instance load the configuration anew: belongs into the
+ * transaction that changed it. The zero id (keys of the instance) bumps the
+ * first workspace there is. */
+NODISCARD enum status workspace_touch(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                      struct problem *problem);
+
+#endif

@@ -1,0 +1,218 @@
+#include "base/instant.h"
+#include "base/limits.h"
+#include "base/money.h"
+#include "resource_priv.h"
+#include "store/source_store.h"
+#include "store/workspace.h"
+
+/*
+ * Workspaces.
+ *
+ * A workspace is born with one source, "api", so that POST /v1/events works
+ * without further ado. Its name and currency never change: the name stands in
+ * every notification, and sums of money were counted in the currency.
+ */
+
+static void workspace_write_json(struct jsonw *json, const struct workspace *workspace)
+{
+    jsonw_open(json);
+    jsonw_put_id(json, "id", workspace->id);
+    jsonw_put_str(json, "name", workspace->name);
+    jsonw_put_str(json, "title", workspace->title);
+    jsonw_put_str(json, "currency", workspace->currency);
+    jsonw_put_str(json, "time_zone", workspace->time_zone);
+    jsonw_put_instant(json, "held_at", workspace->held_at_ms);
+    jsonw_put_instant(json, "created_at", workspace->created_at_ms);
+    jsonw_put_instant(json, "updated_at", workspace->updated_at_ms);
+    jsonw_close(json);
+}
+
+static enum status answer_with(const struct resource_request *request,
+                               const struct workspace *workspace, enum resource_effect effect,
+                               struct resource_answer *out_answer, struct problem *problem)
+{
+    struct buf buf;
+    struct jsonw json;
+    buf_init(&buf, request->arena, RESOURCE_BYTES_MAX);
+    jsonw_begin(&json, &buf);
+    workspace_write_json(&json, workspace);
+    return resource_answer_set(&buf, effect, 0, out_answer, problem);
+}
+
+static void read_time_zone(struct document *document, struct arena *arena,
+                           struct workspace *workspace)
+{
+    if (!document_has(document, "time_zone")) {
+        return;
+    }
+    workspace->time_zone = document_text(document, "time_zone", LIMIT_NAME_BYTES);
+    const char *zone = str_dup_z(arena, workspace->time_zone);
+    if (document->status == STATUS_OK && (zone == NULL || !instant_zone_exists(zone))) {
+        document_fail(document, "time_zone", "invalid-field",
+                      "time_zone is an IANA name like \"Europe/Paris\"");
+    }
+}
+
+static enum status insert_workspace(const struct resource_request *request, const void *what,
+                                    struct problem *problem)
+{
+    const struct workspace *workspace = what;
+    enum status status = workspace_insert(request->pg, request->arena, workspace, problem);
+    if (status != STATUS_OK) {
+        return resource_name_taken(status, "workspace", workspace->name, problem);
+    }
+    struct source_row source = {
+        .workspace_id = workspace->id,
+        .id = id_create(),
+        .name = STR("api"),
+        .platform = STR("api"),
+        .settings_json = STR("{}"),
+        .history_since_ms = INSTANT_NONE,
+        .created_at_ms = workspace->created_at_ms,
+    };
+    return source_insert(request->pg, request->arena, &source, problem);
+}
+
+enum status resource_workspace_create(const struct resource_request *request,
+                                      struct resource_answer *out_answer, struct problem *problem)
+{
+    static const char *const fields[] = { "name", "title", "currency", "time_zone" };
+    struct document CLEANUP(document_close) document = { .root = NULL };
+    enum status status = document_open(&document, request->arena, request->body, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    document_allow(&document, fields, ARRAY_COUNT(fields));
+    struct workspace workspace = {
+        .id = id_create(),
+        .name = document_name(&document, "name"),
+        .title = document_text(&document, "title", LIMIT_TEXT_BYTES),
+        .time_zone = STR("UTC"),
+        .created_at_ms = request->now_ms,
+        .updated_at_ms = request->now_ms,
+        .held_at_ms = INSTANT_NONE,
+    };
+    document_need(&document, "currency");
+    workspace.currency = document_text(&document, "currency", 3);
+    if (document.status == STATUS_OK && !money_currency_is_valid(workspace.currency)) {
+        document_fail(&document, "currency", "invalid-field",
+                      "currency is an ISO 4217 code like \"EUR\"");
+    }
+    read_time_zone(&document, request->arena, &workspace);
+    int64_t count = 0;
+    status = document.status;
+    if (status == STATUS_OK) {
+        status = workspace_count(request->pg, request->arena, &count, problem);
+    }
+    if (status == STATUS_OK) {
+        status = resource_room(count, LIMIT_WORKSPACES, "workspaces", problem);
+    }
+    if (status == STATUS_OK && !request->validate_only) {
+        status = resource_transact(request, workspace.id, insert_workspace, &workspace, problem);
+    }
+    if (status == STATUS_OK) {
+        status = answer_with(request, &workspace,
+                             request->validate_only ? RESOURCE_SHOWN : RESOURCE_CREATED, out_answer,
+                             problem);
+    }
+    if (status == STATUS_OK) {
+        out_answer->location =
+            str_printf(request->arena, "/v1/workspaces/%.*s", STR_ARG(workspace.name));
+    }
+    return status;
+}
+
+enum status resource_workspace_list(const struct resource_request *request,
+                                    struct resource_answer *out_answer, struct problem *problem)
+{
+    struct page page;
+    enum status status = page_open(&page, request, "workspaces", STR(""), problem);
+    struct workspace *workspaces = NULL;
+    size_t count = 0;
+    int64_t total = -1;
+    if (status == STATUS_OK) {
+        status = workspace_list(request->pg, request->arena, page.cursor, page.size + 1,
+                                &workspaces, &count, problem);
+    }
+    if (status == STATUS_OK && request->want_total) {
+        status = workspace_count(request->pg, request->arena, &total, problem);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct str next = { NULL, 0 };
+    for (size_t i = 0; i < count && i < page.size; i++) {
+        workspace_write_json(&page.json, &workspaces[i]);
+        next = i + 1 == page.size && count > page.size ? workspaces[i].name : next;
+    }
+    return page_close(&page, next, total, true, out_answer, problem);
+}
+
+/* An instance key finds any; a workspace's own key finds its own. */
+static enum status find_visible(const struct resource_request *request,
+                                struct workspace *out_workspace, struct problem *problem)
+{
+    struct workspace workspace;
+    enum status status =
+        workspace_find(request->pg, request->arena, request->name, &workspace, problem);
+    if (status == STATUS_OK && !resource_may(request, SCOPE_INSTANCE) &&
+        !id_equal(workspace.id, request->principal->workspace_id)) {
+        status = STATUS_MISSING;
+    }
+    if (status != STATUS_OK) {
+        return resource_missing(status, "workspace", request->name, problem);
+    }
+    *out_workspace = workspace;
+    return STATUS_OK;
+}
+
+enum status resource_workspace_show(const struct resource_request *request,
+                                    struct resource_answer *out_answer, struct problem *problem)
+{
+    struct workspace workspace;
+    enum status status = find_visible(request, &workspace, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    return answer_with(request, &workspace, RESOURCE_SHOWN, out_answer, problem);
+}
+
+static enum status update_workspace(const struct resource_request *request, const void *what,
+                                    struct problem *problem)
+{
+    return workspace_update(request->pg, request->arena, what, problem);
+}
+
+enum status resource_workspace_update(const struct resource_request *request,
+                                      struct resource_answer *out_answer, struct problem *problem)
+{
+    static const char *const fields[] = { "title", "time_zone" };
+    struct workspace workspace;
+    enum status status = find_visible(request, &workspace, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct document CLEANUP(document_close) document = { .root = NULL };
+    status = document_open(&document, request->arena, request->body, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (document_has(&document, "name") || document_has(&document, "currency")) {
+        document_fail(&document, document_has(&document, "name") ? "name" : "currency",
+                      "invalid-field", "a workspace's name and currency never change");
+    }
+    document_allow(&document, fields, ARRAY_COUNT(fields));
+    if (document_has(&document, "title")) {
+        workspace.title = document_text(&document, "title", LIMIT_TEXT_BYTES);
+    }
+    read_time_zone(&document, request->arena, &workspace);
+    workspace.updated_at_ms = request->now_ms;
+    status = document.status;
+    if (status == STATUS_OK && !request->validate_only) {
+        status = resource_transact(request, workspace.id, update_workspace, &workspace, problem);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    return answer_with(request, &workspace, RESOURCE_CHANGED, out_answer, problem);
+}

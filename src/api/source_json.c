@@ -1,0 +1,282 @@
+#include <string.h>
+
+#include <jansson.h>
+
+#include "base/instant.h"
+#include "core/signature.h"
+#include "source_priv.h"
+
+/*
+ * A source as contract 7 shows it.
+ *
+ * Its state is derived, never stored: a source waits for a secret when no live
+ * one is there, for a delivery until one has passed, and fails when its last
+ * failure is younger than its last success. A stored state would have to be
+ * kept true by every path that changes any of these.
+ */
+
+static void put_texts(struct jsonw *json, const char *key, const char *const *texts)
+{
+    jsonw_key(json, key);
+    jsonw_open_array(json);
+    for (; texts != NULL && *texts != NULL; texts++) {
+        jsonw_z(json, *texts);
+    }
+    jsonw_close_array(json);
+}
+
+static bool has_live_secret(const struct source_full *source, int64_t now_ms)
+{
+    for (size_t i = 0; i < source->secret_count; i++) {
+        const struct source_secret_row *secret = &source->secrets[i];
+        if (!secret->shadow &&
+            (secret->expires_at_ms == INSTANT_NONE || secret->expires_at_ms > now_ms)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_signed(const struct source_full *source)
+{
+    return source->platform->trust == TRUST_SIGNED;
+}
+
+static const char *status_of(const struct source_full *source, int64_t now_ms)
+{
+    if (is_signed(source) && !has_live_secret(source, now_ms)) {
+        return "waiting_for_secret";
+    }
+    if (is_signed(source) && source->row.last_applied_at_ms == INSTANT_NONE) {
+        return "waiting_for_delivery";
+    }
+    return "active";
+}
+
+static int64_t failure_at(struct str failure_json)
+{
+    int64_t ms = INSTANT_NONE;
+    json_t *failure = json_loadb(failure_json.data, failure_json.size, 0, NULL);
+    const char *at = json_string_value(json_object_get(failure, "at"));
+    if (at != NULL && !instant_parse(str_from_z(at), true, &ms, NULL)) {
+        ms = INSTANT_NONE;
+    }
+    json_decref(failure);
+    return ms;
+}
+
+static const char *health_of(const struct source_full *source, int64_t now_ms)
+{
+    const struct source_row *row = &source->row;
+    int64_t failed_ms = failure_at(row->last_failure_json);
+    if (row->last_delivery_at_ms == INSTANT_NONE) {
+        return "never_seen";
+    }
+    if (failed_ms != INSTANT_NONE && failed_ms > row->last_applied_at_ms) {
+        return "failing";
+    }
+    if (now_ms - row->last_delivery_at_ms > source->platform->expected_silence_ms) {
+        return "silent";
+    }
+    return "healthy";
+}
+
+static void write_health(struct jsonw *json, const struct source_full *source, int64_t now_ms)
+{
+    const struct source_row *row = &source->row;
+    const struct source_counts *counts = &row->counts_24h;
+    char silence[32];
+    duration_format(source->platform->expected_silence_ms, silence);
+    jsonw_key(json, "health");
+    jsonw_open(json);
+    jsonw_put_z(json, "state", health_of(source, now_ms));
+    jsonw_put_instant(json, "last_delivery_at", row->last_delivery_at_ms);
+    jsonw_put_instant(json, "last_applied_at", row->last_applied_at_ms);
+    jsonw_put_raw(json, "last_failure", row->last_failure_json);
+    jsonw_key(json, "counts_24h");
+    jsonw_open(json);
+    jsonw_put_i64(json, "applied", counts->applied);
+    jsonw_put_i64(json, "duplicate", counts->duplicate);
+    jsonw_put_i64(json, "ignored", counts->ignored);
+    jsonw_put_i64(json, "quarantined", counts->quarantined);
+    jsonw_put_i64(json, "refused", counts->refused);
+    jsonw_put_i64(json, "shed", counts->shed);
+    jsonw_close(json);
+    jsonw_put_null(json, "lag"); /* not measured yet */
+    jsonw_key(json, "gaps");
+    jsonw_open_array(json);
+    jsonw_close_array(json);
+    jsonw_put_z(json, "expected_silence", silence);
+    jsonw_close(json);
+}
+
+void source_secret_write_json(struct jsonw *json, const struct source_secret_row *secret,
+                              struct str shown)
+{
+    jsonw_open(json);
+    jsonw_put_id(json, "id", secret->id);
+    jsonw_put_str(json, "label", secret->label);
+    if (shown.size > 0) {
+        jsonw_put_str(json, "secret", shown);
+        jsonw_put_bool(json, "secret_shown_once", true);
+    }
+    jsonw_put_bool(json, "shadow", secret->shadow);
+    jsonw_put_instant(json, "created_at", secret->created_at_ms);
+    jsonw_put_instant(json, "expires_at", secret->expires_at_ms);
+    jsonw_put_instant(json, "last_used_at", secret->last_used_at_ms);
+    jsonw_close(json);
+}
+
+static void write_secrets(struct jsonw *json, const struct source_full *source)
+{
+    jsonw_key(json, "secrets");
+    jsonw_open_array(json);
+    for (size_t i = 0; i < source->secret_count; i++) {
+        bool is_shown = id_equal(source->secrets[i].id, source->shown_id);
+        source_secret_write_json(json, &source->secrets[i],
+                                 is_shown ? source->shown_secret : (struct str){ NULL, 0 });
+    }
+    jsonw_close_array(json);
+}
+
+/* Stored settings, with the default filled in that most people want to see. */
+static void write_settings(struct jsonw *json, const struct source_full *source)
+{
+    jsonw_key(json, "settings");
+    jsonw_open(json);
+    json_t *settings =
+        json_loadb(source->row.settings_json.data, source->row.settings_json.size, 0, NULL);
+    const char *key = NULL;
+    json_t *value = NULL;
+    json_object_foreach(settings, key, value)
+    {
+        char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+        jsonw_put_raw(json, key, str_from_z(text));
+        free(text);
+    }
+    const char *otherwise = source->platform->default_order_completed_when;
+    if (otherwise != NULL && json_object_get(settings, "order_completed_when") == NULL) {
+        jsonw_put_raw(json, "order_completed_when", str_from_z(otherwise));
+    }
+    json_decref(settings);
+    jsonw_close(json);
+}
+
+static const char *rank_name(enum order_rank rank)
+{
+    switch (rank) {
+    case ORDER_OPEN:
+        return "open";
+    case ORDER_PAID:
+        return "paid";
+    case ORDER_FULFILLED:
+        return "fulfilled";
+    case ORDER_CANCELLED:
+        return "cancelled";
+    }
+    return "open";
+}
+
+static bool counts_here(const struct source *source, const struct order_status_rule *rule)
+{
+    if (source->order_completed_when_count == 0) {
+        return rule->counts;
+    }
+    for (size_t i = 0; i < source->order_completed_when_count; i++) {
+        if (str_equal(source->order_completed_when[i], STR("created")) ||
+            str_equal_z(source->order_completed_when[i], rule->status)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Which of the shop's statuses makes an order count here. */
+static void write_order_statuses(struct jsonw *json, const struct source_full *source)
+{
+    jsonw_key(json, "order_statuses");
+    jsonw_open_array(json);
+    const struct order_status_rule *rule = source->platform->order_statuses;
+    for (; rule != NULL && rule->status != NULL; rule++) {
+        jsonw_open(json);
+        jsonw_put_z(json, "status", rule->status);
+        jsonw_put_z(json, "rank", rank_name(rule->rank));
+        jsonw_put_bool(json, "counts", counts_here(&source->core, rule));
+        jsonw_close(json);
+    }
+    jsonw_close_array(json);
+}
+
+static const char *trust_name(enum trust trust)
+{
+    switch (trust) {
+    case TRUST_PUBLIC:
+        return "public";
+    case TRUST_KEYED:
+        return "keyed";
+    case TRUST_SIGNED:
+        return "signed";
+    }
+    return "public";
+}
+
+void source_write_json(struct jsonw *json, const struct resource_request *request,
+                       const struct source_full *source)
+{
+    const struct source_row *row = &source->row;
+    char id[ID_TEXT_SIZE];
+    id_format(row->id, id);
+    struct str url = { NULL, 0 };
+    if (is_signed(source)) {
+        url = str_printf(request->arena, "%s/v1/hooks/%s", request->api->public_url, id);
+    }
+    jsonw_open(json);
+    jsonw_put_id(json, "id", row->id);
+    jsonw_put_str(json, "name", row->name);
+    jsonw_put_str(json, "platform", row->platform);
+    jsonw_put_z(json, "status", status_of(source, request->now_ms));
+    jsonw_put_z(json, "trust", trust_name(source->platform->trust));
+    jsonw_put_str_or_null(json, "webhook_url", url);
+    write_settings(json, source);
+    write_order_statuses(json, source);
+    write_secrets(json, source);
+    jsonw_key(json, "setup");
+    jsonw_open(json);
+    source->platform->write_setup(json, &source->core, url, source->shown_secret);
+    jsonw_close(json);
+    jsonw_key(json, "history");
+    jsonw_open(json);
+    jsonw_put_bool(json, "complete", row->history_complete);
+    jsonw_put_instant(json, "since", row->history_since_ms);
+    jsonw_close(json);
+    write_health(json, source, request->now_ms);
+    jsonw_put_instant(json, "created_at", row->created_at_ms);
+    jsonw_put_instant(json, "updated_at", row->updated_at_ms);
+    jsonw_close(json);
+}
+
+enum status resource_platform_list(const struct resource_request *request,
+                                   struct resource_answer *out_answer, struct problem *problem)
+{
+    struct page page;
+    enum status status = page_open(&page, request, "platforms", STR(""), problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct jsonw *json = &page.json;
+    for (size_t i = 0; platform_at(i) != NULL; i++) {
+        const struct platform *platform = platform_at(i);
+        jsonw_open(json);
+        jsonw_put_z(json, "name", platform->name);
+        jsonw_put_z(json, "title", platform->title);
+        jsonw_put_z(json, "trust", trust_name(platform->trust));
+        jsonw_put_bool(json, "makes_secret", platform->makes_secret);
+        jsonw_put_i64(json, "answer_within_ms", platform->answer_ms);
+        put_texts(json, "topics", platform->topics);
+        put_texts(json, "settings", platform->settings);
+        struct source_full whole = { .platform = platform };
+        write_order_statuses(json, &whole);
+        jsonw_close(json);
+    }
+    return page_close(&page, (struct str){ NULL, 0 }, -1, true, out_answer, problem);
+}

@@ -1,0 +1,164 @@
+#include "store/workspace.h"
+
+#include "base/instant.h"
+#include "base/limits.h"
+
+/*
+ * Workspaces.
+ *
+ * Problem: the name is what people write and the id what rows hold, so both
+ * must find the row. A name begins with a letter and has no dash, an id has
+ * four, so one parameter serves both without doubt. Rejected: two routes, or
+ * a lookup of the name in a cache that may be a quarter of a second old.
+ */
+
+#define WORKSPACE_COLUMNS "id, name, title, currency, time_zone, created_at, updated_at, held_at"
+
+static const struct pg_statement workspace_insert_sql = {
+    "workspace_insert",
+    "INSERT INTO workspace (id, name, title, currency, time_zone, created_at, updated_at)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $6)",
+};
+
+static const struct pg_statement workspace_find_sql = {
+    "workspace_find",
+    "SELECT " WORKSPACE_COLUMNS " FROM workspace WHERE id = $1 OR name = $2",
+};
+
+static const struct pg_statement workspace_list_sql = {
+    "workspace_list",
+    "SELECT " WORKSPACE_COLUMNS " FROM workspace WHERE name > $1 ORDER BY name LIMIT $2",
+};
+
+static const struct pg_statement workspace_count_sql = {
+    "workspace_count",
+    "SELECT count(*) FROM workspace",
+};
+
+static const struct pg_statement workspace_update_sql = {
+    "workspace_update",
+    "UPDATE workspace SET title = $2, time_zone = $3, updated_at = $4 WHERE id = $1",
+};
+
+static const struct pg_statement workspace_touch_sql = {
+    "workspace_touch",
+    "UPDATE workspace SET config_version = config_version + 1 WHERE id = $1",
+};
+
+static const struct pg_statement workspace_touch_first_sql = {
+    "workspace_touch_first",
+    "UPDATE workspace SET config_version = config_version + 1"
+    " WHERE id = (SELECT id FROM workspace ORDER BY id LIMIT 1)",
+};
+
+static struct workspace workspace_row(const struct pg_result *result, size_t row)
+{
+    return (struct workspace){
+        .id = pg_get_id(result, row, 0),
+        .name = pg_get_text(result, row, 1),
+        .title = pg_get_text(result, row, 2),
+        .currency = pg_get_text(result, row, 3),
+        .time_zone = pg_get_text(result, row, 4),
+        .created_at_ms = pg_get_instant(result, row, 5),
+        .updated_at_ms = pg_get_instant(result, row, 6),
+        .held_at_ms = pg_get_instant(result, row, 7),
+    };
+}
+
+enum status workspace_insert(struct pg *pg, struct arena *arena, const struct workspace *workspace,
+                             struct problem *problem)
+{
+    struct pg_params params;
+    pg_params_init(&params, arena);
+    pg_put_id(&params, workspace->id);
+    pg_put_text(&params, workspace->name);
+    pg_put_text(&params, workspace->title);
+    pg_put_text(&params, workspace->currency);
+    pg_put_text(&params, workspace->time_zone);
+    pg_put_instant(&params, workspace->created_at_ms);
+    return pg_run(pg, arena, &workspace_insert_sql, &params, NULL, problem);
+}
+
+enum status workspace_find(struct pg *pg, struct arena *arena, struct str name_or_id,
+                           struct workspace *out_workspace, struct problem *problem)
+{
+    struct id id = ID_ZERO;
+    (void)id_parse(name_or_id, &id);
+    struct pg_params params;
+    pg_params_init(&params, arena);
+    pg_put_id_or_null(&params, id);
+    pg_put_text(&params, name_or_id);
+    struct pg_result *result = NULL;
+    enum status status = pg_run(pg, arena, &workspace_find_sql, &params, &result, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (pg_row_count(result) == 0) {
+        return STATUS_MISSING;
+    }
+    *out_workspace = workspace_row(result, 0);
+    return STATUS_OK;
+}
+
+enum status workspace_list(struct pg *pg, struct arena *arena, struct str after, size_t limit,
+                           struct workspace **out_workspaces, size_t *out_count,
+                           struct problem *problem)
+{
+    struct pg_params params;
+    pg_params_init(&params, arena);
+    pg_put_text(&params, after);
+    pg_put_i64(&params, (int64_t)limit);
+    struct pg_result *result = NULL;
+    enum status status = pg_run(pg, arena, &workspace_list_sql, &params, &result, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    size_t count = pg_row_count(result);
+    struct workspace *workspaces = ARENA_NEW_ARRAY(arena, count, struct workspace);
+    if (workspaces == NULL) {
+        return STATUS_LIMIT;
+    }
+    for (size_t i = 0; i < count; i++) {
+        workspaces[i] = workspace_row(result, i);
+    }
+    *out_workspaces = workspaces;
+    *out_count = count;
+    return STATUS_OK;
+}
+
+enum status workspace_count(struct pg *pg, struct arena *arena, int64_t *out_count,
+                            struct problem *problem)
+{
+    struct pg_params params;
+    pg_params_init(&params, arena);
+    struct pg_result *result = NULL;
+    enum status status = pg_run(pg, arena, &workspace_count_sql, &params, &result, problem);
+    if (status == STATUS_OK) {
+        *out_count = pg_get_i64(result, 0, 0);
+    }
+    return status;
+}
+
+enum status workspace_update(struct pg *pg, struct arena *arena, const struct workspace *workspace,
+                             struct problem *problem)
+{
+    struct pg_params params;
+    pg_params_init(&params, arena);
+    pg_put_id(&params, workspace->id);
+    pg_put_text(&params, workspace->title);
+    pg_put_text(&params, workspace->time_zone);
+    pg_put_instant(&params, workspace->updated_at_ms);
+    return pg_run(pg, arena, &workspace_update_sql, &params, NULL, problem);
+}
+
+enum status workspace_touch(struct pg *pg, struct arena *arena, struct id workspace_id,
+                            struct problem *problem)
+{
+    struct pg_params params;
+    pg_params_init(&params, arena);
+    if (id_is_zero(workspace_id)) {
+        return pg_run(pg, arena, &workspace_touch_first_sql, &params, NULL, problem);
+    }
+    pg_put_id(&params, workspace_id);
+    return pg_run(pg, arena, &workspace_touch_sql, &params, NULL, problem);
+}
