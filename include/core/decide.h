@@ -106,6 +106,7 @@ struct notification_row {
     struct id id;          /* hash of the cause (correctness 4) */
     int64_t created_at_ms; /* the instant of the cause: part of the key */
     struct id profile_id;
+    struct id event_id; /* of the cause; zero when time alone */
     struct str topic;
     struct str body; /* the bytes that every attempt sends (correctness 19) */
     int64_t sequence;
@@ -163,6 +164,10 @@ NODISCARD enum status decide_due(struct decision *decision, struct profile *prof
 /* For profiles with orders_shrunk: the shell may supply the extremes from the
  * orders themselves before Save (at most once per profile). */
 size_t decision_shrunk_profiles(const struct decision *decision, struct profile ***out_profiles);
+
+/* The profile that an id stands for after the merges of this batch: for rows
+ * of a loser that are not in the working set. */
+struct id decision_canonical_id(const struct decision *decision, struct id profile_id);
 
 /* --- what to write (the shell's Save) ----------------------------------- */
 

@@ -100,8 +100,6 @@ struct order_slot *decision_find_order(const struct decision *decision, struct i
                                        struct str order_ref);
 /* As it is, merged or not. NULL when it was not loaded. */
 struct profile *decision_find_profile(const struct decision *decision, struct id id);
-/* The profile that `id` stands for now: follows merges inside the working set. */
-struct id decision_canonical_id(const struct decision *decision, struct id id);
 struct identity_slot *decision_add_identity(struct decision *decision, struct identity_row *row);
 struct order_slot *decision_add_order(struct decision *decision, struct order *order);
 /* A new id that no profile has yet; decision_is_fresh from then on. */

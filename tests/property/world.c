@@ -1,0 +1,695 @@
+#undef NDEBUG
+
+#include "world.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * The shell of the tests. It does what correctness 2 asks of the real one, one
+ * batch at a time and without a race: read identities and orders named, plan
+ * the missing, read the owners, decide, save, re-point what a merge owned.
+ */
+
+#define WORLD_ARENA_BYTES (1024u * 1024 * 1024)
+
+struct world *world_open(void)
+{
+    struct world *world = calloc(1, sizeof(*world));
+    assert(world != NULL);
+    world->arena = arena_create(WORLD_ARENA_BYTES);
+    assert(world->arena != NULL);
+    world->now_ms = WORLD_START_MS;
+    world->sources[0] = (struct source_name){ { { 1 } }, STR("shop_one") };
+    world->sources[1] = (struct source_name){ { { 2 } }, STR("shop_two") };
+    world->context = (struct decide_context){
+        .workspace_id = { { 9 } },
+        .workspace_name = STR("aurora"),
+        .currency = STR("EUR"),
+        .interests = world->interests,
+        .sources = world->sources,
+        .source_count = 2,
+    };
+    return world;
+}
+
+void world_close(struct world *world)
+{
+    arena_destroy(world->arena);
+    free(world);
+}
+
+void world_subscribe(struct world *world, const char *pattern)
+{
+    struct str *topic = ARENA_NEW(world->arena, struct str);
+    *topic = str_from_z(pattern);
+    size_t index = world->context.interest_count++;
+    assert(index < WORLD_INTERESTS_MAX);
+    world->interests[index] = (struct subscription_interest){
+        .subscription_id = { { 0x50, (uint8_t)(index + 1) } },
+        .topics = topic,
+        .topic_count = 1,
+    };
+}
+
+/* --- events ------------------------------------------------------------- */
+
+static struct identifier parse_identifier(struct world *world, struct str token)
+{
+    struct identifier identifier = { .value = str_dup(world->arena, token) };
+    switch (token.data[0]) {
+    case 'x':
+        identifier.kind = IDENTITY_EXTERNAL_ID;
+        break;
+    case 'c':
+    case 'd':
+        identifier.kind = IDENTITY_CUSTOMER_ID;
+        identifier.source_id = world->sources[token.data[0] == 'd'].id;
+        break;
+    case 'e':
+        identifier.kind = IDENTITY_EMAIL;
+        break;
+    case 'p':
+        identifier.kind = IDENTITY_PHONE;
+        break;
+    case 'a':
+        identifier.kind = IDENTITY_ANONYMOUS_ID;
+        break;
+    case 't':
+        identifier.kind = IDENTITY_CART_TOKEN;
+        identifier.source_id = world->sources[0].id;
+        break;
+    case 'o':
+        identifier.kind = IDENTITY_ORDER;
+        identifier.source_id = world->sources[0].id;
+        break;
+    default:
+        assert(!"an identifier of a known kind");
+    }
+    return identifier;
+}
+
+static void sort_identifiers(struct event *event)
+{
+    for (size_t i = 1; i < event->identifier_count; i++) {
+        struct identifier moved = event->identifiers[i];
+        size_t j = i;
+        for (; j > 0 && event->identifiers[j - 1].kind > moved.kind; j--) {
+            event->identifiers[j] = event->identifiers[j - 1];
+        }
+        event->identifiers[j] = moved;
+    }
+}
+
+struct event *world_event(struct world *world, const char *spec)
+{
+    struct event *event = ARENA_NEW(world->arena, struct event);
+    struct str rest = str_trim(str_from_z(spec));
+    event->trust = rest.data[0] == 'P'   ? TRUST_PUBLIC
+                   : rest.data[0] == 'K' ? TRUST_KEYED
+                                         : TRUST_SIGNED;
+    rest = str_trim(str_drop(rest, 1));
+    event->identifiers = ARENA_NEW_ARRAY(world->arena, 32, struct identifier);
+    while (rest.size > 0) {
+        struct str token = rest;
+        struct str tail = { 0 };
+        if (!str_split(rest, ' ', &token, &tail)) {
+            token = rest;
+            tail = (struct str){ 0 };
+        }
+        event->identifiers[event->identifier_count++] = parse_identifier(world, token);
+        rest = str_trim(tail);
+    }
+    sort_identifiers(event);
+    event->source_id = world->sources[0].id;
+    event->dedup_key = str_printf(world->arena, "delivery-%lld", (long long)world->event_count++);
+    event->id = event_id(event->source_id, event->dedup_key, STR("0"));
+    event->type = EVENT_PAGE_VIEWED;
+    event->name = STR("page.viewed");
+    event->act = true;
+    event->occurred_at_ms = world->now_ms;
+    event->claimed_at_ms = world->now_ms;
+    event->received_at_ms = world->now_ms;
+    return event;
+}
+
+/* --- load --------------------------------------------------------------- */
+
+static struct identity_row *find_identity(struct world *world, const struct identifier *key)
+{
+    for (size_t i = 0; i < world->identity_count; i++) {
+        const struct identifier *row = &world->identities[i]->identifier;
+        if (row->kind == key->kind && id_equal(row->source_id, key->source_id) &&
+            str_equal(row->value, key->value)) {
+            return world->identities[i];
+        }
+    }
+    return NULL;
+}
+
+static struct profile *find_profile(struct world *world, struct id id)
+{
+    for (size_t i = 0; i < world->profile_count; i++) {
+        if (id_equal(world->profiles[i]->id, id)) {
+            return world->profiles[i];
+        }
+    }
+    return NULL;
+}
+
+static struct order *find_order(struct world *world, struct id source_id, struct str order_ref)
+{
+    for (size_t i = 0; i < world->order_count; i++) {
+        if (id_equal(world->orders[i]->source_id, source_id) &&
+            str_equal(world->orders[i]->order_ref, order_ref)) {
+            return world->orders[i];
+        }
+    }
+    return NULL;
+}
+
+/* As a row would come back: what has no column comes out of its bytes. */
+static struct profile *copy_profile(struct world *world, const struct profile *stored)
+{
+    struct str bytes = { 0 };
+    bool encoded = profile_state_encode(world->arena, stored, &bytes);
+    assert(encoded);
+    struct profile *copy = ARENA_NEW(world->arena, struct profile);
+    *copy = *stored;
+    copy->facts = NULL;
+    copy->fact_count = 0;
+    copy->exclusives = NULL;
+    copy->exclusive_count = 0;
+    copy->merge_count = 0;
+    memset(copy->identity_counts, 0, sizeof(copy->identity_counts));
+    bool decoded = profile_state_decode(world->arena, bytes, copy);
+    assert(decoded);
+    copy->is_new = false;
+    copy->is_dirty = false;
+    copy->facts_changed = false;
+    copy->orders_shrunk = false;
+    return copy;
+}
+
+static struct order *copy_order(struct world *world, const struct order *stored)
+{
+    struct str bytes = { 0 };
+    bool encoded = order_documents_encode(world->arena, stored, &bytes);
+    assert(encoded);
+    struct order *copy = ARENA_NEW(world->arena, struct order);
+    *copy = *stored;
+    copy->refunds = NULL;
+    copy->refund_count = 0;
+    copy->fulfilments = NULL;
+    copy->fulfilment_count = 0;
+    copy->body_hash = ID_ZERO;
+    copy->body_refunded_minor = 0;
+    bool decoded = order_documents_decode(world->arena, bytes, copy);
+    assert(decoded);
+    return copy;
+}
+
+struct batch {
+    struct decision *decision;
+    struct order *orders[WORLD_ROWS_MAX]; /* in the working set */
+    size_t order_count;
+};
+
+static void load_order(struct world *world, struct batch *batch, struct id source_id,
+                       struct str order_ref)
+{
+    for (size_t i = 0; i < batch->order_count; i++) {
+        if (id_equal(batch->orders[i]->source_id, source_id) &&
+            str_equal(batch->orders[i]->order_ref, order_ref)) {
+            return;
+        }
+    }
+    struct order *stored = find_order(world, source_id, order_ref);
+    if (stored != NULL) {
+        struct order *order = copy_order(world, stored);
+        batch->orders[batch->order_count++] = order;
+        decision_put_order(batch->decision, order);
+    }
+}
+
+static void load_event(struct world *world, struct batch *batch, const struct event *event)
+{
+    for (size_t i = 0; i < event->identifier_count; i++) {
+        const struct identifier *identifier = &event->identifiers[i];
+        if (identifier->kind == IDENTITY_ORDER) {
+            load_order(world, batch, identifier->source_id, identifier->value);
+            continue;
+        }
+        struct identity_row *stored = find_identity(world, identifier);
+        if (stored != NULL) {
+            struct identity_row *row = ARENA_NEW(world->arena, struct identity_row);
+            *row = *stored;
+            decision_put_identity(batch->decision, row);
+        }
+    }
+    if (event->order != NULL) {
+        load_order(world, batch, event->source_id, event->order->order_ref);
+    }
+}
+
+static void load_profiles(struct world *world, struct batch *batch)
+{
+    const struct id *ids = NULL;
+    size_t count = decision_profile_ids_to_lock(batch->decision, &ids);
+    for (size_t i = 0; i < count; i++) {
+        assert(i == 0 || id_compare(ids[i - 1], ids[i]) < 0);
+        struct profile *stored = find_profile(world, ids[i]);
+        assert(stored != NULL);
+        assert(id_is_zero(stored->merged_into));
+        decision_put_profile(batch->decision, copy_profile(world, stored));
+    }
+}
+
+/* --- save --------------------------------------------------------------- */
+
+static void save_identity(struct world *world, const struct identity_row *row)
+{
+    struct identity_row *stored = find_identity(world, &row->identifier);
+    if (stored == NULL) {
+        assert(world->identity_count < WORLD_ROWS_MAX);
+        stored = ARENA_NEW(world->arena, struct identity_row);
+        world->identities[world->identity_count++] = stored;
+    }
+    *stored = *row;
+    stored->is_new = false;
+    stored->is_moved = false;
+}
+
+static void save_order(struct world *world, const struct order *order)
+{
+    struct order *stored = find_order(world, order->source_id, order->order_ref);
+    if (stored == NULL) {
+        assert(world->order_count < WORLD_ROWS_MAX);
+        stored = ARENA_NEW(world->arena, struct order);
+        world->orders[world->order_count++] = stored;
+    }
+    *stored = *copy_order(world, order);
+}
+
+static void save_profile(struct world *world, const struct profile *profile)
+{
+    struct profile *stored = find_profile(world, profile->id);
+    assert((stored == NULL) == profile->is_new);
+    if (stored == NULL) {
+        assert(world->profile_count < WORLD_ROWS_MAX);
+        stored = ARENA_NEW(world->arena, struct profile);
+        world->profiles[world->profile_count++] = stored;
+    } else {
+        assert(profile->sequence > stored->sequence);
+    }
+    *stored = *copy_profile(world, profile);
+}
+
+static void repoint(struct world *world, const struct identity_decision_row *merge)
+{
+    for (size_t i = 0; i < world->identity_count; i++) {
+        if (id_equal(world->identities[i]->profile_id, merge->from_id)) {
+            world->identities[i]->profile_id = merge->into_id;
+        }
+    }
+    for (size_t i = 0; i < world->order_count; i++) {
+        if (id_equal(world->orders[i]->profile_id, merge->from_id)) {
+            world->orders[i]->profile_id = merge->into_id;
+        }
+    }
+}
+
+static void save_notification(struct world *world, const struct notification_row *row)
+{
+    for (size_t i = 0; i < world->notification_count; i++) {
+        assert(!id_equal(world->notifications[i].id, row->id));
+    }
+    assert(world->notification_count < WORLD_ROWS_MAX);
+    world->notifications[world->notification_count++] = *row;
+}
+
+static void save_log(struct world *world, const struct decision_rows *rows)
+{
+    for (size_t i = 0; i < rows->interaction_count; i++) {
+        assert(world->interaction_count < WORLD_ROWS_MAX);
+        world->interactions[world->interaction_count++] = rows->interactions[i];
+    }
+    for (size_t i = 0; i < rows->transition_count; i++) {
+        assert(world->transition_count < WORLD_ROWS_MAX);
+        world->transitions[world->transition_count++] = rows->transitions[i];
+    }
+    for (size_t i = 0; i < rows->identity_decision_count; i++) {
+        assert(world->decision_count < WORLD_ROWS_MAX);
+        world->decisions[world->decision_count++] = rows->identity_decisions[i];
+    }
+    for (size_t i = 0; i < rows->notification_count; i++) {
+        save_notification(world, &rows->notifications[i]);
+    }
+}
+
+/* The orders of one owner, as the working set has them, else as stored. */
+static void supply_extremes(struct world *world, struct batch *batch, struct profile *profile)
+{
+    struct profile_orders extremes = { .first_at_ms = INSTANT_NONE, .last_at_ms = INSTANT_NONE };
+    for (size_t i = 0; i < world->order_count + batch->order_count; i++) {
+        bool is_stored = i < world->order_count;
+        const struct order *order =
+            is_stored ? world->orders[i] : batch->orders[i - world->order_count];
+        for (size_t j = 0; is_stored && j < batch->order_count; j++) {
+            if (id_equal(order->source_id, batch->orders[j]->source_id) &&
+                str_equal(order->order_ref, batch->orders[j]->order_ref)) {
+                order = NULL;
+                break;
+            }
+        }
+        if (order == NULL || !order->contribution.counted) {
+            continue;
+        }
+        struct id owner = decision_canonical_id(batch->decision, order->profile_id);
+        if (!id_equal(owner, profile->id)) {
+            continue;
+        }
+        if (extremes.first_at_ms == INSTANT_NONE || order->placed_at_ms < extremes.first_at_ms) {
+            extremes.first_at_ms = order->placed_at_ms;
+        }
+        if (order->placed_at_ms > extremes.last_at_ms) {
+            extremes.last_at_ms = order->placed_at_ms;
+        }
+        if (order->contribution.gross_minor > extremes.largest_minor) {
+            extremes.largest_minor = order->contribution.gross_minor;
+        }
+    }
+    profile->orders.first_at_ms = extremes.first_at_ms;
+    profile->orders.last_at_ms = extremes.last_at_ms;
+    profile->orders.largest_minor = extremes.largest_minor;
+}
+
+static void save(struct world *world, struct batch *batch)
+{
+    struct profile **shrunk = NULL;
+    size_t shrunk_count = decision_shrunk_profiles(batch->decision, &shrunk);
+    for (size_t i = 0; i < shrunk_count; i++) {
+        supply_extremes(world, batch, shrunk[i]);
+    }
+    struct decision_rows rows = { 0 };
+    enum status status = decision_finish(batch->decision, world->now_ms, &rows);
+    assert(status == STATUS_OK);
+    for (size_t i = 0; i < rows.identity_decision_count; i++) {
+        if (rows.identity_decisions[i].kind == IDENTITY_MERGED) {
+            repoint(world, &rows.identity_decisions[i]);
+        }
+    }
+    for (size_t i = 0; i < rows.moved_identity_count; i++) {
+        save_identity(world, rows.moved_identities[i]);
+    }
+    for (size_t i = 0; i < rows.order_count; i++) {
+        save_order(world, rows.orders[i]);
+    }
+    for (size_t i = 0; i < rows.profile_count; i++) {
+        save_profile(world, rows.profiles[i]);
+    }
+    save_log(world, &rows);
+    world->stale_count += decision_stale_count(batch->decision);
+}
+
+/* --- a commit ----------------------------------------------------------- */
+
+static bool take_receipt(struct world *world, struct id event_id)
+{
+    for (size_t i = 0; i < world->receipt_count; i++) {
+        if (id_equal(world->receipts[i], event_id)) {
+            return false;
+        }
+    }
+    assert(world->receipt_count < WORLD_ROWS_MAX);
+    world->receipts[world->receipt_count++] = event_id;
+    return true;
+}
+
+static struct batch *begin(struct world *world, size_t count)
+{
+    struct batch *batch = ARENA_NEW(world->arena, struct batch);
+    world->batch_count++;
+    memset(world->context.random, (int)(world->batch_count & 0xff), sizeof(world->context.random));
+    world->context.random[0] = (uint8_t)(world->batch_count >> 8);
+    batch->decision = decision_create(world->arena, &world->context, count);
+    assert(batch->decision != NULL);
+    return batch;
+}
+
+void world_apply(struct world *world, struct event *const *events, size_t count)
+{
+    struct batch *batch = begin(world, count);
+    struct event **fresh = ARENA_NEW_ARRAY(world->arena, count + 1, struct event *);
+    size_t fresh_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (take_receipt(world, events[i]->id)) {
+            fresh[fresh_count++] = events[i];
+            load_event(world, batch, events[i]);
+        }
+    }
+    enum status status = decision_plan(batch->decision, fresh, fresh_count, world->now_ms);
+    assert(status == STATUS_OK);
+    struct identity_row **new_identities = NULL;
+    size_t new_count = decision_new_identities(batch->decision, &new_identities);
+    for (size_t i = 0; i < new_count; i++) {
+        assert(find_identity(world, &new_identities[i]->identifier) == NULL);
+        save_identity(world, new_identities[i]);
+    }
+    struct order **new_orders = NULL;
+    size_t new_order_count = decision_new_orders(batch->decision, &new_orders);
+    for (size_t i = 0; i < new_order_count; i++) {
+        batch->orders[batch->order_count++] = new_orders[i];
+        save_order(world, new_orders[i]);
+    }
+    load_profiles(world, batch);
+    for (size_t i = 0; i < fresh_count; i++) {
+        enum decide_outcome outcome = DECIDE_NOBODY;
+        status = decide_event(batch->decision, fresh[i], world->now_ms, &outcome);
+        assert(status == STATUS_OK);
+    }
+    save(world, batch);
+}
+
+void world_apply_one(struct world *world, struct event *event)
+{
+    world_apply(world, &event, 1);
+}
+
+void world_sweep(struct world *world)
+{
+    struct batch *batch = begin(world, world->profile_count);
+    for (size_t i = 0; i < world->profile_count; i++) {
+        struct profile *copy = copy_profile(world, world->profiles[i]);
+        decision_put_profile(batch->decision, copy);
+        enum status status = decide_due(batch->decision, copy, world->now_ms);
+        assert(status == STATUS_OK);
+    }
+    save(world, batch);
+}
+
+/* --- looking ------------------------------------------------------------ */
+
+struct profile *world_find(struct world *world, const char *identifier)
+{
+    struct identifier key = parse_identifier(world, str_from_z(identifier));
+    struct id owner = ID_ZERO;
+    if (key.kind == IDENTITY_ORDER) {
+        const struct order *order = find_order(world, key.source_id, key.value);
+        if (order == NULL) {
+            return NULL;
+        }
+        owner = order->profile_id;
+    } else {
+        const struct identity_row *row = find_identity(world, &key);
+        if (row == NULL) {
+            return NULL;
+        }
+        owner = row->profile_id;
+    }
+    struct profile *profile = find_profile(world, owner);
+    assert(profile != NULL);
+    assert(id_is_zero(profile->merged_into));
+    return profile;
+}
+
+struct order *world_find_order(struct world *world, const char *order_ref)
+{
+    return find_order(world, world->sources[0].id, str_from_z(order_ref));
+}
+
+size_t world_count_decisions(const struct world *world, enum identity_decision_kind kind)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < world->decision_count; i++) {
+        count += world->decisions[i].kind == kind ? 1 : 0;
+    }
+    return count;
+}
+
+size_t world_count_rung(const struct world *world, const char *topic)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < world->notification_count; i++) {
+        count += str_equal_z(world->notifications[i].topic, topic) ? 1 : 0;
+    }
+    return count;
+}
+
+/* --- dumps -------------------------------------------------------------- */
+
+static int compare_strs(const void *a, const void *b)
+{
+    return str_compare(*(const struct str *)a, *(const struct str *)b);
+}
+
+static struct str join_sorted(struct world *world, struct str *lines, size_t count)
+{
+    if (count > 0) {
+        qsort(lines, count, sizeof(*lines), compare_strs);
+    }
+    struct buf buf;
+    buf_init(&buf, world->arena, 64u * 1024 * 1024);
+    for (size_t i = 0; i < count; i++) {
+        buf_add_str(&buf, lines[i]);
+    }
+    assert(!buf.failed);
+    return buf_str(&buf);
+}
+
+/* A profile is called by its identities, for its id depends on arrival. */
+static struct str profile_name(struct world *world, struct id id)
+{
+    struct str *names = ARENA_NEW_ARRAY(world->arena, world->identity_count + 1, struct str);
+    size_t count = 0;
+    for (size_t i = 0; i < world->identity_count; i++) {
+        if (id_equal(world->identities[i]->profile_id, id)) {
+            names[count++] =
+                str_printf(world->arena, "%.*s ", STR_ARG(world->identities[i]->identifier.value));
+        }
+    }
+    return join_sorted(world, names, count);
+}
+
+static void dump_facts(struct buf *buf, const struct profile *profile)
+{
+    for (size_t i = 0; i < profile->fact_count; i++) {
+        const struct profile_fact *fact = &profile->facts[i];
+        char id[ID_TEXT_SIZE];
+        id_format(fact->event_id, id);
+        buf_printf(buf, "  %d %.*s=%.*s trust=%d at=%lld/%lld %s\n", (int)fact->kind,
+                   STR_ARG(fact->key), STR_ARG(fact->value_json), (int)fact->trust,
+                   (long long)fact->occurred_at_ms, (long long)fact->received_at_ms, id);
+    }
+}
+
+static struct str dump_profile(struct world *world, const struct profile *profile)
+{
+    struct buf buf;
+    buf_init(&buf, world->arena, 16u * 1024 * 1024);
+    struct lifecycle_facts facts = { profile->first_seen_at_ms, profile->last_seen_at_ms,
+                                     profile->orders.count };
+    struct lifecycle_verdict verdict = lifecycle_at(&facts, world->now_ms);
+    assert(verdict.stage == profile->lifecycle);
+    buf_printf(&buf, "profile [%.*s] seen=%lld..%lld signed_up=%lld identified=%d %s until=%lld\n",
+               STR_ARG(profile_name(world, profile->id)), (long long)profile->first_seen_at_ms,
+               (long long)profile->last_seen_at_ms, (long long)profile->signed_up_at_ms,
+               profile->identified, lifecycle_name(verdict.stage), (long long)verdict.until_ms);
+    const struct profile_orders *orders = &profile->orders;
+    buf_printf(
+        &buf, "  orders=%lld foreign=%lld gross=%lld refunded=%lld largest=%lld %lld..%lld\n",
+        (long long)orders->count, (long long)orders->foreign_count, (long long)orders->gross_minor,
+        (long long)orders->refunded_minor, (long long)orders->largest_minor,
+        (long long)orders->first_at_ms, (long long)orders->last_at_ms);
+    buf_printf(&buf, "  cart=%.*s at=%lld\n", STR_ARG(profile->cart_json),
+               (long long)profile->cart_at_ms);
+    for (size_t kind = 1; kind < IDENTITY_KIND_COUNT; kind++) {
+        buf_printf(&buf, "  count[%zu]=%u\n", kind, profile->identity_counts[kind]);
+    }
+    dump_facts(&buf, profile);
+    assert(!buf.failed);
+    return buf_str(&buf);
+}
+
+static struct str dump_order(struct world *world, const struct order *order)
+{
+    struct buf buf;
+    buf_init(&buf, world->arena, 16u * 1024 * 1024);
+    struct str documents = { 0 };
+    bool encoded = order_documents_encode(world->arena, order, &documents);
+    assert(encoded);
+    buf_printf(&buf, "order %.*s of [%.*s] body=%d version=%lld rank=%d counts=%d placed=%lld",
+               STR_ARG(order->order_ref), STR_ARG(profile_name(world, order->profile_id)),
+               order->has_body, (long long)order->version_ms, (int)order->rank, order->counts,
+               (long long)order->placed_at_ms);
+    buf_printf(&buf, " %.*s %.*s total=%lld cancelled=%lld deleted=%d counted=%d/%d/%lld/%lld\n",
+               STR_ARG(order->currency), STR_ARG(order->body_json), (long long)order->total_minor,
+               (long long)order->cancelled_at_ms, order->deleted, order->contribution.counted,
+               order->contribution.foreign, (long long)order->contribution.gross_minor,
+               (long long)order->contribution.refunded_minor);
+    buf_printf(&buf, "  documents=%zu/%llx\n", documents.size,
+               (unsigned long long)hash64(documents, 0));
+    assert(!buf.failed);
+    return buf_str(&buf);
+}
+
+struct str world_state(struct world *world)
+{
+    size_t capacity = world->profile_count + world->order_count + 1;
+    struct str *lines = ARENA_NEW_ARRAY(world->arena, capacity, struct str);
+    size_t count = 0;
+    for (size_t i = 0; i < world->profile_count; i++) {
+        if (id_is_zero(world->profiles[i]->merged_into)) {
+            lines[count++] = dump_profile(world, world->profiles[i]);
+        }
+    }
+    for (size_t i = 0; i < world->order_count; i++) {
+        lines[count++] = dump_order(world, world->orders[i]);
+    }
+    return join_sorted(world, lines, count);
+}
+
+static void dump_id(struct buf *buf, struct id id)
+{
+    char text[ID_TEXT_SIZE];
+    id_format(id, text);
+    buf_printf(buf, "%s ", text);
+}
+
+struct str world_everything(struct world *world)
+{
+    struct buf buf;
+    buf_init(&buf, world->arena, 64u * 1024 * 1024);
+    buf_add_str(&buf, world_state(world));
+    for (size_t i = 0; i < world->profile_count; i++) {
+        const struct profile *profile = world->profiles[i];
+        struct str bytes = { 0 };
+        bool encoded = profile_state_encode(world->arena, profile, &bytes);
+        assert(encoded);
+        dump_id(&buf, profile->id);
+        dump_id(&buf, profile->merged_into);
+        buf_printf(&buf, "%lld %lld %lld ", (long long)profile->sequence,
+                   (long long)profile->lifecycle_since_ms, (long long)profile->due_at_ms);
+        buf_add_str(&buf, bytes);
+    }
+    for (size_t i = 0; i < world->interaction_count; i++) {
+        dump_id(&buf, world->interactions[i].event->id);
+        dump_id(&buf, world->interactions[i].origin_id);
+        buf_printf(&buf, "%d %lld\n", (int)world->interactions[i].event->type,
+                   (long long)world->interactions[i].event->occurred_at_ms);
+    }
+    for (size_t i = 0; i < world->transition_count; i++) {
+        dump_id(&buf, world->transitions[i].id);
+    }
+    for (size_t i = 0; i < world->decision_count; i++) {
+        dump_id(&buf, world->decisions[i].id);
+    }
+    for (size_t i = 0; i < world->notification_count; i++) {
+        dump_id(&buf, world->notifications[i].id);
+        buf_add_str(&buf, world->notifications[i].body);
+        buf_add_char(&buf, '\n');
+    }
+    assert(!buf.failed);
+    return buf_str(&buf);
+}

@@ -1,0 +1,87 @@
+#ifndef TESTS_PROPERTY_WORLD_H
+#define TESTS_PROPERTY_WORLD_H
+
+/*
+ * A database of arrays around the pure core: load, plan, lock, decide, save,
+ * as the shell does it, so that tests of decide see what users would. Profiles
+ * and orders pass through their codecs on every save and load.
+ *
+ * One thread; memory lives in the world's arena until world_close.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "core/decide.h"
+
+enum {
+    WORLD_ROWS_MAX = 4096,
+    WORLD_INTERESTS_MAX = 4
+};
+
+/* 2026-06-01T12:00:00Z: where the tests' calendars begin. */
+#define WORLD_START_MS INT64_C(1780315200000)
+
+struct world {
+    struct arena *arena;
+    struct decide_context context;
+    struct subscription_interest interests[WORLD_INTERESTS_MAX];
+    struct source_name sources[2];
+    int64_t now_ms;
+    int64_t event_count; /* made by world_event */
+    uint32_t batch_count;
+
+    struct identity_row *identities[WORLD_ROWS_MAX];
+    size_t identity_count;
+    struct profile *profiles[WORLD_ROWS_MAX];
+    size_t profile_count;
+    struct order *orders[WORLD_ROWS_MAX];
+    size_t order_count;
+    struct id receipts[WORLD_ROWS_MAX];
+    size_t receipt_count;
+
+    /* Logs, append-only. */
+    struct interaction_row interactions[WORLD_ROWS_MAX];
+    size_t interaction_count;
+    struct identity_decision_row decisions[WORLD_ROWS_MAX];
+    size_t decision_count;
+    struct transition_row transitions[WORLD_ROWS_MAX];
+    size_t transition_count;
+    struct notification_row notifications[WORLD_ROWS_MAX];
+    size_t notification_count;
+    size_t stale_count;
+};
+
+struct world *world_open(void);
+void world_close(struct world *world);
+/* Subscribes to all topics of a pattern. */
+void world_subscribe(struct world *world, const char *pattern);
+
+/* "S c1 e1": trust (S signed, K keyed, P public) and identifiers, each a letter
+ * for its kind and a name: x external_id, c and d customer_id of source 1 and
+ * 2, e email, p phone, a anonymous_id, t cart token, o order. A viewed page, at
+ * the world's now; change it as needed before world_apply. */
+struct event *world_event(struct world *world, const char *spec);
+/* One commit. Events with a receipt are duplicates and left out. */
+void world_apply(struct world *world, struct event *const *events, size_t count);
+void world_apply_one(struct world *world, struct event *event);
+/* Time alone: what the due sweep does, for every profile. */
+void world_sweep(struct world *world);
+
+/* The canonical profile that one identifier ("c1") names; NULL when unknown. */
+struct profile *world_find(struct world *world, const char *identifier);
+struct order *world_find_order(struct world *world, const char *order_ref);
+size_t world_count_decisions(const struct world *world, enum identity_decision_kind kind);
+/* How many notifications have this topic. */
+size_t world_count_rung(const struct world *world, const char *topic);
+
+/* What must not depend on the order of arrival: facts, orders, identities, the
+ * stage at now; without ids of profiles, sequences and logs. */
+struct str world_state(struct world *world);
+/* Everything, to the byte. */
+struct str world_everything(struct world *world);
+
+#endif
