@@ -69,17 +69,20 @@ static inline enum normalise_verdict payload_take(struct payload *payload,
                                         &payload->normalised, &payload->problem);
 }
 
-/* The nth event of a type, or NULL. */
-static inline const struct event *payload_event(const struct payload *payload, enum event_type type,
-                                                size_t nth)
+/* The nth event of a type; the test fails when there is none. */
+static inline const struct event *payload_event(const struct payload *payload,
+                                                enum event_type type, size_t nth)
 {
+    static const struct order_document no_document = { .kind = ORDER_BODY };
+    static const struct event none = { .order = &no_document };
     for (size_t i = 0; i < payload->normalised.event_count; i++) {
         const struct event *event = &payload->normalised.events[i];
         if (event->type == type && nth-- == 0) {
             return event;
         }
     }
-    return NULL;
+    fail_msg("no event %zu of type %d", nth, (int)type);
+    return &none;
 }
 
 static inline struct str payload_identifier(const struct event *event, enum identity_kind kind,
