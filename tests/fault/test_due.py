@@ -1,0 +1,102 @@
+"""Silence changes a stage at the exact instant, whoever has the row's lock, and
+after downtime every instant in order."""
+
+import time
+
+from shopbell import Receiver, Server, make_workspace, wait_for
+
+DAY = 86_400_000
+
+
+def backdate(cluster, workspace, email, **columns):
+    """Moves a profile into the past, as months of silence would have left it."""
+    sets = ", ".join(f"{c} = to_timestamp({v} / 1000.0)" for c, v in columns.items())
+    cluster.query(
+        f"UPDATE profile SET {sets}, last_seen_day = to_timestamp({columns['last_seen_at']}"
+        " / 1000.0)::date WHERE workspace_id = (SELECT id FROM workspace WHERE name = %s)"
+        " AND email = %s", workspace, email)
+
+
+def make(api, email):
+    api.post("/v1/events", {"id": email, "type": "page.viewed",
+                            "occurred_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                            "identities": {"email": email}, "properties": {}}, expect=200)
+
+
+def test_lapses_at_the_instant_with_no_event(cluster, tmp_path):
+    server = Server(cluster, str(tmp_path)).migrate().start()
+    esp = Receiver()
+    try:
+        api = make_workspace(server, "due1")
+        esp.subscribe(api, ["lifecycle.changed"])
+        make(api, "lapse@example.com")
+        esp.wait_types(["lifecycle.changed"])
+        now = int(time.time() * 1000)
+        turn = now + 2500
+        backdate(cluster, "due1", "lapse@example.com", first_seen_at=now - 400 * DAY,
+                 last_seen_at=turn - 60 * DAY - 1, decided_at=now - 60 * DAY,
+                 lifecycle_since=now - 300 * DAY, due_at=turn)
+        wait_for(lambda: [m for m in esp.of_type("lifecycle.changed")
+                          if m["data"]["lifecycle"]["to"] == "lapsed"], 10)
+        arrived = time.time() * 1000
+        message = [m for m in esp.of_type("lifecycle.changed")
+                   if m["data"]["lifecycle"]["to"] == "lapsed"][0]
+        assert message["cause"]["kind"] == "time"
+        assert arrived - turn < 1000
+        at = cluster.query("SELECT (extract(epoch FROM occurred_at) * 1000)::bigint"
+                           " FROM transition WHERE to_value = 'lapsed' AND cause = 'time'")
+        assert at[-1][0] == turn
+    finally:
+        esp.close()
+        server.stop()
+
+
+def test_catch_up_steps_through_every_instant(cluster, tmp_path):
+    server = Server(cluster, str(tmp_path)).migrate().start()
+    try:
+        api = make_workspace(server, "due2")
+        make(api, "long@example.com")
+        server.stop()
+        now = int(time.time() * 1000)
+        seen = now - 200 * DAY
+        backdate(cluster, "due2", "long@example.com", first_seen_at=seen, last_seen_at=seen,
+                 decided_at=seen, lifecycle_since=seen, due_at=seen + 30 * DAY)
+        server.start()
+        rows = wait_for(lambda: cluster.query(
+            "SELECT from_value, to_value, (extract(epoch FROM occurred_at) * 1000)::bigint"
+            " FROM transition t JOIN workspace w ON w.id = t.workspace_id"
+            " WHERE w.name = 'due2' AND cause = 'time' ORDER BY occurred_at")
+            if len(cluster.query(
+                "SELECT 1 FROM transition t JOIN workspace w ON w.id = t.workspace_id"
+                " WHERE w.name = 'due2' AND cause = 'time'")) >= 3 else None, 15)
+        assert [r[:2] for r in rows] == [("new", "active"), ("active", "lapsed"),
+                                         ("lapsed", "churned")]
+        assert [r[2] for r in rows] == [seen + 30 * DAY, seen + 60 * DAY + 1, seen + 180 * DAY + 1]
+    finally:
+        server.stop()
+
+
+def test_two_sweepers_emit_once(cluster, tmp_path):
+    first = Server(cluster, str(tmp_path)).migrate().start()
+    second = Server(cluster, str(tmp_path)).start()
+    try:
+        api = make_workspace(first, "due3")
+        for n in range(200):
+            make(api, f"p{n}@example.com")
+        now = int(time.time() * 1000)
+        cluster.query(
+            "UPDATE profile SET first_seen_at = to_timestamp(%s / 1000.0), last_seen_at ="
+            " to_timestamp(%s / 1000.0), decided_at = to_timestamp(%s / 1000.0), lifecycle_since ="
+            " to_timestamp(%s / 1000.0), due_at = to_timestamp(%s / 1000.0) WHERE workspace_id ="
+            " (SELECT id FROM workspace WHERE name = 'due3')", now - 400 * DAY, now - 70 * DAY,
+            now - 70 * DAY, now - 300 * DAY, now - 10 * DAY + 1)
+        wait_for(lambda: cluster.query(
+            "SELECT count(*) FROM transition t JOIN workspace w ON w.id = t.workspace_id"
+            " WHERE w.name = 'due3' AND to_value = 'lapsed'")[0][0] == 200, 15)
+        time.sleep(0.6)
+        assert cluster.query(
+            "SELECT count(*) FROM transition t JOIN workspace w ON w.id = t.workspace_id"
+            " WHERE w.name = 'due3' AND to_value = 'lapsed'")[0][0] == 200
+    finally:
+        first.stop()
+        second.stop()

@@ -1,0 +1,101 @@
+"""The official Standard Webhooks libraries (npm standardwebhooks, npm svix, PyPI
+standardwebhooks) sign requests to us and verify what we sign.
+"""
+
+import datetime
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+from shopbell import shopify_order, wait_for
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sdk")
+    for name in ("package.json", "package-lock.json", "client.js"):
+        shutil.copy(os.path.join(HERE, name), folder)
+    subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--silent"], cwd=folder, check=True)
+    python = folder / "python"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--target", str(python),
+                    "standardwebhooks==1.1.0"], check=True)
+    sys.path.insert(0, str(python))
+    yield folder
+    sys.path.remove(str(python))
+
+
+@pytest.fixture
+def node(installed):
+    process = subprocess.Popen(["node", "client.js"], cwd=installed, text=True,
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def ask(**question):
+        process.stdin.write(json.dumps(question) + "\n")
+        process.stdin.flush()
+        return json.loads(process.stdout.readline())
+    yield ask
+    process.stdin.close()
+    process.wait(10)
+
+
+def make_source(api):
+    source = api.post("/v1/sources", {"name": "signed", "platform": "standard_webhooks",
+                                      "settings": {}}, expect=201)
+    return "/v1/hooks/" + source["id"], source["secrets"][0]["secret"]
+
+
+def event_body(number):
+    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
+    event = {"type": "custom.visit", "occurred_at": now,
+             "identities": {"email": f"sdk{number}@example.com"}, "properties": {"note": "zürich ✓"}}
+    return json.dumps({"type": "custom.visit", "timestamp": now, "data": event})
+
+
+def post(api, path, webhook_id, timestamp, signature, body):
+    answer = api.server.request("POST", path, body.encode(), {
+        "Content-Type": "application/json", "webhook-id": webhook_id,
+        "webhook-timestamp": str(timestamp), "webhook-signature": signature})
+    return answer.status, json.loads(answer.body).get("status")
+
+
+@pytest.mark.parametrize("library", ["standardwebhooks", "svix"])
+def test_node_signs_to_us(api, node, library):
+    path, secret = make_source(api)
+    body, now = event_body(1), int(time.time())
+    signed = node(lib=library, op="sign", secret=secret, id="msg_1", timestamp=now, body=body)
+    assert post(api, path, "msg_1", now, signed["signature"], body) == (200, "applied")
+    assert post(api, path, "msg_1", now, signed["signature"], body) == (200, "duplicate")
+    assert post(api, path, "msg_2", now, signed["signature"], body)[0] == 401
+
+
+def test_python_signs_to_us(api, installed):
+    from standardwebhooks.webhooks import Webhook
+    path, secret = make_source(api)
+    body = event_body(2)
+    now = datetime.datetime.now(datetime.timezone.utc)
+    signature = Webhook(secret).sign("msg_py", now, body)
+    assert post(api, path, "msg_py", int(now.timestamp()), signature, body) == (200, "applied")
+
+
+def test_they_verify_what_we_sign(api, shopify, esp, node, installed):
+    from standardwebhooks.webhooks import Webhook
+    made = esp.subscribe(api, ["order.completed"])
+    shopify.send("orders/create", shopify_order(
+        1, 1, "zoë@example.com", at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())))
+    wait_for(lambda: esp.of_type("order.completed"))
+    headers, body, parsed, _ = [m for m in esp.messages if m[2]["type"] == "order.completed"][0]
+    for library in ("standardwebhooks", "svix"):
+        names = {k: headers[k] for k in ("webhook-id", "webhook-timestamp", "webhook-signature")}
+        good = node(lib=library, op="verify", secret=made["secret"], headers=names,
+                    body=body.decode())
+        assert good == {"valid": True}
+        bad = node(lib=library, op="verify", secret=made["secret"], headers=names,
+                   body=body.decode() + " ")
+        assert bad["valid"] is False
+    assert Webhook(made["secret"]).verify(body, headers)["id"] == parsed["id"]

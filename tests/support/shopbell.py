@@ -1,0 +1,437 @@
+"""What system and fault tests are made of: a cluster, a server, a shop, an ESP.
+
+Real processes on real sockets; nothing here knows the server's insides. Every
+helper starts what it needs, stops only what it started, and leaves nothing.
+"""
+
+import base64
+import glob
+import hashlib
+import hmac
+import http.client
+import http.server
+import json
+import os
+import pwd
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import uuid
+
+import psycopg2
+import psycopg2.extras
+
+psycopg2.extras.register_uuid()
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SHARED = os.environ.get("SHOPBELL_SHARED", os.path.join(os.path.dirname(ROOT), "shared"))
+
+
+def binary():
+    path = os.environ.get("SHOPBELL_BIN")
+    if not path:
+        raise RuntimeError("SHOPBELL_BIN names no shopbell binary; tests/run sets it")
+    return path
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(condition, seconds=10.0, every=0.02, what="condition"):
+    """Polls until condition() is truthy and returns its value."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(every)
+
+
+class Cluster:
+    """A PostgreSQL of its own: temporary directory, Unix socket, no TCP."""
+
+    def __init__(self, fsync=False, settings=None):
+        versions = glob.glob("/usr/lib/postgresql/*/bin/initdb")
+        self.bin = os.path.dirname(max(versions, key=lambda p: float(p.split("/")[4])))
+        self.user = "postgres" if os.geteuid() == 0 else None
+        self.home = tempfile.mkdtemp(prefix="sbt-", dir="/tmp")
+        self.data = os.path.join(self.home, "data")
+        self.settings = {
+            "listen_addresses": "", "fsync": "on" if fsync else "off",
+            "full_page_writes": "on" if fsync else "off", "shared_buffers": "64MB",
+            "max_connections": "100", "log_min_messages": "fatal", **(settings or {})}
+        self.process = None
+        if self.user:
+            owner = pwd.getpwnam(self.user)
+            os.chown(self.home, owner.pw_uid, owner.pw_gid)
+            os.chmod(self.home, 0o755)
+        subprocess.run(
+            [f"{self.bin}/initdb", "-D", self.data, "-U", "shopbell", "-A", "trust", "-E", "UTF8",
+             "--locale=C.UTF-8", "--no-sync", "--no-instructions"],
+            check=True, stdout=subprocess.DEVNULL, user=self.user, cwd=self.home)
+        self.start()
+        subprocess.run([f"{self.bin}/createdb", "-h", self.home, "-U", "shopbell", "shopbell"],
+                       check=True)
+
+    @property
+    def url(self):
+        return f"postgresql://shopbell@/shopbell?host={self.home}"
+
+    def start(self):
+        command = [f"{self.bin}/postgres", "-D", self.data, "-k", self.home]
+        for name, value in self.settings.items():
+            command += ["-c", f"{name}={value}"]
+        self.process = subprocess.Popen(command, user=self.user, cwd=self.home,
+                                        stdin=subprocess.DEVNULL)
+        ready = [f"{self.bin}/pg_isready", "-q", "-h", self.home, "-U", "shopbell",
+                 "-d", "postgres"]
+        wait_for(lambda: subprocess.run(ready).returncode == 0, 60, 0.05, "PostgreSQL is ready")
+
+    def stop(self, how="fast"):
+        """how: fast, or immediate (a crash: no checkpoint, WAL is replayed)."""
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT if how == "fast" else signal.SIGQUIT)
+            self.process.wait(30)
+
+    def connect(self):
+        connection = psycopg2.connect(self.url)
+        connection.autocommit = True
+        return connection
+
+    def query(self, sql, *parameters):
+        connection = self.connect()
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(sql, parameters)
+                return cursor.fetchall() if cursor.description else None
+        finally:
+            connection.close()
+
+    def remove(self):
+        self.stop()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+class Server:
+    """`shopbell serve` as a process, on a port of its own."""
+
+    def __init__(self, cluster, home, **environment):
+        self.cluster = cluster
+        self.home = home
+        self.port = free_port()
+        self.admin_port = free_port()
+        self.key_file = os.path.join(home, "master.key")
+        if not os.path.exists(self.key_file):
+            with open(self.key_file, "wb") as f:
+                f.write(b"k" * 32)
+            os.chmod(self.key_file, 0o600)
+        self.environment = {
+            **os.environ,
+            "SHOPBELL_DATABASE_URL": cluster.url,
+            "SHOPBELL_SECRETS_MASTER_KEY_FILE": self.key_file,
+            "SHOPBELL_SERVER_PUBLIC_URL": f"http://127.0.0.1:{self.port}",
+            "SHOPBELL_SERVER_LISTEN": f"127.0.0.1:{self.port}",
+            "SHOPBELL_SERVER_ADMIN_LISTEN": f"127.0.0.1:{self.admin_port}",
+            "SHOPBELL_DELIVER_ALLOW_HTTP": "yes",
+            "SHOPBELL_DELIVER_ALLOW_NETWORKS": "127.0.0.0/8",
+            **environment}
+        self.process = None
+        self.log_path = os.path.join(home, f"server-{self.port}.log")
+
+    def command(self, *arguments, check=True, stdin=None):
+        done = subprocess.run([binary(), *arguments], env=self.environment, input=stdin,
+                              capture_output=True, text=True, timeout=60)
+        if check and done.returncode != 0:
+            raise AssertionError(f"shopbell {' '.join(arguments)}: exit {done.returncode}\n"
+                                 f"{done.stdout}{done.stderr}")
+        return done
+
+    def migrate(self):
+        self.command("migrate")
+        return self
+
+    def start(self, ready=True):
+        log = open(self.log_path, "ab")
+        self.process = subprocess.Popen([binary(), "serve"], env=self.environment,
+                                        stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        log.close()
+        if ready:
+            wait_for(self.is_ready, 30, 0.02, f"the server is ready; see {self.log_path}")
+        return self
+
+    def is_ready(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"the server ended with {self.process.returncode}:\n" + self.log())
+        try:
+            return self.request("GET", "/readyz").status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def log(self):
+        with open(self.log_path, errors="replace") as f:
+            return f.read()
+
+    def stop(self, seconds=30):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(seconds)
+        return self.process.returncode if self.process else None
+
+    def kill(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(10)
+
+    def request(self, method, path, body=None, headers=None, port=None, timeout=30):
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=timeout)
+        try:
+            connection.request(method, path, body=body, headers=headers or {})
+            response = connection.getresponse()
+            response.body = response.read()
+            return response
+        finally:
+            connection.close()
+
+    def instance_key(self):
+        """The first key cannot come from REST."""
+        done = self.command("key", "create", "--instance", "--name", "ops", "--json")
+        return json.loads(done.stdout)["key"]
+
+
+class Api:
+    """REST as a client sees it: JSON in, JSON out, a key."""
+
+    def __init__(self, server, key):
+        self.server = server
+        self.key = key
+
+    def call(self, method, path, body=None, expect=None, headers=None):
+        all_headers = {"Authorization": f"Bearer {self.key}", **(headers or {})}
+        data = None
+        if body is not None:
+            data = body if isinstance(body, (bytes, str)) else json.dumps(body)
+            all_headers.setdefault("Content-Type", "application/json")
+        response = self.server.request(method, path, data, all_headers)
+        if expect is not None:
+            assert response.status == expect, (method, path, response.status, response.body[:2000])
+        response.json = json.loads(response.body) if response.body[:1] in (b"{", b"[") else None
+        return response
+
+    def get(self, path, expect=200):
+        return self.call("GET", path, expect=expect).json
+
+    def post(self, path, body=None, expect=None, **more):
+        return self.call("POST", path, body if body is not None else {}, expect, **more).json
+
+
+ALL_SCOPES = ["ingest", "read", "pii", "configure", "subscribe", "admin"]
+
+
+def make_workspace(server, name="aurora", currency="EUR", time_zone="Europe/Paris"):
+    """A workspace and a key that may do everything in it."""
+    server.command("workspace", "create", name, "--currency", currency, "--time-zone", time_zone)
+    done = server.command("key", "create", "--workspace", name, "--name", "all",
+                          "--scopes", ",".join(ALL_SCOPES), "--json")
+    api = Api(server, json.loads(done.stdout)["key"])
+    wait_for(lambda: api.call("GET", "/v1/sources").status == 200, 5, 0.05, "the key is known")
+    return api
+
+
+class Shopify:
+    """A Shopify shop: signs as Shopify signs."""
+
+    SECRET = "hush-shopify-client-secret"
+
+    def __init__(self, api, name="shopify_main", secret=SECRET, **settings):
+        self.server = api.server
+        self.secret = secret
+        self.source = api.post("/v1/sources", {"name": name, "platform": "shopify",
+                                               "settings": settings}, expect=201)
+        api.post(f"/v1/sources/{name}/secrets", {"secret": secret, "label": "app"}, expect=201)
+        self.path = "/v1/hooks/" + self.source["id"]
+
+    def headers(self, topic, body, webhook_id=None, secret=None):
+        digest = hmac.new((secret or self.secret).encode(), body, hashlib.sha256).digest()
+        return {"Content-Type": "application/json", "X-Shopify-Topic": topic,
+                "X-Shopify-Hmac-Sha256": base64.b64encode(digest).decode(),
+                "X-Shopify-Shop-Domain": "aurora.myshopify.com",
+                "X-Shopify-Webhook-Id": webhook_id or str(uuid.uuid4()),
+                "X-Shopify-Event-Id": str(uuid.uuid4()),
+                "X-Shopify-API-Version": "2026-10",
+                "X-Shopify-Triggered-At": "2026-11-22T10:00:00.000000000Z"}
+
+    def send(self, topic, payload, webhook_id=None, secret=None, server=None, **more):
+        body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        return (server or self.server).request(
+            "POST", self.path, body, self.headers(topic, body, webhook_id, secret), **more)
+
+
+class WooCommerce:
+    """A WooCommerce shop: HTTP/1.0, base64 HMAC, never repeats."""
+
+    def __init__(self, api, name="woo_outlet", **settings):
+        self.server = api.server
+        self.source = api.post("/v1/sources", {"name": name, "platform": "woocommerce",
+                                               "settings": settings}, expect=201)
+        self.secret = self.source["secrets"][0]["secret"]
+        self.path = "/v1/hooks/" + self.source["id"]
+
+    def raw(self, topic, payload, webhook_id="7"):
+        body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        digest = hmac.new(self.secret.encode(), body, hashlib.sha256).digest()
+        resource, event = topic.split(".")
+        head = (f"POST {self.path} HTTP/1.0\r\nHost: 127.0.0.1:{self.server.port}\r\n"
+                "User-Agent: WooCommerce/9.4 Hookshot (WordPress/6.7)\r\n"
+                "Content-Type: application/json\r\n"
+                "X-WC-Webhook-Source: https://outlet.aurora.example/\r\n"
+                f"X-WC-Webhook-Topic: {topic}\r\nX-WC-Webhook-Resource: {resource}\r\n"
+                f"X-WC-Webhook-Event: {event}\r\n"
+                f"X-WC-Webhook-Signature: {base64.b64encode(digest).decode()}\r\n"
+                f"X-WC-Webhook-ID: {webhook_id}\r\nX-WC-Webhook-Delivery-ID: {uuid.uuid4().hex}\r\n"
+                f"Content-Length: {len(body)}\r\n\r\n")
+        return head.encode() + body
+
+    def send(self, topic, payload, **more):
+        status, _, body = raw_exchange(self.server.port, self.raw(topic, payload, **more))
+        return status, json.loads(body) if body[:1] == b"{" else body
+
+
+def raw_exchange(port, request, seconds=20, shutdown=False):
+    """Bytes out; (status, headers as bytes, body) of the first answer back.
+    Status None: the connection ended without one."""
+    with socket.create_connection(("127.0.0.1", port), timeout=seconds) as s:
+        s.sendall(request)
+        if shutdown:
+            s.shutdown(socket.SHUT_WR)
+        data = b""
+        while b"\r\n\r\n" not in data:
+            chunk = s.recv(65536)
+            if not chunk:
+                return None, b"", data
+            data += chunk
+        head, _, body = data.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+        wanted = int(length.group(1)) if length else None
+        while wanted is None or len(body) < wanted:
+            chunk = s.recv(65536)
+            if not chunk:
+                break
+            body += chunk
+        return int(head.split()[1]), head, body
+
+
+def verify_standard_webhook(secret, headers, body, tolerance=300):
+    """The Standard Webhooks check, as a receiver writes it."""
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    expected = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+    given = [s.partition(",")[2] for s in headers["webhook-signature"].split()
+             if s.startswith("v1,")]
+    return (any(hmac.compare_digest(expected, g) for g in given)
+            and abs(time.time() - int(headers["webhook-timestamp"])) <= tolerance)
+
+
+class Receiver:
+    """An ESP: verifies, remembers, answers as told. `answer` may be set to a
+    function of (headers, body) -> (status, headers, body)."""
+
+    def __init__(self):
+        self.messages = []  # (headers as dict, body bytes, parsed, monotonic time)
+        self.challenges = 0
+        self.secret = None
+        self.bad_signatures = 0
+        self.answer = None
+        self.lock = threading.Lock()
+        receiver = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers.get("content-length", 0)))
+                headers = {k.lower(): v for k, v in self.headers.items()}
+                status, more, text = receiver.take(headers, body)
+                self.send_response(status)
+                for name, value in more.items():
+                    self.send_header(name, value)
+                self.send_header("content-length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            def log_message(self, *_):
+                pass
+
+        class HttpServer(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+            request_queue_size = 256
+
+        self.http = HttpServer(("127.0.0.1", 0), Handler)
+        self.port = self.http.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}/shopbell"
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+
+    def take(self, headers, body):
+        parsed = json.loads(body)
+        if parsed["type"] == "subscription.challenge":
+            self.challenges += 1
+            return 200, {}, parsed["data"]["challenge"].encode()
+        with self.lock:
+            if self.secret and not verify_standard_webhook(self.secret, headers, body):
+                self.bad_signatures += 1
+            self.messages.append((headers, body, parsed, time.monotonic()))
+        if self.answer:
+            return self.answer(headers, body)
+        return 200, {}, b""
+
+    def of_type(self, kind):
+        with self.lock:
+            return [m[2] for m in self.messages if m[2]["type"] == kind]
+
+    def wait_types(self, kinds, seconds=10):
+        wait_for(lambda: all(self.of_type(k) for k in kinds), seconds, 0.01,
+                 f"{kinds} arrived; have {[m[2]['type'] for m in self.messages]}")
+
+    def subscribe(self, api, topics, name="mailhouse"):
+        made = api.post("/v1/subscriptions", {"name": name, "url": self.url, "topics": topics},
+                        expect=201)
+        self.secret = made["secret"]
+        api.post(f"/v1/subscriptions/{name}/verify", expect=200)
+        wait_for(lambda: api.get(f"/v1/subscriptions/{name}")["status"] == "active", 5)
+        return made
+
+    def close(self):
+        self.http.shutdown()
+        self.http.server_close()
+
+
+def shopify_order(order_id, customer_id=None, email=None, total="124.90", status="paid",
+                  currency="EUR", at="2026-11-20T10:00:00+01:00", updated=None, **more):
+    """The members of a Shopify order that matter to anyone."""
+    customer = None
+    if customer_id:
+        customer = {"id": customer_id, "email": email, "first_name": "Jane", "last_name": "Doe",
+                    "created_at": at, "updated_at": at, "phone": None, "tags": ""}
+    return {"id": order_id, "admin_graphql_api_id": f"gid://shopify/Order/{order_id}",
+            "name": f"#{order_id % 100000}", "order_number": order_id % 100000, "email": email or "",
+            "contact_email": email, "phone": None, "created_at": at, "processed_at": at,
+            "updated_at": updated or at, "cancelled_at": None, "closed_at": None,
+            "currency": currency, "total_price": total, "subtotal_price": total,
+            "total_tax": "0.00", "total_discounts": "0.00", "financial_status": status,
+            "fulfillment_status": None, "cart_token": None, "checkout_token": None,
+            "source_name": "web", "customer": customer, "refunds": [], "fulfillments": [],
+            "note_attributes": [], "discount_codes": [],
+            "line_items": [{"id": order_id * 10 + 1, "product_id": 8213868347001,
+                            "variant_id": 44901482850001, "title": "Trail runner",
+                            "name": "Trail runner - 42", "sku": "TR-42", "vendor": "Aurora",
+                            "quantity": 1, "price": total, "properties": []}], **more}
