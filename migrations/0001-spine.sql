@@ -188,7 +188,10 @@ CREATE TABLE identity (
     first_seen_at timestamptz NOT NULL,
     PRIMARY KEY (workspace_id, kind, source_id, value)
 );
-CREATE INDEX identity_profile ON identity (workspace_id, profile_id);
+-- Led by the profile alone (ids are unique everywhere): an index that began with
+-- the workspace would tempt the planner, on an empty table, to scan a whole
+-- workspace by it instead of seeking by the primary key.
+CREATE INDEX identity_profile ON identity (profile_id);
 
 -- Merges, conflicts and moves in commit order. (An attach is the identity row.)
 CREATE TABLE identity_decision (
@@ -294,7 +297,7 @@ CREATE TABLE orders (
     body            jsonb,
     PRIMARY KEY (workspace_id, source_id, order_ref)
 ) WITH (fillfactor = 80);
-CREATE INDEX orders_profile ON orders (workspace_id, profile_id, placed_at);
+CREATE INDEX orders_profile ON orders (profile_id, placed_at);
 
 CREATE TABLE transition (
     workspace_id uuid NOT NULL,
