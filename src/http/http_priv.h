@@ -222,6 +222,7 @@ struct http_exchange {
 
     struct reply reply;
 
+    bool is_watched;                      /* epoll thread only */
     struct http_exchange *watch_previous; /* under watch_mutex */
     struct http_exchange *watch_next;
     const char *expired_type; /* written by whoever expires it */
@@ -266,7 +267,7 @@ void request_completed(void *listener, struct MHD_Connection *mhd, void **contex
 /* ---- suspended requests (watch.c) ----------------------------------------- */
 
 void watch_add(struct http_exchange *x);
-void watch_remove(struct http_exchange *x);
+void watch_remove(struct http_exchange *x); /* nothing when it is not there */
 /* Answers those whose deadline has passed (`everything`: all of them). */
 void watch_expire(struct http_server *server, int64_t now_ms, bool everything,
                   const char *problem_type);

@@ -188,6 +188,7 @@ void request_completed(void *cls, struct MHD_Connection *mhd, void **context,
         return;
     }
     *context = NULL;
+    watch_remove(x); /* a client that left is not handed to the handler again */
     struct http_server *server = x->server;
     const struct http_tuning *tuning = &server->tuning;
     atomic_store(&x->connection->deadline_ms,

@@ -9,8 +9,10 @@
  * Problem: libmicrohttpd neither times a suspended connection out nor notices
  * that its client left, and a shop that waits 5 s and hears nothing counts a
  * failure. Invariant: an exchange is in the list from before its suspension
- * until its handler call after resumption, so while it is there its epoll
- * thread's reference is alive and whoever expires it may resume it.
+ * until libmicrohttpd speaks of it again: by the handler call after resumption
+ * or, when the client has left meanwhile, by the completion alone. So while it
+ * is there its epoll thread's reference is alive and whoever expires it may
+ * resume it.
  *
  * The list is scanned whole, ten times a second: at 8192 entries that is some
  * tens of microseconds, less than keeping it sorted would cost the hot path.
@@ -23,6 +25,8 @@ enum {
 void watch_add(struct http_exchange *x)
 {
     struct http_server *server = x->server;
+    assert(!x->is_watched);
+    x->is_watched = true;
     atomic_fetch_add(&server->suspended, 1);
     pthread_mutex_lock(&server->watch_mutex);
     x->watch_previous = NULL;
@@ -37,6 +41,10 @@ void watch_add(struct http_exchange *x)
 void watch_remove(struct http_exchange *x)
 {
     struct http_server *server = x->server;
+    if (!x->is_watched) {
+        return;
+    }
+    x->is_watched = false;
     pthread_mutex_lock(&server->watch_mutex);
     if (x->watch_previous != NULL) {
         x->watch_previous->watch_next = x->watch_next;

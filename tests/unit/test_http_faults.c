@@ -133,6 +133,36 @@ static void waiting_for_the_handler_is_no_fault(void **state)
     (void)close(fd);
 }
 
+/* Resumed when nobody is there any more: libmicrohttpd then reports the
+ * request completed without calling the handler again. */
+static void clients_may_leave_while_they_wait(void **state)
+{
+    enum {
+        CLIENTS = 40
+    };
+    struct toy *toy = *state;
+    char answer[ANSWER_SIZE_MAX];
+    struct linger reset = { .l_onoff = 1 };
+    for (size_t i = 0; i < CLIENTS; i++) {
+        int fd = dial(toy->port);
+        ask(fd, i % 2 == 0 ? "POST /v1/slow HTTP/1.1\r\n" HOST "\r\n"
+                           : "POST /v1/pending HTTP/1.1\r\n" HOST "\r\n");
+        nap(5);
+        if (i % 4 < 2) {
+            assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+        }
+        (void)close(fd);
+    }
+    nap(3 * ANSWER_MS);
+    assert_int_equal(stats_of(toy).suspended, 0);
+    assert_int_equal(stats_of(toy).connections, 0);
+    int fd = dial(toy->port);
+    ask(fd, "POST /v1/pending HTTP/1.1\r\n" HOST "\r\n");
+    assert_false(hear(fd, answer, QUIET_MS));
+    assert_answer(answer, "200", "{\"pending\":true}");
+    (void)close(fd);
+}
+
 /* ---- bounds --------------------------------------------------------------- */
 
 static void a_full_queue_is_said_at_once(void **state)
@@ -444,6 +474,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(dripping_senders_are_cut_off, start, stop),
         cmocka_unit_test_setup_teardown(silence_is_cut_off, start, stop),
         cmocka_unit_test_setup_teardown(waiting_for_the_handler_is_no_fault, start, stop),
+        cmocka_unit_test_setup_teardown(clients_may_leave_while_they_wait, start, stop),
         cmocka_unit_test_setup_teardown(a_full_queue_is_said_at_once, start, stop),
         cmocka_unit_test_setup_teardown(declared_bytes_are_not_held, start, stop),
         cmocka_unit_test(the_budget_is_kept),
