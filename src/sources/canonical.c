@@ -81,6 +81,27 @@ static const char *const MONEY_MEMBERS[] = { "total", "subtotal", "discount",   
 
 static const struct str NO_KEY = { NULL, 0 };
 
+/* One step of a JSON pointer in a URI fragment: "/" and "~" by RFC 6901, what
+ * a fragment cannot hold by its percent form, and at most WHERE_SIZE bytes of
+ * the name. */
+static void pointer_step(struct str key, char *text, size_t size)
+{
+    static const char plain[] = "-._!$&'()*+,;=:@?";
+    size_t at = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < key.size && i < WHERE_SIZE && at + 4 < size; i++) {
+        unsigned char c = (unsigned char)key.data[i];
+        bool word = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+        if (c == '/' || c == '~') {
+            at += (size_t)snprintf(text + at, size - at, "~%c", c == '/' ? '1' : '0');
+        } else if (word || (c != '\0' && strchr(plain, c) != NULL)) {
+            at += (size_t)snprintf(text + at, size - at, "%c", c);
+        } else {
+            at += (size_t)snprintf(text + at, size - at, "%%%02X", c);
+        }
+    }
+}
+
 /* `where` is a pointer within the item ("/properties"), `key` one more step
  * that the sender chose. */
 static void item_error(struct reading *reading, const char *where, struct str key,
@@ -88,17 +109,14 @@ static void item_error(struct reading *reading, const char *where, struct str ke
 {
     char pointer[PROBLEM_POINTER_SIZE];
     char index[24] = "";
+    char step[WHERE_SIZE] = "";
     if (reading->is_list) {
         snprintf(index, sizeof(index), "/%zu", reading->item_index);
     }
-    struct str shown = str_take(key, key.size < WHERE_SIZE ? key.size : WHERE_SIZE);
-    if (shown.size < key.size) {
-        while (shown.size > 0 && ((unsigned char)shown.data[shown.size] & 0xC0) == 0x80) {
-            shown.size--;
-        }
-    }
-    snprintf(pointer, sizeof(pointer), "#%s%s%s%.*s", index, where, key.size > 0 ? "/" : "",
-             STR_ARG(shown));
+    pointer_step(key, step, sizeof(step));
+    int size = snprintf(pointer, sizeof(pointer), "#%s%s%s%s", index, where,
+                        step[0] != '\0' ? "/" : "", step);
+    assert(size > 0 && (size_t)size < sizeof(pointer));
     if (reading->error_count == 0) {
         memcpy(reading->first_pointer, pointer, sizeof(pointer));
         snprintf(reading->first_detail, sizeof(reading->first_detail), "%s%s%s%s", detail,
