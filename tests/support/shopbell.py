@@ -132,8 +132,8 @@ class Server:
         self.admin_port = free_port()
         self.key_file = os.path.join(home, "master.key")
         if not os.path.exists(self.key_file):
-            with open(self.key_file, "wb") as f:
-                f.write(b"k" * 32)
+            with open(self.key_file, "w") as f:
+                f.write("5a" * 32 + "\n")
             os.chmod(self.key_file, 0o600)
         self.environment = {
             **os.environ,
@@ -204,7 +204,7 @@ class Server:
 
     def instance_key(self):
         """The first key cannot come from REST."""
-        done = self.command("key", "create", "--instance", "--name", "ops", "--json")
+        done = self.command("key", "create", "ops", "--instance", "--json")
         return json.loads(done.stdout)["key"]
 
 
@@ -240,8 +240,8 @@ ALL_SCOPES = ["ingest", "read", "pii", "configure", "subscribe", "admin"]
 def make_workspace(server, name="aurora", currency="EUR", time_zone="Europe/Paris"):
     """A workspace and a key that may do everything in it."""
     server.command("workspace", "create", name, "--currency", currency, "--time-zone", time_zone)
-    done = server.command("key", "create", "--workspace", name, "--name", "all",
-                          "--scopes", ",".join(ALL_SCOPES), "--json")
+    scopes = [word for scope in ALL_SCOPES for word in ("--scope", scope)]
+    done = server.command("key", "create", "all", "--workspace", name, *scopes, "--json")
     api = Api(server, json.loads(done.stdout)["key"])
     wait_for(lambda: api.call("GET", "/v1/sources").status == 200, 5, 0.05, "the key is known")
     return api
