@@ -126,10 +126,10 @@ static bool say_status(int fd, const char *status, const char *headers)
     return say_z(fd, text);
 }
 
-static bool say_endless(int fd, const char *head, const char *piece)
+static bool say_endless(struct receiver *receiver, int fd, const char *head, const char *piece)
 {
     bool alive = say_z(fd, head);
-    for (size_t i = 0; alive && i < 10000; i++) {
+    while (alive && !atomic_load(&receiver->stopping)) {
         alive = say_z(fd, piece);
     }
     return false;
@@ -180,9 +180,11 @@ static bool answer(struct receiver *receiver, int fd, const struct request *requ
         say_z(fd, "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\npart");
         stay_silent(receiver, 60000);
     } else if (path_is(request, "/huge")) {
-        return say_endless(fd, "HTTP/1.1 200 OK\r\n\r\n", "0123456789abcdef0123456789abcdef");
+        return say_endless(receiver, fd, "HTTP/1.1 200 OK\r\n\r\n",
+                           "0123456789abcdef0123456789abcdef");
     } else if (path_is(request, "/huge-head")) {
-        return say_endless(fd, "HTTP/1.1 200 OK\r\n", "x-filler: 0123456789abcdef01234567\r\n");
+        return say_endless(receiver, fd, "HTTP/1.1 200 OK\r\n",
+                           "x-filler: 0123456789abcdef01234567\r\n");
     } else if (path_is(request, "/continue")) {
         return say_z(fd, "HTTP/1.1 100 Continue\r\n\r\n") && say_status(fd, "200 OK", "");
     } else if (path_is(request, "/only-continue")) {
@@ -357,6 +359,7 @@ struct house {
     size_t renewed_count;
     int64_t renewed_until_ms;
     enum status renew_status;
+    int64_t renew_ms; /* how long it takes */
     size_t observed;
 };
 
@@ -453,6 +456,7 @@ static enum status fake_renew(void *app, const struct delivery *deliveries, size
 {
     struct house *house = app;
     assert_non_null(deliveries);
+    sleep_ms(house->renew_ms);
     pthread_mutex_lock(&house->lock);
     house->renewed_count += count;
     house->renewed_until_ms = lease_until_ms;
@@ -750,6 +754,27 @@ static void judges_answers(void **state)
     }
 }
 
+static void reads_no_endless_answer(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path;
+        const char *error;
+    } rows[] = {
+        { "/huge", "" },
+        { "/huge-head", "the answer's headers are too long" },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct house *house = house_create();
+        house->endpoints[0] = (struct fake_endpoint){ .path = rows[i].path, .timeout_ms = 20000 };
+        house_start(house);
+        hand_over_many(house, 0, 1);
+        assert_row(wait_settled(house, 1, 5000), rows[i].path);
+        assert_string_equal(house->records[0].error, rows[i].error);
+        house_destroy(house);
+    }
+}
+
 static void does_not_send_what_expired(void **state)
 {
     (void)state;
@@ -995,6 +1020,49 @@ static void drops_what_another_may_own(void **state)
     house_destroy(house);
 }
 
+/* The renewal is answered after the lease ran out: another instance may have
+ * claimed the row in between, and the statement did not touch it. */
+static void believes_no_late_renewal(void **state)
+{
+    (void)state;
+    struct house *house = house_create();
+    house->renew_ms = 1500;
+    house->endpoints[0] =
+        (struct fake_endpoint){ .path = "/never", .concurrency = 1, .timeout_ms = 3300 };
+    house_start(house);
+    hand_over_many(house, 0, 1);
+    struct delivery delivery = delivery_to(0);
+    delivery.lease_until_ms = clock_now_ms() + 1800;
+    assert_int_equal(sender_hand_over(house->sender, &delivery, 1), 1);
+    assert_true(wait_settled(house, 1, 6000));
+    assert_true(wait_room(house, LIMIT_DELIVERY_QUEUE, 1000));
+    assert_int_equal(house->renewed_count, 1);
+    assert_int_equal(receiver_count(&house->receiver), 1);
+    house_destroy(house);
+}
+
+/* With the database away no bell rings that could not be marked as rung. */
+static void stops_sending_when_it_cannot_settle(void **state)
+{
+    (void)state;
+    struct house *house = house_create();
+    house->settle_failures = SIZE_MAX;
+    house->settle_failure = STATUS_RETRY;
+    for (size_t i = 0; i < 4; i++) {
+        house->endpoints[i] = (struct fake_endpoint){ .path = "/200" };
+    }
+    house_start(house);
+    for (uint8_t i = 0; i < 4; i++) {
+        hand_over_many(house, i, 500);
+    }
+    for (size_t i = 0; i < 5000 && receiver_count(&house->receiver) < 1024; i++) {
+        sleep_ms(1);
+    }
+    sleep_ms(300);
+    assert_in_range(receiver_count(&house->receiver), 1024, 1024 + 4 * LIMIT_ENDPOINT_CONCURRENCY);
+    house_destroy(house);
+}
+
 static void sends_what_it_claims(void **state)
 {
     (void)state;
@@ -1162,6 +1230,7 @@ int main(void)
         cmocka_unit_test(repeats_the_same_message),
         cmocka_unit_test(survives_closed_connections),
         cmocka_unit_test(judges_answers),
+        cmocka_unit_test(reads_no_endless_answer),
         cmocka_unit_test(does_not_send_what_expired),
         cmocka_unit_test(disables_what_is_gone),
         cmocka_unit_test(refuses_private_addresses),
@@ -1176,6 +1245,8 @@ int main(void)
         cmocka_unit_test(wants_a_lease_that_outlasts_the_timeout),
         cmocka_unit_test(renews_what_waits),
         cmocka_unit_test(drops_what_another_may_own),
+        cmocka_unit_test(believes_no_late_renewal),
+        cmocka_unit_test(stops_sending_when_it_cannot_settle),
         cmocka_unit_test(sends_what_it_claims),
         cmocka_unit_test(settles_in_the_end),
         cmocka_unit_test(settles_around_a_bad_one),
