@@ -21,6 +21,7 @@
 struct embedded;
 struct pg;
 struct seal;
+struct sender_config;
 struct workspace;
 
 enum {
@@ -57,6 +58,9 @@ extern const struct command_option cli_setting_options[];
 /* Reads file, environment and flags; all faults go to stderr. */
 NODISCARD enum status cli_configure(struct cli *cli, struct problem *problem);
 
+/* The same from defaults and flags alone. */
+NODISCARD enum status cli_configure_flags(struct cli *cli, struct problem *problem);
+
 enum cli_need {
     CLI_NEEDS_DATABASE = 1 << 0,
     CLI_NEEDS_SCHEMA = 1 << 1, /* and its migrations are applied */
@@ -65,7 +69,15 @@ enum cli_need {
 /* Configures and opens. Run by root, it first becomes the owner of the master
  * key: the account that the database knows. */
 NODISCARD enum status cli_open(struct cli *cli, unsigned needs, struct problem *problem);
+/* Joins the embedded PostgreSQL, or starts it for as long as the command lasts. */
+NODISCARD enum status cli_join(struct cli *cli, struct problem *problem);
+/* The same after cli_configure, with the embedded PostgreSQL started if it is
+ * to be the caller's. */
+NODISCARD enum status cli_open_configured(struct cli *cli, unsigned needs, struct problem *problem);
 void cli_close(struct cli *cli);
+
+/* How subscribers may be reached, by the configuration; ops stay empty. */
+void cli_sender_config(const struct cli *cli, struct sender_config *out_config);
 
 /* --workspace, else SHOPBELL_WORKSPACE, else the only one there is. */
 NODISCARD enum status cli_workspace(struct cli *cli, struct workspace *out_workspace,

@@ -10,6 +10,7 @@
 #include "app/embedded.h"
 #include "app/file.h"
 #include "app/master_key.h"
+#include "deliver/sender.h"
 #include "store/migrate.h"
 #include "store/pg.h"
 #include "store/seal.h"
@@ -32,6 +33,7 @@ const struct command_option cli_common_options[] = {
     { "workspace", "NAME", "which brand (or SHOPBELL_WORKSPACE); may be left out if there is one" },
     { "config", "FILE", "configuration (or SHOPBELL_CONFIG); /etc/shopbell/shopbell.ini" },
     { "embedded", "DIR", "the private PostgreSQL under DIR" },
+    { "dev", NULL, "subscribers on this machine, over plain http, are fine" },
     { "json", NULL, "results as JSON" },
     { "yes", NULL, "do not ask" },
     { "quiet", NULL, "no talk on stderr" },
@@ -125,14 +127,12 @@ static size_t flags_collect(const struct cli *cli, struct config_flag flags[CONF
     return count;
 }
 
-enum status cli_configure(struct cli *cli, struct problem *problem)
+static enum status configure(struct cli *cli, char *const *environment, struct problem *problem)
 {
-    cli->embedded_directory = arguments_value(cli->arguments, "embedded");
-    cli->config_file = file_choose(cli);
     struct config_flag flags[CONFIG_KEY_COUNT];
     struct config_input input = {
         .file = cli->config_file,
-        .environment = cli->environment,
+        .environment = environment,
         .flags = flags,
         .flag_count = flags_collect(cli, flags),
     };
@@ -157,6 +157,18 @@ enum status cli_configure(struct cli *cli, struct problem *problem)
                                                : "the configuration cannot be read");
 }
 
+enum status cli_configure(struct cli *cli, struct problem *problem)
+{
+    cli->embedded_directory = arguments_value(cli->arguments, "embedded");
+    cli->config_file = file_choose(cli);
+    return configure(cli, cli->environment, problem);
+}
+
+enum status cli_configure_flags(struct cli *cli, struct problem *problem)
+{
+    return configure(cli, NULL, problem);
+}
+
 /* Root is nobody to PostgreSQL. Whoever owns the master key is the account the
  * service runs as, and so the one that its database lets in. */
 static enum status owner_become(const char *key_path, struct problem *problem)
@@ -177,7 +189,7 @@ static void report_embedded(void *context, const char *message)
     cli_say(context, "shopbell: %s", message);
 }
 
-static enum status embedded_join(struct cli *cli, struct problem *problem)
+enum status cli_join(struct cli *cli, struct problem *problem)
 {
     struct embedded_config config = {
         .directory = cli->embedded_directory,
@@ -195,7 +207,6 @@ static enum status embedded_join(struct cli *cli, struct problem *problem)
     if (status != STATUS_OK) {
         return status;
     }
-    cli->database_url = embedded_database_url(cli->embedded);
     cli->embedded_directory = embedded_directory(cli->embedded);
     return STATUS_OK;
 }
@@ -220,6 +231,9 @@ static void public_url_find(struct cli *cli)
 
 static enum status database_open(struct cli *cli, bool needs_schema, struct problem *problem)
 {
+    if (cli->pg != NULL) {
+        return STATUS_OK;
+    }
     enum status status = pg_open(cli->database_url, false, &cli->pg);
     if (status != STATUS_OK) {
         return problem_set(problem, status, "database", "no memory for a connection");
@@ -248,10 +262,16 @@ enum status cli_open(struct cli *cli, unsigned needs, struct problem *problem)
 {
     enum status status = cli_configure(cli, problem);
     if (status == STATUS_OK && cli->embedded_directory != NULL) {
-        status = embedded_join(cli, problem);
+        status = cli_join(cli, problem);
     }
-    if (status != STATUS_OK) {
-        return status;
+    return status == STATUS_OK ? cli_open_configured(cli, needs, problem) : status;
+}
+
+enum status cli_open_configured(struct cli *cli, unsigned needs, struct problem *problem)
+{
+    enum status status = STATUS_OK;
+    if (cli->embedded != NULL) {
+        cli->database_url = embedded_database_url(cli->embedded);
     }
     public_url_find(cli);
     char key_path[MASTER_KEY_PATH_SIZE] = "";
@@ -261,7 +281,7 @@ enum status cli_open(struct cli *cli, unsigned needs, struct problem *problem)
     if (key_status == STATUS_OK && cli->embedded == NULL) {
         status = owner_become(key_path, problem);
     }
-    if (status == STATUS_OK && (needs & CLI_NEEDS_SEAL) != 0) {
+    if (status == STATUS_OK && (needs & CLI_NEEDS_SEAL) != 0 && cli->seal == NULL) {
         if (key_status != STATUS_OK) {
             *problem = key_problem;
             return key_status;
@@ -272,6 +292,20 @@ enum status cli_open(struct cli *cli, unsigned needs, struct problem *problem)
         status = database_open(cli, (needs & CLI_NEEDS_SCHEMA) != 0, problem);
     }
     return status;
+}
+
+void cli_sender_config(const struct cli *cli, struct sender_config *out_config)
+{
+    const struct config *config = &cli->config;
+    bool is_dev = arguments_has(cli->arguments, "dev");
+    *out_config = (struct sender_config){
+        .allow_networks = config_text(config, CONFIG_ALLOW_NETWORKS),
+        .allow_http = config->numbers[CONFIG_ALLOW_HTTP] == 1 || is_dev,
+        .ca_file = config_text(config, CONFIG_CA_FILE),
+    };
+    if (is_dev && out_config->allow_networks == NULL) {
+        out_config->allow_networks = "127.0.0.0/8,::1/128";
+    }
 }
 
 void cli_close(struct cli *cli)

@@ -751,6 +751,9 @@ void embedded_stop(struct embedded *embedded)
         (void)kill(embedded->pid, SIGQUIT);
         (void)process_wait(embedded->pid, STOP_MS_MAX, &wait_status);
     }
+    if (embedded->is_ours && strncmp(embedded->socket_directory, "/tmp/", 5) == 0) {
+        (void)rmdir(embedded->socket_directory);
+    }
     if (embedded->lock_fd >= 0) {
         (void)close(embedded->lock_fd);
     }

@@ -1,0 +1,316 @@
+#include "app/resource_command.h"
+
+#include <assert.h>
+
+#include "app/render.h"
+#include "base/clock.h"
+#include "base/jsonw.h"
+#include "base/limits.h"
+#include "deliver/sender.h"
+#include "store/workspace.h"
+
+/*
+ * A command line that says other things than the API drifts away from it. So
+ * there is one function for each thing that can be done to a resource, the
+ * handlers and the commands both call it, and a command adds only how its
+ * options are spelled. Validation, defaults, limits and secrets shown once are
+ * the resource's.
+ */
+
+enum {
+    BODY_BYTES_MAX = 256 * 1024,
+    TEXT_BYTES_MAX = 16 * 1024 * 1024,
+    ALL_SCOPES = 0xff
+};
+
+enum status resource_open(struct cli *cli, bool is_of_instance, struct api *api,
+                          struct principal *principal, struct resource_request *out_request,
+                          struct problem *problem)
+{
+    struct sender_config *sender = ARENA_NEW(cli->arena, struct sender_config);
+    if (sender == NULL) {
+        return problem_set(problem, STATUS_LIMIT, "internal", "no memory");
+    }
+    enum status status =
+        cli_open(cli, CLI_NEEDS_DATABASE | CLI_NEEDS_SCHEMA | CLI_NEEDS_SEAL, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    cli_sender_config(cli, sender);
+    *api = (struct api){
+        .seal = cli->seal,
+        .sender_config = sender,
+        .public_url = cli->public_url,
+    };
+    *principal = (struct principal){ .scopes = ALL_SCOPES, .key_name = STR("command line") };
+    if (!is_of_instance) {
+        struct workspace workspace;
+        status = cli_workspace(cli, &workspace, problem);
+        if (status != STATUS_OK) {
+            return status;
+        }
+        principal->workspace_id = workspace.id;
+        principal->workspace_name = workspace.name;
+        principal->scopes = ALL_SCOPES & ~(uint32_t)SCOPE_INSTANCE;
+    }
+    *out_request = (struct resource_request){
+        .api = api,
+        .pg = cli->pg,
+        .arena = cli->arena,
+        .principal = principal,
+        .page_size = LIMIT_PAGE_MAX,
+        .now_ms = clock_now_ms(),
+    };
+    return STATUS_OK;
+}
+
+static enum status write_count(struct jsonw *json, const char *option, const char *value,
+                               struct problem *problem)
+{
+    int64_t number = 0;
+    if (!str_to_i64(str_from_z(value), &number)) {
+        return problem_set(problem, STATUS_INVALID, "usage", "--%s %.60s: a number is wanted",
+                           option, value);
+    }
+    jsonw_i64(json, number);
+    return STATUS_OK;
+}
+
+static void write_list(struct jsonw *json, const struct arguments *arguments, const char *option)
+{
+    size_t index = 0;
+    jsonw_open_array(json);
+    for (const char *value = arguments_next(arguments, option, &index); value != NULL;
+         value = arguments_next(arguments, option, &index)) {
+        struct str rest = str_from_z(value);
+        struct str item = { NULL, 0 };
+        while (str_split(rest, ',', &item, &rest)) {
+            jsonw_str(json, str_trim(item));
+        }
+        jsonw_str(json, str_trim(rest));
+    }
+    jsonw_close_array(json);
+}
+
+static enum status write_pairs(struct jsonw *json, const struct arguments *arguments,
+                               const char *option, struct problem *problem)
+{
+    size_t index = 0;
+    for (const char *value = arguments_next(arguments, option, &index); value != NULL;
+         value = arguments_next(arguments, option, &index)) {
+        struct str name = { NULL, 0 };
+        struct str text = { NULL, 0 };
+        if (!str_split(str_from_z(value), '=', &name, &text) || name.size == 0) {
+            return problem_set(problem, STATUS_INVALID, "usage", "--%s %.60s: NAME=VALUE is wanted",
+                               option, value);
+        }
+        jsonw_key_str(json, name);
+        jsonw_str(json, text);
+    }
+    return STATUS_OK;
+}
+
+static enum status write_value(struct jsonw *json, const struct arguments *arguments,
+                               const struct command_field *field, struct problem *problem)
+{
+    const char *value = arguments_value(arguments, field->option);
+    switch (field->kind) {
+    case FIELD_TEXT:
+        jsonw_z(json, value);
+        return STATUS_OK;
+    case FIELD_LIST:
+        write_list(json, arguments, field->option);
+        return STATUS_OK;
+    case FIELD_COUNT:
+        return write_count(json, field->option, value, problem);
+    case FIELD_SWITCH:
+        jsonw_bool(json, true);
+        return STATUS_OK;
+    case FIELD_JSON:
+        jsonw_raw(json, str_from_z(value));
+        return STATUS_OK;
+    case FIELD_PAIRS:
+        break; /* written as members */
+    }
+    return STATUS_OK;
+}
+
+/* The members of one object: fields named "parent.member", or those without a
+ * parent when it is empty. */
+static enum status write_members(struct jsonw *json, const struct arguments *arguments,
+                                 const struct command_field *fields, struct str parent,
+                                 struct problem *problem)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; fields[i].option != NULL && status == STATUS_OK; i++) {
+        struct str head = { NULL, 0 };
+        struct str member = str_from_z(fields[i].member);
+        (void)str_split(member, '.', &head, &member);
+        if (!arguments_has(arguments, fields[i].option) || !str_equal(head, parent)) {
+            continue;
+        }
+        if (fields[i].kind == FIELD_PAIRS) {
+            status = write_pairs(json, arguments, fields[i].option, problem);
+            continue;
+        }
+        jsonw_key_str(json, member);
+        status = write_value(json, arguments, &fields[i], problem);
+    }
+    return status;
+}
+
+/* Each parent once, where its first option stands. */
+static enum status write_parents(struct jsonw *json, const struct arguments *arguments,
+                                 const struct command_field *fields, struct problem *problem)
+{
+    struct str done[FIELDS_MAX];
+    size_t done_count = 0;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; fields[i].option != NULL && status == STATUS_OK; i++) {
+        struct str head = { NULL, 0 };
+        struct str member = { NULL, 0 };
+        bool is_new = arguments_has(arguments, fields[i].option) &&
+                      str_split(str_from_z(fields[i].member), '.', &head, &member);
+        for (size_t n = 0; n < done_count && is_new; n++) {
+            is_new = !str_equal(done[n], head);
+        }
+        if (!is_new) {
+            continue;
+        }
+        assert(done_count < FIELDS_MAX);
+        done[done_count++] = head;
+        jsonw_key_str(json, head);
+        jsonw_open(json);
+        status = write_members(json, arguments, fields, head, problem);
+        jsonw_close(json);
+    }
+    return status;
+}
+
+enum status resource_body(struct cli *cli, const struct command_field *fields,
+                          const char *name_member, struct str *out_body, struct problem *problem)
+{
+    struct buf body;
+    struct jsonw json;
+    buf_init(&body, cli->arena, BODY_BYTES_MAX);
+    jsonw_begin(&json, &body);
+    jsonw_open(&json);
+    if (name_member != NULL) {
+        jsonw_put_z(&json, name_member, arguments_positional(cli->arguments, 0));
+    }
+    enum status status = STATUS_OK;
+    if (fields != NULL) {
+        status = write_members(&json, cli->arguments, fields, (struct str){ NULL, 0 }, problem);
+    }
+    if (status == STATUS_OK && fields != NULL) {
+        status = write_parents(&json, cli->arguments, fields, problem);
+    }
+    jsonw_close(&json);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (body.failed) {
+        return problem_set(problem, STATUS_LIMIT, "usage", "too much of everything");
+    }
+    *out_body = buf_str(&body);
+    return STATUS_OK;
+}
+
+enum status resource_show(const struct cli *cli, struct str json, const char *columns,
+                          struct problem *problem)
+{
+    if (cli->is_json) {
+        cli_print_str(json);
+        cli_print("\n");
+        return STATUS_OK;
+    }
+    struct buf text;
+    buf_init(&text, cli->arena, TEXT_BYTES_MAX);
+    if (columns != NULL) {
+        render_table(json, columns, cli->has_color, &text);
+    } else {
+        render_object(json, cli->has_color, &text);
+    }
+    if (text.failed) {
+        return problem_set(problem, STATUS_LIMIT, "internal", "too long to show; try --json");
+    }
+    cli_print_str(buf_str(&text));
+    return STATUS_OK;
+}
+
+/* The token of the next page, out of our own JSON; empty at the end. */
+static struct str next_page_token(struct str json)
+{
+    static const char KEY[] = "\"next_page_token\":\"";
+    const char *found = NULL;
+    for (size_t i = 0; i + sizeof(KEY) <= json.size && found == NULL; i++) {
+        found = memcmp(json.data + i, KEY, sizeof(KEY) - 1) == 0 ? json.data + i : NULL;
+    }
+    if (found == NULL) {
+        return (struct str){ NULL, 0 };
+    }
+    const char *start = found + sizeof(KEY) - 1;
+    const char *end = memchr(start, '"', (size_t)(json.data + json.size - start));
+    return (struct str){ start, end != NULL ? (size_t)(end - start) : 0 };
+}
+
+static enum status show_pages(const struct cli *cli, const struct resource_command *command,
+                              struct resource_request *request, struct problem *problem)
+{
+    for (;;) {
+        struct resource_answer answer = { .effect = RESOURCE_SHOWN };
+        enum status status = command->run(request, &answer, problem);
+        if (status == STATUS_OK) {
+            status = resource_show(cli, answer.json, command->columns, problem);
+        }
+        if (status != STATUS_OK) {
+            return status;
+        }
+        request->page_token = next_page_token(answer.json);
+        if (request->page_token.size == 0) {
+            return STATUS_OK;
+        }
+    }
+}
+
+static enum status show_one(const struct cli *cli, const struct resource_command *command,
+                            const struct resource_request *request, struct problem *problem)
+{
+    struct resource_answer answer = { .effect = RESOURCE_SHOWN };
+    enum status status = command->run(request, &answer, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (command->done != NULL) {
+        cli_say(cli, "shopbell: %.*s %s", STR_ARG(request->name), command->done);
+    }
+    return answer.json.size > 0 ? resource_show(cli, answer.json, NULL, problem) : STATUS_OK;
+}
+
+enum status resource_command(struct cli *cli, const struct resource_command *command,
+                             struct problem *problem)
+{
+    struct api api;
+    struct principal principal;
+    struct resource_request request;
+    bool is_of_instance = command->is_of_instance || arguments_has(cli->arguments, "instance");
+    enum status status = resource_open(cli, is_of_instance, &api, &principal, &request, problem);
+    const char *name = arguments_positional(cli->arguments, 0);
+    if (status == STATUS_OK && command->confirm != NULL) {
+        status = cli_confirm(cli, command->confirm, name, problem);
+    }
+    if (status == STATUS_OK && (command->fields != NULL || command->name_member != NULL)) {
+        status = resource_body(cli, command->fields, command->name_member, &request.body, problem);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (command->name_member == NULL && name != NULL) {
+        request.name = str_from_z(name);
+    }
+    if (command->has_part) {
+        request.part = str_from_z(arguments_positional(cli->arguments, 1));
+    }
+    return command->columns != NULL ? show_pages(cli, command, &request, problem)
+                                    : show_one(cli, command, &request, problem);
+}
