@@ -1085,6 +1085,35 @@ static void sends_what_it_claims(void **state)
     house_destroy(house);
 }
 
+static void gives_back_what_does_not_fit(void **state)
+{
+    (void)state;
+    struct house *house = house_create();
+    house->endpoints[0] = (struct fake_endpoint){ .path = "/200" };
+    char *body = calloc(1, LIMIT_DELIVERY_BODY_BYTES);
+    struct delivery deliveries[200]; /* 50 MiB, more than is held at once */
+    assert_non_null(body);
+    for (size_t i = 0; i < ARRAY_COUNT(deliveries); i++) {
+        deliveries[i] = delivery_to(0);
+        deliveries[i].body = (struct str){ body, LIMIT_DELIVERY_BODY_BYTES };
+    }
+    house->claimable = deliveries;
+    house->claimable_count = ARRAY_COUNT(deliveries);
+    house_start(house);
+    size_t accounted = 0;
+    for (size_t i = 0; i < 10000 && accounted < ARRAY_COUNT(deliveries); i++) {
+        sleep_ms(1);
+        pthread_mutex_lock(&house->lock);
+        accounted = house->record_count + house->renewed_count;
+        pthread_mutex_unlock(&house->lock);
+    }
+    assert_int_equal(accounted, ARRAY_COUNT(deliveries));
+    assert_in_range(house->renewed_count, 1, 100);
+    assert_true(house->renewed_until_ms <= clock_now_ms()); /* their lease is over */
+    free(body);
+    house_destroy(house);
+}
+
 static void settles_in_the_end(void **state)
 {
     (void)state;
@@ -1248,6 +1277,7 @@ int main(void)
         cmocka_unit_test(believes_no_late_renewal),
         cmocka_unit_test(stops_sending_when_it_cannot_settle),
         cmocka_unit_test(sends_what_it_claims),
+        cmocka_unit_test(gives_back_what_does_not_fit),
         cmocka_unit_test(settles_in_the_end),
         cmocka_unit_test(settles_around_a_bad_one),
         cmocka_unit_test(settles_in_batches),
