@@ -129,7 +129,9 @@ extern const struct pg_statement pg_begin;
 extern const struct pg_statement pg_commit;
 extern const struct pg_statement pg_rollback;
 
-/* Rolls back whatever is open; never fails (a broken connection is closed). */
+/* Rolls back whatever is open and forgets what is queued; never fails (a broken
+ * connection is closed). A transaction that was lost with its connection is not
+ * continued: until this or pg_begin every call answers STATUS_RETRY. */
 void pg_reset(struct pg *pg);
 
 /* Plain SQL text without parameters, several statements allowed: migrations

@@ -27,29 +27,29 @@ enum {
 
 /* The key is the word "shopbell" in ASCII. A waiting instance must outlast a
  * long step; the steps themselves wait for locks only as long as anyone. */
-static const char LOCK_SQL[] = "SET statement_timeout = 0; SET lock_timeout = 0;"
+static const char lock_sql[] = "SET statement_timeout = 0; SET lock_timeout = 0;"
                                "SELECT pg_advisory_lock(8316019240417455212);"
                                "SET lock_timeout = '5s'";
-static const char UNLOCK_SQL[] = "SELECT pg_advisory_unlock(8316019240417455212);"
+static const char unlock_sql[] = "SELECT pg_advisory_unlock(8316019240417455212);"
                                  "SET statement_timeout = '20s'";
 
-static const char TABLE_SQL[] = "CREATE TABLE IF NOT EXISTS shopbell_migration ("
+static const char table_sql[] = "CREATE TABLE IF NOT EXISTS shopbell_migration ("
                                 " number     integer PRIMARY KEY,"
                                 " slug       text NOT NULL,"
                                 " checksum   text NOT NULL,"
                                 " applied_at timestamptz NOT NULL)";
 
-static const struct pg_statement MIGRATION_TABLE = {
+static const struct pg_statement migration_table = {
     "migration_table",
     "SELECT to_regclass('shopbell_migration') IS NOT NULL",
 };
 
-static const struct pg_statement MIGRATION_LIST = {
+static const struct pg_statement migration_list = {
     "migration_list",
     "SELECT number, slug, checksum FROM shopbell_migration ORDER BY number",
 };
 
-static const struct pg_statement MIGRATION_RECORD = {
+static const struct pg_statement migration_record = {
     "migration_record",
     "INSERT INTO shopbell_migration (number, slug, checksum, applied_at)"
     " VALUES ($1, $2, $3, now())",
@@ -103,7 +103,7 @@ static enum status read_applied(struct pg *pg, struct arena *arena, size_t *out_
                                 struct problem *problem)
 {
     struct pg_result *rows = NULL;
-    enum status status = pg_run(pg, arena, &MIGRATION_LIST, NULL, &rows, problem);
+    enum status status = pg_run(pg, arena, &migration_list, NULL, &rows, problem);
     if (status != STATUS_OK) {
         return status;
     }
@@ -117,7 +117,7 @@ enum status migrate_check(struct pg *pg, struct problem *problem)
         return problem_set(problem, STATUS_BROKEN, "internal", "no memory");
     }
     struct pg_result *found = NULL;
-    enum status status = pg_run(pg, arena, &MIGRATION_TABLE, NULL, &found, problem);
+    enum status status = pg_run(pg, arena, &migration_table, NULL, &found, problem);
     if (status != STATUS_OK) {
         return status;
     }
@@ -155,7 +155,7 @@ static enum status apply_in_transaction(struct pg *pg, struct arena *arena,
     pg_put_i32(&params, step->number);
     pg_put_text(&params, str_from_z(step->slug));
     pg_put_text(&params, checksum_of(arena, step));
-    status = pg_run(pg, arena, &MIGRATION_RECORD, &params, NULL, problem);
+    status = pg_run(pg, arena, &migration_record, &params, NULL, problem);
     if (status != STATUS_OK) {
         return status;
     }
@@ -170,7 +170,7 @@ static enum status apply_locked(struct pg *pg, size_t *out_applied,
     if (arena == NULL) {
         return problem_set(problem, STATUS_BROKEN, "internal", "no memory");
     }
-    enum status status = pg_script(pg, TABLE_SQL, problem);
+    enum status status = pg_script(pg, table_sql, problem);
     if (status != STATUS_OK) {
         return status;
     }
@@ -198,14 +198,14 @@ enum status migrate_apply(struct pg *pg, size_t *out_applied,
                           void (*report)(void *context, const struct migration *step),
                           void *context, struct problem *problem)
 {
-    enum status status = pg_script(pg, LOCK_SQL, problem);
+    enum status status = pg_script(pg, lock_sql, problem);
     if (status != STATUS_OK) {
         return status;
     }
     size_t applied = 0;
     status = apply_locked(pg, &applied, report, context, problem);
     /* A lost connection has given the lock back already. */
-    enum status unlocked = pg_script(pg, UNLOCK_SQL, NULL);
+    enum status unlocked = pg_script(pg, unlock_sql, NULL);
     if (status == STATUS_OK && unlocked == STATUS_OK) {
         *out_applied = applied;
     }

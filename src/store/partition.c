@@ -44,7 +44,7 @@ struct partitioned {
     bool monthly;
 };
 
-static const struct partitioned PARTITIONED[] = {
+static const struct partitioned partitioned_tables[] = {
     { "attempt", false },   { "interaction", true }, { "notification", false },
     { "transition", true }, { "webhook", false },
 };
@@ -56,21 +56,21 @@ struct period {
 };
 
 /* The key is the word "partbell" in ASCII. */
-static const struct pg_statement PARTITION_LOCK = {
+static const struct pg_statement partition_lock = {
     "partition_lock",
     "SELECT pg_advisory_xact_lock(8097879449181449324)",
 };
 
 /* The newest attached period: names sort as their dates do, and "_history" is
  * the only other kind. */
-static const struct pg_statement PARTITION_NEWEST = {
+static const struct pg_statement partition_newest = {
     "partition_newest",
     "SELECT count(*), max(c.relname::text) FILTER (WHERE c.relname::text !~ '_history$')"
     " FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
     " WHERE i.inhparent = $1::text::regclass",
 };
 
-static const struct pg_statement PARTITION_LIST = {
+static const struct pg_statement partition_list = {
     "partition_list",
     "SELECT c.relname::text, EXISTS (SELECT 1 FROM pg_inherits i WHERE i.inhrelid = c.oid"
     "  AND i.inhparent = $1::text::regclass),"
@@ -85,7 +85,7 @@ static const struct pg_statement PARTITION_LIST = {
 
 /* A pending delivery still needs the body of its notification. Read once a
  * day over a table that is small by design. */
-static const struct pg_statement OLDEST_DELIVERY = {
+static const struct pg_statement partition_oldest_delivery = {
     "partition_oldest_delivery",
     "SELECT min(notification_created_at) FROM delivery",
 };
@@ -205,7 +205,7 @@ static enum status find_begin(struct pg *pg, struct arena *arena, const struct p
     struct pg_result *newest = NULL;
     pg_params_init(&params, arena);
     pg_put_text(&params, str_from_z(what->table));
-    enum status status = pg_run(pg, arena, &PARTITION_NEWEST, &params, &newest, problem);
+    enum status status = pg_run(pg, arena, &partition_newest, &params, &newest, problem);
     if (status != STATUS_OK) {
         return status;
     }
@@ -232,7 +232,7 @@ static enum status ensure_table(struct pg *pg, struct arena *arena, const struct
     if (status != STATUS_OK) {
         return status;
     }
-    status = pg_run(pg, arena, &PARTITION_LOCK, NULL, NULL, problem);
+    status = pg_run(pg, arena, &partition_lock, NULL, NULL, problem);
     if (status != STATUS_OK) {
         return status;
     }
@@ -259,8 +259,9 @@ enum status partition_ensure(struct pg *pg, int64_t now_ms, struct problem *prob
     if (arena == NULL) {
         return problem_set(problem, STATUS_BROKEN, "internal", "no memory");
     }
-    for (size_t i = 0; i < ARRAY_COUNT(PARTITIONED); i++) {
-        enum status status = ensure_table(pg, arena, &PARTITIONED[i], day_of(now_ms), problem);
+    for (size_t i = 0; i < ARRAY_COUNT(partitioned_tables); i++) {
+        enum status status =
+            ensure_table(pg, arena, &partitioned_tables[i], day_of(now_ms), problem);
         if (status != STATUS_OK) {
             pg_reset(pg);
             return status;
@@ -296,7 +297,7 @@ static enum status expire_table(struct pg *pg, struct arena *arena, const struct
     struct pg_result *rows = NULL;
     pg_params_init(&params, arena);
     pg_put_text(&params, str_from_z(what->table));
-    enum status status = pg_run(pg, arena, &PARTITION_LIST, &params, &rows, problem);
+    enum status status = pg_run(pg, arena, &partition_list, &params, &rows, problem);
     if (status != STATUS_OK) {
         return status;
     }
@@ -317,11 +318,11 @@ static enum status expire_table(struct pg *pg, struct arena *arena, const struct
 
 /* One instance at a time does this; the others find the lock taken and leave
  * it to that one. Not in a transaction: DETACH CONCURRENTLY refuses one. */
-static const struct pg_statement EXPIRE_LOCK = {
+static const struct pg_statement partition_expire_lock = {
     "partition_expire_lock",
     "SELECT pg_try_advisory_lock(8097879449181449325)",
 };
-static const struct pg_statement EXPIRE_UNLOCK = {
+static const struct pg_statement partition_expire_unlock = {
     "partition_expire_unlock",
     "SELECT pg_advisory_unlock(8097879449181449325)",
 };
@@ -330,7 +331,7 @@ static enum status oldest_delivery(struct pg *pg, struct arena *arena, int64_t *
                                    struct problem *problem)
 {
     struct pg_result *rows = NULL;
-    enum status status = pg_run(pg, arena, &OLDEST_DELIVERY, NULL, &rows, problem);
+    enum status status = pg_run(pg, arena, &partition_oldest_delivery, NULL, &rows, problem);
     if (status == STATUS_OK) {
         *out_ms = pg_is_null(rows, 0, 0) ? INSTANT_NEVER : pg_get_instant(rows, 0, 0);
     }
@@ -340,17 +341,17 @@ static enum status oldest_delivery(struct pg *pg, struct arena *arena, int64_t *
 static enum status expire_locked(struct pg *pg, struct arena *arena, int64_t webhook_before_ms,
                                  int64_t attempt_before_ms, struct problem *problem)
 {
-    static const struct partitioned WEBHOOK = { "webhook", false };
-    static const struct partitioned ATTEMPT = { "attempt", false };
-    static const struct partitioned NOTIFICATION = { "notification", false };
+    static const struct partitioned webhook = { "webhook", false };
+    static const struct partitioned attempt = { "attempt", false };
+    static const struct partitioned notification = { "notification", false };
     enum status status = STATUS_OK;
     if (webhook_before_ms != INSTANT_NONE) {
-        status = expire_table(pg, arena, &WEBHOOK, webhook_before_ms, problem);
+        status = expire_table(pg, arena, &webhook, webhook_before_ms, problem);
     }
     if (status != STATUS_OK || attempt_before_ms == INSTANT_NONE) {
         return status;
     }
-    status = expire_table(pg, arena, &ATTEMPT, attempt_before_ms, problem);
+    status = expire_table(pg, arena, &attempt, attempt_before_ms, problem);
     if (status != STATUS_OK) {
         return status;
     }
@@ -360,7 +361,7 @@ static enum status expire_locked(struct pg *pg, struct arena *arena, int64_t web
         return status;
     }
     int64_t before_ms = pending_ms < attempt_before_ms ? pending_ms : attempt_before_ms;
-    return expire_table(pg, arena, &NOTIFICATION, before_ms, problem);
+    return expire_table(pg, arena, &notification, before_ms, problem);
 }
 
 enum status partition_expire(struct pg *pg, int64_t now_ms, int64_t webhook_ms, int64_t attempt_ms,
@@ -372,13 +373,13 @@ enum status partition_expire(struct pg *pg, int64_t now_ms, int64_t webhook_ms, 
         return problem_set(problem, STATUS_BROKEN, "internal", "no memory");
     }
     struct pg_result *locked = NULL;
-    enum status status = pg_run(pg, arena, &EXPIRE_LOCK, NULL, &locked, problem);
+    enum status status = pg_run(pg, arena, &partition_expire_lock, NULL, &locked, problem);
     if (status != STATUS_OK || !pg_get_bool(locked, 0, 0)) {
         return status;
     }
     int64_t webhook_before_ms = webhook_ms > 0 ? now_ms - webhook_ms : INSTANT_NONE;
     int64_t attempt_before_ms = attempt_ms > 0 ? now_ms - attempt_ms : INSTANT_NONE;
     status = expire_locked(pg, arena, webhook_before_ms, attempt_before_ms, problem);
-    enum status unlocked = pg_run(pg, arena, &EXPIRE_UNLOCK, NULL, NULL, NULL);
+    enum status unlocked = pg_run(pg, arena, &partition_expire_unlock, NULL, NULL, NULL);
     return status == STATUS_OK ? unlocked : status;
 }

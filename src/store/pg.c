@@ -51,7 +51,7 @@ enum {
  * found by the keepalives. */
 #define PG_SCRIPT_WAIT_MS (24 * 60 * 60 * 1000)
 
-static const char SESSION_SQL[] = "SET timezone = 'UTC';"
+static const char session_sql[] = "SET timezone = 'UTC';"
                                   "SET synchronous_commit = on;"
                                   "SET jit = off;"
                                   "SET statement_timeout = '20s';"
@@ -60,7 +60,7 @@ static const char SESSION_SQL[] = "SET timezone = 'UTC';"
 
 /* Correctness 14: on a fresh table the planner believes that a scan is cheap,
  * and a generic plan keeps that belief while the table grows. */
-static const char SESSION_HOT_SQL[] = "SET enable_seqscan = off;"
+static const char session_hot_sql[] = "SET enable_seqscan = off;"
                                       "SET enable_hashjoin = off;"
                                       "SET enable_mergejoin = off;"
                                       "SET plan_cache_mode = force_generic_plan";
@@ -83,6 +83,7 @@ struct pg {
     bool transaction_lost;
     bool is_stale;            /* the last error was about prepared statements: again may work */
     enum status queue_status; /* a statement could not be queued: the sync must fail */
+    struct problem queue_problem;
     size_t entry_count;
     size_t statement_count; /* entries that are not Parses */
     struct pg_entry entries[PG_QUEUE_MAX];
@@ -118,9 +119,9 @@ static bool is_one_of(const char *sqlstate, const char *const *list)
  * (23514 too) has none, whatever the server's language. */
 static enum status classify(const char *sqlstate, bool has_constraint)
 {
-    static const char *const PASSING[] = { "40001", "40P01", "55P03", "57P01",
+    static const char *const passing[] = { "40001", "40P01", "55P03", "57P01",
                                            "57P02", "57P03", NULL };
-    if (is_class(sqlstate, "08") || is_one_of(sqlstate, PASSING)) {
+    if (is_class(sqlstate, "08") || is_one_of(sqlstate, passing)) {
         return STATUS_RETRY;
     }
     if (strcmp(sqlstate, "23505") == 0) {
@@ -139,8 +140,8 @@ static enum status classify(const char *sqlstate, bool has_constraint)
  * migration changed what it returns. A fresh connection knows nothing. */
 static bool is_stale_plan(const char *sqlstate, const char *message)
 {
-    static const char *const STALE[] = { "26000", "42P05", NULL };
-    return is_one_of(sqlstate, STALE) ||
+    static const char *const stale[] = { "26000", "42P05", NULL };
+    return is_one_of(sqlstate, stale) ||
            (strcmp(sqlstate, "0A000") == 0 && strstr(message, "cached plan") != NULL);
 }
 
@@ -254,12 +255,11 @@ static enum status await_result(struct pg *pg, int wait_ms, struct problem *prob
             return lost(pg, "it did not answer in time", problem);
         }
         bool is_readable = (watched.revents & (POLLIN | POLLERR | POLLHUP)) != 0;
-        if (is_readable) {
-            /* A last word may have come with the end: it is parsed first. */
-            bool is_read = PQconsumeInput(pg->connection);
-            if (!is_read && PQstatus(pg->connection) != CONNECTION_BAD) {
-                return lost(pg, "it cannot be read from", problem);
-            }
+        /* A last word may have come with the end: it is parsed first, and the
+         * next turn sees that the connection is bad. */
+        if (is_readable && !PQconsumeInput(pg->connection) &&
+            PQstatus(pg->connection) != CONNECTION_BAD) {
+            return lost(pg, "it cannot be read from", problem);
         }
     }
     return STATUS_OK;
@@ -297,7 +297,7 @@ static enum status connect_now(struct pg *pg, struct problem *problem)
 {
     /* Ours first, so that the URL may say otherwise. The socket's timeouts
      * find a peer that died without a word within some 5 s. */
-    static const char *const KEYS[] = { "application_name",
+    static const char *const keys[] = { "application_name",
                                         "connect_timeout",
                                         "keepalives",
                                         "keepalives_idle",
@@ -309,7 +309,7 @@ static enum status connect_now(struct pg *pg, struct problem *problem)
                                         NULL };
     const char *const values[] = { "shopbell", "5",    "1",    "2",     "1",
                                    "3",        "5000", "UTF8", pg->url, NULL };
-    pg->connection = PQconnectdbParams(KEYS, values, 1);
+    pg->connection = PQconnectdbParams(keys, values, 1);
     if (pg->connection == NULL || PQstatus(pg->connection) != CONNECTION_OK) {
         struct str why = str_trim(str_from_z(PQerrorMessage(pg->connection)));
         enum status status = problem_set(problem, STATUS_RETRY, "database-unavailable",
@@ -322,9 +322,9 @@ static enum status connect_now(struct pg *pg, struct problem *problem)
     if (PQsetnonblocking(pg->connection, 1) != 0) {
         return lost(pg, "it cannot be made non-blocking", problem);
     }
-    enum status status = run_script(pg, SESSION_SQL, PG_WAIT_MS, problem);
+    enum status status = run_script(pg, session_sql, PG_WAIT_MS, problem);
     if (status == STATUS_OK && pg->hot) {
-        status = run_script(pg, SESSION_HOT_SQL, PG_WAIT_MS, problem);
+        status = run_script(pg, session_hot_sql, PG_WAIT_MS, problem);
     }
     if (status != STATUS_OK) {
         disconnect(pg);
@@ -416,11 +416,11 @@ static void add_entry(struct pg *pg, const struct pg_statement *statement, uint6
 
 static const int *binary_formats(void)
 {
-    static const int FORMATS[PG_PARAMETERS_MAX] = {
+    static const int formats[PG_PARAMETERS_MAX] = {
         1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
         1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
     };
-    return FORMATS;
+    return formats;
 }
 
 /* Parse when it is the first time here, then Bind and Execute. False when
@@ -455,9 +455,9 @@ static bool send_statement(struct pg *pg, const struct pg_statement *statement,
 static enum status queue_statement(struct pg *pg, const struct pg_statement *statement,
                                    const struct pg_params *params, struct problem *problem)
 {
-    static const struct pg_params NONE = { 0 };
+    static const struct pg_params none = { 0 };
     if (params == NULL) {
-        params = &NONE;
+        params = &none;
     }
     if (params->failed || pg->entry_count + 2 > PG_QUEUE_MAX) {
         return problem_set(problem, STATUS_LIMIT, "limit-reached",
@@ -486,7 +486,7 @@ static enum status queue_statement(struct pg *pg, const struct pg_statement *sta
 enum status pg_queue(struct pg *pg, const struct pg_statement *statement, struct pg_params *params)
 {
     if (pg->queue_status == STATUS_OK) {
-        pg->queue_status = queue_statement(pg, statement, params, NULL);
+        pg->queue_status = queue_statement(pg, statement, params, &pg->queue_problem);
     }
     return pg->queue_status;
 }
@@ -529,10 +529,9 @@ struct pg_collection {
 };
 
 static enum status take_rows(struct pg_collection *collection, const struct pg_entry *entry,
-                             const PGresult *rows)
+                             PGresult *rows)
 {
-    if (entry->statement == &pg_commit &&
-        strcmp(PQcmdStatus((PGresult *)(uintptr_t)rows), "ROLLBACK") == 0) {
+    if (entry->statement == &pg_commit && strcmp(PQcmdStatus(rows), "ROLLBACK") == 0) {
         return problem_set(collection->problem, STATUS_BROKEN, "internal",
                            "COMMIT of a transaction that had failed");
     }
@@ -549,7 +548,7 @@ static enum status take_rows(struct pg_collection *collection, const struct pg_e
 }
 
 static void take_entry(struct pg *pg, struct pg_collection *collection,
-                       const struct pg_entry *entry, const PGresult *result)
+                       const struct pg_entry *entry, PGresult *result)
 {
     enum status status = STATUS_OK;
     ExecStatusType outcome = PQresultStatus(result);
@@ -617,8 +616,10 @@ enum status pg_sync(struct pg *pg, struct arena *arena, struct pg_result **out_r
         enum status failed = pg->queue_status;
         disconnect(pg); /* no Sync was sent, so the server does nothing of it */
         pg->queue_status = STATUS_OK;
-        return problem_set(problem, failed, problem_type(failed),
-                           "a statement could not be queued");
+        if (problem != NULL) {
+            *problem = pg->queue_problem;
+        }
+        return failed;
     }
     if (pg->entry_count == 0) {
         return STATUS_OK;
@@ -642,8 +643,10 @@ enum status pg_sync(struct pg *pg, struct arena *arena, struct pg_result **out_r
     if (pg->is_stale) {
         disconnect(pg);
     }
-    if (status == STATUS_OK && out_results != NULL && result_count > 0) {
-        memcpy(out_results, collection.results, result_count * sizeof(*out_results));
+    if (status == STATUS_OK && out_results != NULL) {
+        for (size_t i = 0; i < result_count; i++) {
+            out_results[i] = collection.results[i];
+        }
     }
     return status;
 }

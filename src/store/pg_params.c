@@ -31,7 +31,7 @@ static const struct {
     enum pg_oid scalar;
     enum pg_oid array;
     uint8_t size; /* 0: varies */
-} TYPES[] = {
+} wire_types[] = {
     [PG_UUID] = { PG_OID_UUID, PG_OID_UUID_ARRAY, ID_SIZE },
     [PG_TEXT] = { PG_OID_TEXT, PG_OID_TEXT_ARRAY, 0 },
     [PG_INT8] = { PG_OID_INT8, PG_OID_INT8_ARRAY, 8 },
@@ -78,7 +78,7 @@ static int take_slot(struct pg_params *params, enum pg_oid oid)
 /* One more byte than `size` is allocated: a NULL pointer would mean NULL. */
 static char *put_scalar(struct pg_params *params, enum pg_type type, size_t size)
 {
-    int slot = take_slot(params, TYPES[type].scalar);
+    int slot = take_slot(params, wire_types[type].scalar);
     char *value = size < INT32_MAX ? arena_alloc(params->arena, size + 1) : NULL;
     if (value == NULL) {
         params->failed = true;
@@ -99,7 +99,7 @@ static void put_data(struct pg_params *params, enum pg_type type, struct str val
 
 void pg_put_null(struct pg_params *params, enum pg_type type)
 {
-    (void)take_slot(params, TYPES[type].scalar);
+    (void)take_slot(params, wire_types[type].scalar);
 }
 
 void pg_put_id(struct pg_params *params, struct id value)
@@ -197,12 +197,13 @@ void pg_put_text_array(struct pg_params *params, const struct str *values, size_
 void pg_array_begin(struct pg_array *array, struct pg_params *params, enum pg_type type,
                     size_t count)
 {
-    size_t element_size = 4u + (TYPES[type].size > 0 ? TYPES[type].size : ARRAY_TEXT_GUESS);
+    size_t element_size =
+        4u + (wire_types[type].size > 0 ? wire_types[type].size : ARRAY_TEXT_GUESS);
     *array = (struct pg_array){
         .params = params,
         .type = type,
         .count = count,
-        .slot = take_slot(params, TYPES[type].array),
+        .slot = take_slot(params, wire_types[type].array),
     };
     size_t capacity = 0;
     if (count > INT32_MAX || !size_mul(count, element_size, &capacity)) {
@@ -403,7 +404,7 @@ void pg_array_end(struct pg_array *array)
     bool is_empty = array->count == 0;
     pg_write_u32(array->data, is_empty ? 0 : 1);
     pg_write_u32(array->data + 4, array->has_null);
-    pg_write_u32(array->data + 8, TYPES[array->type].scalar);
+    pg_write_u32(array->data + 8, wire_types[array->type].scalar);
     pg_write_u32(array->data + 12, (uint32_t)array->count);
     pg_write_u32(array->data + 16, 1);
     params->values[array->slot] = array->data;

@@ -75,7 +75,7 @@ static inline uint64_t pg_read_u64(const char *at)
     return (uint64_t)pg_read_u32(at) << 32 | pg_read_u32(at + 4);
 }
 
-/* NULL when the arena is full. */
-struct pg_result *pg_result_copy(struct arena *arena, const PGresult *rows);
+/* NULL when the arena is full. Only reads the rows; libpq's face is not const. */
+struct pg_result *pg_result_copy(struct arena *arena, PGresult *rows);
 
 #endif

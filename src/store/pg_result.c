@@ -29,12 +29,10 @@ struct pg_result {
     const struct pg_cell *cells;
 };
 
-static size_t affected_of(const PGresult *rows)
+static size_t affected_of(PGresult *rows)
 {
-    /* libpq's parameter is not const; it only reads. */
     uint64_t affected = 0;
-    const char *text = PQcmdTuples((PGresult *)(uintptr_t)rows);
-    return str_to_u64(str_from_z(text), &affected) ? (size_t)affected : 0;
+    return str_to_u64(str_from_z(PQcmdTuples(rows)), &affected) ? (size_t)affected : 0;
 }
 
 static bool size_of_copy(const PGresult *rows, size_t *out_cells, size_t *out_size)
@@ -58,7 +56,7 @@ static bool size_of_copy(const PGresult *rows, size_t *out_cells, size_t *out_si
     return true;
 }
 
-struct pg_result *pg_result_copy(struct arena *arena, const PGresult *rows)
+struct pg_result *pg_result_copy(struct arena *arena, PGresult *rows)
 {
     size_t cell_count = 0;
     size_t size = 0;

@@ -164,8 +164,7 @@ void registry_release(struct registry *registry, const struct registry_snapshot 
     if (snapshot == NULL) {
         return;
     }
-    /* Readers see it const; the count is ours. */
-    struct registry_snapshot *own = (struct registry_snapshot *)(uintptr_t)snapshot;
+    struct registry_snapshot *own = snapshot->self;
     pthread_mutex_lock(&registry->lock);
     assert(own->reference_count > 0);
     bool is_last = --own->reference_count == 0;

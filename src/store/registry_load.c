@@ -32,41 +32,41 @@ enum {
     " (SELECT coalesce(sum(hashtext(k.id::text)::bigint), 0)::bigint FROM api_key k" \
     "  WHERE k.workspace_id = '00000000-0000-0000-0000-000000000000')"
 
-static const struct pg_statement REGISTRY_NUMBER = {
+static const struct pg_statement registry_number = {
     "registry_number",
     "SELECT " NUMBER_COLUMNS " FROM workspace",
 };
 
-static const struct pg_statement REGISTRY_BEGIN = {
+static const struct pg_statement registry_begin = {
     "registry_begin",
     "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
 };
 
-static const struct pg_statement REGISTRY_WORKSPACES = {
+static const struct pg_statement registry_workspaces = {
     "registry_workspaces",
     "SELECT id, name, currency, time_zone, held_at IS NOT NULL FROM workspace ORDER BY id",
 };
 
-static const struct pg_statement REGISTRY_SOURCES = {
+static const struct pg_statement registry_sources = {
     "registry_sources",
     "SELECT workspace_id, id, name, platform, settings, deleted_at IS NOT NULL FROM source"
     " ORDER BY workspace_id, id",
 };
 
-static const struct pg_statement REGISTRY_SOURCE_SECRETS = {
+static const struct pg_statement registry_source_secrets = {
     "registry_source_secrets",
     "SELECT workspace_id, source_id, id, sealed, shadow, expires_at FROM source_secret"
     " WHERE expires_at IS NULL OR expires_at > $1"
     " ORDER BY workspace_id, source_id, created_at DESC, id",
 };
 
-static const struct pg_statement REGISTRY_KEYS = {
+static const struct pg_statement registry_keys = {
     "registry_keys",
     "SELECT workspace_id, id, name, prefix, secret_hash, scopes, expires_at FROM api_key"
     " ORDER BY workspace_id, id",
 };
 
-static const struct pg_statement REGISTRY_SUBSCRIPTIONS = {
+static const struct pg_statement registry_subscriptions = {
     "registry_subscriptions",
     "SELECT workspace_id, id, name, url, topics,"
     " ARRAY(SELECT h.key || ': ' || h.value FROM jsonb_each_text(headers) h"
@@ -75,7 +75,7 @@ static const struct pg_statement REGISTRY_SUBSCRIPTIONS = {
     " ORDER BY workspace_id, id",
 };
 
-static const struct pg_statement REGISTRY_SUBSCRIPTION_SECRETS = {
+static const struct pg_statement registry_subscription_secrets = {
     "registry_subscription_secrets",
     "SELECT workspace_id, subscription_id, id, sealed, expires_at FROM subscription_secret"
     " WHERE expires_at IS NULL OR expires_at > $1"
@@ -118,7 +118,7 @@ enum status registry_number_read(struct pg *pg, struct arena *arena,
                                  struct registry_number *out_number, struct problem *problem)
 {
     struct pg_result *rows = NULL;
-    enum status status = pg_run(pg, arena, &REGISTRY_NUMBER, NULL, &rows, problem);
+    enum status status = pg_run(pg, arena, &registry_number, NULL, &rows, problem);
     if (status == STATUS_OK) {
         *out_number = number_of(rows);
     }
@@ -172,7 +172,9 @@ static enum status open_secret(struct loading *loading, const char *table, struc
         return STATUS_OK;
     }
     *out_plain = vault_put(loading->snapshot, plain);
-    sodium_memzero((char *)(uintptr_t)plain.data, plain.size);
+    void *left = NULL;
+    memcpy(&left, &plain.data, sizeof(left)); /* the scratch is ours to wipe */
+    sodium_memzero(left, plain.size);
     return STATUS_OK;
 }
 
@@ -547,15 +549,15 @@ static enum status load_tables(struct registry_snapshot *snapshot, struct arena 
 static enum status read_rows(struct pg *pg, struct loading *loading, int64_t now_ms,
                              struct problem *problem)
 {
-    static const struct pg_statement *const STATEMENTS[RESULT_COUNT] = {
-        [RESULT_BEGIN] = &REGISTRY_BEGIN,
-        [RESULT_NUMBER] = &REGISTRY_NUMBER,
-        [RESULT_WORKSPACES] = &REGISTRY_WORKSPACES,
-        [RESULT_SOURCES] = &REGISTRY_SOURCES,
-        [RESULT_SOURCE_SECRETS] = &REGISTRY_SOURCE_SECRETS,
-        [RESULT_KEYS] = &REGISTRY_KEYS,
-        [RESULT_SUBSCRIPTIONS] = &REGISTRY_SUBSCRIPTIONS,
-        [RESULT_SUBSCRIPTION_SECRETS] = &REGISTRY_SUBSCRIPTION_SECRETS,
+    static const struct pg_statement *const statements[RESULT_COUNT] = {
+        [RESULT_BEGIN] = &registry_begin,
+        [RESULT_NUMBER] = &registry_number,
+        [RESULT_WORKSPACES] = &registry_workspaces,
+        [RESULT_SOURCES] = &registry_sources,
+        [RESULT_SOURCE_SECRETS] = &registry_source_secrets,
+        [RESULT_KEYS] = &registry_keys,
+        [RESULT_SUBSCRIPTIONS] = &registry_subscriptions,
+        [RESULT_SUBSCRIPTION_SECRETS] = &registry_subscription_secrets,
         [RESULT_COMMIT] = &pg_commit,
     };
     struct pg_params now;
@@ -564,7 +566,7 @@ static enum status read_rows(struct pg *pg, struct loading *loading, int64_t now
     for (size_t i = 0; i < RESULT_COUNT; i++) {
         bool wants_now = i == RESULT_SOURCE_SECRETS || i == RESULT_SUBSCRIPTION_SECRETS;
         /* A failure is remembered by the queue and told by the sync. */
-        (void)!pg_queue(pg, STATEMENTS[i], wants_now ? &now : NULL);
+        (void)!pg_queue(pg, statements[i], wants_now ? &now : NULL);
     }
     enum status status = pg_sync(pg, loading->arena, loading->results, RESULT_COUNT, problem);
     pg_reset(pg);
@@ -573,12 +575,12 @@ static enum status read_rows(struct pg *pg, struct loading *loading, int64_t now
 
 static enum status build(struct loading *loading)
 {
-    enum status (*const STEPS[])(struct loading *) = {
+    enum status (*const steps[])(struct loading *) = {
         vault_create, load_workspaces, load_sources, load_keys, load_subscriptions,
     };
     loading->snapshot->number = number_of(loading->results[RESULT_NUMBER]);
-    for (size_t i = 0; i < ARRAY_COUNT(STEPS); i++) {
-        enum status status = STEPS[i](loading);
+    for (size_t i = 0; i < ARRAY_COUNT(steps); i++) {
+        enum status status = steps[i](loading);
         if (status != STATUS_OK) {
             return status;
         }
@@ -598,6 +600,7 @@ enum status registry_load(struct pg *pg, const struct seal *seal,
         arena_destroy(arena);
         return problem_set(problem, STATUS_BROKEN, "internal", "no memory for the registry");
     }
+    snapshot->self = snapshot;
     snapshot->arena = arena;
     snapshot->reference_count = 1;
     snapshot->stale_at_ms = INSTANT_NEVER;

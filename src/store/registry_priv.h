@@ -24,7 +24,8 @@ struct registry_table {
 };
 
 struct registry_snapshot {
-    unsigned reference_count; /* guarded by the registry's lock */
+    struct registry_snapshot *self; /* readers see it const; the count is ours */
+    unsigned reference_count;       /* guarded by the registry's lock */
     struct arena *arena;
     char *vault; /* plain secrets: guarded memory, wiped when released */
     size_t vault_size;
