@@ -274,7 +274,8 @@ def tell(shopbell, shops, esp, person):
     if status != 401:
         fail(f"a forged webhook got {status}")
     deadline = time.monotonic() + 15
-    while {m["type"] for m, _ in esp.messages} < set(WANTED) and time.monotonic() < deadline:
+    while (not set(WANTED) <= {m["type"] for m, _ in esp.messages}
+           and time.monotonic() < deadline):
         time.sleep(0.02)
     missing = set(WANTED) - {m["type"] for m, _ in esp.messages}
     if missing or esp.refused:

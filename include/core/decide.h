@@ -161,6 +161,11 @@ NODISCARD enum status decide_event(struct decision *decision, const struct event
 NODISCARD enum status decide_due(struct decision *decision, struct profile *profile,
                                  int64_t now_ms);
 
+/* After a hydrate, an un-merge, an import: evaluates once, at now, records a
+ * change under `cause`, rings nothing (correctness 11). */
+NODISCARD enum status decide_silently(struct decision *decision, struct profile *profile,
+                                      int64_t now_ms, enum cause_kind cause);
+
 /* For profiles with orders_shrunk: the shell may supply the extremes from the
  * orders themselves before Save (at most once per profile). */
 size_t decision_shrunk_profiles(const struct decision *decision, struct profile ***out_profiles);

@@ -89,6 +89,7 @@ struct batch_save {
     int64_t lease_until_ms;
     /* The sweep raises due_at to what was computed; a write only lowers it. */
     bool raises_due;
+    bool orders_are_stored; /* all orders are updates (un-merge) */
 };
 
 /* Round trip 3. *out_deliveries are those whose rows were really inserted. */

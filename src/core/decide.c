@@ -133,10 +133,13 @@ void decide_step(struct decision *decision, struct profile *profile, int64_t now
     }
     while (profile->due_at_ms <= now_ms) {
         int64_t at_ms = profile->due_at_ms;
-        profile->sequence++;
-        profile->updated_at_ms = now_ms;
         struct stage_change change =
             change_stage(decision, profile, at_ms, at_ms, CAUSE_TIME, NULL);
+        if (change.transition != NULL) {
+            /* A wake-up for nothing (due_at is only lowered by writes) is no version. */
+            profile->sequence++;
+            profile->updated_at_ms = now_ms;
+        }
         ring_stage(decision, profile, &change, NULL, at_ms, now_ms);
     }
 }
@@ -144,6 +147,16 @@ void decide_step(struct decision *decision, struct profile *profile, int64_t now
 enum status decide_due(struct decision *decision, struct profile *profile, int64_t now_ms)
 {
     decide_step(decision, profile, now_ms);
+    return arena_is_full(decision->arena) ? STATUS_LIMIT : STATUS_OK;
+}
+
+enum status decide_silently(struct decision *decision, struct profile *profile, int64_t now_ms,
+                            enum cause_kind cause)
+{
+    now_ms = now_of(profile, now_ms);
+    profile->sequence++;
+    profile->updated_at_ms = now_ms;
+    change_stage(decision, profile, now_ms, now_ms, cause, NULL);
     return arena_is_full(decision->arena) ? STATUS_LIMIT : STATUS_OK;
 }
 

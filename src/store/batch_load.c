@@ -548,7 +548,8 @@ static enum status fill_orders(const struct batch *batch, const struct owner_set
         if (owner->order == NULL) {
             return problem_set(problem, STATUS_CONFLICT, "", "an order appeared since it was read");
         }
-        enum status status = batch_order_decode(batch->arena, result, row, owner->order, problem);
+        enum status status =
+            batch_order_decode(batch->arena, result, row, 3, owner->order, problem);
         if (status != STATUS_OK) {
             return status;
         }

@@ -35,9 +35,10 @@ struct batch_event_key {
 NODISCARD enum status batch_profile_decode(struct arena *arena, const struct pg_result *result,
                                            size_t row, struct profile **out_profile,
                                            struct problem *problem);
-/* Fills `order`, whose key and owner are already there. Column 0 is the
- * ordinal; BATCH_ORDER_COLUMNS follow. */
+/* Fills `order`, whose key and owner are already there, from BATCH_ORDER_COLUMNS
+ * less the first two (profile_id, origin_id); `first` is the column of has_body. */
 NODISCARD enum status batch_order_decode(struct arena *arena, const struct pg_result *result,
-                                         size_t row, struct order *order, struct problem *problem);
+                                         size_t row, int first, struct order *order,
+                                         struct problem *problem);
 
 #endif

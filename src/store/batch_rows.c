@@ -71,29 +71,29 @@ static enum order_rank rank_from_name(struct str name)
 }
 
 enum status batch_order_decode(struct arena *arena, const struct pg_result *result, size_t row,
-                               struct order *order, struct problem *problem)
+                               int first, struct order *order, struct problem *problem)
 {
-    order->has_body = pg_get_bool(result, row, 3);
-    order->version_ms = pg_get_instant(result, row, 4);
-    order->rank = rank_from_name(pg_get_text(result, row, 5));
-    order->counts = pg_get_bool(result, row, 6);
-    order->placed_at_ms = pg_get_instant(result, row, 7);
-    order->number = pg_get_text(result, row, 8);
-    order->status = pg_get_text(result, row, 9);
-    order->currency = pg_get_text(result, row, 10);
-    order->total_minor = pg_get_i64(result, row, 11);
-    order->cancelled_at_ms = pg_get_instant(result, row, 12);
-    order->deleted = pg_get_bool(result, row, 13);
-    order->completed = pg_get_bool(result, row, 14);
+    order->has_body = pg_get_bool(result, row, first);
+    order->version_ms = pg_get_instant(result, row, first + 1);
+    order->rank = rank_from_name(pg_get_text(result, row, first + 2));
+    order->counts = pg_get_bool(result, row, first + 3);
+    order->placed_at_ms = pg_get_instant(result, row, first + 4);
+    order->number = pg_get_text(result, row, first + 5);
+    order->status = pg_get_text(result, row, first + 6);
+    order->currency = pg_get_text(result, row, first + 7);
+    order->total_minor = pg_get_i64(result, row, first + 8);
+    order->cancelled_at_ms = pg_get_instant(result, row, first + 9);
+    order->deleted = pg_get_bool(result, row, first + 10);
+    order->completed = pg_get_bool(result, row, first + 11);
     order->contribution = (struct order_contribution){
-        .counted = pg_get_bool(result, row, 15),
-        .foreign = pg_get_bool(result, row, 16),
-        .gross_minor = pg_get_i64(result, row, 17),
-        .refunded_minor = pg_get_i64(result, row, 18),
+        .counted = pg_get_bool(result, row, first + 12),
+        .foreign = pg_get_bool(result, row, first + 13),
+        .gross_minor = pg_get_i64(result, row, first + 14),
+        .refunded_minor = pg_get_i64(result, row, first + 15),
     };
-    if (!order_documents_decode(arena, pg_get_bytes(result, row, 19), order)) {
+    if (!order_documents_decode(arena, pg_get_bytes(result, row, first + 16), order)) {
         return undecodable(problem, "order");
     }
-    order->body_json = optional_json(result, row, 20);
+    order->body_json = optional_json(result, row, first + 17);
     return STATUS_OK;
 }

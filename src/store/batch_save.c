@@ -3,8 +3,8 @@
 
 #include "base/buf.h"
 #include "base/limits.h"
-#include "store/batch.h"
 #include "batch_priv.h"
+#include "store/batch.h"
 
 /*
  * Save: what was decided, one unnest statement per table, in the round trip
@@ -457,20 +457,22 @@ static bool order_is_stored(const struct batch *batch, const struct order *order
     return false;
 }
 
-static enum status queue_orders(struct batch *batch, const struct decision_rows *rows, bool stored)
+static enum status queue_orders(struct batch *batch, const struct batch_save *save, bool stored)
 {
     static const enum pg_type types[] = {
         PG_UUID,    PG_TEXT, PG_UUID, PG_UUID, PG_BOOL, PG_INSTANT, PG_TEXT,    PG_BOOL,
         PG_INSTANT, PG_TEXT, PG_TEXT, PG_TEXT, PG_INT8, PG_INT8,    PG_INSTANT, PG_BOOL,
         PG_BOOL,    PG_BOOL, PG_BOOL, PG_INT8, PG_INT8, PG_BYTEA,   PG_JSONB,
     };
+    const struct decision_rows *rows = save->rows;
     struct order **orders = ARENA_NEW_ARRAY(batch->arena, rows->order_count + 1, struct order *);
     if (orders == NULL) {
         return STATUS_LIMIT;
     }
     size_t count = 0;
     for (size_t i = 0; i < rows->order_count; i++) {
-        if (order_is_stored(batch, rows->orders[i]) == stored) {
+        bool is_stored = save->orders_are_stored || order_is_stored(batch, rows->orders[i]);
+        if (is_stored == stored) {
             orders[count++] = rows->orders[i];
         }
     }
@@ -785,10 +787,10 @@ static enum status queue_rows(struct batch *batch, const struct batch_save *save
         status = queue_moves(batch, rows);
     }
     if (status == STATUS_OK) {
-        status = queue_orders(batch, rows, false);
+        status = queue_orders(batch, save, false);
     }
     if (status == STATUS_OK) {
-        status = queue_orders(batch, rows, true);
+        status = queue_orders(batch, save, true);
     }
     if (status == STATUS_OK) {
         status = queue_interactions(batch, rows);

@@ -91,6 +91,7 @@ void bell_ring(struct decision *decision, const struct bell *bell, int64_t now_m
             .id = bell_id(decision, bell),
             .created_at_ms = bell->event != NULL ? heard_at_ms : bell->at_ms,
             .profile_id = bell->profile->id,
+            .event_id = bell->event != NULL ? bell->event->id : ID_ZERO,
             .topic = bell->topic,
             .sequence = bell->profile->sequence,
             .subscription_ids = listeners,

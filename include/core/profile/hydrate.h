@@ -1,0 +1,33 @@
+#ifndef CORE_PROFILE_HYDRATE_H
+#define CORE_PROFILE_HYDRATE_H
+
+/*
+ * A profile out of its history: the same fold as event by event, from nothing.
+ * Identity decisions are replayed, not made again: the caller says which
+ * identities and which origins' facts belong to the profile.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/arena.h"
+#include "core/event/event.h"
+#include "core/order/order.h"
+#include "core/profile/profile.h"
+
+struct history {
+    const struct event *events; /* as stored: type, instants, trust, facts; no order document */
+    size_t event_count;
+    struct order *const *orders; /* those the profile owns, contributions as counted */
+    size_t order_count;
+    const struct identifier *identifiers;
+    size_t identifier_count;
+};
+
+/* Replaces everything in `profile` that is a fold of facts; keeps its id,
+ * created_at, sequence, and the log of what was decided (stage and since). The
+ * cart is kept if the event that set it is part of the history, else emptied.
+ * False when the arena is full or the history has nothing in it. */
+bool profile_hydrate(struct arena *arena, struct profile *profile, const struct history *history);
+
+#endif

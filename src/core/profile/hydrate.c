@@ -1,0 +1,83 @@
+#include "core/profile/hydrate.h"
+
+/*
+ * Hydrating serves un-merge now and repair later. Rejected: subtracting the
+ * loser from the survivor. Sums would allow it; seen times, and traits whose
+ * former value was overwritten, would not.
+ */
+
+static bool owns_event(const struct history *history, struct id event_id)
+{
+    for (size_t i = 0; i < history->event_count; i++) {
+        if (id_equal(history->events[i].id, event_id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool add_identifiers(struct arena *arena, struct profile *profile,
+                            const struct history *history)
+{
+    profile->exclusives =
+        ARENA_NEW_ARRAY(arena, history->identifier_count + 1, struct profile_identity);
+    if (profile->exclusives == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < history->identifier_count; i++) {
+        const struct identifier *identifier = &history->identifiers[i];
+        profile->identity_counts[identifier->kind]++;
+        profile->identified = profile->identified || identity_kind_is_strong(identifier->kind);
+        if (identity_kind_is_exclusive(identifier->kind)) {
+            profile->exclusives[profile->exclusive_count++] =
+                (struct profile_identity){ .kind = identifier->kind,
+                                           .source_id = identifier->source_id,
+                                           .value = identifier->value };
+        }
+    }
+    return true;
+}
+
+static void add_orders(struct profile *profile, const struct history *history)
+{
+    const struct order_contribution none = { 0 };
+    for (size_t i = 0; i < history->order_count; i++) {
+        const struct order *order = history->orders[i];
+        if (order->contribution.counted) {
+            profile_count_order(profile, &none, &order->contribution, order->placed_at_ms);
+        }
+    }
+}
+
+bool profile_hydrate(struct arena *arena, struct profile *profile, const struct history *history)
+{
+    if (history->event_count == 0) {
+        return false;
+    }
+    struct profile fresh;
+    profile_init(&fresh, profile->id, profile->created_at_ms);
+    fresh.is_new = false;
+    fresh.sequence = profile->sequence;
+    fresh.updated_at_ms = profile->updated_at_ms;
+    fresh.decided_at_ms = profile->decided_at_ms;
+    fresh.lifecycle = profile->lifecycle;
+    fresh.lifecycle_since_ms = profile->lifecycle_since_ms;
+    for (size_t i = 0; i < history->event_count; i++) {
+        if (!profile_fold_event(arena, &fresh, &history->events[i])) {
+            return false;
+        }
+    }
+    if (!add_identifiers(arena, &fresh, history)) {
+        return false;
+    }
+    add_orders(&fresh, history);
+    if (profile->cart_at_ms != INSTANT_NONE && owns_event(history, profile->cart_event_id)) {
+        fresh.cart_json = profile->cart_json;
+        fresh.cart_at_ms = profile->cart_at_ms;
+        fresh.cart_event_id = profile->cart_event_id;
+    }
+    fresh.is_dirty = true;
+    fresh.facts_changed = true;
+    *profile = fresh;
+    return true;
+}

@@ -1,0 +1,442 @@
+#include "store/unmerge.h"
+
+#include <stdlib.h>
+
+#include "batch_priv.h"
+#include "core/profile/hydrate.h"
+#include "store/batch.h"
+
+/*
+ * One transaction: lock the survivor and its tombstones in key order, find what
+ * belongs to the side that leaves (the loser and whoever had been merged into it
+ * before), hydrate both sides, decide their stages silently, save.
+ *
+ * Rare and by hand, so it takes as many round trips as it reads well in.
+ */
+
+static const struct pg_statement unmerge_edge = {
+    "unmerge_edge",
+    "SELECT d.from_id, COALESCE(p.merged_into, p.id), d.undone_at IS NOT NULL"
+    " FROM identity_decision d JOIN profile p ON p.workspace_id = d.workspace_id"
+    " AND p.id = d.into_id"
+    " WHERE d.workspace_id = $1 AND d.id = $2 AND d.kind = 'merged'"
+    " AND ($3 IN (d.from_id, d.into_id, p.merged_into)) FOR UPDATE OF d",
+};
+
+static const struct pg_statement unmerge_lock = {
+    "unmerge_lock",
+    "SELECT " BATCH_PROFILE_COLUMNS " FROM profile"
+    " WHERE workspace_id = $1 AND (id = $2 OR merged_into = $2) ORDER BY id FOR UPDATE",
+};
+
+/* The loser and everyone merged into it, by edges that still stand. */
+static const struct pg_statement unmerge_side = {
+    "unmerge_side",
+    "WITH RECURSIVE side (id) AS (SELECT $2::uuid UNION SELECT d.from_id"
+    " FROM side s JOIN identity_decision d ON d.workspace_id = $1 AND d.into_id = s.id"
+    " AND d.kind = 'merged' AND d.undone_at IS NULL AND d.id <> $3)"
+    " SELECT id FROM side",
+};
+
+static const struct pg_statement unmerge_facts = {
+    "unmerge_facts",
+    "SELECT i.id, i.origin_id, i.source_id, i.type, i.trust, i.occurred_at, i.received_at, i.facts"
+    " FROM unnest($2::uuid[]) AS o (id) CROSS JOIN LATERAL (SELECT id, origin_id, source_id, type,"
+    " trust, occurred_at, received_at, facts FROM interaction"
+    " WHERE workspace_id = $1 AND origin_id = o.id) i"
+    " ORDER BY i.occurred_at, i.id LIMIT $3",
+};
+
+static const struct pg_statement unmerge_orders = {
+    "unmerge_orders",
+    "SELECT r.source_id, r.order_ref, " BATCH_ORDER_COLUMNS
+    " FROM unnest($2::uuid[]) AS o (id) CROSS JOIN LATERAL (SELECT source_id, "
+    "order_ref, " BATCH_ORDER_COLUMNS " FROM orders WHERE workspace_id = $1 AND profile_id = o.id"
+    " FOR UPDATE) r",
+};
+
+static const struct pg_statement unmerge_identities = {
+    "unmerge_identities",
+    "SELECT r.kind, r.source_id, r.value, r.origin_id FROM unnest($2::uuid[]) AS o (id)"
+    " CROSS JOIN LATERAL (SELECT kind, source_id, value, origin_id FROM identity"
+    " WHERE workspace_id = $1 AND profile_id = o.id) r",
+};
+
+static const struct pg_statement unmerge_identity_back = {
+    "unmerge_identity_back",
+    "UPDATE identity SET profile_id = $2 WHERE workspace_id = $1 AND profile_id = $3"
+    " AND origin_id IN (SELECT id FROM unnest($4::uuid[]) AS side (id))",
+};
+
+static const struct pg_statement unmerge_tombstones = {
+    "unmerge_tombstones",
+    "UPDATE profile SET merged_into = $2 WHERE workspace_id = $1 AND merged_into = $3"
+    " AND id <> $2 AND id IN (SELECT id FROM unnest($4::uuid[]) AS side (id))",
+};
+
+static const struct pg_statement unmerge_undo = {
+    "unmerge_undo",
+    "UPDATE identity_decision SET undone_at = $3 WHERE workspace_id = $1 AND id = $2",
+};
+
+struct side {
+    struct id *ids; /* origins */
+    size_t count;
+    struct profile *profile;
+    struct event *events;
+    size_t event_count;
+    struct order **orders;
+    size_t order_count;
+    struct identifier *identifiers;
+    size_t identifier_count;
+};
+
+struct unmerge_run {
+    struct pg *pg;
+    struct arena *arena;
+    const struct decide_context *context;
+    struct id merge_id;
+    int64_t now_ms;
+    struct id survivor_id;
+    struct id loser_id;
+    struct decision *decision;
+    struct id *all_ids;
+    size_t all_count;
+    struct side stays;
+    struct side leaves;
+};
+
+static bool side_has(const struct side *side, struct id id)
+{
+    for (size_t i = 0; i < side->count; i++) {
+        if (id_equal(side->ids[i], id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void params_begin(struct unmerge_run *run, struct pg_params *params)
+{
+    pg_params_init(params, run->arena);
+    pg_put_id(params, run->context->workspace_id);
+}
+
+static void put_ids(struct pg_params *params, const struct id *ids, size_t count)
+{
+    struct pg_array array;
+    pg_array_begin(&array, params, PG_UUID, count);
+    for (size_t i = 0; i < count; i++) {
+        pg_array_id(&array, ids[i]);
+    }
+    pg_array_end(&array);
+}
+
+/* --- what is read ------------------------------------------------------- */
+
+static enum status read_edge(struct unmerge_run *run, struct id profile_id, struct problem *problem)
+{
+    struct pg_params params;
+    struct pg_result *result = NULL;
+    params_begin(run, &params);
+    pg_put_id(&params, run->merge_id);
+    pg_put_id(&params, profile_id);
+    enum status status = pg_run(run->pg, run->arena, &unmerge_edge, &params, &result, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (pg_row_count(result) == 0) {
+        return problem_set(problem, STATUS_MISSING, "object-not-found",
+                           "this profile has no such merge");
+    }
+    if (pg_get_bool(result, 0, 2)) {
+        return problem_set(problem, STATUS_CONFLICT, "merge-blocked", "it was undone already");
+    }
+    run->loser_id = pg_get_id(result, 0, 0);
+    run->survivor_id = pg_get_id(result, 0, 1);
+    return STATUS_OK;
+}
+
+static enum status lock_profiles(struct unmerge_run *run, struct problem *problem)
+{
+    struct pg_params params;
+    struct pg_result *result = NULL;
+    params_begin(run, &params);
+    pg_put_id(&params, run->survivor_id);
+    enum status status = pg_run(run->pg, run->arena, &unmerge_lock, &params, &result, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    run->all_count = pg_row_count(result);
+    run->all_ids = ARENA_NEW_ARRAY(run->arena, run->all_count + 1, struct id);
+    if (run->all_ids == NULL) {
+        return STATUS_LIMIT;
+    }
+    for (size_t row = 0; row < run->all_count; row++) {
+        run->all_ids[row] = pg_get_id(result, row, 0);
+        bool is_loser = id_equal(run->all_ids[row], run->loser_id);
+        if (!is_loser && !id_equal(run->all_ids[row], run->survivor_id)) {
+            continue;
+        }
+        struct profile **out = is_loser ? &run->leaves.profile : &run->stays.profile;
+        status = batch_profile_decode(run->arena, result, row, out, problem);
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
+    if (run->leaves.profile == NULL || run->stays.profile == NULL) {
+        return problem_set(problem, STATUS_RETRY, "overloaded", "the profiles moved meanwhile");
+    }
+    return STATUS_OK;
+}
+
+/* Origins of the side that leaves; the others stay. */
+static enum status split_sides(struct unmerge_run *run, struct problem *problem)
+{
+    struct pg_params params;
+    struct pg_result *result = NULL;
+    params_begin(run, &params);
+    pg_put_id(&params, run->loser_id);
+    pg_put_id(&params, run->merge_id);
+    enum status status = pg_run(run->pg, run->arena, &unmerge_side, &params, &result, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    run->leaves.ids = ARENA_NEW_ARRAY(run->arena, pg_row_count(result) + 1, struct id);
+    run->stays.ids = ARENA_NEW_ARRAY(run->arena, run->all_count + 1, struct id);
+    if (run->leaves.ids == NULL || run->stays.ids == NULL) {
+        return STATUS_LIMIT;
+    }
+    for (size_t row = 0; row < pg_row_count(result); row++) {
+        run->leaves.ids[run->leaves.count++] = pg_get_id(result, row, 0);
+    }
+    for (size_t i = 0; i < run->all_count; i++) {
+        if (!side_has(&run->leaves, run->all_ids[i])) {
+            run->stays.ids[run->stays.count++] = run->all_ids[i];
+        }
+    }
+    return STATUS_OK;
+}
+
+static enum status read_facts(struct unmerge_run *run, struct side *side, struct problem *problem)
+{
+    struct pg_params params;
+    struct pg_result *result = NULL;
+    params_begin(run, &params);
+    put_ids(&params, side->ids, side->count);
+    pg_put_i64(&params, UNMERGE_FACTS_MAX + 1);
+    enum status status = pg_run(run->pg, run->arena, &unmerge_facts, &params, &result, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    side->event_count = pg_row_count(result);
+    side->events = ARENA_NEW_ARRAY(run->arena, side->event_count + 1, struct event);
+    if (side->event_count > UNMERGE_FACTS_MAX || side->events == NULL) {
+        return problem_set(problem, STATUS_LIMIT, "limit-reached",
+                           "the history is longer than %d facts", UNMERGE_FACTS_MAX);
+    }
+    for (size_t row = 0; row < side->event_count; row++) {
+        struct event *event = &side->events[row];
+        event->id = pg_get_id(result, row, 0);
+        event->source_id = pg_get_id(result, row, 2);
+        event->name = pg_get_text(result, row, 3);
+        event->type = event_type_from_name(event->name);
+        event->trust = (enum trust)pg_get_i64(result, row, 4);
+        event->occurred_at_ms = pg_get_instant(result, row, 5);
+        event->received_at_ms = pg_get_instant(result, row, 6);
+        event->act = event->type != 0 && event_type_info(event->type)->act;
+        if (!pg_is_null(result, row, 7) &&
+            !profile_facts_decode(run->arena, pg_get_bytes(result, row, 7), &event->facts,
+                                  &event->fact_count)) {
+            return problem_set(problem, STATUS_BROKEN, "internal", "a stored fact does not decode");
+        }
+    }
+    return STATUS_OK;
+}
+
+/* Owned by the merged profile now; each goes where its origin goes. */
+static enum status read_orders(struct unmerge_run *run, struct problem *problem)
+{
+    struct pg_params params;
+    struct pg_result *result = NULL;
+    params_begin(run, &params);
+    put_ids(&params, run->all_ids, run->all_count);
+    enum status status = pg_run(run->pg, run->arena, &unmerge_orders, &params, &result, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    size_t count = pg_row_count(result);
+    run->stays.orders = ARENA_NEW_ARRAY(run->arena, count + 1, struct order *);
+    run->leaves.orders = ARENA_NEW_ARRAY(run->arena, count + 1, struct order *);
+    if (run->stays.orders == NULL || run->leaves.orders == NULL) {
+        return STATUS_LIMIT;
+    }
+    for (size_t row = 0; row < count; row++) {
+        struct order *order = ARENA_NEW(run->arena, struct order);
+        if (order == NULL) {
+            return STATUS_LIMIT;
+        }
+        order->source_id = pg_get_id(result, row, 0);
+        order->order_ref = pg_get_text(result, row, 1);
+        order->origin_id = pg_get_id(result, row, 3);
+        status = batch_order_decode(run->arena, result, row, 4, order, problem);
+        if (status != STATUS_OK) {
+            return status;
+        }
+        struct side *side = side_has(&run->leaves, order->origin_id) ? &run->leaves : &run->stays;
+        order->profile_id = side->profile->id;
+        side->orders[side->order_count++] = order;
+    }
+    return STATUS_OK;
+}
+
+static enum status read_identities(struct unmerge_run *run, struct problem *problem)
+{
+    struct pg_params params;
+    struct pg_result *result = NULL;
+    params_begin(run, &params);
+    put_ids(&params, run->all_ids, run->all_count);
+    enum status status =
+        pg_run(run->pg, run->arena, &unmerge_identities, &params, &result, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    size_t count = pg_row_count(result);
+    run->stays.identifiers = ARENA_NEW_ARRAY(run->arena, count + 1, struct identifier);
+    run->leaves.identifiers = ARENA_NEW_ARRAY(run->arena, count + 1, struct identifier);
+    if (run->stays.identifiers == NULL || run->leaves.identifiers == NULL) {
+        return STATUS_LIMIT;
+    }
+    for (size_t row = 0; row < count; row++) {
+        struct id origin_id = pg_get_id(result, row, 3);
+        struct side *side = side_has(&run->leaves, origin_id) ? &run->leaves : &run->stays;
+        side->identifiers[side->identifier_count++] =
+            (struct identifier){ .kind = identity_kind_from_name(pg_get_text(result, row, 0)),
+                                 .source_id = pg_get_id(result, row, 1),
+                                 .value = pg_get_text(result, row, 2) };
+    }
+    return STATUS_OK;
+}
+
+/* --- what is decided and written ---------------------------------------- */
+
+static enum status hydrate_side(struct unmerge_run *run, struct side *side, struct problem *problem)
+{
+    const struct history history = {
+        .events = side->events,
+        .event_count = side->event_count,
+        .orders = side->orders,
+        .order_count = side->order_count,
+        .identifiers = side->identifiers,
+        .identifier_count = side->identifier_count,
+    };
+    if (!profile_hydrate(run->arena, side->profile, &history)) {
+        return problem_set(problem, STATUS_CONFLICT, "merge-blocked",
+                           "one side has no facts of its own");
+    }
+    side->profile->merge_count = (uint32_t)side->count - 1;
+    decision_put_profile(run->decision, side->profile);
+    return decide_silently(run->decision, side->profile, run->now_ms, CAUSE_MERGE);
+}
+
+static enum status write_back(struct unmerge_run *run, const struct pg_statement *statement,
+                              struct problem *problem)
+{
+    struct pg_params params;
+    params_begin(run, &params);
+    pg_put_id(&params, run->loser_id);
+    pg_put_id(&params, run->survivor_id);
+    put_ids(&params, run->leaves.ids, run->leaves.count);
+    return pg_run(run->pg, run->arena, statement, &params, NULL, problem);
+}
+
+static enum status save(struct unmerge_run *run, struct problem *problem)
+{
+    struct pg_params params;
+    params_begin(run, &params);
+    pg_put_id(&params, run->merge_id);
+    pg_put_instant(&params, run->now_ms);
+    enum status status = pg_run(run->pg, run->arena, &unmerge_undo, &params, NULL, problem);
+    if (status == STATUS_OK) {
+        status = write_back(run, &unmerge_identity_back, problem);
+    }
+    if (status == STATUS_OK) {
+        status = write_back(run, &unmerge_tombstones, problem);
+    }
+    struct decision_rows rows = { 0 };
+    if (status == STATUS_OK) {
+        status = decision_finish(run->decision, run->now_ms, &rows);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct batch batch;
+    status = batch_init(&batch, run->pg, run->arena, run->context->workspace_id, NULL, 0);
+    struct order **orders = ARENA_NEW_ARRAY(
+        run->arena, run->leaves.order_count + run->stays.order_count + 1, struct order *);
+    if (status != STATUS_OK || orders == NULL) {
+        return STATUS_LIMIT;
+    }
+    for (size_t i = 0; i < run->leaves.order_count; i++) {
+        orders[i] = run->leaves.orders[i];
+    }
+    rows.orders = orders;
+    rows.order_count = run->leaves.order_count;
+    const struct batch_save what = { .rows = &rows, .raises_due = true, .orders_are_stored = true };
+    struct delivery *deliveries = NULL;
+    size_t delivery_count = 0;
+    return batch_save(&batch, &what, &deliveries, &delivery_count, problem);
+}
+
+static enum status unmerge_all(struct unmerge_run *run, struct id profile_id,
+                               struct problem *problem)
+{
+    enum status status = read_edge(run, profile_id, problem);
+    if (status == STATUS_OK) {
+        status = lock_profiles(run, problem);
+    }
+    if (status == STATUS_OK) {
+        status = split_sides(run, problem);
+    }
+    if (status == STATUS_OK) {
+        status = read_orders(run, problem);
+    }
+    if (status == STATUS_OK) {
+        status = read_identities(run, problem);
+    }
+    struct side *const sides[] = { &run->stays, &run->leaves };
+    for (size_t i = 0; i < ARRAY_COUNT(sides) && status == STATUS_OK; i++) {
+        status = read_facts(run, sides[i], problem);
+        if (status == STATUS_OK) {
+            sides[i]->profile->merged_into = ID_ZERO;
+            status = hydrate_side(run, sides[i], problem);
+        }
+    }
+    return status == STATUS_OK ? save(run, problem) : status;
+}
+
+enum status unmerge(struct pg *pg, struct arena *arena, const struct decide_context *context,
+                    struct id profile_id, struct id merge_id, int64_t now_ms,
+                    struct unmerged *out_unmerged, struct problem *problem)
+{
+    struct unmerge_run run = { .pg = pg,
+                               .arena = arena,
+                               .context = context,
+                               .merge_id = merge_id,
+                               .now_ms = now_ms,
+                               .decision = decision_create(arena, context, 2) };
+    if (run.decision == NULL) {
+        return STATUS_LIMIT;
+    }
+    enum status status = pg_run(pg, arena, &pg_begin, NULL, NULL, problem);
+    if (status == STATUS_OK) {
+        status = unmerge_all(&run, profile_id, problem);
+    }
+    if (status != STATUS_OK) {
+        pg_reset(pg);
+        return status;
+    }
+    out_unmerged->survivor_id = run.survivor_id;
+    out_unmerged->restored_id = run.loser_id;
+    return STATUS_OK;
+}
