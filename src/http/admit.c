@@ -17,6 +17,10 @@
  * connection.
  */
 
+enum {
+    PAGE_BYTES_MAX = 16 * 1024
+};
+
 struct collector {
     struct http_header headers[LIMIT_HEADERS];
     size_t kept;
@@ -102,7 +106,7 @@ static bool reply_problem_page(struct http_exchange *x)
     if (!str_starts_with(x->target.path, STR("/problems/")) || x->method != HTTP_GET) {
         return false;
     }
-    buf_init(&buf, x->arena, 16 * 1024);
+    buf_init(&buf, x->arena, PAGE_BYTES_MAX);
     if (!problem_render_page(&buf, slug)) {
         return false;
     }
@@ -221,9 +225,9 @@ static size_t body_limit_of(const struct http_exchange *x)
 {
     size_t limit = x->match.route->body_limit_bytes;
     if (limit == 0) {
-        return LIMIT_API_BODY_BYTES;
+        return (size_t)LIMIT_API_BODY_BYTES;
     }
-    if (limit == LIMIT_HOOK_BODY_BYTES && x->server->config.hook_body_bytes_max > 0) {
+    if (limit == (size_t)LIMIT_HOOK_BODY_BYTES && x->server->config.hook_body_bytes_max > 0) {
         return x->server->config.hook_body_bytes_max;
     }
     return limit;
@@ -253,7 +257,7 @@ static bool size_is_good(struct http_exchange *x, const struct guard_facts *fact
 
 static enum admission admit_checked(struct http_exchange *x, const struct guard_facts *facts)
 {
-    if (atomic_load(&x->server->draining)) {
+    if (atomic_load(&x->server->draining) && !x->listener->is_admin) {
         reply_problem_type(x, "draining", "");
         return refuse(x);
     }

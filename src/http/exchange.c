@@ -27,7 +27,7 @@ struct http_exchange *exchange_create(struct listener *listener, struct MHD_Conn
                                       struct str raw_target)
 {
     struct connection *connection = connection_of(mhd);
-    struct arena *arena = arena_create(LIMIT_ARENA_REQUEST_BYTES);
+    struct arena *arena = arena_create((size_t)LIMIT_ARENA_REQUEST_BYTES);
     if (arena == NULL || connection == NULL) {
         arena_destroy(arena);
         return NULL;
@@ -38,7 +38,7 @@ struct http_exchange *exchange_create(struct listener *listener, struct MHD_Conn
         return NULL;
     }
     /* One byte beyond the limit is enough for the guard to see the excess. */
-    x->raw_target = str_dup(arena, str_take(raw_target, LIMIT_TARGET_BYTES + 1));
+    x->raw_target = str_dup(arena, str_take(raw_target, (size_t)LIMIT_TARGET_BYTES + 1));
     x->server = listener->server;
     x->listener = listener;
     x->arena = arena;

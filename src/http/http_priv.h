@@ -41,6 +41,7 @@ struct listener {
     int fd;
     bool is_admin;
     bool is_unix;
+    bool is_inherited; /* fd:N: others may be listening on it too */
     bool is_quiesced;
     uint16_t port;
     char *unix_path; /* ours to remove; NULL otherwise */
@@ -90,9 +91,13 @@ struct http_server {
 void server_reference(struct http_server *server);
 void server_release(struct http_server *server);
 
+/* What libmicrohttpd calls gets a struct listener as its cls. */
+
 /* ---- connections (connections.c) ----------------------------------------- */
 
 #define DEADLINE_NONE INT64_MAX
+/* Deadlines grow by so much arrived or to be sent. */
+#define DEADLINE_PIECE_BYTES 65536
 
 struct connection {
     struct listener *listener;
@@ -108,9 +113,9 @@ struct connection {
 
 NODISCARD bool connections_init(struct http_server *server);
 void connections_finish(struct http_server *server);
-enum MHD_Result connections_accept(void *listener, const struct sockaddr *address,
+enum MHD_Result connections_accept(void *cls, const struct sockaddr *address,
                                    socklen_t address_size);
-void connections_notify(void *listener, struct MHD_Connection *mhd, void **context,
+void connections_notify(void *cls, struct MHD_Connection *mhd, void **context,
                         enum MHD_ConnectionNotificationCode code);
 void connections_reap(struct http_server *server, int64_t now_ms);
 /* NULL when there was no memory for the record. */
@@ -257,11 +262,11 @@ enum admission {
 
 enum admission admit_request(struct http_exchange *x, const char *method, const char *version);
 
-void *request_started(void *listener, const char *raw_target, struct MHD_Connection *mhd);
-enum MHD_Result request_handle(void *listener, struct MHD_Connection *mhd, const char *url,
+void *request_started(void *cls, const char *raw_target, struct MHD_Connection *mhd);
+enum MHD_Result request_handle(void *cls, struct MHD_Connection *mhd, const char *url,
                                const char *method, const char *version, const char *upload_data,
                                size_t *upload_data_size, void **context);
-void request_completed(void *listener, struct MHD_Connection *mhd, void **context,
+void request_completed(void *cls, struct MHD_Connection *mhd, void **context,
                        enum MHD_RequestTerminationCode code);
 
 /* ---- suspended requests (watch.c) ----------------------------------------- */
@@ -284,6 +289,8 @@ void workers_destroy(struct workers *workers); /* joins; NULL is fine */
 
 NODISCARD enum status listen_open(const char *address, struct listener *listener,
                                   struct problem *problem);
+/* From now on connecting is refused, unless the socket is shared with a successor. */
+void listen_end(const struct listener *listener);
 void listen_close(struct listener *listener);
 
 NODISCARD enum status tls_create(const char *cert_file, const char *key_file, struct tls **out_tls,

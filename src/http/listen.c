@@ -31,8 +31,10 @@ enum {
 
 static enum status fail(struct problem *problem, const char *address, const char *what)
 {
+    char reason[128] = "unknown error";
+    (void)strerror_r(errno, reason, sizeof(reason));
     return problem_set(problem, STATUS_INVALID, "invalid-field", "listen %s: %s: %s", address, what,
-                       strerror(errno));
+                       reason);
 }
 
 static void close_quietly(int fd)
@@ -249,6 +251,7 @@ static enum status open_inherited(const char *number, struct listener *listener,
         set_switch(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     }
     listener->fd = fd;
+    listener->is_inherited = true;
     listener->port = bound_port(fd);
     return STATUS_OK;
 }
@@ -263,6 +266,16 @@ enum status listen_open(const char *address, struct listener *listener, struct p
         return open_inherited(address + 3, listener, problem);
     }
     return open_tcp(address, listener, problem);
+}
+
+/* A connection that the kernel takes and nobody accepts would wait for the
+ * whole drain only to be reset; a refused one is repeated elsewhere at once.
+ * A shared queue is left alone: the successor serves what waits in it. */
+void listen_end(const struct listener *listener)
+{
+    if (!listener->is_inherited) {
+        (void)shutdown(listener->fd, SHUT_RDWR);
+    }
 }
 
 void listen_close(struct listener *listener)

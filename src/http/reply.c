@@ -290,7 +290,7 @@ static enum MHD_Result queue(struct http_exchange *x, const struct reply *reply,
     if (server->config.observe != NULL) {
         server->config.observe(server->config.app, x->pattern, reply->http_status, duration_us);
     }
-    int64_t pieces = (int64_t)(reply->body.size / (64 * 1024));
+    int64_t pieces = (int64_t)(reply->body.size / DEADLINE_PIECE_BYTES);
     atomic_store(&x->connection->deadline_ms,
                  now_us / 1000 + server->tuning.write_ms + pieces * server->tuning.body_ms_per_64k);
     x->phase = PHASE_ANSWERED;

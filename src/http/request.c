@@ -29,7 +29,7 @@ void *request_started(void *cls, const char *raw_target, struct MHD_Connection *
 static void extend_body_deadline(struct http_exchange *x)
 {
     const struct http_tuning *tuning = &x->server->tuning;
-    int64_t pieces = (int64_t)(x->body.received_bytes / (64 * 1024));
+    int64_t pieces = (int64_t)(x->body.received_bytes / DEADLINE_PIECE_BYTES);
     atomic_store(&x->connection->deadline_ms,
                  x->received_us / 1000 + tuning->body_ms + pieces * tuning->body_ms_per_64k);
 }
@@ -150,6 +150,7 @@ static enum MHD_Result resumed(struct http_exchange *x)
     return reply_send(x);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): libmicrohttpd's signature */
 enum MHD_Result request_handle(void *cls, struct MHD_Connection *mhd, const char *url,
                                const char *method, const char *version, const char *upload_data,
                                size_t *upload_data_size, void **context)

@@ -114,6 +114,16 @@ static bool clashes(const struct pattern *a, const struct pattern *b)
     return true;
 }
 
+static bool is_twice(const struct route_table *table, size_t index)
+{
+    for (size_t i = 0; i < index; i++) {
+        if (clashes(&table->patterns[i], &table->patterns[index])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum status table_fill(struct route_table *table, const struct http_route *routes,
                               size_t route_count, struct problem *problem)
 {
@@ -122,11 +132,9 @@ static enum status table_fill(struct route_table *table, const struct http_route
             return problem_set(problem, STATUS_INVALID, "internal", "route pattern \"%s\"",
                                routes[i].pattern);
         }
-        for (size_t j = 0; j < i; j++) {
-            if (clashes(&table->patterns[j], &table->patterns[i])) {
-                return problem_set(problem, STATUS_INVALID, "internal",
-                                   "two routes are called \"%s\"", routes[i].pattern);
-            }
+        if (is_twice(table, i)) {
+            return problem_set(problem, STATUS_INVALID, "internal", "two routes are called \"%s\"",
+                               routes[i].pattern);
         }
         table->count++;
     }

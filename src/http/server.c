@@ -128,7 +128,6 @@ static unsigned pool_size(const struct http_server *server, const struct listene
     return threads;
 }
 
-/* libmicrohttpd takes a pool of one for a mistake. */
 enum {
     DAEMON_OPTIONS_MAX = 24
 };
@@ -140,7 +139,8 @@ static void daemon_options(struct http_server *server, struct listener *listener
     unsigned threads = pool_size(server, listener);
     bool tls = server->tls != NULL && !listener->is_admin;
     unsigned most = listener->is_admin ? ADMIN_CONNECTIONS : server->config.connections_max;
-    size_t memory = tls ? TLS_CONNECTION_MEMORY_BYTES : LIMIT_CONNECTION_MEMORY_BYTES;
+    size_t memory =
+        tls ? (size_t)TLS_CONNECTION_MEMORY_BYTES : (size_t)LIMIT_CONNECTION_MEMORY_BYTES;
 
     options[n++] = (struct MHD_OptionItem){ MHD_OPTION_LISTEN_SOCKET, listener->fd, NULL };
     options[n++] = (struct MHD_OptionItem){ MHD_OPTION_CONNECTION_LIMIT,
@@ -151,7 +151,7 @@ static void daemon_options(struct http_server *server, struct listener *listener
         (struct MHD_OptionItem){ MHD_OPTION_CONNECTION_TIMEOUT, server->tuning.idle_s, NULL };
     options[n++] =
         (struct MHD_OptionItem){ MHD_OPTION_THREAD_STACK_SIZE, THREAD_STACK_BYTES, NULL };
-    if (threads > 1) {
+    if (threads > 1) { /* libmicrohttpd takes a pool of one for a mistake */
         options[n++] = (struct MHD_OptionItem){ MHD_OPTION_THREAD_POOL_SIZE, threads, NULL };
     }
     if (tls) {
@@ -206,7 +206,7 @@ static enum status listener_add(struct http_server *server, const char *address,
 static void config_defaults(struct http_config *config)
 {
     if (config->in_flight_bytes_max == 0) {
-        config->in_flight_bytes_max = LIMIT_IN_FLIGHT_BYTES;
+        config->in_flight_bytes_max = (size_t)LIMIT_IN_FLIGHT_BYTES;
     }
     if (config->connections_max == 0) {
         config->connections_max = LIMIT_CONNECTIONS;
@@ -326,16 +326,12 @@ enum status http_server_reload_tls(struct http_server *server, struct problem *p
     return server->tls != NULL ? tls_reload(server->tls, problem) : STATUS_OK;
 }
 
-static void quiesce(struct http_server *server)
+static void quiesce(struct listener *listener)
 {
-    atomic_store(&server->draining, true);
-    for (size_t i = 0; i < server->listener_count; i++) {
-        struct listener *listener = &server->listeners[i];
-        /* The admin listener goes on: who waits for us to stop looks there. */
-        if (listener->daemon != NULL && !listener->is_quiesced && !listener->is_admin) {
-            (void)MHD_quiesce_daemon(listener->daemon);
-            listener->is_quiesced = true;
-        }
+    if (listener->daemon != NULL && !listener->is_quiesced) {
+        (void)MHD_quiesce_daemon(listener->daemon);
+        listener->is_quiesced = true;
+        listen_end(listener);
     }
 }
 
@@ -345,7 +341,13 @@ void http_server_drain(struct http_server *server, int64_t deadline_ms)
         POLL_MS = 5
     };
     int64_t until_ms = clock_monotonic_ms() + deadline_ms;
-    quiesce(server);
+    atomic_store(&server->draining, true);
+    for (size_t i = 0; i < server->listener_count; i++) {
+        /* The admin listener goes on: who waits for us to stop looks there. */
+        if (!server->listeners[i].is_admin) {
+            quiesce(&server->listeners[i]);
+        }
+    }
     while (atomic_load(&server->in_progress) > 0 && clock_monotonic_ms() < until_ms) {
         sleep_ms(POLL_MS);
     }
@@ -368,11 +370,7 @@ static void end_suspended(struct http_server *server)
 static void stop_daemons(struct http_server *server)
 {
     for (size_t i = 0; i < server->listener_count; i++) {
-        struct listener *listener = &server->listeners[i];
-        if (listener->daemon != NULL && !listener->is_quiesced) {
-            (void)MHD_quiesce_daemon(listener->daemon);
-            listener->is_quiesced = true;
-        }
+        quiesce(&server->listeners[i]);
     }
     end_suspended(server);
     for (size_t i = 0; i < server->listener_count; i++) {

@@ -415,6 +415,12 @@ static void draining_under_load_breaks_nothing(void **state)
     assert_false(hear(slow, answer, QUIET_MS) && answer[0] == '\0');
     assert_answer(answer, "200", "{\"slow\":true}");
     assert_answer(answer, "200", "Connection: close\r\n");
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(toy->port) };
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int late = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(late, (const struct sockaddr *)&address, sizeof(address)), -1);
+    assert_int_equal(errno, ECONNREFUSED);
+    (void)close(late);
     atomic_store(&load.ends, true);
     for (size_t i = 0; i < CLIENTS; i++) {
         pthread_join(threads[i], NULL);
