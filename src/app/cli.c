@@ -5,11 +5,13 @@
 #include <grp.h>
 #include <stdarg.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "app/embedded.h"
 #include "app/file.h"
 #include "app/master_key.h"
+#include "base/clock.h"
 #include "deliver/sender.h"
 #include "store/migrate.h"
 #include "store/pg.h"
@@ -26,6 +28,10 @@
  * cannot happen. With --embedded it joins the PostgreSQL of the running
  * server, or starts one for as long as the command lasts.
  */
+
+enum {
+    JOIN_MS_MAX = 30000
+};
 
 static const char DEFAULT_CONFIG_FILE[] = "/etc/shopbell/shopbell.ini";
 
@@ -229,6 +235,19 @@ static void public_url_find(struct cli *cli)
     }
 }
 
+/* Who joins a server that has just been started waits for its PostgreSQL. */
+static enum status database_connect(struct cli *cli, struct problem *problem)
+{
+    int64_t deadline_ms = clock_monotonic_ms() + (cli->embedded != NULL ? JOIN_MS_MAX : 0);
+    for (;;) {
+        enum status status = pg_connect(cli->pg, problem);
+        if (status != STATUS_RETRY || clock_monotonic_ms() >= deadline_ms) {
+            return status;
+        }
+        (void)nanosleep(&(struct timespec){ .tv_nsec = 100000000L }, NULL);
+    }
+}
+
 static enum status database_open(struct cli *cli, bool needs_schema, struct problem *problem)
 {
     if (cli->pg != NULL) {
@@ -238,7 +257,7 @@ static enum status database_open(struct cli *cli, bool needs_schema, struct prob
     if (status != STATUS_OK) {
         return problem_set(problem, status, "database", "no memory for a connection");
     }
-    status = pg_connect(cli->pg, problem);
+    status = database_connect(cli, problem);
     if (status == STATUS_OK && needs_schema) {
         status = migrate_check(cli->pg, problem);
     }

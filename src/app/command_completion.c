@@ -114,6 +114,7 @@ enum status command_completion(struct cli *cli, struct problem *problem)
                      "    case \"$path\" in\n");
     add_cases(&text, cli->table);
     buf_add_z(&text, "    esac\n"
+                     "    # shellcheck disable=SC2207 # words without spaces\n"
                      "    COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
                      "}\n"
                      "complete -o default -F _shopbell shopbell\n");

@@ -60,6 +60,9 @@ static void find(struct doctor *doctor, enum finding finding, const char *check,
     va_start(arguments, format);
     (void)vsnprintf(detail, sizeof(detail), format, arguments);
     va_end(arguments);
+    for (char *c = detail; *c != '\0'; c++) {
+        *c = (char)((unsigned char)*c < ' ' ? ' ' : *c); /* libpq writes two lines */
+    }
     doctor->warn_count += finding == FINDING_WARN ? 1 : 0;
     doctor->fail_count += finding == FINDING_FAIL ? 1 : 0;
     if (!doctor->cli->is_json) {

@@ -220,7 +220,7 @@ static void write_head(struct buf *text, const char *name, const char *type, con
 static void write_gauge(struct buf *text, const char *name, const char *help, double value)
 {
     write_head(text, name, "gauge", help);
-    buf_printf(text, "shopbell_%s %.17g\n", name, value);
+    buf_printf(text, "shopbell_%s %.12g\n", name, value);
 }
 
 static void write_counter(struct buf *text, const char *name, const char *help, uint64_t value)

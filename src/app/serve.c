@@ -26,8 +26,9 @@
 /*
  * The life of a server.
  *
- *   prepare   signals blocked, limits raised, before there are threads
+ *   prepare   limits raised, nothing dumped, before there are threads
  *   open      configuration, embedded PostgreSQL, seal, schema, partitions
+ *   block     from here on signals wait for the main thread
  *   start     registry, sender, due sweep, intake, background, HTTP
  *   serve     the main thread waits for signals and does nothing else
  *   stop      the same list backwards: HTTP stops taking, intake finishes what
@@ -65,9 +66,6 @@ static void signals_collect(sigset_t *set)
 
 static void process_prepare(void)
 {
-    sigset_t waited;
-    signals_collect(&waited);
-    (void)sigprocmask(SIG_BLOCK, &waited, NULL);
     (void)sigaction(SIGPIPE, &(struct sigaction){ .sa_handler = SIG_IGN }, NULL);
     /* The memory of this process holds secrets: no dump, no debugger. */
     (void)prctl(PR_SET_DUMPABLE, 0);
@@ -77,6 +75,15 @@ static void process_prepare(void)
         files.rlim_cur = files.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &files);
     }
+}
+
+/* Not before there is something to stop: a first start may take a minute, and
+ * Ctrl-C ends that as it ends any program. The threads to come inherit it. */
+static void signals_block(void)
+{
+    sigset_t waited;
+    signals_collect(&waited);
+    (void)sigprocmask(SIG_BLOCK, &waited, NULL);
 }
 
 /* As many connections as descriptors allow, less what else needs some. */
@@ -491,6 +498,7 @@ enum status command_serve(struct cli *cli, struct problem *problem)
         return problem_set(problem, STATUS_BROKEN, "start", "no memory");
     }
     app->cli = cli;
+    signals_block();
     status = addresses_choose(app, problem);
     if (status == STATUS_OK) {
         status = app_start(app, problem);
