@@ -1,0 +1,156 @@
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/jsonw.h"
+#include "handlers_priv.h"
+#include "ingest_priv.h"
+#include "sources/platform.h"
+
+/*
+ * POST /v1/events: a program of the brand tells us something.
+ *
+ * Unlike a shop it can read an answer, so a bad item is a 422 with a pointer
+ * to it and nothing is stored, unless it asked for on_error=skip. Runs on the
+ * epoll thread like a hook; the body's limit bounds what parsing may take.
+ */
+
+static void reply_field(struct http_exchange *x, const char *type, const char *name,
+                        const char *detail)
+{
+    struct problem problem;
+    (void)problem_set(&problem, STATUS_INVALID, type, "%s", detail);
+    problem_point(&problem, "#/%s", name);
+    http_reply_problem(x, &problem);
+}
+
+static const struct source *find_source(const struct registry_snapshot *snapshot,
+                                        struct id workspace_id, struct str name)
+{
+    const struct registry_workspace *workspace = snapshot_workspace(snapshot, workspace_id);
+    struct id id = ID_ZERO;
+    (void)id_parse(name, &id);
+    for (size_t i = 0; workspace != NULL && i < workspace->source_count; i++) {
+        const struct source *source = &workspace->sources[i];
+        if (!source->deleted && (str_equal(source->name, name) || id_equal(source->id, id))) {
+            return source;
+        }
+    }
+    return NULL;
+}
+
+/* Are all parameters known and sensible? Else answered. */
+static bool check_query(struct http_exchange *x)
+{
+    static const char *const KNOWN[] = { "on_error", "source", "validate_only" };
+    struct str unknown = http_query_unknown(x, KNOWN, ARRAY_COUNT(KNOWN));
+    if (unknown.size > 0) {
+        reply_field(x, "unknown-field", "query",
+                    "the parameters are on_error, source and validate_only");
+        return false;
+    }
+    struct str on_error = http_query(x, "on_error");
+    if (on_error.size > 0 && !str_equal(on_error, STR("skip"))) {
+        reply_field(x, "invalid-field", "query/on_error", "on_error is \"skip\" or left out");
+        return false;
+    }
+    struct str validate = http_query(x, "validate_only");
+    if (validate.size > 0 && !str_equal(validate, STR("true")) &&
+        !str_equal(validate, STR("false"))) {
+        reply_field(x, "invalid-field", "query/validate_only", "validate_only is true or false");
+        return false;
+    }
+    return true;
+}
+
+static bool wants_representation(struct http_exchange *x)
+{
+    struct str prefer = http_header(x, "prefer");
+    struct str wanted = STR("return=representation");
+    for (size_t i = 0; i + wanted.size <= prefer.size; i++) {
+        if (str_equal_nocase(str_take(str_drop(prefer, i), wanted.size), wanted)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What would have been taken: validate_only, or nothing good among it. */
+static void reply_unsent(struct http_exchange *x, const struct canonical_batch *batch, bool valid)
+{
+    struct buf buf;
+    struct jsonw json;
+    buf_init(&buf, http_arena(x), 4u * 1024 * 1024);
+    jsonw_begin(&json, &buf);
+    jsonw_open(&json);
+    jsonw_put_z(&json, "status", valid ? "valid" : "ignored");
+    jsonw_put_raw(&json, "events",
+                  STR("{\"applied\":0,\"duplicate\":0,\"ignored\":0,\"quarantined\":0}"));
+    jsonw_put_null(&json, "receipt_id");
+    jsonw_put_raw(&json, "rejected", batch->error_count > 0 ? batch->errors_json : STR("[]"));
+    jsonw_close(&json);
+    http_reply_json(x, 200, buf_str(&buf));
+}
+
+static enum http_outcome take(struct http_exchange *x, const struct api *api,
+                              const struct registry_snapshot *snapshot, const struct source *source,
+                              bool *out_released)
+{
+    struct arena *arena = http_arena(x);
+    struct canonical_batch batch = { .event_count = 0 };
+    struct problem problem = { .type = "" };
+    bool skip = http_query_has(x, "on_error");
+    enum status status = canonical_parse(arena, source, http_body(x), http_received_at_ms(x), skip,
+                                         &batch, &problem);
+    if (status != STATUS_OK) {
+        if (batch.errors_json.size > 0) {
+            http_reply_problem_with(x, &problem, batch.errors_json);
+        } else {
+            http_reply_status(x, status, &problem);
+        }
+        return HTTP_DONE;
+    }
+    bool only_validate = str_equal(http_query(x, "validate_only"), STR("true"));
+    if (only_validate || batch.event_count == 0) {
+        reply_unsent(x, &batch, only_validate);
+        return HTTP_DONE;
+    }
+    struct ingest *ingest = ingest_create(x, api, snapshot, source);
+    if (ingest == NULL) {
+        http_reply_status(x, STATUS_RETRY, NULL);
+        return HTTP_DONE;
+    }
+    char receipt[ID_TEXT_SIZE];
+    id_format(ingest->delivery.receipt_id, receipt);
+    ingest->delivery.topic = STR("events");
+    ingest->delivery.dedup_key = str_dup(arena, str_from_z(receipt));
+    ingest->delivery.events = batch.events;
+    ingest->delivery.event_count = batch.event_count;
+    ingest->delivery.want_details = wants_representation(x);
+    ingest->rejected_json = batch.errors_json;
+    ingest->rejected_count = batch.error_count;
+    *out_released = true;
+    return ingest_submit(ingest);
+}
+
+enum http_outcome api_events_take(struct http_exchange *x, void *app)
+{
+    const struct api *api = app;
+    if (!check_query(x)) {
+        return HTTP_DONE;
+    }
+    struct str name = http_query(x, "source");
+    const struct registry_snapshot *snapshot = registry_hold(api->registry);
+    const struct source *source =
+        find_source(snapshot, http_principal(x)->workspace_id, name.size > 0 ? name : STR("api"));
+    bool released = false;
+    enum http_outcome outcome = HTTP_DONE;
+    if (source == NULL) {
+        reply_field(x, "invalid-field", "query/source", "no source of this workspace is called so");
+    } else {
+        outcome = take(x, api, snapshot, source, &released);
+    }
+    if (!released) {
+        registry_release(api->registry, snapshot);
+    }
+    return outcome;
+}

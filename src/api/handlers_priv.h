@@ -1,0 +1,64 @@
+#ifndef API_HANDLERS_PRIV_H
+#define API_HANDLERS_PRIV_H
+
+/*
+ * Every handler of the route table.
+ */
+
+#include "http/server.h"
+
+http_handler_fn api_hook_receive;
+http_handler_fn api_events_take;
+
+http_handler_fn api_workspace_create;
+http_handler_fn api_workspace_list;
+http_handler_fn api_workspace_show;
+http_handler_fn api_workspace_update;
+http_handler_fn api_source_create;
+http_handler_fn api_source_list;
+http_handler_fn api_source_show;
+http_handler_fn api_source_update;
+http_handler_fn api_source_delete;
+http_handler_fn api_source_deliveries;
+http_handler_fn api_source_secret_add;
+http_handler_fn api_source_secret_list;
+http_handler_fn api_source_secret_delete;
+http_handler_fn api_source_verify;
+http_handler_fn api_key_create;
+http_handler_fn api_key_list;
+http_handler_fn api_key_show;
+http_handler_fn api_key_revoke;
+http_handler_fn api_subscription_create;
+http_handler_fn api_subscription_list;
+http_handler_fn api_subscription_show;
+http_handler_fn api_subscription_update;
+http_handler_fn api_subscription_delete;
+http_handler_fn api_subscription_verify;
+http_handler_fn api_subscription_test;
+http_handler_fn api_subscription_pause;
+http_handler_fn api_subscription_resume;
+http_handler_fn api_subscription_rotate_secret;
+http_handler_fn api_profile_list;
+http_handler_fn api_profile_search;
+http_handler_fn api_profile_show;
+http_handler_fn api_profile_lookup;
+http_handler_fn api_profile_timeline;
+http_handler_fn api_profile_orders;
+http_handler_fn api_profile_merges;
+http_handler_fn api_notification_list;
+http_handler_fn api_notification_show;
+http_handler_fn api_notification_attempts;
+http_handler_fn api_attempt_list;
+http_handler_fn api_quarantine_list;
+http_handler_fn api_quarantine_show;
+http_handler_fn api_topic_list;
+http_handler_fn api_platform_list;
+
+http_handler_fn api_healthz;
+http_handler_fn api_readyz;
+http_handler_fn api_readyz_detail;
+http_handler_fn api_metrics;
+http_handler_fn api_openapi;
+http_handler_fn api_docs;
+
+#endif

@@ -1,0 +1,268 @@
+#include <stdlib.h>
+
+#include <sodium.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/jsonw.h"
+#include "ingest_priv.h"
+
+/*
+ * From the request to intake and back.
+ *
+ * Invariant: after intake_submit said yes, the exchange belongs to the
+ * callback, which may already have run on another thread; nothing here touches
+ * it any more. What was not taken is answered at once, with a Retry-After
+ * between 1 and 5 s so that the senders do not come back in step.
+ */
+
+/* Answers with details of 10,000 events have 10,000 profiles at most. */
+#define INGEST_ANSWER_BYTES_MAX (8u * 1024 * 1024)
+
+struct ingest *ingest_create(struct http_exchange *x, const struct api *api,
+                             const struct registry_snapshot *snapshot, const struct source *source)
+{
+    struct arena *arena = http_arena(x);
+    struct ingest *ingest = ARENA_NEW(arena, struct ingest);
+    if (ingest == NULL) {
+        return NULL;
+    }
+    ingest->x = x;
+    ingest->api = api;
+    ingest->snapshot = snapshot;
+    ingest->delivery.arena = arena;
+    ingest->delivery.workspace_id = source->workspace_id;
+    ingest->delivery.source_id = source->id;
+    ingest->delivery.receipt_id = id_create();
+    ingest->delivery.received_at_ms = http_received_at_ms(x);
+    ingest->delivery.keep_raw = true;
+    ingest->delivery.body = http_body(x);
+    ingest->delivery.headers_json = STR("{}");
+    return ingest;
+}
+
+static struct source_counts count_results(const struct intake_delivery *delivery)
+{
+    struct source_counts counts = { .applied = 0 };
+    if (delivery->quarantine_reason != NULL) {
+        counts.quarantined = 1;
+        return counts;
+    }
+    for (size_t i = 0; i < delivery->event_count; i++) {
+        switch (delivery->results[i]) {
+        case EVENT_RESULT_APPLIED:
+            counts.applied++;
+            break;
+        case EVENT_RESULT_DUPLICATE:
+            counts.duplicate++;
+            break;
+        case EVENT_RESULT_QUARANTINED:
+            counts.quarantined++;
+            break;
+        case EVENT_RESULT_NOBODY:
+        case EVENT_RESULT_PENDING:
+            counts.ignored++;
+            break;
+        }
+    }
+    return counts;
+}
+
+static void write_counts(struct jsonw *json, const struct source_counts *counts)
+{
+    const char *status = counts->applied > 0       ? "applied"
+                         : counts->quarantined > 0 ? "quarantined"
+                         : counts->duplicate > 0   ? "duplicate"
+                                                   : "ignored";
+    jsonw_put_z(json, "status", status);
+    jsonw_key(json, "events");
+    jsonw_open(json);
+    jsonw_put_i64(json, "applied", counts->applied);
+    jsonw_put_i64(json, "duplicate", counts->duplicate);
+    jsonw_put_i64(json, "ignored", counts->ignored);
+    jsonw_put_i64(json, "quarantined", counts->quarantined);
+    jsonw_close(json);
+}
+
+/* --- what changed, profile by profile ------------------------------------- */
+
+static int detail_compare(const void *a, const void *b)
+{
+    const struct event_detail *const *left = a;
+    const struct event_detail *const *right = b;
+    int order = id_compare((*left)->profile_id, (*right)->profile_id);
+    /* Within a profile as they came: details lie in one array. */
+    return order != 0 ? order : (*left < *right ? -1 : *left > *right);
+}
+
+static void write_notifications(struct jsonw *json, const struct event_detail *const *details,
+                                size_t count)
+{
+    jsonw_key(json, "notifications");
+    jsonw_open_array(json);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < details[i]->notification_count; j++) {
+            jsonw_open(json);
+            jsonw_put_id(json, "id", details[i]->notification_ids[j]);
+            jsonw_put_str(json, "type", details[i]->notification_topics[j]);
+            jsonw_close(json);
+        }
+    }
+    jsonw_close_array(json);
+}
+
+/* One profile's details, in order: first "from", last "to". */
+static void write_profile(struct jsonw *json, const struct event_detail *const *details,
+                          size_t count)
+{
+    const char *from = NULL;
+    const char *to = NULL;
+    bool created = false;
+    for (size_t i = 0; i < count; i++) {
+        created = created || details[i]->profile_created;
+        if (details[i]->lifecycle_to != NULL) {
+            from = to == NULL ? details[i]->lifecycle_from : from;
+            to = details[i]->lifecycle_to;
+        }
+    }
+    jsonw_open(json);
+    jsonw_put_id(json, "id", details[0]->profile_id);
+    jsonw_put_bool(json, "created", created);
+    jsonw_put_i64(json, "sequence", details[count - 1]->sequence);
+    jsonw_key(json, "changed");
+    jsonw_open(json);
+    jsonw_key(json, "lifecycle");
+    if (to == NULL) {
+        jsonw_null(json);
+    } else {
+        jsonw_open(json);
+        jsonw_put_z(json, "from", from);
+        jsonw_put_z(json, "to", to);
+        jsonw_close(json);
+    }
+    jsonw_put_raw(json, "tags_added", STR("[]"));
+    jsonw_put_raw(json, "tags_removed", STR("[]"));
+    jsonw_put_raw(json, "segments_entered", STR("[]"));
+    jsonw_put_raw(json, "segments_left", STR("[]"));
+    jsonw_put_raw(json, "tiers", STR("{}"));
+    jsonw_close(json);
+    write_notifications(json, details, count);
+    jsonw_close(json);
+}
+
+static void write_profiles(struct jsonw *json, const struct intake_delivery *delivery)
+{
+    const struct event_detail **details =
+        ARENA_NEW_ARRAY(delivery->arena, delivery->event_count + 1, const struct event_detail *);
+    size_t count = 0;
+    for (size_t i = 0; details != NULL && i < delivery->event_count; i++) {
+        if (!id_is_zero(delivery->details[i].profile_id)) {
+            details[count++] = &delivery->details[i];
+        }
+    }
+    jsonw_key(json, "profiles");
+    jsonw_open_array(json);
+    if (count > 0) {
+        qsort(details, count, sizeof(const struct event_detail *), detail_compare);
+    }
+    for (size_t begin = 0; begin < count;) {
+        size_t end = begin + 1;
+        while (end < count && id_equal(details[end]->profile_id, details[begin]->profile_id)) {
+            end++;
+        }
+        write_profile(json, details + begin, end - begin);
+        begin = end;
+    }
+    jsonw_close_array(json);
+}
+
+/* --- answering ------------------------------------------------------------ */
+
+static void answer_settled(struct ingest *ingest, const struct source_counts *counts)
+{
+    const struct intake_delivery *delivery = &ingest->delivery;
+    struct buf buf;
+    struct jsonw json;
+    buf_init(&buf, delivery->arena, INGEST_ANSWER_BYTES_MAX);
+    jsonw_begin(&json, &buf);
+    jsonw_open(&json);
+    write_counts(&json, counts);
+    jsonw_put_id(&json, "receipt_id", delivery->receipt_id);
+    if (delivery->want_details && delivery->details != NULL) {
+        write_profiles(&json, delivery);
+    }
+    if (ingest->rejected_count > 0) {
+        jsonw_put_raw(&json, "rejected", ingest->rejected_json);
+    }
+    jsonw_close(&json);
+    if (buf.failed) {
+        /* It was committed: an answer without details is true, an error is not. */
+        http_reply_json(ingest->x, 200, STR("{\"status\":\"applied\"}"));
+    } else {
+        http_reply_json(ingest->x, 200, buf_str(&buf));
+    }
+}
+
+static void answer_later(struct http_exchange *x, const char *type, const char *detail)
+{
+    struct problem problem;
+    (void)problem_set(&problem, STATUS_RETRY, type, "%s", detail);
+    http_reply_problem(x, &problem);
+    char seconds[2] = { (char)('1' + (int)randombytes_uniform(5)), '\0' };
+    struct str value = str_dup(http_arena(x), (struct str){ seconds, 1 });
+    http_reply_header(x, "Retry-After", value.size > 0 ? value : STR("3"));
+}
+
+static void count(const struct ingest *ingest, const struct source_counts *counts)
+{
+    source_stats_count(ingest->api->source_stats, ingest->delivery.workspace_id,
+                       ingest->delivery.source_id, counts, ingest->delivery.received_at_ms);
+}
+
+static void ingest_done(struct intake_delivery *delivery, void *user)
+{
+    struct ingest *ingest = user;
+    struct source_counts counts = { .shed = 1 };
+    if (delivery->status == STATUS_OK) {
+        counts = count_results(delivery);
+        answer_settled(ingest, &counts);
+    } else {
+        answer_later(ingest->x, "database-unavailable", "the events could not be committed");
+    }
+    count(ingest, &counts);
+    registry_release(ingest->api->registry, ingest->snapshot);
+    http_complete(ingest->x);
+}
+
+enum http_outcome ingest_submit(struct ingest *ingest)
+{
+    ingest->delivery.done = ingest_done;
+    ingest->delivery.user = ingest;
+    enum status status = intake_submit(ingest->api->intake, &ingest->delivery);
+    if (status == STATUS_OK) {
+        return HTTP_PENDING;
+    }
+    struct source_counts shed = { .shed = 1 };
+    count(ingest, &shed);
+    if (status == STATUS_LIMIT) {
+        answer_later(ingest->x, "overloaded", "too many events are waiting");
+    } else {
+        answer_later(ingest->x, "database-unavailable", "the database cannot be reached");
+    }
+    registry_release(ingest->api->registry, ingest->snapshot);
+    return HTTP_DONE;
+}
+
+void ingest_answer_ignored(struct http_exchange *x, int64_t ignored)
+{
+    struct buf buf;
+    struct jsonw json;
+    struct source_counts counts = { .ignored = ignored };
+    buf_init(&buf, http_arena(x), 1024);
+    jsonw_begin(&json, &buf);
+    jsonw_open(&json);
+    write_counts(&json, &counts);
+    jsonw_put_null(&json, "receipt_id");
+    jsonw_close(&json);
+    http_reply_json(x, 200, buf.failed ? STR("{\"status\":\"ignored\"}") : buf_str(&buf));
+}

@@ -1,0 +1,324 @@
+#include "base/instant.h"
+#include "base/limits.h"
+#include "core/event/event.h"
+#include "core/lifecycle/lifecycle.h"
+#include "profile_priv.h"
+#include "store/source_store.h"
+
+/*
+ * Profiles: one, whose is this identity, and the list.
+ *
+ * A merged profile answers with its survivor. Search is the list with its
+ * parameters in a body, so that none stands in a URL and its logs; an
+ * expression as filter comes with the rule language and is refused until then.
+ */
+
+enum {
+    PROFILE_TOTAL_MAX = 10000,
+};
+
+enum status profile_currency(const struct resource_request *request, struct str *out_currency,
+                             struct problem *problem)
+{
+    struct workspace workspace;
+    char id[ID_TEXT_SIZE];
+    id_format(request->principal->workspace_id, id);
+    enum status status =
+        workspace_find(request->pg, request->arena, str_from_z(id), &workspace, problem);
+    if (status == STATUS_OK) {
+        *out_currency = workspace.currency;
+    }
+    return resource_missing(status, "workspace", request->principal->workspace_name, problem);
+}
+
+static enum status no_profile(enum status status, struct problem *problem)
+{
+    if (status == STATUS_MISSING) {
+        return problem_set(problem, STATUS_MISSING, "profile-not-found",
+                           "no profile of this workspace is called so");
+    }
+    return status;
+}
+
+enum status profile_resolve(const struct resource_request *request, struct str text,
+                            struct id *out_requested, struct id *out_canonical,
+                            struct id **out_origins, size_t *out_count, struct problem *problem)
+{
+    struct id workspace_id = request->principal->workspace_id;
+    struct id requested = ID_ZERO;
+    if (!id_parse(text, &requested)) {
+        return no_profile(STATUS_MISSING, problem);
+    }
+    enum status status = profile_canonical(request->pg, request->arena, workspace_id, requested,
+                                           out_canonical, problem);
+    if (status == STATUS_OK) {
+        status = profile_origins(request->pg, request->arena, workspace_id, *out_canonical,
+                                 out_origins, out_count, problem);
+    }
+    if (status == STATUS_OK) {
+        *out_requested = requested;
+    }
+    return no_profile(status, problem);
+}
+
+static enum status answer_with(const struct resource_request *request, struct str id_text,
+                               struct resource_answer *out_answer, struct problem *problem)
+{
+    struct profile_whole whole = { .origin_count = 0 };
+    struct id workspace_id = request->principal->workspace_id;
+    struct id canonical = ID_ZERO;
+    struct id *origins = NULL;
+    struct identity_view *identities = NULL;
+    struct str currency = { NULL, 0 };
+    enum status status = profile_resolve(request, id_text, &whole.requested_id, &canonical,
+                                         &origins, &whole.origin_count, problem);
+    if (status == STATUS_OK) {
+        status = profile_currency(request, &currency, problem);
+    }
+    if (status == STATUS_OK) {
+        status = profile_read(request->pg, request->arena, workspace_id, canonical, &whole.view,
+                              problem);
+    }
+    if (status == STATUS_OK) {
+        status =
+            profile_identities(request->pg, request->arena, workspace_id, origins,
+                               whole.origin_count, &identities, &whole.identity_count, problem);
+    }
+    if (status != STATUS_OK) {
+        return no_profile(status, problem);
+    }
+    whole.origins = origins;
+    whole.identities = identities;
+    if (id_equal(whole.requested_id, canonical)) {
+        whole.requested_id = ID_ZERO;
+    }
+    struct buf buf;
+    struct jsonw json;
+    buf_init(&buf, request->arena, RESOURCE_BYTES_MAX);
+    jsonw_begin(&json, &buf);
+    profile_write_json(&json, request, &whole, currency);
+    return resource_answer_set(&buf, RESOURCE_SHOWN, whole.view.sequence, out_answer, problem);
+}
+
+enum status resource_profile_show(const struct resource_request *request,
+                                  struct resource_answer *out_answer, struct problem *problem)
+{
+    return answer_with(request, request->name, out_answer, problem);
+}
+
+/* Which source a customer_id or cart_token is of. */
+static enum status lookup_source(const struct resource_request *request, struct document *document,
+                                 enum identity_kind kind, struct id *out_source_id,
+                                 struct problem *problem)
+{
+    if (!identity_kind_is_of_source(kind)) {
+        return document->status;
+    }
+    document_need(document, "source");
+    struct str name = document_text(document, "source", LIMIT_NAME_BYTES);
+    if (document->status != STATUS_OK) {
+        return document->status;
+    }
+    struct source_row row;
+    enum status status = source_find(request->pg, request->arena, request->principal->workspace_id,
+                                     name, request->now_ms, &row, problem);
+    if (status == STATUS_OK) {
+        *out_source_id = row.id;
+    }
+    return resource_missing(status, "source", name, problem);
+}
+
+enum status resource_profile_lookup(const struct resource_request *request,
+                                    struct resource_answer *out_answer, struct problem *problem)
+{
+    static const char *const fields[] = { "kind", "value", "source" };
+    struct document CLEANUP(document_close) document = { .root = NULL };
+    enum status status = document_open(&document, request->arena, request->body, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    document_allow(&document, fields, ARRAY_COUNT(fields));
+    document_need(&document, "kind");
+    document_need(&document, "value");
+    struct str kind_name = document_text(&document, "kind", LIMIT_NAME_BYTES);
+    struct str text = document_text(&document, "value", LIMIT_TEXT_BYTES);
+    enum identity_kind kind = identity_kind_from_name(kind_name);
+    if (document.status == STATUS_OK && (kind == 0 || kind == IDENTITY_ORDER)) {
+        document_fail(&document, "kind", "invalid-field",
+                      "kind is one of external_id, customer_id, email, phone, anonymous_id, "
+                      "cart_token");
+    }
+    struct str value = { NULL, 0 };
+    if (document.status == STATUS_OK && !identity_normalise(request->arena, kind, text, &value)) {
+        document_fail(&document, "value", "invalid-field", "this value identifies nobody");
+    }
+    struct id source_id = ID_ZERO;
+    struct id profile_id = ID_ZERO;
+    status = document.status;
+    if (status == STATUS_OK) {
+        status = lookup_source(request, &document, kind, &source_id, problem);
+    }
+    if (status == STATUS_OK) {
+        status = profile_lookup(request->pg, request->arena, request->principal->workspace_id,
+                                kind_name, source_id, value, &profile_id, problem);
+        status = no_profile(status, problem);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    char id[ID_TEXT_SIZE];
+    id_format(profile_id, id);
+    return answer_with(request, str_from_z(id), out_answer, problem);
+}
+
+/* --- the list ------------------------------------------------------------- */
+
+static enum status bad_field(struct problem *problem, const char *name, const char *detail)
+{
+    (void)problem_set(problem, STATUS_INVALID, "invalid-field", "%s", detail);
+    problem_point(problem, "#/%s", name);
+    return STATUS_INVALID;
+}
+
+static enum status read_order(struct str text, struct profile_query *query, struct problem *problem)
+{
+    struct str field = str_trim(text);
+    struct str direction = { NULL, 0 };
+    (void)str_split(str_trim(text), ' ', &field, &direction);
+    direction = str_trim(direction);
+    if (field.size == 0 || str_equal(field, STR("created_at"))) {
+        query->order = PROFILE_BY_CREATION;
+    } else if (str_equal(field, STR("last_seen_at"))) {
+        query->order = PROFILE_BY_LAST_SEEN;
+    } else {
+        return bad_field(problem, "order_by", "order_by is created_at or last_seen_at");
+    }
+    query->descending = str_equal(direction, STR("desc"));
+    if (direction.size > 0 && !query->descending && !str_equal(direction, STR("asc"))) {
+        return bad_field(problem, "order_by", "behind the field comes asc or desc");
+    }
+    return STATUS_OK;
+}
+
+static enum status read_query(const struct resource_request *request, struct profile_query *query,
+                              struct problem *problem)
+{
+    *query = (struct profile_query){
+        .workspace_id = request->principal->workspace_id,
+        .lifecycle = request->lifecycle,
+        .identified = -1,
+        .updated_since_ms = INSTANT_NONE,
+    };
+    if (request->lifecycle.size > 0 &&
+        lifecycle_from_name(request->lifecycle.data, request->lifecycle.size) == LIFECYCLE_NONE) {
+        return bad_field(problem, "lifecycle", "lifecycle is new, active, lapsed or churned");
+    }
+    if (request->identified.size > 0) {
+        query->identified = str_equal(request->identified, STR("true")) ? 1 : 0;
+        if (query->identified == 0 && !str_equal(request->identified, STR("false"))) {
+            return bad_field(problem, "identified", "identified is true or false");
+        }
+    }
+    if (request->updated_since.size > 0 &&
+        !instant_parse(request->updated_since, true, &query->updated_since_ms, NULL)) {
+        return bad_field(problem, "updated_since", "updated_since is an instant with an offset");
+    }
+    return read_order(request->order_by, query, problem);
+}
+
+static enum status read_total(const struct resource_request *request,
+                              const struct profile_query *query, int64_t *out_total,
+                              bool *out_exact, struct problem *problem)
+{
+    if (!request->want_total) {
+        return STATUS_OK;
+    }
+    int64_t total = 0;
+    enum status status =
+        profile_count(request->pg, request->arena, query, PROFILE_TOTAL_MAX + 1, &total, problem);
+    if (status == STATUS_OK) {
+        *out_exact = total <= PROFILE_TOTAL_MAX;
+        *out_total = *out_exact ? total : PROFILE_TOTAL_MAX;
+    }
+    return status;
+}
+
+enum status resource_profile_list(const struct resource_request *request,
+                                  struct resource_answer *out_answer, struct problem *problem)
+{
+    struct profile_query query;
+    struct page page;
+    enum status status = read_query(request, &query, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct str filters = str_printf(request->arena, "%.*s|%.*s|%.*s|%d|%d",
+                                    STR_ARG(request->lifecycle), STR_ARG(request->identified),
+                                    STR_ARG(request->updated_since), query.order, query.descending);
+    struct str currency = { NULL, 0 };
+    struct profile_view *rows = NULL;
+    size_t count = 0;
+    int64_t total = -1;
+    bool exact = true;
+    status = page_open(&page, request, "profiles", filters, problem);
+    if (status == STATUS_OK) {
+        status = profile_currency(request, &currency, problem);
+    }
+    if (status == STATUS_OK) {
+        (void)cursor_parse(page.cursor, &query.after_ms, &query.after_id);
+        query.limit = page.size + 1;
+        status = profile_page(request->pg, request->arena, &query, &rows, &count, problem);
+    }
+    if (status == STATUS_OK) {
+        status = read_total(request, &query, &total, &exact, problem);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct str next = { NULL, 0 };
+    for (size_t i = 0; i < count && i < page.size; i++) {
+        profile_write_summary(&page.json, request, &rows[i], currency);
+        if (i + 1 == page.size && count > page.size) {
+            int64_t at_ms = query.order == PROFILE_BY_LAST_SEEN ? rows[i].last_seen_at_ms : 0;
+            next = cursor_format(request->arena, at_ms, rows[i].id);
+        }
+    }
+    return page_close(&page, next, total, exact, out_answer, problem);
+}
+
+enum status resource_profile_search(const struct resource_request *request,
+                                    struct resource_answer *out_answer, struct problem *problem)
+{
+    static const char *const fields[] = { "filter",   "lifecycle", "identified", "updated_since",
+                                          "order_by", "page_size", "page_token", "include" };
+    struct document CLEANUP(document_close) document = { .root = NULL };
+    enum status status = document_open(&document, request->arena, request->body, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    document_allow(&document, fields, ARRAY_COUNT(fields));
+    if (document_has(&document, "filter")) {
+        document_fail(&document, "filter", "invalid-expression",
+                      "filters come with rules; until then: lifecycle, identified, updated_since");
+    }
+    struct resource_request query = *request;
+    query.lifecycle = document_text(&document, "lifecycle", LIMIT_NAME_BYTES);
+    query.updated_since = document_text(&document, "updated_since", LIMIT_NAME_BYTES);
+    query.order_by = document_text(&document, "order_by", LIMIT_NAME_BYTES);
+    query.page_token = document_text(&document, "page_token", 2048);
+    query.page_size =
+        (size_t)document_i64(&document, "page_size", LIMIT_PAGE_DEFAULT, 1, LIMIT_PAGE_MAX);
+    if (document_has(&document, "identified")) {
+        query.identified =
+            document_bool(&document, "identified", false) ? STR("true") : STR("false");
+    }
+    struct str include = document_text(&document, "include", LIMIT_NAME_BYTES);
+    query.want_total = str_equal(include, STR("total"));
+    if (include.size > 0 && !query.want_total) {
+        document_fail(&document, "include", "invalid-field", "include is \"total\"");
+    }
+    if (document.status != STATUS_OK) {
+        return document.status;
+    }
+    return resource_profile_list(&query, out_answer, problem);
+}

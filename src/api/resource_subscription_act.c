@@ -1,0 +1,389 @@
+#include <jansson.h>
+#include <sodium.h>
+
+#include "api/topic_example.h"
+#include "base/clock.h"
+#include "base/codec.h"
+#include "base/instant.h"
+#include "base/limits.h"
+#include "subscription_priv.h"
+
+/*
+ * What can be done with a subscription: verify, test, pause, resume, rotate.
+ *
+ * Verify and test call the endpoint while the asker waits, outside of any
+ * transaction and past the sender's queue. The challenge is accepted as the
+ * body's whole text or as {"challenge": "..."}; who cannot echo copies the
+ * value out of the log into a second request.
+ */
+
+static enum status read_keys(const struct resource_request *request,
+                             const struct subscription_row *row, struct endpoint *endpoint,
+                             struct problem *problem)
+{
+    struct subscription_secret_row *secrets = NULL;
+    size_t count = 0;
+    enum status status =
+        subscription_secret_list(request->pg, request->arena, row->workspace_id, row->id,
+                                 request->now_ms, &secrets, &count, problem);
+    for (size_t i = 0; status == STATUS_OK && i < count && i < ARRAY_COUNT(endpoint->secrets);
+         i++) {
+        struct str plain = { NULL, 0 };
+        struct endpoint_secret *secret = &endpoint->secrets[i];
+        status = seal_open(request->api->seal, request->arena, "subscription_secret", secrets[i].id,
+                           secrets[i].sealed, &plain);
+        if (status != STATUS_OK ||
+            !base64_decode(str_drop(plain, sizeof("whsec_") - 1), secret->key, sizeof(secret->key),
+                           &secret->key_size)) {
+            return problem_set(problem, STATUS_BROKEN, "internal",
+                               "a secret was sealed under another master key");
+        }
+        endpoint->secret_count++;
+    }
+    return status;
+}
+
+static void read_header_lines(struct arena *arena, struct str headers_json,
+                              struct endpoint *endpoint)
+{
+    json_t *headers = json_loadb(headers_json.data, headers_json.size, 0, NULL);
+    struct str *lines = ARENA_NEW_ARRAY(arena, json_object_size(headers) + 1, struct str);
+    const char *key = NULL;
+    json_t *value = NULL;
+    json_object_foreach(headers, key, value)
+    {
+        if (lines != NULL && json_is_string(value)) {
+            lines[endpoint->header_count++] =
+                str_printf(arena, "%s: %s", key, json_string_value(value));
+        }
+    }
+    endpoint->header_lines = lines;
+    json_decref(headers);
+}
+
+/* One signed POST now. */
+static enum status call_endpoint(const struct resource_request *request,
+                                 const struct subscription_row *row, struct id message_id,
+                                 struct str body, struct sender_answer *out_answer,
+                                 struct problem *problem)
+{
+    const struct sender_config *config = request->api->sender_config;
+    if (config == NULL) {
+        return problem_set(problem, STATUS_BROKEN, "internal", "this process sends nothing");
+    }
+    struct endpoint endpoint = {
+        .url = row->url,
+        .concurrency = 1,
+        .timeout_ms = row->timeout_ms,
+        .active = true,
+    };
+    enum status status = read_keys(request, row, &endpoint, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    read_header_lines(request->arena, row->headers_json, &endpoint);
+    char id[ID_TEXT_SIZE];
+    id_format(message_id, id);
+    status = sender_post_once(config, request->arena, &endpoint, str_from_z(id), body, out_answer);
+    sodium_memzero(endpoint.secrets, sizeof(endpoint.secrets));
+    if (status != STATUS_OK) {
+        return problem_set(problem, status, "internal", "the request could not be made");
+    }
+    return STATUS_OK;
+}
+
+static struct str challenge_body(const struct resource_request *request,
+                                 const struct subscription_row *row, struct id message_id)
+{
+    struct buf buf;
+    struct jsonw json;
+    buf_init(&buf, request->arena, RESOURCE_BYTES_MAX);
+    jsonw_begin(&json, &buf);
+    jsonw_open(&json);
+    jsonw_put_id(&json, "id", message_id);
+    jsonw_put_z(&json, "type", "subscription.challenge");
+    jsonw_put_instant(&json, "timestamp", request->now_ms);
+    jsonw_put_str(&json, "workspace", request->principal->workspace_name);
+    jsonw_put_bool(&json, "test", true);
+    jsonw_key(&json, "data");
+    jsonw_open(&json);
+    jsonw_key(&json, "subscription");
+    jsonw_open(&json);
+    jsonw_put_str(&json, "name", row->name);
+    jsonw_close(&json);
+    jsonw_put_str(&json, "challenge", row->challenge);
+    jsonw_close(&json);
+    jsonw_close(&json);
+    return buf_str(&buf);
+}
+
+static bool is_echo(struct str answer, struct str challenge)
+{
+    struct str text = str_trim(answer);
+    if (str_equal(text, challenge)) {
+        return true;
+    }
+    if (!document_is_shallow(text)) {
+        return false;
+    }
+    json_t *root = json_loadb(text.data, text.size, JSON_DECODE_ANY, NULL);
+    const json_t *value = json_is_string(root) ? root : json_object_get(root, "challenge");
+    struct str echoed = { json_string_value(value), json_string_length(value) };
+    bool same = echoed.data != NULL && str_equal(echoed, challenge);
+    json_decref(root);
+    return same;
+}
+
+static enum status send_challenge(const struct resource_request *request,
+                                  struct subscription_row *row, struct problem *problem)
+{
+    struct id message_id = id_create();
+    struct sender_answer answer = { .status = 0 };
+    enum status status = call_endpoint(request, row, message_id,
+                                       challenge_body(request, row, message_id), &answer, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (answer.status == 0) {
+        return problem_set(problem, STATUS_INVALID, "challenge-failed",
+                           "the endpoint did not answer: %.*s",
+                           STR_ARG(str_take(answer.error, 200)));
+    }
+    if (answer.status < 200 || answer.status > 299) {
+        return problem_set(problem, STATUS_INVALID, "challenge-failed",
+                           "the endpoint answered %d; 2xx with the challenge is needed",
+                           (int)answer.status);
+    }
+    if (!is_echo(answer.body, row->challenge)) {
+        return problem_set(problem, STATUS_INVALID, "challenge-failed",
+                           "the endpoint answered %d without the challenge: echo it, or confirm it "
+                           "with POST .../verify {\"challenge\":\"...\"}",
+                           (int)answer.status);
+    }
+    return STATUS_OK;
+}
+
+static enum status check_confirmation(const struct resource_request *request,
+                                      const struct subscription_row *row, struct str value,
+                                      struct problem *problem)
+{
+    bool is_live = row->challenge.size > 0 && row->challenge_expires_at_ms > request->now_ms;
+    if (!is_live || value.size != row->challenge.size ||
+        sodium_memcmp(value.data, row->challenge.data, value.size) != 0) {
+        enum status status = problem_set(problem, STATUS_INVALID, "challenge-failed",
+                                         is_live ? "this is not the challenge"
+                                                 : "the challenge has expired; send a new one with "
+                                                   "POST .../verify without a body");
+        problem_point(problem, "#/challenge");
+        return status;
+    }
+    return STATUS_OK;
+}
+
+enum status resource_subscription_verify(const struct resource_request *request,
+                                         struct resource_answer *out_answer,
+                                         struct problem *problem)
+{
+    static const char *const fields[] = { "challenge" };
+    struct subscription_row row;
+    struct document CLEANUP(document_close) document = { .root = NULL };
+    enum status status = subscription_load(request, &row, problem);
+    if (status == STATUS_OK) {
+        status = document_open(&document, request->arena, request->body, problem);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    document_allow(&document, fields, ARRAY_COUNT(fields));
+    struct str value = document_text(&document, "challenge", 64);
+    status = document.status;
+    if (status == STATUS_OK && value.size > 0) {
+        status = check_confirmation(request, &row, value, problem);
+    } else if (status == STATUS_OK) {
+        if (row.challenge.size == 0 || row.challenge_expires_at_ms <= request->now_ms) {
+            subscription_make_challenge(request, &row);
+            status = subscription_save(request, &row, problem);
+        }
+        if (status == STATUS_OK) {
+            status = send_challenge(request, &row, problem);
+        }
+    }
+    if (status == STATUS_OK && str_equal(row.status, STR("pending"))) {
+        row.status = STR("active");
+        row.status_reason = (struct str){ NULL, 0 };
+        row.challenge = (struct str){ NULL, 0 };
+        row.challenge_expires_at_ms = INSTANT_NONE;
+        status = subscription_save(request, &row, problem);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    return subscription_answer(request, &row, (struct str){ NULL, 0 }, RESOURCE_CHANGED, out_answer,
+                               problem);
+}
+
+enum status resource_subscription_test(const struct resource_request *request,
+                                       struct resource_answer *out_answer, struct problem *problem)
+{
+    static const char *const fields[] = { "topic" };
+    struct subscription_row row;
+    struct document CLEANUP(document_close) document = { .root = NULL };
+    enum status status = subscription_load(request, &row, problem);
+    if (status == STATUS_OK) {
+        status = document_open(&document, request->arena, request->body, problem);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    document_allow(&document, fields, ARRAY_COUNT(fields));
+    struct str topic = document_text(&document, "topic", LIMIT_NAME_BYTES);
+    if (document.status == STATUS_OK && topic.size == 0) {
+        topic = STR("lifecycle.changed");
+    }
+    struct topic_example example = {
+        .id = id_create(),
+        .at_ms = request->now_ms,
+        .workspace = request->principal->workspace_name,
+        .test = true,
+    };
+    struct str body = topic_example_write(request->arena, topic, &example);
+    if (document.status == STATUS_OK && body.size == 0) {
+        document_fail(&document, "topic", "invalid-field",
+                      "no topic is called \"%.*s\"; see GET /v1/topics", STR_ARG(topic));
+    }
+    if (document.status != STATUS_OK) {
+        return document.status;
+    }
+    struct sender_answer answer = { .status = 0 };
+    int64_t begun_ms = clock_monotonic_ms();
+    status = call_endpoint(request, &row, example.id, body, &answer, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct buf buf;
+    struct jsonw json;
+    buf_init(&buf, request->arena, RESOURCE_BYTES_MAX);
+    jsonw_begin(&json, &buf);
+    jsonw_open(&json);
+    jsonw_put_bool(&json, "delivered", answer.status >= 200 && answer.status < 300);
+    jsonw_put_id(&json, "notification_id", example.id);
+    jsonw_put_str(&json, "topic", topic);
+    jsonw_put_i64(&json, "duration_ms", clock_monotonic_ms() - begun_ms);
+    jsonw_key(&json, "request");
+    jsonw_open(&json);
+    jsonw_put_str(&json, "url", row.url);
+    jsonw_put_i64(&json, "body_bytes", (int64_t)body.size);
+    jsonw_close(&json);
+    jsonw_key(&json, "response");
+    if (answer.status == 0) {
+        jsonw_null(&json);
+    } else {
+        jsonw_open(&json);
+        jsonw_put_i64(&json, "status", answer.status);
+        jsonw_put_str(&json, "body", str_is_text(answer.body) ? answer.body : STR(""));
+        jsonw_close(&json);
+    }
+    jsonw_put_str_or_null(&json, "error", answer.error);
+    jsonw_close(&json);
+    return resource_answer_set(&buf, RESOURCE_SHOWN, 0, out_answer, problem);
+}
+
+/* Moves to `to` when the status is one of `from`; already there is fine. */
+static enum status move_to(const struct resource_request *request, struct str to, struct str reason,
+                           struct resource_answer *out_answer, struct problem *problem)
+{
+    struct subscription_row row;
+    enum status status = subscription_load(request, &row, problem);
+    if (status == STATUS_OK) {
+        status = resource_match(request, row.version, problem);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (str_equal(row.status, STR("pending"))) {
+        return problem_set(problem, STATUS_INVALID, "invalid-field",
+                           "the subscription is not verified yet: POST "
+                           "/v1/subscriptions/%.*s/verify",
+                           STR_ARG(row.name));
+    }
+    if (!str_equal(row.status, to) && !request->validate_only) {
+        row.status = to;
+        row.status_reason = reason;
+        status = subscription_save(request, &row, problem);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    return subscription_answer(request, &row, (struct str){ NULL, 0 }, RESOURCE_CHANGED, out_answer,
+                               problem);
+}
+
+enum status resource_subscription_pause(const struct resource_request *request,
+                                        struct resource_answer *out_answer, struct problem *problem)
+{
+    return move_to(request, STR("paused"), STR("operator"), out_answer, problem);
+}
+
+enum status resource_subscription_resume(const struct resource_request *request,
+                                         struct resource_answer *out_answer,
+                                         struct problem *problem)
+{
+    return move_to(request, STR("active"), (struct str){ NULL, 0 }, out_answer, problem);
+}
+
+struct rotation {
+    const struct subscription_row *row;
+    const struct subscription_secret_new *secret;
+    int64_t former_until_ms;
+};
+
+static enum status rotate_secret(const struct resource_request *request, const void *what,
+                                 struct problem *problem)
+{
+    const struct rotation *rotation = what;
+    const struct subscription_row *row = rotation->row;
+    enum status status = subscription_secret_expire(request->pg, request->arena, row->workspace_id,
+                                                    row->id, rotation->former_until_ms, problem);
+    if (status == STATUS_OK) {
+        status = subscription_secret_insert(request->pg, request->arena, row->workspace_id, row->id,
+                                            rotation->secret->id, rotation->secret->sealed,
+                                            request->now_ms, problem);
+    }
+    return status;
+}
+
+enum status resource_subscription_rotate_secret(const struct resource_request *request,
+                                                struct resource_answer *out_answer,
+                                                struct problem *problem)
+{
+    static const char *const fields[] = { "overlap" };
+    struct subscription_row row;
+    struct subscription_secret_new secret = { .plain = { NULL, 0 } };
+    struct document CLEANUP(document_close) document = { .root = NULL };
+    enum status status = subscription_load(request, &row, problem);
+    if (status == STATUS_OK) {
+        status = document_open(&document, request->arena, request->body, problem);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    document_allow(&document, fields, ARRAY_COUNT(fields));
+    int64_t overlap_ms =
+        document_duration(&document, "overlap", INSTANT_DAY_MS, 0, 7 * INSTANT_DAY_MS);
+    status = document.status;
+    if (status == STATUS_OK && !request->validate_only) {
+        status = subscription_make_secret(request, &secret, problem);
+    }
+    if (status == STATUS_OK && !request->validate_only) {
+        struct rotation rotation = {
+            .row = &row,
+            .secret = &secret,
+            .former_until_ms = request->now_ms + overlap_ms,
+        };
+        status = resource_transact(request, row.workspace_id, rotate_secret, &rotation, problem);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    return subscription_answer(request, &row, secret.plain, RESOURCE_CHANGED, out_answer, problem);
+}

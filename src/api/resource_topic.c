@@ -1,0 +1,152 @@
+#include "api/topic_example.h"
+#include "base/instant.h"
+#include "core/event/event.h"
+#include "core/trigger/subscription.h"
+#include "resource_priv.h"
+
+/*
+ * GET /v1/topics: what can be subscribed to, with a JSON Schema (2020-12) and
+ * an example of each.
+ *
+ * The envelope is one schema for all; a topic adds its object. Schemas name
+ * what is promised and allow more, because v1 may add members.
+ */
+
+#define INSTANT_SCHEMA "{\"type\":\"string\",\"format\":\"date-time\"}"
+#define INSTANT_OR_NULL_SCHEMA "{\"type\":[\"string\",\"null\"],\"format\":\"date-time\"}"
+#define ID_SCHEMA "{\"type\":\"string\",\"format\":\"uuid\"}"
+#define TEXT_OR_NULL_SCHEMA "{\"type\":[\"string\",\"null\"]}"
+
+static const char PROFILE_SCHEMA[] =
+    "{\"type\":\"object\",\"required\":[\"id\"],\"properties\":{\"id\":" ID_SCHEMA
+    ",\"email\":" TEXT_OR_NULL_SCHEMA ",\"phone\":" TEXT_OR_NULL_SCHEMA
+    ",\"external_id\":" TEXT_OR_NULL_SCHEMA ",\"first_name\":" TEXT_OR_NULL_SCHEMA
+    ",\"last_name\":" TEXT_OR_NULL_SCHEMA ",\"locale\":" TEXT_OR_NULL_SCHEMA
+    ",\"time_zone\":" TEXT_OR_NULL_SCHEMA
+    ",\"lifecycle\":{\"enum\":[\"new\",\"active\",\"lapsed\",\"churned\",null]}"
+    ",\"tags\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}}"
+    ",\"segments\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}}"
+    ",\"tiers\":{\"type\":\"object\"},\"orders\":{\"type\":\"object\",\"properties\":{"
+    "\"count\":{\"type\":\"integer\"},\"revenue\":{\"type\":\"number\"},"
+    "\"average_value\":{\"type\":[\"number\",\"null\"]},\"currency\":{\"type\":\"string\"},"
+    "\"last_at\":" INSTANT_OR_NULL_SCHEMA "}},\"consent\":{\"type\":\"object\"}}}";
+
+static const char LIFECYCLE_SCHEMA[] =
+    "{\"type\":\"object\",\"required\":[\"to\",\"since\"],\"properties\":{"
+    "\"from\":" TEXT_OR_NULL_SCHEMA ",\"to\":{\"type\":\"string\"},\"rule_version\":{\"type\":"
+                                    "\"integer\"},\"since\":" INSTANT_SCHEMA
+    ",\"until\":" INSTANT_OR_NULL_SCHEMA ",\"previous_since\":" INSTANT_OR_NULL_SCHEMA "}}";
+
+static const char MERGE_SCHEMA[] =
+    "{\"type\":\"object\",\"required\":[\"id\",\"from_id\",\"into_id\"],\"properties\":{"
+    "\"id\":" ID_SCHEMA ",\"from_id\":" ID_SCHEMA ",\"into_id\":" ID_SCHEMA
+    ",\"because\":{\"type\":\"object\",\"properties\":{\"kind\":{\"type\":\"string\"}}}}}";
+
+static const char ENVELOPE_SCHEMA[] =
+    "\"id\":" ID_SCHEMA ",\"timestamp\":" INSTANT_SCHEMA ",\"recorded_at\":" INSTANT_SCHEMA
+    ",\"expires_at\":" INSTANT_OR_NULL_SCHEMA ",\"workspace\":{\"type\":\"string\"}"
+    ",\"sequence\":{\"type\":\"integer\"},\"test\":{\"type\":\"boolean\"}"
+    ",\"truncated\":{\"type\":\"boolean\"}"
+    ",\"cause\":{\"type\":\"object\",\"required\":[\"kind\"],\"properties\":{"
+    "\"kind\":{\"type\":\"string\"},\"event_id\":" ID_SCHEMA ",\"event_type\":{\"type\":\"string\"}"
+    ",\"source\":" TEXT_OR_NULL_SCHEMA ",\"occurred_at\":" INSTANT_SCHEMA
+    ",\"due_at\":" INSTANT_SCHEMA "}}";
+
+struct topic_row {
+    struct str name; /* of the example: a custom topic has an example's name */
+    const char *shown;
+    const char *title;
+    struct str object; /* empty: data has the profile alone */
+    const char *object_schema;
+    bool is_event;
+    bool act;
+};
+
+static void write_schema(struct jsonw *json, const struct topic_row *row)
+{
+    struct buf *buf = json->buf;
+    jsonw_key(json, "schema");
+    /* Written by hand: jsonw would need thirty calls for the same text. */
+    jsonw_raw(json, STR("{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\","
+                        "\"type\":\"object\",\"required\":[\"id\",\"type\",\"timestamp\",\"data\"],"
+                        "\"properties\":{"));
+    buf_add_z(buf, ENVELOPE_SCHEMA);
+    if (row->is_event && str_starts_with(row->name, STR("custom."))) {
+        buf_add_z(buf, ",\"type\":{\"type\":\"string\",\"pattern\":\"^custom\\\\.\"}");
+    } else {
+        buf_printf(buf, ",\"type\":{\"const\":\"%.*s\"}", STR_ARG(row->name));
+    }
+    buf_add_z(buf, ",\"data\":{\"type\":\"object\",\"required\":[\"profile\"],\"properties\":{");
+    buf_printf(buf, "\"profile\":%s", PROFILE_SCHEMA);
+    if (row->object.size > 0) {
+        buf_printf(buf, ",\"%.*s\":%s", STR_ARG(row->object), row->object_schema);
+    }
+    buf_add_z(buf, "}}}}");
+}
+
+static void write_topic(struct page *page, const struct topic_row *row)
+{
+    struct jsonw *json = &page->json;
+    struct topic_example example = {
+        .at_ms = INT64_C(1795356187120), /* an instant of the contract's pages */
+        .workspace = STR("aurora"),
+    };
+    struct id id = ID_ZERO;
+    (void)id_parse(STR("5f0c2f5e-8a51-8c1e-9b0e-2f8f6b1f4a77"), &id);
+    example.id = id;
+    jsonw_open(json);
+    jsonw_put_z(json, "topic", row->shown);
+    jsonw_put_z(json, "title", row->title);
+    jsonw_put_z(json, "kind", row->is_event ? "event" : "derived");
+    jsonw_put_bool(json, "act", row->act);
+    jsonw_put_str_or_null(json, "object", row->object);
+    write_schema(json, row);
+    jsonw_put_raw(json, "example", topic_example_write(page->request->arena, row->name, &example));
+    jsonw_close(json);
+}
+
+static void write_event_topics(struct page *page)
+{
+    for (int number = 1; number < EVENT_TYPE_COUNT; number++) {
+        enum event_type type = (enum event_type)number;
+        const struct event_type_info *info = event_type_info(type);
+        if (info->universal) {
+            continue;
+        }
+        struct topic_row row = {
+            .name = type == EVENT_CUSTOM ? STR("custom.loyalty_joined") : str_from_z(info->name),
+            .shown = info->name,
+            .title = info->title,
+            .object_schema = "{\"type\":\"object\"}",
+            .is_event = true,
+            .act = info->act,
+        };
+        struct str action = { NULL, 0 };
+        (void)str_split(row.name, '.', &row.object, &action);
+        write_topic(page, &row);
+    }
+}
+
+enum status resource_topic_list(const struct resource_request *request,
+                                struct resource_answer *out_answer, struct problem *problem)
+{
+    struct page page;
+    enum status status = page_open(&page, request, "topics", STR(""), problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    write_event_topics(&page);
+    for (size_t i = 0; topic_derived(i) != NULL; i++) {
+        const struct topic_info *info = topic_derived(i);
+        bool is_merge = info->object != NULL && str_equal(str_from_z(info->object), STR("merge"));
+        struct topic_row row = {
+            .name = str_from_z(info->name),
+            .shown = info->name,
+            .title = info->title,
+            .object = str_from_z(info->object),
+            .object_schema = is_merge ? MERGE_SCHEMA : LIFECYCLE_SCHEMA,
+        };
+        write_topic(&page, &row);
+    }
+    return page_close(&page, (struct str){ NULL, 0 }, -1, true, out_answer, problem);
+}

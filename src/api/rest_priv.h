@@ -1,0 +1,29 @@
+#ifndef API_REST_PRIV_H
+#define API_REST_PRIV_H
+
+/*
+ * From a request to a resource function and back. What a route takes beside
+ * its path and body is a set of flags; anything else in its query is refused.
+ */
+
+#include "api/resource.h"
+#include "http/exchange.h"
+
+enum rest_flag {
+    REST_PAGE = 1 << 0,     /* page_size, page_token */
+    REST_TOTAL = 1 << 1,    /* include=total */
+    REST_PROFILES = 1 << 2, /* order_by, lifecycle, identified, updated_since */
+    REST_SOURCE = 1 << 3,
+    REST_TOPIC = 1 << 4,
+    REST_PROFILE = 1 << 5,
+    REST_SUBSCRIPTION = 1 << 6,
+    REST_WRITE = 1 << 7,     /* validate_only */
+    REST_CREATE = 1 << 8,    /* Idempotency-Key; a write, too */
+    REST_CALLS_OUT = 1 << 9, /* waits for somebody else's endpoint */
+    REST_INLINE = 1 << 10,   /* needs no database: not on a worker */
+};
+
+enum http_outcome rest_run(struct http_exchange *x, void *app, resource_fn *resource,
+                           unsigned flags);
+
+#endif

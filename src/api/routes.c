@@ -1,0 +1,90 @@
+#include "api/api.h"
+#include "base/limits.h"
+#include "handlers_priv.h"
+
+/*
+ * Every route, with who may take it. tests/lint/openapi_routes reads this
+ * table and compares it with openapi/shopbell.yaml, so a route is one line:
+ * method, pattern, handler, scopes, flags, limit of the body.
+ *
+ * A scope set is "one of these"; 0 is open to all, and then the handler
+ * verifies (hooks) or has nothing to hide. What a key sees beyond that (its own
+ * subscriptions, masked persons) is the resource's business.
+ */
+
+#define ANY_KEY                                                                                  \
+    (SCOPE_INGEST | SCOPE_READ | SCOPE_PII | SCOPE_CONFIGURE | SCOPE_SUBSCRIBE | SCOPE_PRIVACY | \
+     SCOPE_ADMIN | SCOPE_INSTANCE)
+#define WORKSPACE_KEY (ANY_KEY & ~(uint32_t)SCOPE_INSTANCE)
+#define SEE_SETUP (SCOPE_CONFIGURE | SCOPE_READ)
+#define SUBSCRIBER (SCOPE_SUBSCRIBE | SCOPE_ADMIN)
+#define SEE_ATTEMPTS (SCOPE_READ | SCOPE_SUBSCRIBE | SCOPE_ADMIN)
+/* The body of `source verify` is a hook's body in base64. */
+#define VERIFY_BODY_BYTES (2u * LIMIT_HOOK_BODY_BYTES)
+
+/* clang-format off */
+const struct http_route api_routes[] = {
+    { HTTP_POST, "/v1/hooks/{source_id}", api_hook_receive, 0, HTTP_ANY_BODY, LIMIT_HOOK_BODY_BYTES },
+    { HTTP_POST, "/v1/events", api_events_take, SCOPE_INGEST, HTTP_ANY_BODY | HTTP_BODY_NEEDED, LIMIT_EVENTS_BODY_BYTES },
+
+    { HTTP_POST, "/v1/workspaces", api_workspace_create, SCOPE_INSTANCE, HTTP_WORKER | HTTP_BODY_NEEDED, 0 },
+    { HTTP_GET, "/v1/workspaces", api_workspace_list, SCOPE_INSTANCE, HTTP_WORKER, 0 },
+    { HTTP_GET, "/v1/workspaces/{name}", api_workspace_show, ANY_KEY, HTTP_WORKER, 0 },
+    { HTTP_PATCH, "/v1/workspaces/{name}", api_workspace_update, SCOPE_INSTANCE | SCOPE_CONFIGURE, HTTP_WORKER, 0 },
+
+    { HTTP_POST, "/v1/sources", api_source_create, SCOPE_CONFIGURE, HTTP_WORKER | HTTP_BODY_NEEDED, 0 },
+    { HTTP_GET, "/v1/sources", api_source_list, SEE_SETUP, HTTP_WORKER, 0 },
+    { HTTP_GET, "/v1/sources/{name}", api_source_show, SEE_SETUP, HTTP_WORKER, 0 },
+    { HTTP_PATCH, "/v1/sources/{name}", api_source_update, SCOPE_CONFIGURE, HTTP_WORKER, 0 },
+    { HTTP_DELETE, "/v1/sources/{name}", api_source_delete, SCOPE_CONFIGURE, HTTP_WORKER, 0 },
+    { HTTP_GET, "/v1/sources/{name}/deliveries", api_source_deliveries, SEE_SETUP, HTTP_WORKER, 0 },
+    { HTTP_POST, "/v1/sources/{name}/verify", api_source_verify, SCOPE_CONFIGURE, HTTP_WORKER | HTTP_BODY_NEEDED, VERIFY_BODY_BYTES },
+    { HTTP_POST, "/v1/sources/{name}/secrets", api_source_secret_add, SCOPE_CONFIGURE, HTTP_WORKER, 0 },
+    { HTTP_GET, "/v1/sources/{name}/secrets", api_source_secret_list, SCOPE_CONFIGURE, HTTP_WORKER, 0 },
+    { HTTP_DELETE, "/v1/sources/{name}/secrets/{id}", api_source_secret_delete, SCOPE_CONFIGURE, HTTP_WORKER, 0 },
+
+    { HTTP_POST, "/v1/keys", api_key_create, SCOPE_ADMIN, HTTP_WORKER | HTTP_BODY_NEEDED, 0 },
+    { HTTP_GET, "/v1/keys", api_key_list, SCOPE_ADMIN, HTTP_WORKER, 0 },
+    { HTTP_GET, "/v1/keys/{id}", api_key_show, SCOPE_ADMIN, HTTP_WORKER, 0 },
+    { HTTP_DELETE, "/v1/keys/{id}", api_key_revoke, SCOPE_ADMIN, HTTP_WORKER, 0 },
+
+    { HTTP_POST, "/v1/subscriptions", api_subscription_create, SUBSCRIBER, HTTP_WORKER | HTTP_BODY_NEEDED, 0 },
+    { HTTP_GET, "/v1/subscriptions", api_subscription_list, SUBSCRIBER, HTTP_WORKER, 0 },
+    { HTTP_GET, "/v1/subscriptions/{name}", api_subscription_show, SUBSCRIBER, HTTP_WORKER, 0 },
+    { HTTP_PATCH, "/v1/subscriptions/{name}", api_subscription_update, SUBSCRIBER, HTTP_WORKER, 0 },
+    { HTTP_DELETE, "/v1/subscriptions/{name}", api_subscription_delete, SUBSCRIBER, HTTP_WORKER, 0 },
+    { HTTP_POST, "/v1/subscriptions/{name}/verify", api_subscription_verify, SUBSCRIBER, HTTP_WORKER, 0 },
+    { HTTP_POST, "/v1/subscriptions/{name}/test", api_subscription_test, SUBSCRIBER, HTTP_WORKER, 0 },
+    { HTTP_POST, "/v1/subscriptions/{name}/pause", api_subscription_pause, SUBSCRIBER, HTTP_WORKER, 0 },
+    { HTTP_POST, "/v1/subscriptions/{name}/resume", api_subscription_resume, SUBSCRIBER, HTTP_WORKER, 0 },
+    { HTTP_POST, "/v1/subscriptions/{name}/rotate-secret", api_subscription_rotate_secret, SUBSCRIBER, HTTP_WORKER, 0 },
+
+    { HTTP_GET, "/v1/profiles", api_profile_list, SCOPE_READ, HTTP_WORKER, 0 },
+    { HTTP_POST, "/v1/profiles/search", api_profile_search, SCOPE_READ, HTTP_WORKER, 0 },
+    { HTTP_POST, "/v1/profiles/lookup", api_profile_lookup, SCOPE_READ, HTTP_WORKER | HTTP_BODY_NEEDED, 0 },
+    { HTTP_GET, "/v1/profiles/{id}", api_profile_show, SCOPE_READ, HTTP_WORKER, 0 },
+    { HTTP_GET, "/v1/profiles/{id}/timeline", api_profile_timeline, SCOPE_READ, HTTP_WORKER, 0 },
+    { HTTP_GET, "/v1/profiles/{id}/orders", api_profile_orders, SCOPE_READ, HTTP_WORKER, 0 },
+    { HTTP_GET, "/v1/profiles/{id}/merges", api_profile_merges, SCOPE_READ, HTTP_WORKER, 0 },
+
+    { HTTP_GET, "/v1/notifications", api_notification_list, SCOPE_READ | SCOPE_ADMIN, HTTP_WORKER, 0 },
+    { HTTP_GET, "/v1/notifications/{id}", api_notification_show, SCOPE_READ | SCOPE_ADMIN, HTTP_WORKER, 0 },
+    { HTTP_GET, "/v1/notifications/{id}/attempts", api_notification_attempts, SEE_ATTEMPTS, HTTP_WORKER, 0 },
+    { HTTP_GET, "/v1/attempts", api_attempt_list, SEE_ATTEMPTS, HTTP_WORKER, 0 },
+
+    { HTTP_GET, "/v1/quarantine", api_quarantine_list, SEE_SETUP, HTTP_WORKER, 0 },
+    { HTTP_GET, "/v1/quarantine/{id}", api_quarantine_show, SEE_SETUP, HTTP_WORKER, 0 },
+
+    { HTTP_GET, "/v1/topics", api_topic_list, WORKSPACE_KEY, 0, 0 },
+    { HTTP_GET, "/v1/platforms", api_platform_list, ANY_KEY, 0, 0 },
+
+    { HTTP_GET, "/healthz", api_healthz, 0, HTTP_BOTH, 0 },
+    { HTTP_GET, "/readyz", api_readyz, 0, HTTP_BOTH, 0 },
+    { HTTP_GET, "/readyz/detail", api_readyz_detail, 0, HTTP_ADMIN, 0 },
+    { HTTP_GET, "/metrics", api_metrics, 0, HTTP_ADMIN, 0 },
+    { HTTP_GET, "/openapi.yaml", api_openapi, 0, 0, 0 },
+    { HTTP_GET, "/docs", api_docs, 0, 0, 0 },
+};
+/* clang-format on */
+
+const size_t api_route_count = ARRAY_COUNT(api_routes);

@@ -1,0 +1,152 @@
+#include "base/instant.h"
+#include "subscription_priv.h"
+
+/*
+ * A subscription as contract 9 shows it. Members whose features are still to
+ * come are there with their neutral value, so that a reader written today
+ * reads tomorrow's answers.
+ */
+
+static void put_texts(struct jsonw *json, const char *key, const struct str *texts, size_t count)
+{
+    jsonw_key(json, key);
+    jsonw_open_array(json);
+    for (size_t i = 0; i < count; i++) {
+        jsonw_str(json, texts[i]);
+    }
+    jsonw_close_array(json);
+}
+
+static void put_duration(struct jsonw *json, const char *key, int64_t ms)
+{
+    char text[32];
+    if (ms == 0) {
+        jsonw_put_null(json, key);
+        return;
+    }
+    duration_format(ms, text);
+    jsonw_put_z(json, key, text);
+}
+
+static void put_settable(struct jsonw *json, const struct subscription_row *row)
+{
+    jsonw_put_str(json, "title", row->title);
+    jsonw_put_str(json, "url", row->url);
+    put_texts(json, "topics", row->topics, row->topic_count);
+    jsonw_put_str(json, "fields", row->fields);
+    jsonw_put_str(json, "format", row->format);
+    jsonw_put_raw(json, "headers", row->headers_json);
+    jsonw_put_i64(json, "concurrency", row->concurrency);
+    put_duration(json, "timeout", row->timeout_ms);
+    put_duration(json, "max_age", row->max_age_ms);
+}
+
+struct str subscription_settable_json(struct arena *arena, const struct subscription_row *row)
+{
+    struct buf buf;
+    struct jsonw json;
+    buf_init(&buf, arena, RESOURCE_BYTES_MAX);
+    jsonw_begin(&json, &buf);
+    jsonw_open(&json);
+    put_settable(&json, row);
+    jsonw_close(&json);
+    return buf_str(&buf);
+}
+
+static void put_verification(struct jsonw *json, const struct subscription_row *row)
+{
+    jsonw_key(json, "verification");
+    if (!str_equal(row->status, STR("pending"))) {
+        jsonw_null(json);
+        return;
+    }
+    jsonw_open(json);
+    jsonw_key(json, "how");
+    jsonw_open_array(json);
+    jsonw_z(json, "echo");
+    jsonw_z(json, "confirm");
+    jsonw_close_array(json);
+    char next[128];
+    int size =
+        snprintf(next, sizeof(next), "POST /v1/subscriptions/%.*s/verify", STR_ARG(row->name));
+    jsonw_put_str(json, "next", (struct str){ next, size > 0 ? (size_t)size : 0 });
+    jsonw_put_instant(json, "expires_at", row->challenge_expires_at_ms);
+    jsonw_close(json);
+}
+
+/* 0.9987 and the like, without a float in sight. */
+static void put_share(struct jsonw *json, const char *key, int64_t part, int64_t whole)
+{
+    if (whole == 0) {
+        jsonw_put_null(json, key);
+        return;
+    }
+    int64_t share = part * 10000 / whole;
+    char text[32];
+    int size = snprintf(text, sizeof(text), "%lld.%04lld", (long long)(share / 10000),
+                        (long long)(share % 10000));
+    jsonw_put_raw(json, key, (struct str){ text, size > 0 ? (size_t)size : 0 });
+}
+
+static void put_stats(struct jsonw *json, const struct subscription_stats *stats)
+{
+    jsonw_key(json, "stats");
+    jsonw_open(json);
+    jsonw_put_i64(json, "pending", stats->pending);
+    jsonw_put_instant(json, "oldest_pending_at", stats->oldest_pending_at_ms);
+    put_share(json, "success_24h", stats->delivered, stats->attempts);
+    if (stats->attempts > 0) {
+        jsonw_put_i64(json, "p99_ms_24h", stats->p99_ms);
+    } else {
+        jsonw_put_null(json, "p99_ms_24h");
+    }
+    jsonw_close(json);
+}
+
+void subscription_write_json(struct jsonw *json, const struct subscription_row *row,
+                             const struct subscription_stats *stats, struct str shown_secret)
+{
+    static const struct str v1[] = { { "v1", 2 } };
+    jsonw_open(json);
+    jsonw_put_id(json, "id", row->id);
+    jsonw_put_str(json, "name", row->name);
+    put_settable(json, row);
+    jsonw_put_null(json, "filter");
+    jsonw_put_null(json, "channel");
+    jsonw_put_null(json, "batch");
+    jsonw_put_null(json, "rate_limit");
+    jsonw_put_z(json, "ordering", "none");
+    jsonw_put_bool(json, "recheck", false);
+    put_texts(json, "signature", v1, ARRAY_COUNT(v1));
+    jsonw_put_str(json, "status", row->status);
+    jsonw_put_str_or_null(json, "status_reason", row->status_reason);
+    if (shown_secret.size > 0) {
+        jsonw_put_str(json, "secret", shown_secret);
+        jsonw_put_bool(json, "secret_shown_once", true);
+    }
+    put_verification(json, row);
+    put_stats(json, stats);
+    jsonw_put_instant(json, "created_at", row->created_at_ms);
+    jsonw_put_instant(json, "updated_at", row->updated_at_ms);
+    jsonw_close(json);
+}
+
+enum status subscription_answer(const struct resource_request *request,
+                                const struct subscription_row *row, struct str shown,
+                                enum resource_effect effect, struct resource_answer *out_answer,
+                                struct problem *problem)
+{
+    struct subscription_stats *stats = NULL;
+    enum status status =
+        subscription_stats_read(request->pg, request->arena, row->workspace_id, &row->id, 1,
+                                request->now_ms, 10000, &stats, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct buf buf;
+    struct jsonw json;
+    buf_init(&buf, request->arena, RESOURCE_BYTES_MAX);
+    jsonw_begin(&json, &buf);
+    subscription_write_json(&json, row, stats, shown);
+    return resource_answer_set(&buf, effect, row->version, out_answer, problem);
+}

@@ -1,0 +1,52 @@
+#ifndef API_SUBSCRIPTION_PRIV_H
+#define API_SUBSCRIPTION_PRIV_H
+
+/*
+ * Shared by the files that keep, read and exercise subscriptions.
+ */
+
+#include "deliver/sender.h"
+#include "resource_priv.h"
+#include "store/subscription_store.h"
+
+/* How long a challenge may be answered. */
+#define SUBSCRIPTION_CHALLENGE_MS (3 * INSTANT_DAY_MS)
+
+struct subscription_secret_new {
+    struct id id;
+    struct str plain; /* shown in this one answer; empty: none was made */
+    struct str sealed;
+};
+
+/* Whose subscriptions this key may see: zero means all. */
+struct id subscription_owner(const struct resource_request *request);
+NODISCARD enum status subscription_load(const struct resource_request *request,
+                                        struct subscription_row *out_row, struct problem *problem);
+
+/* Fills what may be set from a whole JSON object (a creation, or the stored
+ * one with a patch merged in). */
+NODISCARD enum status subscription_read(const struct resource_request *request, struct str body,
+                                        bool is_new, struct subscription_row *row,
+                                        struct problem *problem);
+/* The members that a patch may touch, as JSON. */
+struct str subscription_settable_json(struct arena *arena, const struct subscription_row *row);
+
+void subscription_write_json(struct jsonw *json, const struct subscription_row *row,
+                             const struct subscription_stats *stats, struct str shown_secret);
+/* With its figures. */
+NODISCARD enum status subscription_answer(const struct resource_request *request,
+                                          const struct subscription_row *row, struct str shown,
+                                          enum resource_effect effect,
+                                          struct resource_answer *out_answer,
+                                          struct problem *problem);
+
+NODISCARD enum status subscription_make_secret(const struct resource_request *request,
+                                               struct subscription_secret_new *out_secret,
+                                               struct problem *problem);
+void subscription_make_challenge(const struct resource_request *request,
+                                 struct subscription_row *row);
+/* Writes the row back as it now stands; its version grows. */
+NODISCARD enum status subscription_save(const struct resource_request *request,
+                                        struct subscription_row *row, struct problem *problem);
+
+#endif

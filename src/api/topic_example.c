@@ -1,0 +1,154 @@
+#include "api/topic_example.h"
+
+#include "base/buf.h"
+#include "base/instant.h"
+#include "base/jsonw.h"
+#include "core/event/event.h"
+#include "core/trigger/subscription.h"
+
+/*
+ * Examples of notifications.
+ *
+ * They follow contract 3 and 4, with the one invented customer of its pages.
+ * Kept as text per kind of object: an example that was assembled by the code
+ * that renders real ones would show what the code does, not what was promised.
+ */
+
+#define EXAMPLE_PROFILE                                                                \
+    "{\"id\":\"0198c1f0-7c1e-7b3a-9d55-5f3b2a1c9e10\",\"email\":\"jane@example.com\"," \
+    "\"phone\":\"+33612345678\",\"external_id\":\"u_1001\",\"first_name\":\"Jane\","   \
+    "\"last_name\":\"Doe\",\"locale\":\"fr-FR\",\"time_zone\":\"Europe/Paris\","       \
+    "\"lifecycle\":\"active\",\"tags\":[],\"segments\":[],\"tiers\":{},"               \
+    "\"orders\":{\"count\":9,\"revenue\":1124.91,\"average_value\":124.99,"            \
+    "\"currency\":\"EUR\",\"last_at\":\"2026-11-02T18:20:11.000Z\"},"                  \
+    "\"consent\":{\"email\":\"subscribed\",\"sms\":\"never\",\"push\":\"never\","      \
+    "\"tracking\":\"subscribed\",\"sale\":\"never\"}}"
+
+#define EXAMPLE_LINE                                                        \
+    "{\"product_id\":\"8213868347001\",\"variant_id\":\"44901482850001\","  \
+    "\"sku\":\"TR-42\",\"name\":\"Trail runner\",\"category\":[\"Shoes\"]," \
+    "\"quantity\":1,\"price\":132.50}"
+
+struct object_example {
+    const char *object; /* the first half of the type */
+    const char *json;
+};
+
+static const struct object_example OBJECTS[] = {
+    { "product", "{\"product_id\":\"8213868347001\",\"variant_id\":\"44901482850001\","
+                 "\"name\":\"Trail runner\",\"category\":[\"Shoes\"],\"price\":132.50,"
+                 "\"currency\":\"EUR\",\"url\":\"https://aurora.example/products/trail\"}" },
+    { "product_list", "{\"category\":[\"Shoes\"],\"url\":\"https://aurora.example/shoes\"}" },
+    { "wishlist", EXAMPLE_LINE },
+    { "cart",
+      "{\"cart_id\":\"c1-7f3a\",\"total\":132.50,\"currency\":\"EUR\",\"products\":[" EXAMPLE_LINE
+      "]}" },
+    { "checkout",
+      "{\"checkout_id\":\"38102456\",\"total\":132.50,\"currency\":\"EUR\","
+      "\"recovery_url\":\"https://aurora.example/recover/abc\",\"products\":[" EXAMPLE_LINE "]}" },
+    { "order", "{\"order_id\":\"5739001\",\"number\":\"1001\",\"total\":132.50,"
+               "\"subtotal\":132.50,\"discount\":0.00,\"shipping\":0.00,\"tax\":22.08,"
+               "\"currency\":\"EUR\",\"channel\":\"online\",\"products\":[" EXAMPLE_LINE "]}" },
+    { "page", "{\"url\":\"https://aurora.example/\"}" },
+    { "form", "{\"name\":\"newsletter\"}" },
+    { "consent", "{\"channel\":\"email\",\"state\":\"subscribed\"}" },
+    { "preference", "{\"interests\":[\"running\"]}" },
+    { "email", "{\"url\":\"https://aurora.example/sale\"}" },
+};
+
+static const char LIFECYCLE[] =
+    "{\"from\":\"active\",\"to\":\"lapsed\",\"rule_version\":1,"
+    "\"since\":\"2026-11-22T03:12:44.000Z\",\"until\":\"2027-03-22T03:12:44.000Z\","
+    "\"previous_since\":\"2026-06-01T09:00:03.000Z\"}";
+
+static const char MERGE[] =
+    "{\"id\":\"0199d1aa-0001-7000-8000-000000000003\","
+    "\"from_id\":\"0199a000-0000-7000-8000-00000000000a\","
+    "\"into_id\":\"0198c1f0-7c1e-7b3a-9d55-5f3b2a1c9e10\",\"because\":{\"kind\":\"email\"}}";
+
+static const struct topic_info *derived_topic(struct str topic)
+{
+    for (size_t i = 0; topic_derived(i) != NULL; i++) {
+        if (str_equal_z(topic, topic_derived(i)->name)) {
+            return topic_derived(i);
+        }
+    }
+    return NULL;
+}
+
+static struct str object_of(struct str topic)
+{
+    struct str object = topic;
+    struct str action = { NULL, 0 };
+    (void)str_split(topic, '.', &object, &action);
+    return object;
+}
+
+static void write_cause(struct jsonw *json, struct str topic, int64_t at_ms)
+{
+    jsonw_key(json, "cause");
+    jsonw_open(json);
+    if (str_equal(topic, STR("lifecycle.changed"))) {
+        jsonw_put_z(json, "kind", "time");
+        jsonw_put_instant(json, "due_at", at_ms);
+    } else {
+        bool is_event = event_type_from_name(topic) != 0;
+        jsonw_put_z(json, "kind", "event");
+        jsonw_put_z(json, "event_id", "0199d2b1-0c2d-7a44-9a55-0b7f3f1e2d10");
+        jsonw_put_str(json, "event_type", is_event ? topic : STR("customer.created"));
+        jsonw_put_z(json, "source", "shopify_main");
+        jsonw_put_instant(json, "occurred_at", at_ms);
+    }
+    jsonw_close(json);
+}
+
+static void write_object(struct jsonw *json, struct str topic, const struct topic_info *derived)
+{
+    if (derived != NULL) {
+        if (derived->object != NULL) {
+            bool is_merge = str_equal(str_from_z(derived->object), STR("merge"));
+            jsonw_put_raw(json, derived->object, str_from_z(is_merge ? MERGE : LIFECYCLE));
+        }
+        return;
+    }
+    struct str object = object_of(topic);
+    struct str value = STR("{}");
+    for (size_t i = 0; i < ARRAY_COUNT(OBJECTS); i++) {
+        if (str_equal_z(object, OBJECTS[i].object)) {
+            value = str_from_z(OBJECTS[i].json);
+        }
+    }
+    jsonw_key_str(json, object);
+    jsonw_raw(json, value);
+}
+
+struct str topic_example_write(struct arena *arena, struct str topic,
+                               const struct topic_example *example)
+{
+    const struct topic_info *derived = derived_topic(topic);
+    enum event_type type = event_type_from_name(topic);
+    if (derived == NULL && (type == 0 || event_type_info(type)->universal)) {
+        return (struct str){ NULL, 0 };
+    }
+    struct buf buf;
+    struct jsonw json;
+    buf_init(&buf, arena, 64u * 1024);
+    jsonw_begin(&json, &buf);
+    jsonw_open(&json);
+    jsonw_put_id(&json, "id", example->id);
+    jsonw_put_str(&json, "type", topic);
+    jsonw_put_instant(&json, "timestamp", example->at_ms);
+    jsonw_put_instant(&json, "recorded_at", example->at_ms + 40);
+    jsonw_put_null(&json, "expires_at");
+    jsonw_put_str(&json, "workspace", example->workspace);
+    jsonw_put_i64(&json, "sequence", 418);
+    jsonw_put_bool(&json, "test", example->test);
+    write_cause(&json, topic, example->at_ms);
+    jsonw_key(&json, "data");
+    jsonw_open(&json);
+    write_object(&json, topic, derived);
+    jsonw_put_raw(&json, "profile", STR(EXAMPLE_PROFILE));
+    jsonw_close(&json);
+    jsonw_close(&json);
+    return buf_str(&buf);
+}
