@@ -466,7 +466,8 @@ static void take_order_body(struct item *item, struct order_document *document)
     struct str status = draft_cut(border_text(properties, "status"));
     bool completed = item->type == EVENT_ORDER_COMPLETED;
     document->kind = ORDER_BODY;
-    document->version_ms = event->claimed_at_ms;
+    /* Clamped: a till whose clock runs a year ahead must not win for a year. */
+    document->version_ms = event->occurred_at_ms;
     document->status = status.size > 0 ? str_dup(arena, status)
                        : completed     ? STR("completed")
                                        : STR("");

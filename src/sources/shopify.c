@@ -480,7 +480,7 @@ static struct str header_either(const struct inbound *inbound, const char *name_
 }
 
 /* The events family may name the resource and the action apart. */
-static struct str topic_of(struct arena *arena, const struct inbound *inbound)
+static struct str topic_named(struct arena *arena, const struct inbound *inbound)
 {
     struct str topic = header_either(inbound, "X-Shopify-Topic");
     struct str action = header_either(inbound, "X-Shopify-Action");
@@ -489,6 +489,12 @@ static struct str topic_of(struct arena *arena, const struct inbound *inbound)
                           STR_ARG(draft_cut(action)));
     }
     return str_dup(arena, draft_cut(topic));
+}
+
+static struct str topic_of(struct arena *arena, const struct inbound *inbound)
+{
+    struct str topic = topic_named(arena, inbound);
+    return str_is_text(topic) ? topic : STR("");
 }
 
 /* Keeps the merchant's action, which several deliveries may share. */
@@ -559,7 +565,7 @@ static enum normalise_verdict normalise(struct arena *arena, const struct source
     }
     *out_normalised = (struct normalised){ .topic = topic, .dedup_key = delivery.dedup_key };
     if (topic.size == 0) {
-        problem_set(problem, STATUS_INVALID, "invalid-event", "no X-Shopify-Topic header");
+        problem_set(problem, STATUS_INVALID, "invalid-event", "no readable X-Shopify-Topic header");
         return NORMALISE_UNREADABLE;
     }
     for (size_t i = 0; i < ARRAY_COUNT(TOPICS); i++) {

@@ -52,6 +52,10 @@ static struct str refund_currency(const struct shopify_delivery *delivery, const
         code = border_text(shop_money(refund, "total_duties_set"), "currency_code");
     }
     if (code.size == 0) {
+        const json_t *adjustment = json_array_get(border_array(refund, "order_adjustments"), 0);
+        code = border_text(shop_money(adjustment, "amount_set"), "currency_code");
+    }
+    if (code.size == 0) {
         code = border_text(json_array_get(border_array(refund, "transactions"), 0), "currency");
     }
     return money_currency_is_valid(code) ? str_dup(delivery->arena, code)

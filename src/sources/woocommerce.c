@@ -499,6 +499,7 @@ static enum normalise_verdict normalise(struct arena *arena, const struct source
 {
     struct str topic =
         str_dup(arena, draft_cut(str_trim(inbound_header(inbound, "X-WC-Webhook-Topic"))));
+    topic = str_is_text(topic) ? topic : STR("");
     struct str webhook_id = str_trim(inbound_header(inbound, "X-WC-Webhook-ID"));
     struct id_hash hash;
     id_hash_begin(&hash, "woocommerce delivery");
@@ -520,7 +521,8 @@ static enum normalise_verdict normalise(struct arena *arena, const struct source
     }
     *out_normalised = (struct normalised){ .topic = topic, .dedup_key = delivery.dedup_key };
     if (topic.size == 0) {
-        problem_set(problem, STATUS_INVALID, "invalid-event", "no X-WC-Webhook-Topic header");
+        problem_set(problem, STATUS_INVALID, "invalid-event",
+                    "no readable X-WC-Webhook-Topic header");
         return NORMALISE_UNREADABLE;
     }
     struct str resource = { NULL, 0 };

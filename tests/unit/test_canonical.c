@@ -335,6 +335,23 @@ static void makes_documents_of_orders(void **state)
     }
 }
 
+static void does_not_let_a_fast_clock_win(void **state)
+{
+    (void)state;
+    struct payload payload;
+    struct canonical_batch batch;
+    payload_begin(&payload, "api");
+    assert_int_equal(parse(&payload,
+                           STR("{\"type\":\"order.completed\",\"occurred_at\":"
+                               "\"2099-01-01T00:00:00Z\",\"properties\":{\"order_id\":1,"
+                               "\"total\":1}}"),
+                           false, &batch),
+                     STATUS_OK);
+    assert_true(batch.events[0].order->version_ms == PAYLOAD_NOW_MS);
+    assert_true(batch.events[0].claimed_at_ms == payload_ms("2099-01-01T00:00:00Z"));
+    payload_end(&payload);
+}
+
 static void keeps_facts_and_hides_addresses(void **state)
 {
     (void)state;
@@ -547,6 +564,7 @@ int main(void)
         cmocka_unit_test(takes_one_many_and_lines),
         cmocka_unit_test(bounds_a_request),
         cmocka_unit_test(makes_documents_of_orders),
+        cmocka_unit_test(does_not_let_a_fast_clock_win),
         cmocka_unit_test(keeps_facts_and_hides_addresses),
         cmocka_unit_test(reads_standard_webhooks),
         cmocka_unit_test(checks_settings),

@@ -82,7 +82,7 @@ static void reads_what_shops_vary(void **state)
         STR("{\"null\":null,\"empty\":\"\",\"list\":[],\"object\":{},\"text\":\" x \","
             "\"id\":820982911946154508,\"id_text\":\"820982911946154508\",\"zero\":0,"
             "\"zero_text\":\"0\",\"real\":1.5,\"full\":{\"a\":1},\"items\":[1],\"yes\":true,"
-            "\"count\":\"12\",\"minus\":-3}"),
+            "\"count\":\"12\",\"minus\":-3,\"least\":-9223372036854775808}"),
         &problem);
     assert_non_null(tree);
     static const char *const NOTHING[] = { "null", "empty", "list", "object", "absent" };
@@ -100,6 +100,9 @@ static void reads_what_shops_vary(void **state)
     assert_str_equal(border_text(tree, "text"), STR("x"));
     assert_str_equal(border_id(arena, tree, "id"), STR("820982911946154508"));
     assert_str_equal(border_id(arena, tree, "id_text"), STR("820982911946154508"));
+    assert_str_equal(border_id(arena, tree, "minus"), STR("-3"));
+    assert_str_equal(border_id(arena, tree, "least"), STR("-9223372036854775808"));
+    assert_str_equal(border_scalar(arena, tree, "zero"), STR("0"));
     assert_int_equal(border_id(arena, tree, "zero").size, 0);
     assert_int_equal(border_id(arena, tree, "zero_text").size, 0);
     assert_int_equal(border_id(arena, tree, "real").size, 0);

@@ -461,6 +461,7 @@ static void judges_topics(void **state)
         { "a topic we do not take", "draft_orders/create", "{\"id\":1}", NORMALISE_IGNORED, 0 },
         { "a topic that is not there", "orders/frobbed", "no json", NORMALISE_IGNORED, 0 },
         { "no topic", "", "{\"id\":1}", NORMALISE_UNREADABLE, 0 },
+        { "a topic that is no text", "orders/\xff", "{\"id\":1}", NORMALISE_UNREADABLE, 0 },
         { "no JSON", "orders/create", "hello", NORMALISE_UNREADABLE, 0 },
         { "a list", "orders/create", "[]", NORMALISE_UNREADABLE, 0 },
         { "an order without id", "orders/create", "{\"id\":null,\"total_price\":\"1\"}",
