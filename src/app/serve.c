@@ -433,6 +433,10 @@ static void tls_reload(struct app *app)
 {
     struct problem problem = { .detail = "" };
     char state[96];
+    if (config_text(&app->cli->config, CONFIG_TLS_CERT) == NULL) {
+        log_write(LOG_INFO, "SIGHUP: there is no certificate to read again", NULL, 0);
+        return;
+    }
     (void)snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%lld",
                    (long long)clock_monotonic_us());
     systemd_notify(state);
