@@ -330,41 +330,41 @@ static void ring_event(struct decision *decision, struct profile *profile,
 }
 
 static void ring_profile(struct decision *decision, struct profile *profile, const char *topic,
-                         const struct event *recorded, const struct identity_decision_row *merge,
-                         int64_t now_ms)
+                         const struct event *recorded, int64_t cause_at_ms,
+                         const struct identity_decision_row *merge)
 {
     const struct bell bell = {
         .topic = str_from_z(topic),
         .profile = profile,
         .event = recorded,
-        .cause_at_ms = recorded->occurred_at_ms,
+        .cause_at_ms = cause_at_ms,
         .at_ms = recorded->occurred_at_ms,
         .merge = merge,
     };
-    bell_ring(decision, &bell, now_ms);
+    bell_ring(decision, &bell, recorded->received_at_ms);
 }
 
 /* A profile that lost something, or was made on the way: its own stage. */
 static void settle_bystander(struct decision *decision, struct profile *profile,
-                             const struct event *event, int64_t now_ms)
+                             const struct event *recorded, int64_t cause_at_ms, int64_t now_ms)
 {
     now_ms = now_of(profile, now_ms);
     profile->sequence++;
     profile->updated_at_ms = now_ms;
     struct stage_change change =
-        change_stage(decision, profile, now_ms, event->occurred_at_ms, CAUSE_EVENT, event);
+        change_stage(decision, profile, now_ms, recorded->occurred_at_ms, CAUSE_EVENT, recorded);
     if (change.transition != NULL && change.transition->from == LIFECYCLE_NONE) {
-        ring_profile(decision, profile, "profile.created", event, NULL, now_ms);
-        ring_profile(decision, profile, "profile.identified", event, NULL, now_ms);
+        ring_profile(decision, profile, "profile.created", recorded, cause_at_ms, NULL);
+        ring_profile(decision, profile, "profile.identified", recorded, cause_at_ms, NULL);
     }
-    ring_stage(decision, profile, &change, event, event->occurred_at_ms, now_ms);
+    ring_stage(decision, profile, &change, recorded, cause_at_ms, now_ms);
 }
 
 static void settle_bystanders(struct decision *decision, const struct resolution *resolution,
-                              const struct event *event, int64_t now_ms)
+                              const struct event *recorded, int64_t cause_at_ms, int64_t now_ms)
 {
     for (size_t i = 0; i < resolution->strays.count; i++) {
-        settle_bystander(decision, resolution->strays.items[i], event, now_ms);
+        settle_bystander(decision, resolution->strays.items[i], recorded, cause_at_ms, now_ms);
     }
     for (size_t i = 0; i < resolution->touched.count; i++) {
         struct profile *profile = resolution->touched.items[i];
@@ -373,7 +373,7 @@ static void settle_bystanders(struct decision *decision, const struct resolution
             repeated = repeated || resolution->touched.items[j] == profile;
         }
         if (!repeated) {
-            settle_bystander(decision, profile, event, now_ms);
+            settle_bystander(decision, profile, recorded, cause_at_ms, now_ms);
         }
     }
 }
@@ -407,21 +407,23 @@ static enum status apply(struct decision *decision, const struct event *event, i
         add_interaction(decision, event, recorded.beside, target);
     }
     if (resolution->is_created) {
-        ring_profile(decision, target, "profile.created", recorded.event, NULL, now_ms);
+        ring_profile(decision, target, "profile.created", recorded.event, event->occurred_at_ms,
+                     NULL);
     }
     if (target->identified && !resolution->was_identified) {
-        ring_profile(decision, target, "profile.identified", recorded.event, NULL, now_ms);
+        ring_profile(decision, target, "profile.identified", recorded.event, event->occurred_at_ms,
+                     NULL);
     }
     for (size_t i = 0; i < resolution->merges.count; i++) {
-        ring_profile(decision, target, "profile.merged", recorded.event,
-                     resolution->merges.items[i], now_ms);
+        ring_profile(decision, target, "profile.merged", recorded.event, event->occurred_at_ms,
+                     resolution->merges.items[i]);
     }
     ring_event(decision, target, recorded.event, event->occurred_at_ms, now_ms);
     if (recorded.beside != NULL) {
         ring_event(decision, target, recorded.beside, event->occurred_at_ms, now_ms);
     }
     ring_stage(decision, target, &change, recorded.event, event->occurred_at_ms, now_ms);
-    settle_bystanders(decision, resolution, recorded.event, now_ms);
+    settle_bystanders(decision, resolution, recorded.event, event->occurred_at_ms, now_ms);
     decision_add_event(decision, event->id, target->id);
     return arena_is_full(decision->arena) ? STATUS_LIMIT : STATUS_OK;
 }
@@ -436,7 +438,7 @@ static void refuse(struct decision *decision, const struct event *event, int64_t
     target->sequence++;
     change_stage(decision, target, now_of(target, now_ms), event->occurred_at_ms, CAUSE_EVENT,
                  event);
-    settle_bystanders(decision, resolution, event, now_ms);
+    settle_bystanders(decision, resolution, event, event->occurred_at_ms, now_ms);
 }
 
 enum status decide_event(struct decision *decision, const struct event *event, int64_t now_ms,

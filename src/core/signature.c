@@ -15,7 +15,7 @@ struct verdict_text {
     const char *hint;
 };
 
-static const struct verdict_text TEXTS[] = {
+static const struct verdict_text texts[] = {
     [SIGNATURE_VALID] = { "valid", "The signature is valid." },
     [SIGNATURE_HEADER_MISSING] = { "header_missing",
                                    "The request carries no signature header: the sender has no "
@@ -56,12 +56,12 @@ size_t inbound_header_count(const struct inbound *inbound, const char *name)
 
 const char *signature_verdict_name(enum signature_verdict verdict)
 {
-    assert(verdict < ARRAY_COUNT(TEXTS));
-    return TEXTS[verdict].name;
+    assert(verdict < ARRAY_COUNT(texts));
+    return texts[verdict].name;
 }
 
 const char *signature_verdict_hint(enum signature_verdict verdict)
 {
-    assert(verdict < ARRAY_COUNT(TEXTS));
-    return TEXTS[verdict].hint;
+    assert(verdict < ARRAY_COUNT(texts));
+    return texts[verdict].hint;
 }

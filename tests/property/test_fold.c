@@ -107,7 +107,8 @@ static void add_random_facts(struct generator *generator, struct event *event)
     }
 }
 
-/* Bodies of one order agree on when it was placed and whose it is. */
+/* Bodies of one order agree on whose it is; a shop may correct when it was
+ * placed. */
 static struct event *order_body(struct generator *generator, uint32_t number)
 {
     struct arena *arena = generator->world->arena;
@@ -117,15 +118,15 @@ static struct event *order_body(struct generator *generator, uint32_t number)
     struct event *event = world_event(generator->world, spec);
     struct order_document *document = ARENA_NEW(arena, struct order_document);
     uint32_t rank = draw(generator, 4);
-    int64_t placed_at_ms = WORLD_START_MS - (int64_t)(number + 1) * 7 * INSTANT_DAY_MS;
+    int64_t base_ms = WORLD_START_MS - (int64_t)(number + 1) * 7 * INSTANT_DAY_MS;
     *document = (struct order_document){
         .kind = ORDER_BODY,
         .order_ref = str_printf(arena, "o%u", number),
         /* Two versions only: ties are common, and decided by rank and hash. */
-        .version_ms = placed_at_ms + draw(generator, 2) * INSTANT_SECOND_MS,
+        .version_ms = base_ms + draw(generator, 2) * INSTANT_SECOND_MS,
         .rank = (enum order_rank)rank,
         .counts = rank != ORDER_CANCELLED && draw(generator, 4) > 0,
-        .placed_at_ms = placed_at_ms,
+        .placed_at_ms = base_ms - draw(generator, 3) * INSTANT_DAY_MS,
         .currency = draw(generator, 6) == 0 ? STR("USD") : STR("EUR"),
         .total_minor = 1000 + draw(generator, 5) * 500,
         .refunded_minor = draw(generator, 3) * 100,

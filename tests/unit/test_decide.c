@@ -38,7 +38,8 @@ static const struct notification_row *find_rung(const struct world *world, const
             return &world->notifications[i];
         }
     }
-    return NULL;
+    fail_msg("%s did not ring", topic);
+    return &world->notifications[0];
 }
 
 static struct event *order_event(struct world *world, const char *spec, const char *order_ref,
@@ -582,6 +583,19 @@ static void old_causes_do_not_ring(void **state)
     assert_int_equal(world->interaction_count, 3);
 }
 
+/* Paid by bank transfer, three days after it was placed: news today. */
+static void a_late_payment_rings(void **state)
+{
+    struct world *world = *state;
+    world_subscribe(world, "*");
+    world_apply_one(world,
+                    order_event(world, "S c1 o1", "o1", paid_body(world->now_ms - 3 * DAY, 1000)));
+    assert_int_equal(world_count_rung(world, "order.completed"), 1);
+    assert_int_equal(world_count_rung(world, "profile.created"), 1);
+    assert_int_equal(world_count_rung(world, "lifecycle.changed"), 1);
+    assert_int_equal(world->stale_count, 0);
+}
+
 static void nobody_asked_nothing_rings(void **state)
 {
     struct world *world = *state;
@@ -788,6 +802,7 @@ int main(void)
         IN_WORLD(merges_are_limited),
         IN_WORLD(a_full_profile_is_refused),
         IN_WORLD(old_causes_do_not_ring),
+        IN_WORLD(a_late_payment_rings),
         IN_WORLD(nobody_asked_nothing_rings),
         IN_WORLD(writes_the_envelope),
         IN_WORLD(large_bodies_are_sent_thin),

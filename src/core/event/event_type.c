@@ -14,7 +14,7 @@
  * first bytes cost less than hashing the name would.
  */
 
-static const struct event_type_info TYPES[EVENT_TYPE_COUNT] = {
+static const struct event_type_info types[EVENT_TYPE_COUNT] = {
     [EVENT_SESSION_STARTED] = { "session.started", true, false, "A visit began" },
     [EVENT_PAGE_VIEWED] = { "page.viewed", true, false, "A page was viewed" },
     [EVENT_PRODUCT_VIEWED] = { "product.viewed", true, false, "A product was viewed" },
@@ -68,7 +68,7 @@ const struct event_type_info *event_type_info(enum event_type type)
 {
     assert(type >= EVENT_SESSION_STARTED);
     assert(type < EVENT_TYPE_COUNT);
-    return &TYPES[type];
+    return &types[type];
 }
 
 /* The same form as any configured name (contract 1): ^[a-z][a-z0-9_]{0,62}$. */
@@ -94,7 +94,7 @@ enum event_type event_type_from_name(struct str name)
         return is_custom_name(str_drop(name, prefix.size)) ? EVENT_CUSTOM : 0;
     }
     for (int type = EVENT_SESSION_STARTED; type < EVENT_CUSTOM; type++) {
-        if (str_equal_z(name, TYPES[type].name)) {
+        if (str_equal_z(name, types[type].name)) {
             return (enum event_type)type;
         }
     }

@@ -32,7 +32,7 @@ struct kind_info {
     bool of_source;
 };
 
-static const struct kind_info KINDS[IDENTITY_KIND_COUNT] = {
+static const struct kind_info kinds[IDENTITY_KIND_COUNT] = {
     [IDENTITY_EXTERNAL_ID] = { "external_id", true, true, false },
     [IDENTITY_CUSTOMER_ID] = { "customer_id", true, true, true },
     [IDENTITY_EMAIL] = { "email", false, true, false },
@@ -43,7 +43,7 @@ static const struct kind_info KINDS[IDENTITY_KIND_COUNT] = {
 };
 
 /* Seen in real traffic of shops, plugins and SDKs; compared without case. */
-static const char *const BLOCKED[] = {
+static const char *const blocked[] = {
     "null",
     "nil",
     "none",
@@ -99,13 +99,13 @@ static const struct kind_info *kind_info(enum identity_kind kind)
 {
     assert(kind >= IDENTITY_EXTERNAL_ID);
     assert(kind < IDENTITY_KIND_COUNT);
-    return &KINDS[kind];
+    return &kinds[kind];
 }
 
 static bool is_blocked(struct str value)
 {
-    for (size_t i = 0; i < ARRAY_COUNT(BLOCKED); i++) {
-        if (str_equal_nocase(value, str_from_z(BLOCKED[i]))) {
+    for (size_t i = 0; i < ARRAY_COUNT(blocked); i++) {
+        if (str_equal_nocase(value, str_from_z(blocked[i]))) {
             return true;
         }
     }
@@ -251,7 +251,7 @@ const char *identity_kind_name(enum identity_kind kind)
 enum identity_kind identity_kind_from_name(struct str name)
 {
     for (int kind = IDENTITY_EXTERNAL_ID; kind < IDENTITY_KIND_COUNT; kind++) {
-        if (str_equal_z(name, KINDS[kind].name)) {
+        if (str_equal_z(name, kinds[kind].name)) {
             return (enum identity_kind)kind;
         }
     }

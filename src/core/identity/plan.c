@@ -13,21 +13,21 @@
  * the row while it is still new, origin and all.
  */
 
-/* An event names an order by an identifier, by its document, or both. */
+/* An event names an order by its document, by an identifier, or both. */
 static bool event_order_key(const struct event *event, struct id *out_source_id,
                             struct str *out_order_ref)
 {
+    if (event->order != NULL) {
+        *out_source_id = event->source_id;
+        *out_order_ref = event->order->order_ref;
+        return true;
+    }
     for (size_t i = 0; i < event->identifier_count; i++) {
         if (event->identifiers[i].kind == IDENTITY_ORDER) {
             *out_source_id = event->identifiers[i].source_id;
             *out_order_ref = event->identifiers[i].value;
             return true;
         }
-    }
-    if (event->order != NULL) {
-        *out_source_id = event->source_id;
-        *out_order_ref = event->order->order_ref;
-        return true;
     }
     return false;
 }

@@ -380,30 +380,41 @@ enum status resolve_target(struct decision *decision, const struct event *event,
     return STATUS_OK;
 }
 
+/* Somebody else's number beside a known customer's: a customer of its own, of
+ * whom only the name is known yet. NULL when the arena is full. */
+static struct profile *create_stray(struct decision *decision, const struct event *event,
+                                    int64_t now_ms, struct resolution *resolution)
+{
+    struct id id = decision_fresh_id(decision, now_ms);
+    struct profile *profile = create_profile(decision, id, event, now_ms);
+    list_add(decision->arena, &resolution->strays, profile);
+    return profile;
+}
+
+static void attach_reach(struct decision *decision, const struct event *event, int64_t now_ms,
+                         struct resolution *resolution, struct reach *reach)
+{
+    if (reach->order != NULL) {
+        attach_order(reach->order, resolution->target);
+        return;
+    }
+    struct profile *profile = resolution->target;
+    if (identifier_conflicts(profile, &reach->identity->row->identifier)) {
+        profile = create_stray(decision, event, now_ms, resolution);
+    }
+    if (profile != NULL) {
+        attach_identity(decision, event, reach->identity, profile);
+    }
+}
+
 void resolve_attach(struct decision *decision, const struct event *event, int64_t now_ms,
                     struct resolution *resolution)
 {
     for (size_t i = 0; i < resolution->reach_count; i++) {
         struct reach *reach = &resolution->reaches[i];
-        if (!reach_is_new(reach)) {
-            continue;
+        if (reach_is_new(reach)) {
+            attach_reach(decision, event, now_ms, resolution, reach);
         }
-        if (reach->order != NULL) {
-            attach_order(reach->order, resolution->target);
-            continue;
-        }
-        struct profile *profile = resolution->target;
-        if (identifier_conflicts(profile, &reach->identity->row->identifier)) {
-            /* Somebody else's number beside a known customer's: a customer of
-             * its own, of whom only the name is known yet. */
-            struct id id = decision_fresh_id(decision, now_ms);
-            profile = create_profile(decision, id, event, now_ms);
-            if (profile == NULL) {
-                return;
-            }
-            list_add(decision->arena, &resolution->strays, profile);
-        }
-        attach_identity(decision, event, reach->identity, profile);
     }
 }
 

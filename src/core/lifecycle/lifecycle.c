@@ -19,7 +19,7 @@
 #define LIFECYCLE_NEW_MS (30 * INSTANT_DAY_MS)
 #define LIFECYCLE_NEW_ORDERS_MAX 2
 
-static const char *const NAMES[LIFECYCLE_COUNT] = {
+static const char *const names[LIFECYCLE_COUNT] = {
     [LIFECYCLE_NEW] = "new",
     [LIFECYCLE_ACTIVE] = "active",
     [LIFECYCLE_LAPSED] = "lapsed",
@@ -51,13 +51,13 @@ struct lifecycle_verdict lifecycle_at(const struct lifecycle_facts *facts, int64
 const char *lifecycle_name(enum lifecycle stage)
 {
     assert(stage < LIFECYCLE_COUNT);
-    return NAMES[stage];
+    return names[stage];
 }
 
 enum lifecycle lifecycle_from_name(const char *name, unsigned long size)
 {
     for (int stage = LIFECYCLE_NEW; stage < LIFECYCLE_COUNT; stage++) {
-        if (str_equal_z((struct str){ name, size }, NAMES[stage])) {
+        if (str_equal_z((struct str){ name, size }, names[stage])) {
             return (enum lifecycle)stage;
         }
     }

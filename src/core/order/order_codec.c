@@ -16,7 +16,7 @@ enum {
     PART_SIZE_MIN = 3,
 };
 
-#define DOCUMENTS_BYTES_MAX (8u * 1024 * 1024)
+#define DOCUMENTS_BYTES_MAX ((size_t)8 * 1024 * 1024)
 
 static void put_parts(struct buf *buf, const struct order_part *parts, size_t count)
 {

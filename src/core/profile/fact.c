@@ -16,7 +16,7 @@
  * then erase each other.
  */
 
-const struct fact_identity FACT_IDENTITIES[FACT_IDENTITY_COUNT] = {
+const struct fact_identity fact_identities[FACT_IDENTITY_COUNT] = {
     { IDENTITY_EXTERNAL_ID, "external_id" },
     { IDENTITY_EMAIL, "email" },
     { IDENTITY_PHONE, "phone" },
@@ -104,29 +104,41 @@ static struct str json_text(struct arena *arena, struct str value)
 {
     struct buf buf;
     struct jsonw json;
-    buf_init(&buf, arena, 8 * LIMIT_TEXT_BYTES);
+    buf_init(&buf, arena, (size_t)8 * LIMIT_TEXT_BYTES);
     jsonw_begin(&json, &buf);
     jsonw_str(&json, value);
     return buf_str(&buf);
+}
+
+static bool is_stated(const struct profile_fact *facts, size_t count, enum fact_kind kind,
+                      struct str key)
+{
+    size_t position = fact_position(facts, count, kind, key);
+    return position < count && fact_compare_key(&facts[position], kind, key) == 0;
+}
+
+/* NULL when the event has none of the kind. */
+static const struct identifier *first_of_kind(const struct event *event, enum identity_kind kind)
+{
+    for (size_t i = 0; i < event->identifier_count; i++) {
+        if (event->identifiers[i].kind == kind) {
+            return &event->identifiers[i];
+        }
+    }
+    return NULL;
 }
 
 static void collect_identities(struct arena *arena, const struct event *event,
                                struct profile_fact stamp, struct profile_fact *facts, size_t *count)
 {
     for (size_t i = 0; i < FACT_IDENTITY_COUNT; i++) {
-        struct str key = str_from_z(FACT_IDENTITIES[i].key);
-        size_t position = fact_position(facts, *count, FACT_TRAIT, key);
-        if (position < *count && fact_compare_key(&facts[position], FACT_TRAIT, key) == 0) {
-            continue;
-        }
-        for (size_t j = 0; j < event->identifier_count; j++) {
-            if (event->identifiers[j].kind == FACT_IDENTITIES[i].kind) {
-                stamp.kind = FACT_TRAIT;
-                stamp.key = key;
-                stamp.value_json = json_text(arena, event->identifiers[j].value);
-                insert(facts, count, stamp);
-                break;
-            }
+        struct str key = str_from_z(fact_identities[i].key);
+        const struct identifier *identifier = first_of_kind(event, fact_identities[i].kind);
+        if (identifier != NULL && !is_stated(facts, *count, FACT_TRAIT, key)) {
+            stamp.kind = FACT_TRAIT;
+            stamp.key = key;
+            stamp.value_json = json_text(arena, identifier->value);
+            insert(facts, count, stamp);
         }
     }
 }

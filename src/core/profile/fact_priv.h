@@ -15,7 +15,7 @@ struct fact_identity {
     enum identity_kind kind;
     const char *key;
 };
-extern const struct fact_identity FACT_IDENTITIES[];
+extern const struct fact_identity fact_identities[];
 enum {
     FACT_IDENTITY_COUNT = 3
 };

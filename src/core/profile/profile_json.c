@@ -12,10 +12,10 @@
  * agree which one they mean, and no name.
  */
 
-static const char *const CHANNELS[] = { "email", "sms", "push", "tracking", "sale" };
+static const char *const channels[] = { "email", "sms", "push", "tracking", "sale" };
 
 /* Traits that name or place a person; null when masked. */
-static const char *const PERSONAL_TRAITS[] = {
+static const char *const personal_traits[] = {
     "first_name", "last_name", "name",       "full_name",   "middle_name", "nickname",
     "birth_date", "address",   "street",     "address_1",   "address_2",   "company",
     "username",   "avatar",    "avatar_url", "postal_code", "tax_id",      "note",
@@ -24,7 +24,7 @@ static const char *const PERSONAL_TRAITS[] = {
 static bool is_column_trait(struct str key)
 {
     for (size_t i = 0; i < FACT_IDENTITY_COUNT; i++) {
-        if (str_equal_z(key, FACT_IDENTITIES[i].key)) {
+        if (str_equal_z(key, fact_identities[i].key)) {
             return true;
         }
     }
@@ -33,8 +33,8 @@ static bool is_column_trait(struct str key)
 
 static bool is_personal(struct str key)
 {
-    for (size_t i = 0; i < ARRAY_COUNT(PERSONAL_TRAITS); i++) {
-        if (str_equal_z(key, PERSONAL_TRAITS[i])) {
+    for (size_t i = 0; i < ARRAY_COUNT(personal_traits); i++) {
+        if (str_equal_z(key, personal_traits[i])) {
             return true;
         }
     }
@@ -44,10 +44,10 @@ static bool is_personal(struct str key)
 static void write_consent(struct jsonw *json, const struct profile *profile)
 {
     jsonw_open(json);
-    for (size_t i = 0; i < ARRAY_COUNT(CHANNELS); i++) {
-        struct str state = profile_fact_value(profile, FACT_CONSENT, CHANNELS[i]);
+    for (size_t i = 0; i < ARRAY_COUNT(channels); i++) {
+        struct str state = profile_fact_value(profile, FACT_CONSENT, channels[i]);
         bool unknown = state.size == 0 || str_equal(state, STR("null"));
-        jsonw_put_raw(json, CHANNELS[i], unknown ? STR("\"never\"") : state);
+        jsonw_put_raw(json, channels[i], unknown ? STR("\"never\"") : state);
     }
     jsonw_close(json);
 }

@@ -23,7 +23,7 @@ enum {
 };
 
 /* 256 facts of 1 KiB each at worst, several times over after merges. */
-#define STATE_BYTES_MAX (4u * 1024 * 1024)
+#define STATE_BYTES_MAX ((size_t)4 * 1024 * 1024)
 
 static void put_facts(struct buf *buf, const struct profile *profile)
 {

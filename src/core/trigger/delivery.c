@@ -18,7 +18,7 @@
  * caller's random number, so the answer depends on arguments alone.
  */
 
-static const int64_t WAITS_MS[] = {
+static const int64_t waits_ms[] = {
     5 * INSTANT_SECOND_MS, 5 * INSTANT_MINUTE_MS, 30 * INSTANT_MINUTE_MS,
     2 * INSTANT_HOUR_MS,   5 * INSTANT_HOUR_MS,   10 * INSTANT_HOUR_MS,
     14 * INSTANT_HOUR_MS,  20 * INSTANT_HOUR_MS,  24 * INSTANT_HOUR_MS,
@@ -48,7 +48,7 @@ static int64_t wait_ms(uint32_t attempt_number, uint32_t jitter, int64_t retry_a
     if (retry_after_ms > 0) {
         return retry_after_ms < RETRY_AFTER_MS_MIN ? RETRY_AFTER_MS_MIN : retry_after_ms;
     }
-    int64_t wait = WAITS_MS[attempt_number - 1];
+    int64_t wait = waits_ms[attempt_number - 1];
     int64_t spread = wait / 5; /* -10 % to +10 % */
     return wait + (int64_t)(jitter % (uint32_t)(spread + 1)) - spread / 2;
 }
@@ -67,7 +67,7 @@ enum attempt_outcome delivery_next(int32_t response_status, uint32_t attempt_num
     if (aborted) {
         return ATTEMPT_ABORTED;
     }
-    if (attempt_number > ARRAY_COUNT(WAITS_MS)) {
+    if (attempt_number > ARRAY_COUNT(waits_ms)) {
         return ATTEMPT_GAVE_UP;
     }
     *out_wait_ms = wait_ms(attempt_number, jitter, retry_after_ms);

@@ -15,7 +15,7 @@
  */
 
 /* A body is built in one buffer; beyond this even the thin form is hopeless. */
-#define RENDER_BYTES_MAX (8u * 1024 * 1024)
+#define RENDER_BYTES_MAX ((size_t)8 * 1024 * 1024)
 
 static struct str source_name(const struct decide_context *context, struct id source_id)
 {
@@ -180,7 +180,7 @@ bool render_body(struct arena *arena, const struct decide_context *context,
     struct buf buf;
     buf_init(&buf, arena, RENDER_BYTES_MAX);
     write_body(&buf, context, &whole, recorded_at_ms, false);
-    if (!buf.failed && buf.size > LIMIT_DELIVERY_BODY_BYTES) {
+    if (!buf.failed && buf.size > (size_t)LIMIT_DELIVERY_BODY_BYTES) {
         buf_reset(&buf);
         write_body(&buf, context, &whole, recorded_at_ms, true);
     }

@@ -11,7 +11,7 @@
  * woken by our alarms.
  */
 
-static const struct topic_info DERIVED[] = {
+static const struct topic_info derived[] = {
     { "profile.created", "A profile came into being", NULL },
     { "profile.identified", "A profile got its first exclusive or strong identity", NULL },
     { "profile.merged", "Two profiles turned out to be one customer", "merge" },
@@ -57,14 +57,14 @@ bool subscription_wants(const struct subscription_interest *interest, struct str
 
 const struct topic_info *topic_derived(size_t index)
 {
-    return index < ARRAY_COUNT(DERIVED) ? &DERIVED[index] : NULL;
+    return index < ARRAY_COUNT(derived) ? &derived[index] : NULL;
 }
 
 /* An event of a customer, or a derived topic. */
 static bool is_known_topic(struct str topic)
 {
-    for (size_t i = 0; i < ARRAY_COUNT(DERIVED); i++) {
-        if (str_equal_z(topic, DERIVED[i].name)) {
+    for (size_t i = 0; i < ARRAY_COUNT(derived); i++) {
+        if (str_equal_z(topic, derived[i].name)) {
             return true;
         }
     }
@@ -75,8 +75,8 @@ static bool is_known_topic(struct str topic)
 /* Does any topic begin with this segment? */
 static bool is_known_segment(struct str prefix)
 {
-    for (size_t i = 0; i < ARRAY_COUNT(DERIVED); i++) {
-        if (str_starts_with(str_from_z(DERIVED[i].name), prefix)) {
+    for (size_t i = 0; i < ARRAY_COUNT(derived); i++) {
+        if (str_starts_with(str_from_z(derived[i].name), prefix)) {
             return true;
         }
     }
