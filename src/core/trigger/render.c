@@ -16,6 +16,8 @@
 
 /* A body is built in one buffer; beyond this even the thin form is hopeless. */
 #define RENDER_BYTES_MAX ((size_t)8 * 1024 * 1024)
+/* Envelope and profile; reserved at once, for growing copies. */
+#define RENDER_BYTES_TYPICAL 1536u
 
 static struct str source_name(const struct decide_context *context, struct id source_id)
 {
@@ -173,12 +175,20 @@ static struct pending_bell with_extremes(const struct pending_bell *bell)
     return whole;
 }
 
+static size_t object_size(const struct pending_bell *bell)
+{
+    bool has_object = bell->event != NULL && bell->transition == NULL && bell->merge == NULL &&
+                      !str_starts_with(bell->topic, STR("profile."));
+    return has_object ? bell->event->properties_json.size : 0;
+}
+
 bool render_body(struct arena *arena, const struct decide_context *context,
                  const struct pending_bell *bell, int64_t recorded_at_ms, struct str *out_body)
 {
     struct pending_bell whole = with_extremes(bell);
     struct buf buf;
     buf_init(&buf, arena, RENDER_BYTES_MAX);
+    buf_reserve(&buf, RENDER_BYTES_TYPICAL + object_size(&whole));
     write_body(&buf, context, &whole, recorded_at_ms, false);
     if (!buf.failed && buf.size > (size_t)LIMIT_DELIVERY_BODY_BYTES) {
         buf_reset(&buf);
