@@ -9,6 +9,7 @@ import json
 import os
 import random
 import threading
+import time
 
 import shopbell
 from shopbell import Receiver, Server, Shopify, make_workspace, shopify_order, wait_for
@@ -17,9 +18,12 @@ WEBHOOKS = int(os.environ.get("SHOPBELL_ORACLE_WEBHOOKS", "50000"))
 CONNECTIONS = 64
 
 
+SPAN_S = 18 * 3600
+START = int(time.time()) - 20 * 3600  # nobody is rung for what is older than a day
+
+
 def stamp(seconds):
-    return "2026-11-%02dT%02d:%02d:%02dZ" % (1 + seconds // 86400 % 19, seconds // 3600 % 24,
-                                             seconds // 60 % 60, seconds % 60)
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(START + seconds))
 
 
 class Story:
@@ -48,7 +52,7 @@ class Story:
         email = f"c{customer}@example.com"
         cents = r.randrange(100, 50000)
         total = "%d.%02d" % divmod(cents, 100)
-        placed = r.randrange(0, 18 * 86400)
+        placed = r.randrange(0, SPAN_S)
         is_guest = r.random() < 0.2
 
         def body(status, updated, **more):

@@ -66,7 +66,7 @@ def build(name, *options, environment=None):
 
 
 def meson_suites(folder, suites, **environment):
-    command = ["meson", "test", "-C", folder, "--no-rebuild", "--print-errorlogs", "-j", JOBS]
+    command = ["meson", "test", "-C", folder, "--no-rebuild", "--print-errorlogs", "--num-processes", JOBS]
     for suite in suites:
         command += ["--suite", suite]
     run(command, env={**os.environ, "SHOPBELL_SHARED": SHARED, **environment})
