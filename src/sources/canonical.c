@@ -58,8 +58,8 @@ struct reading {
 /* One item as read so far. */
 struct item {
     struct reading *reading;
-    const json_t *root;
-    const json_t *properties;
+    json_t *root;
+    json_t *properties;
     struct event *event;
     enum event_type type;
     struct str currency;
@@ -150,7 +150,7 @@ static const char *word_find(const char *const *words, size_t count, struct str 
 
 /* Writes an amount as a JSON number of the currency; an error when it is none. */
 static void write_money(struct item *item, struct jsonw *json, const char *where, const char *key,
-                        const json_t *value)
+                        json_t *value)
 {
     int64_t minor = 0;
     jsonw_key(json, key);
@@ -166,7 +166,7 @@ static void write_money(struct item *item, struct jsonw *json, const char *where
 }
 
 static void write_member(struct item *item, struct jsonw *json, const char *where, const char *key,
-                         const json_t *value)
+                         json_t *value)
 {
     if (word_find(MONEY_MEMBERS, ARRAY_COUNT(MONEY_MEMBERS), str_from_z(key)) != NULL &&
         !json_is_object(value) && !json_is_array(value)) {
@@ -181,10 +181,10 @@ static void write_member(struct item *item, struct jsonw *json, const char *wher
     jsonw_raw(json, text);
 }
 
-static void write_products(struct item *item, struct jsonw *json, const json_t *products)
+static void write_products(struct item *item, struct jsonw *json, json_t *products)
 {
     size_t i = 0;
-    const json_t *product = NULL;
+    json_t *product = NULL;
     jsonw_key(json, "products");
     jsonw_open_array(json);
     json_array_foreach(products, i, product)
@@ -198,7 +198,7 @@ static void write_products(struct item *item, struct jsonw *json, const json_t *
         jsonw_open(json);
         const char *key = NULL;
         json_t *value = NULL;
-        json_object_foreach((json_t *)(uintptr_t)product, key, value)
+        json_object_foreach(product, key, value)
         {
             write_member(item, json, where, key, value);
         }
@@ -214,12 +214,10 @@ static void take_properties(struct item *item)
     if (item->properties == NULL) {
         return;
     }
-    buf_init(&buf, item->reading->arena, LIMIT_PROPERTIES_BYTES);
-    jsonw_begin(&json, &buf);
-    jsonw_open(&json);
+    draft_object_open(&buf, &json, item->reading->arena, 256);
     const char *key = NULL;
     json_t *value = NULL;
-    json_object_foreach((json_t *)(uintptr_t)item->properties, key, value)
+    json_object_foreach(item->properties, key, value)
     {
         if (strcmp(key, "products") == 0 && json_is_array(value)) {
             write_products(item, &json, value);
@@ -240,10 +238,10 @@ static void take_columns(struct item *item)
 {
     struct arena *arena = item->reading->arena;
     struct event *event = item->event;
-    const json_t *properties = item->properties;
+    json_t *properties = item->properties;
     event->currency = item->currency;
     event->product_id = draft_cut(border_id(arena, properties, "product_id"));
-    const json_t *category = json_array_get(border_array(properties, "category"), 0);
+    json_t *category = json_array_get(border_array(properties, "category"), 0);
     struct str text = border_text(properties, "category");
     if (json_is_string(category)) {
         text = (struct str){ json_string_value(category), json_string_length(category) };
@@ -298,7 +296,7 @@ static json_t *truncated_ip(struct str text)
 
 static void take_context(struct item *item)
 {
-    const json_t *value = json_object_get(item->root, "context");
+    json_t *value = json_object_get(item->root, "context");
     if (value == NULL || json_is_null(value)) {
         return;
     }
@@ -309,7 +307,7 @@ static void take_context(struct item *item)
     struct str ip = border_text(value, "ip");
     json_t *copy CLEANUP(border_free_at) = NULL;
     if (ip.size > 0) {
-        copy = json_copy((json_t *)(uintptr_t)value);
+        copy = json_copy(value);
         json_object_set_new(copy, "ip", truncated_ip(ip));
         value = copy;
     }
@@ -321,7 +319,7 @@ static void take_context(struct item *item)
 
 /* --- identities and facts ------------------------------------------------- */
 
-static void take_identity(struct item *item, const char *key, const json_t *value)
+static void take_identity(struct item *item, const char *key, json_t *value)
 {
     struct reading *reading = item->reading;
     if (json_is_null(value)) {
@@ -351,7 +349,7 @@ static bool needs_identity(const struct item *item)
 
 static void take_identities(struct item *item)
 {
-    const json_t *value = json_object_get(item->root, "identities");
+    json_t *value = json_object_get(item->root, "identities");
     if (value == NULL || json_is_null(value)) {
         return;
     }
@@ -362,14 +360,14 @@ static void take_identities(struct item *item)
     }
     const char *key = NULL;
     json_t *one = NULL;
-    json_object_foreach((json_t *)(uintptr_t)value, key, one)
+    json_object_foreach(value, key, one)
     {
         take_identity(item, key, one);
     }
 }
 
 static void take_fact(struct item *item, enum fact_kind kind, const char *where, const char *key,
-                      const json_t *value)
+                      json_t *value)
 {
     struct reading *reading = item->reading;
     struct str name = str_from_z(key);
@@ -400,7 +398,7 @@ static void take_fact(struct item *item, enum fact_kind kind, const char *where,
 
 static void take_facts(struct item *item, enum fact_kind kind, const char *member)
 {
-    const json_t *value = json_object_get(item->root, member);
+    json_t *value = json_object_get(item->root, member);
     char where[WHERE_SIZE];
     snprintf(where, sizeof(where), "/%s", member);
     if (value == NULL || json_is_null(value)) {
@@ -416,7 +414,7 @@ static void take_facts(struct item *item, enum fact_kind kind, const char *membe
     }
     const char *key = NULL;
     json_t *one = NULL;
-    json_object_foreach((json_t *)(uintptr_t)value, key, one)
+    json_object_foreach(value, key, one)
     {
         take_fact(item, kind, where, key, one);
     }
@@ -461,7 +459,7 @@ static bool status_is_known(struct str status)
 static void take_order_body(struct item *item, struct order_document *document)
 {
     struct arena *arena = item->reading->arena;
-    const json_t *properties = item->properties;
+    json_t *properties = item->properties;
     struct event *event = item->event;
     struct str status = draft_cut(border_text(properties, "status"));
     bool completed = item->type == EVENT_ORDER_COMPLETED;
@@ -544,11 +542,11 @@ static bool is_about_order(enum event_type type)
 
 /* --- items ---------------------------------------------------------------- */
 
-static void refuse_unknown_members(struct reading *reading, const json_t *root)
+static void refuse_unknown_members(struct reading *reading, json_t *root)
 {
     const char *key = NULL;
     json_t *value = NULL;
-    json_object_foreach((json_t *)(uintptr_t)root, key, value)
+    json_object_foreach(root, key, value)
     {
         struct str name = str_from_z(key);
         if (word_find(ITEM_MEMBERS, ARRAY_COUNT(ITEM_MEMBERS), name) == NULL) {
@@ -578,9 +576,9 @@ static enum event_type take_type(struct reading *reading, struct str name)
 }
 
 /* False with an error when it is not an instant. */
-static bool take_instant(struct reading *reading, const json_t *root, int64_t *out_ms)
+static bool take_instant(struct reading *reading, json_t *root, int64_t *out_ms)
 {
-    const json_t *value = json_object_get(root, "occurred_at");
+    json_t *value = json_object_get(root, "occurred_at");
     if (value == NULL || json_is_null(value)) {
         *out_ms = reading->default_at_ms;
         return true;
@@ -595,12 +593,12 @@ static bool take_instant(struct reading *reading, const json_t *root, int64_t *o
 }
 
 /* The item's own id, the envelope's, or a fresh one. False with an error. */
-static bool take_key(struct reading *reading, const json_t *root, struct str *out_key,
+static bool take_key(struct reading *reading, json_t *root, struct str *out_key,
                      struct str *out_part)
 {
-    const json_t *value = json_object_get(root, "id");
-    char text[ID_TEXT_SIZE];
+    json_t *value = json_object_get(root, "id");
     if (value == NULL || json_is_null(value)) {
+        char text[ID_TEXT_SIZE];
         id_format(id_create(), text);
         *out_key = reading->default_key.size > 0 ? reading->default_key
                                                  : str_printf(reading->arena, "made/%s", text);
@@ -619,7 +617,7 @@ static bool take_key(struct reading *reading, const json_t *root, struct str *ou
 
 static void take_act(struct item *item)
 {
-    const json_t *act = json_object_get(item->root, "act");
+    json_t *act = json_object_get(item->root, "act");
     if (act == NULL) {
         return;
     }
@@ -634,7 +632,7 @@ static void take_act(struct item *item)
 static void take_members(struct item *item)
 {
     struct reading *reading = item->reading;
-    const json_t *properties = json_object_get(item->root, "properties");
+    json_t *properties = json_object_get(item->root, "properties");
     if (json_is_object(properties)) {
         item->properties = properties;
     } else if (properties != NULL && !json_is_null(properties)) {
@@ -657,7 +655,7 @@ static void take_members(struct item *item)
     }
 }
 
-static void take_item(struct reading *reading, const json_t *root)
+static void take_item(struct reading *reading, json_t *root)
 {
     size_t errors_before = reading->error_count;
     if (!json_is_object(root)) {
@@ -765,7 +763,7 @@ static enum status read_lines(struct reading *reading, enum trust trust, struct 
     return STATUS_OK;
 }
 
-static enum status read_tree(struct reading *reading, enum trust trust, const json_t *root,
+static enum status read_tree(struct reading *reading, enum trust trust, json_t *root,
                              int64_t received_at_ms, struct problem *problem)
 {
     reading->is_list = json_is_array(root);
@@ -846,7 +844,7 @@ enum status canonical_parse(struct arena *arena, const struct source *source, st
 
 /* {"type":..., "timestamp":..., "data":{...}}: the envelope's words stand in
  * where the item has none of its own. */
-static bool is_envelope(const json_t *root)
+static bool is_envelope(json_t *root)
 {
     return json_is_object(json_object_get(root, "data")) &&
            json_is_string(json_object_get(root, "type"));
@@ -865,7 +863,7 @@ static enum normalise_verdict read_delivery(struct reading *reading, enum trust 
         if (root == NULL) {
             return NORMALISE_UNREADABLE;
         }
-        const json_t *items = root;
+        json_t *items = root;
         if (is_envelope(root)) {
             items = json_object_get(root, "data");
             reading->default_type = str_dup(reading->arena, border_text(root, "type"));

@@ -208,6 +208,14 @@ void draft_trait(struct draft *draft, struct event *event, const char *key, stru
 
 /* --- members -------------------------------------------------------------- */
 
+void draft_object_open(struct buf *buf, struct jsonw *json, struct arena *arena, size_t size_hint)
+{
+    buf_init(buf, arena, LIMIT_PROPERTIES_BYTES);
+    buf_reserve(buf, size_hint);
+    jsonw_begin(json, buf);
+    jsonw_open(json);
+}
+
 void draft_put_text(struct jsonw *json, const char *key, struct str text)
 {
     if (text.size > 0) {

@@ -66,6 +66,10 @@ struct str draft_json_text(struct arena *arena, struct str text);
 /* At most LIMIT_TEXT_BYTES of it, cut between characters. */
 struct str draft_cut(struct str text);
 
+/* An open JSON object of at most LIMIT_PROPERTIES_BYTES in the arena, with room
+ * for a first `size_hint`. */
+void draft_object_open(struct buf *buf, struct jsonw *json, struct arena *arena, size_t size_hint);
+
 /* Writes a member only when there is something to say. */
 void draft_put_text(struct jsonw *json, const char *key, struct str text);
 void draft_put_member(struct jsonw *json, struct arena *arena, const char *key,

@@ -26,7 +26,8 @@ static const struct platform *const PLATFORMS[] = {
 };
 
 enum {
-    STATUSES_MAX = 32
+    STATUSES_MAX = 32,
+    STEP_BYTES_MAX = 4096,
 };
 
 const struct platform *platform_at(size_t index)
@@ -247,6 +248,41 @@ static enum status status_fault(const struct platform *platform, struct str stat
     return STATUS_INVALID;
 }
 
+static enum status take_word(struct arena *arena, const struct platform *platform,
+                             const json_t *settings, struct str *list, size_t *out_count,
+                             struct problem *problem)
+{
+    struct str word = border_text(settings, "order_completed_when");
+    if (expand_word(arena, platform, word, list, out_count)) {
+        return STATUS_OK;
+    }
+    return setting_fault(problem, "order_completed_when",
+                         "\"paid_or_authorized\", \"created\", \"paid\", or a list of the "
+                         "shop's order statuses is needed");
+}
+
+static enum status take_list(struct arena *arena, const struct platform *platform,
+                             const json_t *value, struct str *list, size_t *out_count,
+                             struct problem *problem)
+{
+    size_t count = json_array_size(value);
+    if (count == 0 || count > STATUSES_MAX) {
+        return setting_fault(problem, "order_completed_when",
+                             "a word or a list of at least one order status is needed");
+    }
+    for (size_t i = 0; i < count; i++) {
+        const json_t *one = json_array_get(value, i);
+        struct str status = { json_is_string(one) ? json_string_value(one) : "",
+                              json_is_string(one) ? json_string_length(one) : 0 };
+        if (!status_exists(platform, status)) {
+            return status_fault(platform, status, problem);
+        }
+        list[i] = str_dup(arena, status);
+    }
+    *out_count = count;
+    return STATUS_OK;
+}
+
 static enum status take_completed_when(struct arena *arena, const struct platform *platform,
                                        const json_t *settings, struct source *source,
                                        struct problem *problem)
@@ -262,27 +298,11 @@ static enum status take_completed_when(struct arena *arena, const struct platfor
     if (list == NULL) {
         return problem_set(problem, STATUS_LIMIT, "limit-reached", "no memory for the settings");
     }
-    if (json_is_string(value)) {
-        if (!expand_word(arena, platform, border_text(settings, "order_completed_when"), list,
-                         &count)) {
-            return setting_fault(problem, "order_completed_when",
-                                 "\"paid_or_authorized\", \"created\", \"paid\", or a list of the "
-                                 "shop's order statuses is needed");
-        }
-    } else if (json_is_array(value) && json_array_size(value) > 0 &&
-               json_array_size(value) <= STATUSES_MAX) {
-        for (size_t i = 0; i < json_array_size(value); i++) {
-            const json_t *one = json_array_get(value, i);
-            struct str status = { json_is_string(one) ? json_string_value(one) : "",
-                                  json_is_string(one) ? json_string_length(one) : 0 };
-            if (!status_exists(platform, status)) {
-                return status_fault(platform, status, problem);
-            }
-            list[count++] = str_dup(arena, status);
-        }
-    } else {
-        return setting_fault(problem, "order_completed_when",
-                             "a word or a list of at least one order status is needed");
+    enum status status = json_is_string(value)
+                             ? take_word(arena, platform, settings, list, &count, problem)
+                             : take_list(arena, platform, value, list, &count, problem);
+    if (status != STATUS_OK) {
+        return status;
     }
     source->order_completed_when = list;
     source->order_completed_when_count = count;
@@ -335,23 +355,27 @@ void setup_write_topics(struct jsonw *json, const char *const *topics)
     jsonw_close_array(json);
 }
 
+static void write_step(struct jsonw *json, struct str source_name, struct str step)
+{
+    struct buf line;
+    struct str head = step;
+    buf_init(&line, NULL, STEP_BYTES_MAX);
+    for (struct str rest = step; str_split(rest, '%', &head, &rest); step = rest) {
+        buf_add_str(&line, head);
+        buf_add_str(&line, source_name);
+        rest = str_drop(rest, 1); /* the "s" */
+    }
+    buf_add_str(&line, step);
+    jsonw_str(json, buf_str(&line));
+    buf_finish(&line);
+}
+
 void setup_write_steps(struct jsonw *json, struct str source_name, const char *const *steps)
 {
     jsonw_key(json, "steps");
     jsonw_open_array(json);
     for (size_t i = 0; steps[i] != NULL; i++) {
-        struct buf line;
-        buf_init(&line, NULL, 4096);
-        for (const char *at = steps[i]; *at != '\0'; at++) {
-            if (at[0] == '%' && at[1] == 's') {
-                buf_add_str(&line, source_name);
-                at++;
-            } else {
-                buf_add_char(&line, *at);
-            }
-        }
-        jsonw_str(json, buf_str(&line));
-        buf_finish(&line);
+        write_step(json, source_name, str_from_z(steps[i]));
     }
     jsonw_close_array(json);
 }

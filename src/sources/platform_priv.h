@@ -14,6 +14,11 @@ extern const struct platform platform_woocommerce;
 extern const struct platform platform_standard_webhooks;
 extern const struct platform platform_api;
 
+/* What a writer of `paste` may need: the topics, the address and a secret. */
+enum {
+    SETUP_PASTE_BYTES_MAX = 16384
+};
+
 /* "topics": [...] of a platform. */
 void setup_write_topics(struct jsonw *json, const char *const *topics);
 /* An array of strings: lines with the source's name put in for each "%s".

@@ -328,9 +328,7 @@ static struct str product_properties(const struct shopify_delivery *delivery, st
     struct str handle = border_text(root, "handle");
     struct buf buf;
     struct jsonw json;
-    buf_init(&buf, arena, LIMIT_PROPERTIES_BYTES);
-    jsonw_begin(&json, &buf);
-    jsonw_open(&json);
+    draft_object_open(&buf, &json, arena, 256);
     jsonw_put_str(&json, "product_id", ref);
     draft_put_text(&json, "name", border_text(root, "title"));
     draft_put_text(&json, "category", border_text(root, "product_type"));
@@ -398,9 +396,7 @@ static enum status take_inventory(const struct shopify_delivery *delivery, struc
     struct buf buf;
     struct jsonw json;
     int64_t stock = 0;
-    buf_init(&buf, arena, LIMIT_PROPERTIES_BYTES);
-    jsonw_begin(&json, &buf);
-    jsonw_open(&json);
+    draft_object_open(&buf, &json, arena, 256);
     jsonw_put_str(&json, "inventory_item_id", ref);
     draft_put_member(&json, arena, "location", root, "location_id");
     if (border_integer(root, "available", &stock)) {
@@ -500,12 +496,12 @@ static struct str topic_of(struct arena *arena, const struct inbound *inbound)
 /* Keeps the merchant's action, which several deliveries may share. */
 static void add_context(struct draft *draft, const struct inbound *inbound)
 {
-    struct str event_id = header_either(inbound, "X-Shopify-Event-Id");
-    if (event_id.size == 0 || event_id.size > LIMIT_TEXT_BYTES || !str_is_text(event_id)) {
+    struct str action_id = header_either(inbound, "X-Shopify-Event-Id");
+    if (action_id.size == 0 || action_id.size > LIMIT_TEXT_BYTES || !str_is_text(action_id)) {
         return;
     }
     struct str context = str_printf(draft->arena, "{\"shopify_event_id\":%.*s}",
-                                    STR_ARG(draft_json_text(draft->arena, event_id)));
+                                    STR_ARG(draft_json_text(draft->arena, action_id)));
     for (size_t i = 0; i < draft->event_count; i++) {
         draft->events[i].context_json = context;
     }
@@ -636,7 +632,7 @@ static const char *const APP_STEPS[] = {
 static void write_toml(struct jsonw *json, struct str webhook_url)
 {
     struct buf paste;
-    buf_init(&paste, NULL, 16 * 1024);
+    buf_init(&paste, NULL, SETUP_PASTE_BYTES_MAX);
     buf_add_z(&paste, "[webhooks]\napi_version = \"2026-10\"\n\n[[webhooks.subscriptions]]\n"
                       "topics = [");
     for (size_t i = 0; SETUP_TOPICS[i] != NULL; i++) {

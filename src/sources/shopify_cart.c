@@ -92,10 +92,7 @@ static struct str cart_json(const struct shopify_delivery *delivery, const struc
 {
     struct buf buf;
     struct jsonw json;
-    buf_init(&buf, delivery->arena, LIMIT_PROPERTIES_BYTES);
-    buf_reserve(&buf, 768);
-    jsonw_begin(&json, &buf);
-    jsonw_open(&json);
+    draft_object_open(&buf, &json, delivery->arena, 768);
     jsonw_put_instant(&json, "updated_at", cart->updated_at_ms);
     jsonw_put_money(&json, "value", cart->value_minor, cart->currency);
     jsonw_put_str(&json, "currency", cart->currency);
@@ -115,10 +112,7 @@ static struct str cart_properties(const struct shopify_delivery *delivery, const
 {
     struct buf buf;
     struct jsonw json;
-    buf_init(&buf, delivery->arena, LIMIT_PROPERTIES_BYTES);
-    buf_reserve(&buf, 768);
-    jsonw_begin(&json, &buf);
-    jsonw_open(&json);
+    draft_object_open(&buf, &json, delivery->arena, 768);
     draft_put_text(&json, token_key, cart->token);
     jsonw_put_money(&json, "total", cart->value_minor, cart->currency);
     jsonw_put_str(&json, "currency", cart->currency);

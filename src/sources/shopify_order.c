@@ -144,9 +144,7 @@ static struct event *refund_event(const struct shopify_delivery *delivery, struc
 
     struct buf buf;
     struct jsonw json;
-    buf_init(&buf, arena, LIMIT_PROPERTIES_BYTES);
-    jsonw_begin(&json, &buf);
-    jsonw_open(&json);
+    draft_object_open(&buf, &json, arena, 256);
     jsonw_put_str(&json, "order_id", order_ref);
     jsonw_put_str(&json, "refund_id", refund_ref);
     jsonw_put_money(&json, "total", document->amount_minor, currency);
@@ -185,9 +183,7 @@ static struct str fulfilment_properties(struct arena *arena, const json_t *fulfi
 {
     struct buf buf;
     struct jsonw json;
-    buf_init(&buf, arena, LIMIT_PROPERTIES_BYTES);
-    jsonw_begin(&json, &buf);
-    jsonw_open(&json);
+    draft_object_open(&buf, &json, arena, 256);
     jsonw_put_str(&json, "order_id", order_ref);
     jsonw_put_str(&json, "fulfilment_id", ref);
     draft_put_text(&json, "status", border_text(fulfilment, "status"));
@@ -313,10 +309,7 @@ static struct str order_properties(struct arena *arena, const json_t *order, str
 {
     struct buf buf;
     struct jsonw json;
-    buf_init(&buf, arena, LIMIT_PROPERTIES_BYTES);
-    buf_reserve(&buf, 1024);
-    jsonw_begin(&json, &buf);
-    jsonw_open(&json);
+    draft_object_open(&buf, &json, arena, 1024);
     jsonw_put_str(&json, "order_id", order_ref);
     draft_put_text(&json, "number", border_text(order, "name"));
     draft_put_text(&json, "status", status);
@@ -448,9 +441,7 @@ static struct event *cancellation_event(const struct shopify_delivery *delivery,
 
     struct buf buf;
     struct jsonw json;
-    buf_init(&buf, arena, LIMIT_PROPERTIES_BYTES);
-    jsonw_begin(&json, &buf);
-    jsonw_open(&json);
+    draft_object_open(&buf, &json, arena, 256);
     jsonw_put_str(&json, "order_id", order_ref);
     draft_put_text(&json, "number", border_text(order, "name"));
     draft_put_text(&json, "reason", border_text(order, "cancel_reason"));

@@ -21,7 +21,7 @@ static const char *const TOPICS[] = { "*", NULL };
 static void write_example(struct jsonw *json, struct str webhook_url, struct str secret)
 {
     struct buf paste;
-    buf_init(&paste, NULL, 16 * 1024);
+    buf_init(&paste, NULL, SETUP_PASTE_BYTES_MAX);
     buf_printf(&paste, "secret='%.*s'\n",
                STR_ARG(secret.size > 0 ? secret : STR("whsec_<the secret>")));
     buf_add_z(&paste,

@@ -151,10 +151,7 @@ static struct str order_properties(const struct woo_delivery *delivery, struct s
     const json_t *order = delivery->root;
     struct buf buf;
     struct jsonw json;
-    buf_init(&buf, delivery->arena, LIMIT_PROPERTIES_BYTES);
-    buf_reserve(&buf, 1024);
-    jsonw_begin(&json, &buf);
-    jsonw_open(&json);
+    draft_object_open(&buf, &json, delivery->arena, 1024);
     jsonw_put_str(&json, "order_id", order_ref);
     draft_put_text(&json, "number", border_scalar(delivery->arena, order, "number"));
     draft_put_text(&json, "status", status);
@@ -214,9 +211,7 @@ static void refund_event(const struct woo_delivery *delivery, struct draft *draf
 
     struct buf buf;
     struct jsonw json;
-    buf_init(&buf, arena, LIMIT_PROPERTIES_BYTES);
-    jsonw_begin(&json, &buf);
-    jsonw_open(&json);
+    draft_object_open(&buf, &json, arena, 256);
     jsonw_put_str(&json, "order_id", body->order->order_ref);
     jsonw_put_str(&json, "refund_id", ref);
     jsonw_put_money(&json, "total", event->amount_minor, event->currency);
@@ -390,9 +385,7 @@ static struct str product_properties(const struct woo_delivery *delivery, struct
     struct str currency = delivery->source->currency;
     struct buf buf;
     struct jsonw json;
-    buf_init(&buf, delivery->arena, LIMIT_PROPERTIES_BYTES);
-    jsonw_begin(&json, &buf);
-    jsonw_open(&json);
+    draft_object_open(&buf, &json, delivery->arena, 256);
     jsonw_put_str(&json, "product_id", ref);
     draft_put_text(&json, "name", border_text(root, "name"));
     draft_put_text(&json, "sku", border_text(root, "sku"));
@@ -592,7 +585,7 @@ static const char *const SETUP_TOPICS[] = {
 static void write_paste(struct jsonw *json, struct str webhook_url, struct str secret)
 {
     struct buf paste;
-    buf_init(&paste, NULL, 16 * 1024);
+    buf_init(&paste, NULL, SETUP_PASTE_BYTES_MAX);
     buf_add_z(&paste, "for t in");
     for (size_t i = 0; SETUP_TOPICS[i] != NULL; i++) {
         buf_printf(&paste, " %s", SETUP_TOPICS[i]);

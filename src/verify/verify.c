@@ -82,29 +82,37 @@ static bool is_blank(const uint8_t *bytes, size_t size)
     return true;
 }
 
+/* How much of `text`, after its "&", is "#" or "#x" and leading zeros. 0 when it
+ * does not start so; either case of the x will do. */
+static size_t numeric_prefix(struct str text, size_t mark_size)
+{
+    if (text.size < 1 + mark_size || text.data[1] != '#' ||
+        (mark_size == 2 && (text.data[2] | 0x20) != 'x')) {
+        return 0;
+    }
+    size_t at = 1 + mark_size;
+    while (at < text.size && text.data[at] == '0') {
+        at++;
+    }
+    return at - 1;
+}
+
 /* Does `text` start with this entity? Returns its length, "&" and ";"
  * included, or 0. */
 static size_t entity_length(struct str text, const char *name, bool numeric)
 {
-    size_t at = 1;
-    size_t prefix = 0;
-    if (numeric) {
-        prefix = name[1] == 'x' ? 2 : 1;
-        for (size_t i = 0; i < prefix; i++, at++) {
-            if (at >= text.size || (text.data[at] | 0x20) != (name[i] | 0x20)) {
-                return 0;
-            }
-        }
-        while (at < text.size && text.data[at] == '0') {
-            at++;
-        }
-    }
-    size_t rest = strlen(name + prefix);
-    if (text.size - at < rest + 1 || memcmp(text.data + at, name + prefix, rest) != 0 ||
-        text.data[at + rest] != ';') {
+    size_t mark_size = !numeric ? 0 : name[1] == 'x' ? 2 : 1;
+    size_t prefix_size = numeric ? numeric_prefix(text, mark_size) : 0;
+    if (numeric && prefix_size == 0) {
         return 0;
     }
-    return at + rest + 1;
+    struct str rest = str_drop(text, 1 + prefix_size);
+    struct str digits = str_from_z(name + mark_size);
+    if (!str_starts_with(rest, digits) || rest.size == digits.size ||
+        rest.data[digits.size] != ';') {
+        return 0;
+    }
+    return 1 + prefix_size + digits.size + 1;
 }
 
 /* One pass, as PHP's strtr: "&amp;lt;" becomes "&lt;" and stays so. */
