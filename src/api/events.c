@@ -132,7 +132,7 @@ static enum http_outcome take(struct http_exchange *x, const struct api *api,
     return ingest_submit(ingest);
 }
 
-enum http_outcome api_events_take(struct http_exchange *x, void *app)
+enum http_outcome handle_events(struct http_exchange *x, void *app)
 {
     const struct api *api = app;
     if (!check_query(x)) {

@@ -227,7 +227,7 @@ static enum http_outcome receive(struct http_exchange *x, const struct api *api,
     return take_verified(x, api, snapshot, source, platform, &inbound, out_released);
 }
 
-enum http_outcome api_hook_receive(struct http_exchange *x, void *app)
+enum http_outcome handle_hook(struct http_exchange *x, void *app)
 {
     const struct api *api = app;
     const struct registry_snapshot *snapshot = registry_hold(api->registry);

@@ -15,14 +15,14 @@
 
 #define METRICS_BYTES_MAX (4u * 1024 * 1024)
 
-enum http_outcome api_healthz(struct http_exchange *x, void *app)
+enum http_outcome handle_healthz(struct http_exchange *x, void *app)
 {
     (void)app;
     http_reply_json(x, 200, STR("{\"status\":\"ok\"}"));
     return HTTP_DONE;
 }
 
-enum http_outcome api_readyz(struct http_exchange *x, void *app)
+enum http_outcome handle_readyz(struct http_exchange *x, void *app)
 {
     const struct api *api = app;
     struct buf checks;
@@ -33,7 +33,7 @@ enum http_outcome api_readyz(struct http_exchange *x, void *app)
     return HTTP_DONE;
 }
 
-enum http_outcome api_readyz_detail(struct http_exchange *x, void *app)
+enum http_outcome handle_readyz_detail(struct http_exchange *x, void *app)
 {
     const struct api *api = app;
     struct buf checks;
@@ -44,7 +44,7 @@ enum http_outcome api_readyz_detail(struct http_exchange *x, void *app)
     return HTTP_DONE;
 }
 
-enum http_outcome api_metrics(struct http_exchange *x, void *app)
+enum http_outcome handle_metrics(struct http_exchange *x, void *app)
 {
     const struct api *api = app;
     struct buf text;
@@ -60,7 +60,7 @@ enum http_outcome api_metrics(struct http_exchange *x, void *app)
     return HTTP_DONE;
 }
 
-enum http_outcome api_openapi(struct http_exchange *x, void *app)
+enum http_outcome handle_openapi(struct http_exchange *x, void *app)
 {
     (void)app;
     http_reply(x, 200, "application/yaml; charset=utf-8",
@@ -68,7 +68,7 @@ enum http_outcome api_openapi(struct http_exchange *x, void *app)
     return HTTP_DONE;
 }
 
-enum http_outcome api_docs(struct http_exchange *x, void *app)
+enum http_outcome handle_docs(struct http_exchange *x, void *app)
 {
     (void)app;
     http_reply(x, 200, "text/html; charset=utf-8",

@@ -6,77 +6,77 @@
  * knowledge, so they are answered where they are asked, without a database.
  */
 
-enum http_outcome api_profile_list(struct http_exchange *x, void *app)
+enum http_outcome handle_profile_list(struct http_exchange *x, void *app)
 {
     return rest_run(x, app, resource_profile_list, REST_PAGE | REST_TOTAL | REST_PROFILES);
 }
 
-enum http_outcome api_profile_search(struct http_exchange *x, void *app)
+enum http_outcome handle_profile_search(struct http_exchange *x, void *app)
 {
     return rest_run(x, app, resource_profile_search, 0);
 }
 
-enum http_outcome api_profile_show(struct http_exchange *x, void *app)
+enum http_outcome handle_profile_show(struct http_exchange *x, void *app)
 {
     return rest_run(x, app, resource_profile_show, 0);
 }
 
-enum http_outcome api_profile_lookup(struct http_exchange *x, void *app)
+enum http_outcome handle_profile_lookup(struct http_exchange *x, void *app)
 {
     return rest_run(x, app, resource_profile_lookup, 0);
 }
 
-enum http_outcome api_profile_timeline(struct http_exchange *x, void *app)
+enum http_outcome handle_profile_timeline(struct http_exchange *x, void *app)
 {
     return rest_run(x, app, resource_profile_timeline, REST_PAGE);
 }
 
-enum http_outcome api_profile_orders(struct http_exchange *x, void *app)
+enum http_outcome handle_profile_orders(struct http_exchange *x, void *app)
 {
     return rest_run(x, app, resource_profile_orders, REST_PAGE);
 }
 
-enum http_outcome api_profile_merges(struct http_exchange *x, void *app)
+enum http_outcome handle_profile_merges(struct http_exchange *x, void *app)
 {
     return rest_run(x, app, resource_profile_merges, REST_PAGE);
 }
 
-enum http_outcome api_notification_list(struct http_exchange *x, void *app)
+enum http_outcome handle_notification_list(struct http_exchange *x, void *app)
 {
     return rest_run(x, app, resource_notification_list, REST_PAGE | REST_PROFILE | REST_TOPIC);
 }
 
-enum http_outcome api_notification_show(struct http_exchange *x, void *app)
+enum http_outcome handle_notification_show(struct http_exchange *x, void *app)
 {
     return rest_run(x, app, resource_notification_show, 0);
 }
 
-enum http_outcome api_notification_attempts(struct http_exchange *x, void *app)
+enum http_outcome handle_notification_attempts(struct http_exchange *x, void *app)
 {
     return rest_run(x, app, resource_notification_attempts, REST_PAGE);
 }
 
-enum http_outcome api_attempt_list(struct http_exchange *x, void *app)
+enum http_outcome handle_attempt_list(struct http_exchange *x, void *app)
 {
     return rest_run(x, app, resource_attempt_list, REST_PAGE | REST_SUBSCRIPTION);
 }
 
-enum http_outcome api_quarantine_list(struct http_exchange *x, void *app)
+enum http_outcome handle_quarantine_list(struct http_exchange *x, void *app)
 {
     return rest_run(x, app, resource_quarantine_list, REST_PAGE | REST_SOURCE);
 }
 
-enum http_outcome api_quarantine_show(struct http_exchange *x, void *app)
+enum http_outcome handle_quarantine_show(struct http_exchange *x, void *app)
 {
     return rest_run(x, app, resource_quarantine_show, 0);
 }
 
-enum http_outcome api_topic_list(struct http_exchange *x, void *app)
+enum http_outcome handle_topic_list(struct http_exchange *x, void *app)
 {
     return rest_run(x, app, resource_topic_list, REST_INLINE);
 }
 
-enum http_outcome api_platform_list(struct http_exchange *x, void *app)
+enum http_outcome handle_platform_list(struct http_exchange *x, void *app)
 {
     return rest_run(x, app, resource_platform_list, REST_INLINE);
 }
