@@ -38,6 +38,27 @@ void draft_init(struct draft *draft, struct arena *arena, const struct source *s
     draft->event_capacity = draft->events == NULL ? 0 : capacity;
 }
 
+struct str draft_dedup_key(struct arena *arena, struct str given, struct str topic, struct str body)
+{
+    if (given.size > 0 && given.size <= LIMIT_DEDUP_KEY_BYTES && str_is_text(given)) {
+        return str_dup(arena, given);
+    }
+    struct id_hash hash;
+    id_hash_begin(&hash, "delivery");
+    id_hash_add(&hash, given);
+    id_hash_add(&hash, topic);
+    id_hash_add(&hash, body);
+    char text[ID_TEXT_SIZE];
+    id_format(id_hash_end(&hash), text);
+    return str_printf(arena, "body/%s", text);
+}
+
+/* An id of a shop may be long text; a key or a part made of it may not. */
+static struct str bounded(struct arena *arena, struct str key)
+{
+    return key.size <= LIMIT_DEDUP_KEY_BYTES ? key : draft_dedup_key(arena, key, STR(""), STR(""));
+}
+
 struct event *draft_event(struct draft *draft, enum event_type type, struct str dedup_key,
                           struct str part, int64_t claimed_at_ms)
 {
@@ -47,7 +68,8 @@ struct event *draft_event(struct draft *draft, enum event_type type, struct str 
     assert(draft->event_count < draft->event_capacity);
     const struct event_type_info *info = event_type_info(type);
     struct event *event = &draft->events[draft->event_count++];
-    struct str key = dedup_key.size > 0 ? dedup_key : draft->dedup_key;
+    struct str key = dedup_key.size > 0 ? bounded(draft->arena, dedup_key) : draft->dedup_key;
+    part = bounded(draft->arena, part);
     int64_t claimed = claimed_at_ms == INSTANT_NONE ? draft->received_at_ms : claimed_at_ms;
     *event = (struct event){
         .id = event_id(draft->source->id, key, part),
@@ -74,21 +96,6 @@ enum normalise_verdict draft_finish(struct draft *draft, struct normalised *out_
     out_normalised->event_count = draft->event_count;
     out_normalised->dedup_key = draft->dedup_key;
     return NORMALISE_EVENTS;
-}
-
-struct str draft_dedup_key(struct arena *arena, struct str given, struct str topic, struct str body)
-{
-    if (given.size > 0 && given.size <= LIMIT_DEDUP_KEY_BYTES && str_is_text(given)) {
-        return str_dup(arena, given);
-    }
-    struct id_hash hash;
-    id_hash_begin(&hash, "delivery");
-    id_hash_add(&hash, given);
-    id_hash_add(&hash, topic);
-    id_hash_add(&hash, body);
-    char text[ID_TEXT_SIZE];
-    id_format(id_hash_end(&hash), text);
-    return str_printf(arena, "body/%s", text);
 }
 
 /* --- identifiers ---------------------------------------------------------- */

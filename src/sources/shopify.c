@@ -128,7 +128,6 @@ static struct event *consent_event(const struct shopify_delivery *delivery, stru
     if (at_ms != INSTANT_NONE) {
         key = str_printf(arena, "consent/%s/%.*s/%lld/%s", channel, STR_ARG(customer_ref),
                          (long long)at_ms, state);
-        key = draft_dedup_key(arena, key, STR(""), STR(""));
     } else {
         at_ms = delivery->triggered_at_ms;
     }

@@ -1,3 +1,4 @@
+#include "base/limits.h"
 #include "core/order/order.h"
 #include "payload.h"
 
@@ -552,6 +553,30 @@ static void reads_both_families_of_headers(void **state)
     payload_end(&payload);
 }
 
+static void bounds_keys_made_of_long_ids(void **state)
+{
+    (void)state;
+    struct payload payload;
+    char id[301];
+    struct id ids[2];
+    memset(id, '7', sizeof(id) - 1);
+    id[sizeof(id) - 1] = '\0';
+    payload_begin(&payload, "shopify");
+    for (int i = 0; i < 2; i++) {
+        id[299] = (char)('1' + i);
+        struct str body = str_printf(payload.arena, "{\"id\":\"%s\",\"order_id\":\"%s\"}", id, id);
+        assert_int_equal(take(&payload, "refunds/create", "w", body), NORMALISE_EVENTS);
+        payload_check_events(&payload);
+        const struct event *event = payload_event(&payload, EVENT_ORDER_REFUNDED, 0);
+        assert_true(event->dedup_key.size <= LIMIT_DEDUP_KEY_BYTES);
+        assert_true(event->part.size <= LIMIT_DEDUP_KEY_BYTES);
+        assert_str_equal(event->order->document_ref, str_from_z(id));
+        ids[i] = event->id;
+    }
+    assert_false(id_equal(ids[0], ids[1]));
+    payload_end(&payload);
+}
+
 static void clamps_what_clocks_claim(void **state)
 {
     (void)state;
@@ -698,6 +723,7 @@ int main(void)
         cmocka_unit_test(states_customers_and_consent),
         cmocka_unit_test(judges_topics),
         cmocka_unit_test(reads_both_families_of_headers),
+        cmocka_unit_test(bounds_keys_made_of_long_ids),
         cmocka_unit_test(clamps_what_clocks_claim),
         cmocka_unit_test(bounds_a_long_order),
         cmocka_unit_test(reads_real_payloads),
