@@ -96,7 +96,11 @@ static enum status create_with_secret(struct cli *cli, struct problem *problem)
     request.name = str_from_z(arguments_positional(cli->arguments, 0));
     request.body = secret;
     status = resource_source_secret_add(&request, &answer, problem);
-    if (status == STATUS_OK) {
+    if (status != STATUS_OK) {
+        cli_say(cli, "shopbell: the source %.*s is made, but has no secret yet: shopbell source "
+                     "secret add %.*s --secret-file FILE",
+                STR_ARG(request.name), STR_ARG(request.name));
+    } else {
         request.body = (struct str){ NULL, 0 };
         status = resource_source_show(&request, &answer, problem);
     }
