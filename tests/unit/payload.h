@@ -70,8 +70,8 @@ static inline enum normalise_verdict payload_take(struct payload *payload,
 }
 
 /* The nth event of a type; the test fails when there is none. */
-static inline const struct event *payload_event(const struct payload *payload,
-                                                enum event_type type, size_t nth)
+static inline const struct event *payload_event(const struct payload *payload, enum event_type type,
+                                                size_t nth)
 {
     static const struct order_document no_document = { .kind = ORDER_BODY };
     static const struct event none = { .order = &no_document };
