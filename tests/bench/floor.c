@@ -139,7 +139,14 @@ static void headers_parse(struct webhook *webhook, struct str head)
     webhook->inbound.headers = webhook->headers;
 }
 
-/* The headers that the raw webhook's row keeps: the platform's own. */
+/* The headers that the raw webhook's row keeps, as src/api/hooks.c lists them. */
+static bool header_is_kept(struct str name)
+{
+    return str_equal_nocase(name, STR("content-type")) ||
+           str_equal_nocase(name, STR("user-agent")) ||
+           (name.size > 10 && strncasecmp(name.data, "x-shopify-", 10) == 0);
+}
+
 static struct str headers_write(struct arena *arena, const struct inbound *inbound)
 {
     struct buf buf;
@@ -148,7 +155,7 @@ static struct str headers_write(struct arena *arena, const struct inbound *inbou
     jsonw_begin(&json, &buf);
     jsonw_open(&json);
     for (size_t i = 0; i < inbound->header_count; i++) {
-        if (strncasecmp(inbound->headers[i].name.data, "x-shopify-", 10) == 0) {
+        if (header_is_kept(inbound->headers[i].name)) {
             jsonw_key_str(&json, str_lower(arena, inbound->headers[i].name));
             jsonw_str(&json, inbound->headers[i].value);
         }
