@@ -69,7 +69,7 @@ class Cluster:
         self.settings = {
             "listen_addresses": "", "fsync": "on" if fsync else "off",
             "full_page_writes": "on" if fsync else "off", "shared_buffers": "64MB",
-            "max_connections": "100", "log_min_messages": "fatal", **(settings or {})}
+            "max_connections": "100", "log_min_messages": "panic", **(settings or {})}
         self.process = None
         if self.user:
             owner = pwd.getpwnam(self.user)
@@ -433,7 +433,7 @@ def shopify_order(order_id, customer_id=None, email=None, total="124.90", status
             "fulfillment_status": None, "cart_token": None, "checkout_token": None,
             "source_name": "web", "customer": customer, "refunds": [], "fulfillments": [],
             "note_attributes": [], "discount_codes": [],
-            "line_items": [{"id": order_id * 10 + 1, "product_id": 8213868347001,
+            "line_items": [{"id": order_id % 10**15 * 10 + 1, "product_id": 8213868347001,
                             "variant_id": 44901482850001, "title": "Trail runner",
                             "name": "Trail runner - 42", "sku": "TR-42", "vendor": "Aurora",
                             "quantity": 1, "price": total, "properties": []}], **more}

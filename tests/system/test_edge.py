@@ -143,7 +143,7 @@ def test_head_options_405_404_and_request_id(server):
 
 def test_post_without_length_and_body_is_an_empty_object(api, server):
     key = api.key
-    api.post("/v1/subscriptions", {"name": "quiet", "url": "http://127.0.0.1:9/x", "topics": ["*"]},
+    api.post("/v1/subscriptions", {"name": "quiet", "url": "http://127.0.0.1:9999/x", "topics": ["*"]},
              expect=201)
     request = (f"POST /v1/subscriptions/quiet/pause HTTP/1.1\r\nHost: x\r\n"
                f"Authorization: Bearer {key}\r\n\r\n")
