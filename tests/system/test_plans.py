@@ -16,8 +16,8 @@ sys.path.insert(0, os.path.join(shopbell.ROOT, "tests", "lint"))
 
 from test_sql import TABLES, statements  # noqa: E402
 
-HOT_FILES = ("src/store/batch_load.c", "src/store/batch_save.c", "src/store/delivery_store.c",
-             "src/sweep/due.c")
+HOT_FILES = ("src/store/batch_load.c", "src/store/batch_save.c", "src/store/batch_rare.c",
+             "src/store/delivery_store.c", "src/sweep/due.c")
 COLD = {"delivery_disable"}  # configuration: a handful of rows, once in a subscription's life
 KEYS = r"\b(workspace_id|id|event_id|kind|source_id|value|order_ref|origin_id|occurred_at|" \
        r"created_at|merged_into|profile_id)\b"
