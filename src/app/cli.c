@@ -114,7 +114,9 @@ static const char *file_choose(struct cli *cli)
         struct str beside = str_printf(cli->arena, "%s/shopbell.ini", cli->embedded_directory);
         return beside.data != NULL && access(beside.data, F_OK) == 0 ? beside.data : NULL;
     }
-    return access(DEFAULT_CONFIG_FILE, F_OK) == 0 ? DEFAULT_CONFIG_FILE : NULL;
+    /* One that may not be read is no reason to go on without. */
+    bool is_there = access(DEFAULT_CONFIG_FILE, F_OK) == 0 || errno == EACCES;
+    return is_there ? DEFAULT_CONFIG_FILE : NULL;
 }
 
 static size_t flags_collect(const struct cli *cli, struct config_flag flags[CONFIG_KEY_COUNT])
