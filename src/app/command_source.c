@@ -97,8 +97,9 @@ static enum status create_with_secret(struct cli *cli, struct problem *problem)
     request.body = secret;
     status = resource_source_secret_add(&request, &answer, problem);
     if (status != STATUS_OK) {
-        cli_say(cli, "shopbell: the source %.*s is made, but has no secret yet: shopbell source "
-                     "secret add %.*s --secret-file FILE",
+        cli_say(cli,
+                "shopbell: the source %.*s is made, but has no secret yet: shopbell source "
+                "secret add %.*s --secret-file FILE",
                 STR_ARG(request.name), STR_ARG(request.name));
     } else {
         request.body = (struct str){ NULL, 0 };
