@@ -265,26 +265,34 @@ static void work_write(struct floor *floor, const struct work *work)
           &problem);
 }
 
-static void record_lane(struct floor *floor, size_t lane)
+/* The next webhooks of a lane, from `index` on; returns where it stopped. */
+static uint64_t work_fill(const struct floor *floor, size_t lane, uint64_t index,
+                          struct work *out_work)
 {
     size_t batch_size = floor->options.batch;
-    uint64_t index = 0;
+    *out_work = (struct work){
+        .events = ARENA_NEW_ARRAY(floor->arena, 4 * batch_size, struct event *),
+        .webhooks = ARENA_NEW_ARRAY(floor->arena, batch_size, struct batch_webhook),
+    };
+    if (out_work->events == NULL || out_work->webhooks == NULL) {
+        fail("the arena is full", NULL);
+    }
+    for (; index < floor->options.count && out_work->webhook_count < batch_size; index++) {
+        if (floor->lanes[index] == lane) {
+            work_add(floor, out_work, index);
+        }
+    }
+    return index;
+}
+
+static void record_lane(struct floor *floor, size_t lane)
+{
     replay_tape_init(&floor->tapes[lane]);
     recording = &floor->tapes[lane];
-    while (index < floor->options.count) {
+    for (uint64_t index = 0; index < floor->options.count;) {
+        struct work work;
         arena_reset(floor->arena);
-        struct work work = {
-            .events = ARENA_NEW_ARRAY(floor->arena, 4 * batch_size, struct event *),
-            .webhooks = ARENA_NEW_ARRAY(floor->arena, batch_size, struct batch_webhook),
-        };
-        if (work.events == NULL || work.webhooks == NULL) {
-            fail("the arena is full", NULL);
-        }
-        for (; index < floor->options.count && work.webhook_count < batch_size; index++) {
-            if (floor->lanes[index] == lane) {
-                work_add(floor, &work, index);
-            }
-        }
+        index = work_fill(floor, lane, index, &work);
         if (work.webhook_count > 0) {
             work_write(floor, &work);
             floor->event_count += work.event_count;

@@ -538,16 +538,10 @@ static void report_latency(const char *name, int64_t *values, uint64_t count)
     printf("\"max\": %.3f}", (double)values[count - 1] / 1e6);
 }
 
-static void report(struct load *load)
+static void report_statuses(const struct load *load)
 {
-    double seconds = (double)(load->end_ns - load->begin_ns) / 1e9;
-    printf("{\"loop\": \"%s\", \"connections\": %d, \"rate\": %.0f, \"body_bytes\": %" PRIu64
-           ", \"sent\": %" PRIu64 ", \"answered\": %" PRIu64 ", \"applied\": %" PRIu64
-           ", \"lost\": %" PRIu64 ", \"seconds\": %.6f, \"per_second\": %.1f, \"statuses\": {",
-           load->options.rate > 0 ? "open" : "closed", load->options.connections,
-           load->options.rate, load->payloads.body_bytes, load->next, load->answered, load->applied,
-           load->lost, seconds, seconds > 0 ? (double)load->answered / seconds : 0.0);
     const char *comma = "";
+    printf("\"statuses\": {");
     for (size_t status = 0; status < STATUS_MAX; status++) {
         if (load->statuses[status] > 0) {
             printf("%s\"%zu\": %" PRIu64, comma, status, load->statuses[status]);
@@ -555,18 +549,35 @@ static void report(struct load *load)
         }
     }
     printf("}, ");
+}
+
+static void report_esp(struct load *load)
+{
+    uint64_t count = 0;
+    for (uint64_t i = 0; i < load->next; i++) {
+        if (load->esp_ns[i] != 0) {
+            load->esp_ns[count++] = load->esp_ns[i];
+        }
+    }
+    printf(", \"challenges\": %" PRIu64 ", \"notifications\": %" PRIu64 ", \"notified\": %" PRIu64
+           ", ",
+           load->challenges, load->notifications, load->notified);
+    report_latency("to_esp_ms", load->esp_ns, count);
+}
+
+static void report(struct load *load)
+{
+    double seconds = (double)(load->end_ns - load->begin_ns) / 1e9;
+    printf("{\"loop\": \"%s\", \"connections\": %d, \"rate\": %.0f, \"body_bytes\": %" PRIu64
+           ", \"sent\": %" PRIu64 ", \"answered\": %" PRIu64 ", \"applied\": %" PRIu64
+           ", \"lost\": %" PRIu64 ", \"seconds\": %.6f, \"per_second\": %.1f, ",
+           load->options.rate > 0 ? "open" : "closed", load->options.connections,
+           load->options.rate, load->payloads.body_bytes, load->next, load->answered, load->applied,
+           load->lost, seconds, seconds > 0 ? (double)load->answered / seconds : 0.0);
+    report_statuses(load);
     report_latency("ack_ms", load->ack_ns, load->answered);
     if (load->options.esp_port > 0) {
-        uint64_t count = 0;
-        for (uint64_t i = 0; i < load->next; i++) {
-            if (load->esp_ns[i] != 0) {
-                load->esp_ns[count++] = load->esp_ns[i];
-            }
-        }
-        printf(", \"challenges\": %" PRIu64 ", \"notifications\": %" PRIu64
-               ", \"notified\": %" PRIu64 ", ",
-               load->challenges, load->notifications, load->notified);
-        report_latency("to_esp_ms", load->esp_ns, count);
+        report_esp(load);
     }
     printf("}\n");
 }
@@ -592,13 +603,13 @@ static void options_read(struct options *options, int argc, char **argv)
     for (int key = 0; (key = getopt_long(argc, argv, "", LONG, NULL)) != -1;) {
         switch (key) {
         case 'p':
-            options->port = atoi(optarg);
+            options->port = (int)strtol(optarg, NULL, 10);
             break;
         case 's':
             options->source = optarg;
             break;
         case 'c':
-            options->connections = atoi(optarg);
+            options->connections = (int)strtol(optarg, NULL, 10);
             break;
         case 'o':
             options->offset = strtoull(optarg, NULL, 10);
@@ -607,16 +618,16 @@ static void options_read(struct options *options, int argc, char **argv)
             options->count = strtoull(optarg, NULL, 10);
             break;
         case 't':
-            options->seconds = atof(optarg);
+            options->seconds = strtod(optarg, NULL);
             break;
         case 'r':
-            options->rate = atof(optarg);
+            options->rate = strtod(optarg, NULL);
             break;
         case 'e':
-            options->esp_port = atoi(optarg);
+            options->esp_port = (int)strtol(optarg, NULL, 10);
             break;
         case 'w':
-            options->esp_wait_seconds = atof(optarg);
+            options->esp_wait_seconds = strtod(optarg, NULL);
             break;
         case 'h':
             options->hold = true;

@@ -8,7 +8,8 @@
 #include <unistd.h>
 
 /*
- * Numbers are little-endian, as every machine that this runs on.
+ * Numbers are little-endian, as is every machine that this runs on. A file that
+ * is refused ends the program, so nothing is released then either.
  */
 
 static const char MAGIC[8] = "SBPAYLD1";

@@ -199,21 +199,21 @@ static bool receive(struct player *player)
     }
 }
 
+static bool play_step(struct player *player, const struct replay_step *step)
+{
+    if (step->statement != NULL) {
+        return send_step(player, step);
+    }
+    return PQpipelineSync(player->connection) == 1 ? receive(player) : refuse(player, "sync");
+}
+
 static void *play(void *argument)
 {
     struct player *player = argument;
+    const struct replay_step *step = player->tape->first;
     (void)pthread_barrier_wait(player->barrier);
-    for (const struct replay_step *step = player->tape->first; step != NULL; step = step->next) {
-        if (step->statement != NULL) {
-            if (!send_step(player, step)) {
-                return NULL;
-            }
-        } else if (PQpipelineSync(player->connection) != 1) {
-            (void)refuse(player, "sync");
-            return NULL;
-        } else if (!receive(player)) {
-            return NULL;
-        }
+    while (step != NULL && play_step(player, step)) {
+        step = step->next;
     }
     return NULL;
 }
