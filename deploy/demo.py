@@ -210,9 +210,9 @@ def story(person):
     order_id = 5_000_000_000_000_000_000 + secrets.randbits(50)
     customer = {"id": secrets.randbits(50), "email": person["email"], "phone": None,
                 "first_name": person["first"], "last_name": person["last"], "tags": "",
-                "created_at": now(days=-2), "updated_at": now(days=-2),
+                "created_at": now(-8), "updated_at": now(-8),
                 "email_marketing_consent": {"state": "subscribed", "opt_in_level": "single_opt_in",
-                                            "consent_updated_at": now(days=-2)},
+                                            "consent_updated_at": now(-8)},
                 "default_address": {"city": "Paris", "country_code": "FR", "zip": "75011",
                                     "province_code": None}}
     cart_token = "c1-" + uuid.uuid4().hex
