@@ -36,7 +36,10 @@ enum http_method {
     HTTP_OPTIONS,
 };
 
-enum http_outcome { HTTP_DONE, HTTP_PENDING };
+enum http_outcome {
+    HTTP_DONE,
+    HTTP_PENDING
+};
 
 /* What was asked. Header names are compared without case; absent is the empty
  * string. http_method gives HTTP_GET for HEAD requests too. */
@@ -74,8 +77,7 @@ void http_reply_problem_with(struct http_exchange *x, const struct problem *prob
                              struct str errors_json);
 /* The one switch from status to HTTP: uses problem->type if set, else the
  * status's own type (broken -> internal, retry -> overloaded, ...). */
-void http_reply_status(struct http_exchange *x, enum status status,
-                       const struct problem *problem);
+void http_reply_status(struct http_exchange *x, enum status status, const struct problem *problem);
 
 /* Changes the answer deadline (milliseconds after the request arrived); for
  * hooks whose sender waits longer or shorter than LIMIT_ANSWER_MS. */

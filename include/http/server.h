@@ -25,12 +25,12 @@ struct http_server;
 typedef enum http_outcome http_handler_fn(struct http_exchange *x, void *app);
 
 enum http_route_flag {
-    HTTP_WORKER = 1 << 0,    /* may block: runs on a worker thread */
+    HTTP_WORKER = 1 << 0,      /* may block: runs on a worker thread */
     HTTP_BODY_NEEDED = 1 << 1, /* a POST without a body is refused with 411 */
-    HTTP_ADMIN = 1 << 2,     /* only on the admin listener */
-    HTTP_BOTH = 1 << 3,      /* on both listeners */
-    HTTP_ANY_BODY = 1 << 4,  /* not JSON only: hooks, NDJSON, form posts */
-    HTTP_RAW_TOKEN = 1 << 5, /* the path holds a secret: never logged */
+    HTTP_ADMIN = 1 << 2,       /* only on the admin listener */
+    HTTP_BOTH = 1 << 3,        /* on both listeners */
+    HTTP_ANY_BODY = 1 << 4,    /* not JSON only: hooks, NDJSON, form posts */
+    HTTP_RAW_TOKEN = 1 << 5,   /* the path holds a secret: never logged */
 };
 
 struct http_route {
@@ -42,7 +42,11 @@ struct http_route {
     size_t body_limit_bytes; /* 0 means LIMIT_API_BODY_BYTES */
 };
 
-enum http_auth { HTTP_AUTH_OK, HTTP_AUTH_UNKNOWN, HTTP_AUTH_EXPIRED };
+enum http_auth {
+    HTTP_AUTH_OK,
+    HTTP_AUTH_UNKNOWN,
+    HTTP_AUTH_EXPIRED
+};
 
 /* Looks a bearer key up. Must not block (it runs on epoll threads); fills
  * *out_principal with text that lives in the arena. */
@@ -54,8 +58,8 @@ typedef void http_observe_fn(void *app, const char *pattern, unsigned http_statu
                              int64_t duration_us);
 
 struct http_config {
-    const char *listen;       /* "127.0.0.1:8080", "[::]:8080", "unix:/path", "fd:3" */
-    const char *admin_listen; /* NULL for none */
+    const char *listen;        /* "127.0.0.1:8080", "[::]:8080", "unix:/path", "fd:3" */
+    const char *admin_listen;  /* NULL for none */
     const char *tls_cert_file; /* PEM; NULL for plain HTTP */
     const char *tls_key_file;
     const char *trusted_proxies; /* "unix", CIDR blocks, comma separated; NULL for none */
@@ -69,7 +73,7 @@ struct http_config {
     size_t route_count;
     http_authenticate_fn *authenticate;
     http_observe_fn *observe;
-    void *app; /* passed to every callback and handler */
+    void *app;                       /* passed to every callback and handler */
     void *(*worker_open)(void *app); /* NULL return: the server does not start */
     void (*worker_close)(void *app, void *context);
 };
@@ -86,8 +90,7 @@ struct http_stats {
 
 /* Starts listening and serving. *out_server is untouched on failure. */
 NODISCARD enum status http_server_start(const struct http_config *config,
-                                        struct http_server **out_server,
-                                        struct problem *problem);
+                                        struct http_server **out_server, struct problem *problem);
 /* The port actually bound (for ":0"), 0 for Unix sockets. */
 uint16_t http_server_port(const struct http_server *server);
 void http_server_stats(struct http_server *server, struct http_stats *out_stats);

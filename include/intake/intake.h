@@ -65,7 +65,7 @@ struct intake_delivery {
     void *user;
 
     /* Filled by intake before `done`. */
-    enum status status; /* OK: all events settled; RETRY or BROKEN: answer 503 */
+    enum status status;           /* OK: all events settled; RETRY or BROKEN: answer 503 */
     enum event_result *results;   /* one per event; in the arena */
     struct event_detail *details; /* one per event when wanted */
 

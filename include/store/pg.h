@@ -44,8 +44,21 @@ bool pg_is_connected(const struct pg *pg);
 /* A growing list of parameters in an arena. Scalars take one value; arrays are
  * begun with their length and then filled. A failed allocation is sticky and
  * makes pg_run return STATUS_LIMIT. */
-enum pg_type { PG_UUID, PG_TEXT, PG_INT8, PG_INT4, PG_INT2, PG_BOOL, PG_INSTANT, PG_BYTEA, PG_JSONB, PG_DATE };
-enum { PG_PARAMETERS_MAX = 40 };
+enum pg_type {
+    PG_UUID,
+    PG_TEXT,
+    PG_INT8,
+    PG_INT4,
+    PG_INT2,
+    PG_BOOL,
+    PG_INSTANT,
+    PG_BYTEA,
+    PG_JSONB,
+    PG_DATE
+};
+enum {
+    PG_PARAMETERS_MAX = 40
+};
 
 struct pg_params {
     struct arena *arena;
@@ -146,13 +159,15 @@ const char *pg_sqlstate(const struct pg *pg);
 size_t pg_row_count(const struct pg_result *result);
 size_t pg_affected(const struct pg_result *result); /* rows of an INSERT, UPDATE, DELETE */
 bool pg_is_null(const struct pg_result *result, size_t row, int column);
-struct id pg_get_id(const struct pg_result *result, size_t row, int column); /* NULL: zero */
+struct id pg_get_id(const struct pg_result *result, size_t row, int column);    /* NULL: zero */
 struct str pg_get_text(const struct pg_result *result, size_t row, int column); /* NULL: empty */
 struct str pg_get_bytes(const struct pg_result *result, size_t row, int column);
 struct str pg_get_jsonb(const struct pg_result *result, size_t row, int column); /* the text */
-int64_t pg_get_i64(const struct pg_result *result, size_t row, int column); /* int2, int4, int8; NULL: 0 */
+int64_t pg_get_i64(const struct pg_result *result, size_t row,
+                   int column); /* int2, int4, int8; NULL: 0 */
 bool pg_get_bool(const struct pg_result *result, size_t row, int column);
-int64_t pg_get_instant(const struct pg_result *result, size_t row, int column); /* NULL: INSTANT_NONE */
+int64_t pg_get_instant(const struct pg_result *result, size_t row,
+                       int column); /* NULL: INSTANT_NONE */
 /* A text[] column; NULL gives none. */
 size_t pg_get_text_array(const struct pg_result *result, struct arena *arena, size_t row,
                          int column, struct str **out_values);

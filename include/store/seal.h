@@ -17,7 +17,10 @@
 
 struct seal;
 
-enum { SEAL_MASTER_KEY_SIZE = 32, SEAL_HASH_SIZE = 32 };
+enum {
+    SEAL_MASTER_KEY_SIZE = 32,
+    SEAL_HASH_SIZE = 32
+};
 
 /* `master_key` is SEAL_MASTER_KEY_SIZE bytes; copied. */
 NODISCARD enum status seal_create(const uint8_t *master_key, struct seal **out_seal);

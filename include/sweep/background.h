@@ -27,8 +27,7 @@ struct background_config {
 };
 
 NODISCARD enum status background_start(const struct background_config *config,
-                                       struct background **out_background,
-                                       struct problem *problem);
+                                       struct background **out_background, struct problem *problem);
 void background_stop(struct background *background);
 
 #endif
