@@ -70,7 +70,7 @@ class Story:
             for n, part in enumerate([refunded // 3, refunded - refunded // 3]):
                 if part:
                     self.add("refunds/create", {
-                        "id": order_id * 1 + 10_000_000 + n, "order_id": order_id,
+                        "id": order_id % 10**12 * 10 + n + 1, "order_id": order_id,
                         "created_at": stamp(placed + 30), "processed_at": stamp(placed + 30),
                         "refund_line_items": [], "order_adjustments": [],
                         "transactions": [{"id": 1, "kind": "refund", "status": "success",
