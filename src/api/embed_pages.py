@@ -4,6 +4,8 @@ Arguments: output, openapi.yaml.
 """
 import sys
 
+sys.dont_write_bytecode = True  # the source tree stays as it was checked out
+
 import docs_page
 
 

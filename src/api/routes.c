@@ -3,7 +3,7 @@
 #include "handlers_priv.h"
 
 /*
- * Every route, with who may take it. tests/lint/openapi_routes reads this
+ * Every route, with who may take it. tests/lint/test_openapi_routes.py reads this
  * table and compares it with openapi/shopbell.yaml, so a route is one line:
  * method, pattern, handler, scopes, flags, limit of the body.
  *
