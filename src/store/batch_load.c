@@ -369,6 +369,7 @@ static enum status put_order_owners(struct batch *batch, const struct owner_set 
         order->origin_id = pg_get_id(result, row, 2);
         order->placed_at_ms = INSTANT_NONE;
         order->cancelled_at_ms = INSTANT_NONE;
+        order->deleted_at_ms = INSTANT_NONE;
         owner->order = order;
         owner->profile_id = order->profile_id;
         owner->origin_id = order->origin_id;

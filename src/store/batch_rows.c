@@ -17,7 +17,8 @@ static enum status undecodable(struct problem *problem, const char *what)
 /* jsonb text back into the form that adapters give; "null" stays. */
 static struct str optional_json(const struct pg_result *result, size_t row, int column)
 {
-    return pg_is_null(result, row, column) ? (struct str){ 0 } : pg_get_jsonb(result, row, column);
+    return pg_is_null(result, row, column) ? ((struct str){ 0 })
+                                           : pg_get_jsonb(result, row, column);
 }
 
 enum status batch_profile_decode(struct arena *arena, const struct pg_result *result, size_t row,
@@ -83,7 +84,6 @@ enum status batch_order_decode(struct arena *arena, const struct pg_result *resu
     order->currency = pg_get_text(result, row, first + 7);
     order->total_minor = pg_get_i64(result, row, first + 8);
     order->cancelled_at_ms = pg_get_instant(result, row, first + 9);
-    order->deleted = pg_get_bool(result, row, first + 10);
     order->completed = pg_get_bool(result, row, first + 11);
     order->contribution = (struct order_contribution){
         .counted = pg_get_bool(result, row, first + 12),

@@ -414,7 +414,7 @@ static bool put_order(struct columns *columns, struct arena *arena, const struct
     pg_array_i64(&c[12], o->total_minor);
     pg_array_i64(&c[13], order_refunded_minor(o));
     pg_array_instant(&c[14], o->cancelled_at_ms);
-    pg_array_bool(&c[15], o->deleted);
+    pg_array_bool(&c[15], order_is_deleted(o));
     pg_array_bool(&c[16], o->completed);
     pg_array_bool(&c[17], o->contribution.counted);
     pg_array_bool(&c[18], o->contribution.foreign);

@@ -625,8 +625,9 @@ static struct str dump_order(struct world *world, const struct order *order)
                (long long)order->placed_at_ms);
     buf_printf(&buf, " %.*s %.*s total=%lld cancelled=%lld deleted=%d counted=%d/%d/%lld/%lld\n",
                STR_ARG(order->currency), STR_ARG(order->body_json), (long long)order->total_minor,
-               (long long)order->cancelled_at_ms, order->deleted, order->contribution.counted,
-               order->contribution.foreign, (long long)order->contribution.gross_minor,
+               (long long)order->cancelled_at_ms, order_is_deleted(order),
+               order->contribution.counted, order->contribution.foreign,
+               (long long)order->contribution.gross_minor,
                (long long)order->contribution.refunded_minor);
     buf_printf(&buf, "  documents=%zu/%llx\n", documents.size,
                (unsigned long long)hash64(documents, 0));

@@ -23,6 +23,7 @@ static struct order empty_order(void)
         .order_ref = STR("o1"),
         .placed_at_ms = INSTANT_NONE,
         .cancelled_at_ms = INSTANT_NONE,
+        .deleted_at_ms = INSTANT_NONE,
     };
 }
 
@@ -74,7 +75,7 @@ static void assert_same(struct arena *arena, const struct order *a, const struct
     assert_int_equal(a->counts, b->counts);
     assert_int_equal(a->version_ms, b->version_ms);
     assert_int_equal(a->cancelled_at_ms, b->cancelled_at_ms);
-    assert_int_equal(a->deleted, b->deleted);
+    assert_int_equal(a->deleted_at_ms, b->deleted_at_ms);
     assert_str_equal(a->body_json, b->body_json);
     assert_int_equal(order_refunded_minor(a), order_refunded_minor(b));
 }
@@ -210,6 +211,7 @@ static void contributes(void **state)
             order_fold(arena, &order, &other);
         }
         other.kind = ORDER_DELETION;
+        other.at_ms = T0;
         if (rows[i].deleted) {
             order_fold(arena, &order, &other);
         }
@@ -221,6 +223,22 @@ static void contributes(void **state)
     }
     struct order nothing = empty_order();
     assert_false(order_contribution_now(&nothing, STR("EUR")).counted);
+}
+
+static void restored_counts_again(void **state)
+{
+    struct arena *arena = *state;
+    struct order order = empty_order();
+    struct order_document before = body(T0, ORDER_PAID, 1000);
+    struct order_document deletion = part(ORDER_DELETION, STR(""), 0);
+    struct order_document after = body(T0 + 2, ORDER_PAID, 1000);
+    deletion.at_ms = T0 + 1;
+    order_fold(arena, &order, &deletion);
+    order_fold(arena, &order, &before);
+    assert_true(order_is_deleted(&order));
+    order_fold(arena, &order, &after);
+    assert_false(order_is_deleted(&order));
+    assert_true(order_contribution_now(&order, STR("EUR")).counted);
 }
 
 static void parts_are_limited(void **state)
@@ -286,6 +304,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(refunds_count_once, open_arena, close_arena),
         cmocka_unit_test_setup_teardown(refunds_saturate, open_arena, close_arena),
         cmocka_unit_test_setup_teardown(contributes, open_arena, close_arena),
+        cmocka_unit_test_setup_teardown(restored_counts_again, open_arena, close_arena),
         cmocka_unit_test_setup_teardown(parts_are_limited, open_arena, close_arena),
         cmocka_unit_test_setup_teardown(documents_survive_the_codec, open_arena, close_arena),
         cmocka_unit_test(ranks_have_names),

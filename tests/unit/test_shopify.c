@@ -204,7 +204,9 @@ static void folds_a_refund_before_its_order(void **state)
     assert_int_equal(take(&payload, "orders/create", "w-1", STR(ORDER_PAID_BODY)),
                      NORMALISE_EVENTS);
     const struct order_document *body = payload.normalised.events[0].order;
-    struct order first = { .placed_at_ms = INSTANT_NONE, .cancelled_at_ms = INSTANT_NONE };
+    struct order first = { .placed_at_ms = INSTANT_NONE,
+                           .cancelled_at_ms = INSTANT_NONE,
+                           .deleted_at_ms = INSTANT_NONE };
     struct order last = first;
     assert_true(order_fold(payload.arena, &first, refund));
     assert_true(order_fold(payload.arena, &first, body));

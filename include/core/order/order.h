@@ -54,7 +54,7 @@ struct order {
     struct order_part *fulfilments;
     size_t fulfilment_count;
     int64_t cancelled_at_ms; /* INSTANT_NONE: not cancelled */
-    bool deleted;
+    int64_t deleted_at_ms; /* the latest deletion; INSTANT_NONE: never */
     bool completed; /* order.completed was derived, once for good */
 
     struct order_contribution contribution; /* as counted on profile_id */
@@ -66,6 +66,9 @@ bool order_fold(struct arena *arena, struct order *order, const struct order_doc
 
 /* max(the body's own figure, the sum of refunds), at most the total. */
 int64_t order_refunded_minor(const struct order *order);
+
+/* Deleted, and not restored since: no body is newer than the deletion. */
+bool order_is_deleted(const struct order *order);
 
 /* What the order adds to its owner now, given the workspace's currency. */
 struct order_contribution order_contribution_now(const struct order *order,

@@ -92,6 +92,7 @@ static void plan_order(struct decision *decision, struct id source_id, struct st
         .profile_id = owner,
         .placed_at_ms = INSTANT_NONE,
         .cancelled_at_ms = INSTANT_NONE,
+        .deleted_at_ms = INSTANT_NONE,
     };
     struct order_slot *slot = decision_add_order(decision, order);
     if (slot != NULL) {

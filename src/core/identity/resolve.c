@@ -30,7 +30,7 @@
 static bool order_is_empty(const struct order *order)
 {
     return !order->has_body && order->refund_count == 0 && order->fulfilment_count == 0 &&
-           order->cancelled_at_ms == INSTANT_NONE && !order->deleted;
+           order->cancelled_at_ms == INSTANT_NONE && order->deleted_at_ms == INSTANT_NONE;
 }
 
 /* Planned by this batch, and no event has used it yet: it follows the event. */

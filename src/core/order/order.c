@@ -163,7 +163,6 @@ static bool fold_cancellation(struct order *order, int64_t at_ms)
 
 bool order_fold(struct arena *arena, struct order *order, const struct order_document *document)
 {
-    bool was_deleted = order->deleted;
     switch (document->kind) {
     case ORDER_BODY:
         return fold_body(arena, order, document);
@@ -174,8 +173,11 @@ bool order_fold(struct arena *arena, struct order *order, const struct order_doc
     case ORDER_CANCELLATION:
         return fold_cancellation(order, document->at_ms);
     case ORDER_DELETION:
-        order->deleted = true;
-        return !was_deleted;
+        if (document->at_ms <= order->deleted_at_ms) {
+            return false;
+        }
+        order->deleted_at_ms = document->at_ms;
+        return true;
     }
     assert(false);
     return false;
@@ -194,12 +196,18 @@ int64_t order_refunded_minor(const struct order *order)
     return refunded < order->total_minor ? refunded : order->total_minor;
 }
 
+bool order_is_deleted(const struct order *order)
+{
+    return order->deleted_at_ms != INSTANT_NONE &&
+           (!order->has_body || order->version_ms <= order->deleted_at_ms);
+}
+
 struct order_contribution order_contribution_now(const struct order *order,
                                                  struct str workspace_currency)
 {
     struct order_contribution contribution = { 0 };
     bool cancelled = order->rank == ORDER_CANCELLED || order->cancelled_at_ms != INSTANT_NONE;
-    if (!order->has_body || !order->counts || cancelled || order->deleted) {
+    if (!order->has_body || !order->counts || cancelled || order_is_deleted(order)) {
         return contribution;
     }
     contribution.counted = true;

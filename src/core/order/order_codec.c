@@ -4,7 +4,7 @@
 /*
  * The `documents` column: what an order knows that has no column of its own.
  *
- *   version 1 | body hash | body's refunded total | refunds | fulfilments
+ *   version 1 | body hash | body's refunded total | deleted at | refunds | fulfilments
  *   parts: count, then each (ref, at, amount), strictly ascending by ref
  *
  * A form with another version, parts out of order, or bytes left over is
@@ -35,6 +35,7 @@ bool order_documents_encode(struct arena *arena, const struct order *order, stru
     buf_add_char(&buf, DOCUMENTS_VERSION);
     binary_put_id(&buf, order->body_hash);
     binary_put_i64(&buf, order->body_refunded_minor);
+    binary_put_i64(&buf, order->deleted_at_ms);
     put_parts(&buf, order->refunds, order->refund_count);
     put_parts(&buf, order->fulfilments, order->fulfilment_count);
     if (buf.failed) {
@@ -78,6 +79,7 @@ bool order_documents_decode(struct arena *arena, struct str bytes, struct order 
     struct order decoded = *order;
     decoded.body_hash = binary_get_id(&reader);
     decoded.body_refunded_minor = binary_get_i64(&reader);
+    decoded.deleted_at_ms = binary_get_i64(&reader);
     decoded.refunds = get_parts(arena, &reader, &decoded.refund_count);
     decoded.fulfilments = get_parts(arena, &reader, &decoded.fulfilment_count);
     if (!binary_is_done(&reader)) {

@@ -110,7 +110,7 @@ static void fold_cart(struct arena *arena, struct profile *profile, struct str c
         return;
     }
     bool cleared = str_equal(cart_json, STR("null"));
-    profile->cart_json = cleared ? (struct str){ 0 } : str_dup(arena, cart_json);
+    profile->cart_json = cleared ? ((struct str){ 0 }) : str_dup(arena, cart_json);
     profile->cart_at_ms = at_ms;
     profile->cart_event_id = event_id;
 }
