@@ -384,7 +384,7 @@ static enum status load_keys(struct loading *loading)
         *key = (struct registry_key){
             .principal = { .key_id = pg_get_id(rows, i, 1),
                            .workspace_id = workspace_id,
-                           .workspace_name = is_instance ? (struct str){ 0 } : workspace->name,
+                           .workspace_name = is_instance ? ((struct str){ 0 }) : workspace->name,
                            .key_name = pg_get_text(rows, i, 2) },
             .prefix = pg_get_text(rows, i, 3),
             .expires_at_ms = expires_at_ms == INSTANT_NONE ? INSTANT_NEVER : expires_at_ms,
@@ -575,7 +575,7 @@ static enum status read_rows(struct pg *pg, struct loading *loading, int64_t now
 
 static enum status build(struct loading *loading)
 {
-    enum status (*const steps[])(struct loading *) = {
+    static enum status (*const steps[])(struct loading *) = {
         vault_create, load_workspaces, load_sources, load_keys, load_subscriptions,
     };
     loading->snapshot->number = number_of(loading->results[RESULT_NUMBER]);

@@ -14,7 +14,7 @@ TABLES = sorted(re.findall(r"CREATE TABLE (\w+)", "".join(
     read(os.path.join(ROOT, "migrations", n))
     for n in sorted(os.listdir(os.path.join(ROOT, "migrations"))) if n.endswith(".sql"))))
 # Maintenance of a whole table, read-only, off the hot path.
-ACROSS_WORKSPACES = {"OLDEST_DELIVERY": "which partitions a delivery still needs"}
+ACROSS_WORKSPACES = {"partition_oldest_delivery": "which partitions a delivery still needs"}
 VOLATILE = r"\b(now|clock_timestamp|statement_timestamp|transaction_timestamp|random|" \
            r"gen_random_uuid|timeofday|nextval|current_timestamp)\b"
 
