@@ -116,6 +116,8 @@ resource_fn resource_profile_lookup;
 resource_fn resource_profile_timeline;
 resource_fn resource_profile_orders;
 resource_fn resource_profile_merges;
+/* Body {"merge_id":"..."}: takes the edge away. Needs the registry. */
+resource_fn resource_profile_unmerge;
 
 resource_fn resource_notification_list;
 resource_fn resource_notification_show;

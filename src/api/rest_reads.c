@@ -41,6 +41,11 @@ enum http_outcome handle_profile_merges(struct http_exchange *x, void *app)
     return rest_run(x, app, resource_profile_merges, REST_PAGE);
 }
 
+enum http_outcome handle_profile_unmerge(struct http_exchange *x, void *app)
+{
+    return rest_run(x, app, resource_profile_unmerge, 0);
+}
+
 enum http_outcome handle_notification_list(struct http_exchange *x, void *app)
 {
     return rest_run(x, app, resource_notification_list, REST_PAGE | REST_PROFILE | REST_TOPIC);
