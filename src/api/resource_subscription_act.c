@@ -222,6 +222,58 @@ enum status resource_subscription_verify(const struct resource_request *request,
                                problem);
 }
 
+/* Nothing but the challenge goes to a URL that nobody has confirmed. */
+static enum status refuse_pending(const struct subscription_row *row, struct problem *problem)
+{
+    if (!str_equal(row->status, STR("pending"))) {
+        return STATUS_OK;
+    }
+    return problem_set(problem, STATUS_INVALID, "invalid-field",
+                       "the subscription is not verified yet: POST "
+                       "/v1/subscriptions/%.*s/verify",
+                       STR_ARG(row->name));
+}
+
+struct test_call {
+    struct id id;
+    struct str topic;
+    struct str body;
+    int64_t duration_ms;
+    struct sender_answer answer;
+};
+
+static enum status answer_test(const struct resource_request *request,
+                               const struct subscription_row *row, const struct test_call *call,
+                               struct resource_answer *out_answer, struct problem *problem)
+{
+    struct buf buf;
+    struct jsonw json;
+    buf_init(&buf, request->arena, RESOURCE_BYTES_MAX);
+    jsonw_begin(&json, &buf);
+    jsonw_open(&json);
+    jsonw_put_bool(&json, "delivered", call->answer.status >= 200 && call->answer.status < 300);
+    jsonw_put_id(&json, "notification_id", call->id);
+    jsonw_put_str(&json, "topic", call->topic);
+    jsonw_put_i64(&json, "duration_ms", call->duration_ms);
+    jsonw_key(&json, "request");
+    jsonw_open(&json);
+    jsonw_put_str(&json, "url", row->url);
+    jsonw_put_i64(&json, "body_bytes", (int64_t)call->body.size);
+    jsonw_close(&json);
+    jsonw_key(&json, "response");
+    if (call->answer.status == 0) {
+        jsonw_null(&json);
+    } else {
+        jsonw_open(&json);
+        jsonw_put_i64(&json, "status", call->answer.status);
+        jsonw_put_str(&json, "body", str_is_text(call->answer.body) ? call->answer.body : STR(""));
+        jsonw_close(&json);
+    }
+    jsonw_put_str_or_null(&json, "error", call->answer.error);
+    jsonw_close(&json);
+    return resource_answer_set(&buf, RESOURCE_SHOWN, 0, out_answer, problem);
+}
+
 enum status resource_subscription_test(const struct resource_request *request,
                                        struct resource_answer *out_answer, struct problem *problem)
 {
@@ -229,6 +281,9 @@ enum status resource_subscription_test(const struct resource_request *request,
     struct subscription_row row;
     struct document CLEANUP(document_close) document = { .root = NULL };
     enum status status = subscription_load(request, &row, problem);
+    if (status == STATUS_OK) {
+        status = refuse_pending(&row, problem);
+    }
     if (status == STATUS_OK) {
         status = document_open(&document, request->arena, request->body, problem);
     }
@@ -254,38 +309,14 @@ enum status resource_subscription_test(const struct resource_request *request,
     if (document.status != STATUS_OK) {
         return document.status;
     }
-    struct sender_answer answer = { .status = 0 };
+    struct test_call call = { .id = example.id, .topic = topic, .body = body };
     int64_t begun_ms = clock_monotonic_ms();
-    status = call_endpoint(request, &row, example.id, body, &answer, problem);
+    status = call_endpoint(request, &row, example.id, body, &call.answer, problem);
+    call.duration_ms = clock_monotonic_ms() - begun_ms;
     if (status != STATUS_OK) {
         return status;
     }
-    struct buf buf;
-    struct jsonw json;
-    buf_init(&buf, request->arena, RESOURCE_BYTES_MAX);
-    jsonw_begin(&json, &buf);
-    jsonw_open(&json);
-    jsonw_put_bool(&json, "delivered", answer.status >= 200 && answer.status < 300);
-    jsonw_put_id(&json, "notification_id", example.id);
-    jsonw_put_str(&json, "topic", topic);
-    jsonw_put_i64(&json, "duration_ms", clock_monotonic_ms() - begun_ms);
-    jsonw_key(&json, "request");
-    jsonw_open(&json);
-    jsonw_put_str(&json, "url", row.url);
-    jsonw_put_i64(&json, "body_bytes", (int64_t)body.size);
-    jsonw_close(&json);
-    jsonw_key(&json, "response");
-    if (answer.status == 0) {
-        jsonw_null(&json);
-    } else {
-        jsonw_open(&json);
-        jsonw_put_i64(&json, "status", answer.status);
-        jsonw_put_str(&json, "body", str_is_text(answer.body) ? answer.body : STR(""));
-        jsonw_close(&json);
-    }
-    jsonw_put_str_or_null(&json, "error", answer.error);
-    jsonw_close(&json);
-    return resource_answer_set(&buf, RESOURCE_SHOWN, 0, out_answer, problem);
+    return answer_test(request, &row, &call, out_answer, problem);
 }
 
 /* Moves to `to` when the status is one of `from`; already there is fine. */
@@ -297,14 +328,11 @@ static enum status move_to(const struct resource_request *request, struct str to
     if (status == STATUS_OK) {
         status = resource_match(request, row.version, problem);
     }
+    if (status == STATUS_OK) {
+        status = refuse_pending(&row, problem);
+    }
     if (status != STATUS_OK) {
         return status;
-    }
-    if (str_equal(row.status, STR("pending"))) {
-        return problem_set(problem, STATUS_INVALID, "invalid-field",
-                           "the subscription is not verified yet: POST "
-                           "/v1/subscriptions/%.*s/verify",
-                           STR_ARG(row.name));
     }
     if (!str_equal(row.status, to) && !request->validate_only) {
         row.status = to;
