@@ -64,7 +64,7 @@ build_shopbell() {
     fi
     echo "Building ..." >&2
     if [ ! -f "$1/build.ninja" ]; then
-        meson setup "$1" "$top" --buildtype=release -Dtests=false >"$1.log" 2>&1 || build_failed "$1.log"
+        meson setup "$1" "$top" --buildtype=release >"$1.log" 2>&1 || build_failed "$1.log"
     fi
     ninja -C "$1" src/app/shopbell >"$1.log" 2>&1 || build_failed "$1.log"
     rm -f "$1.log"
