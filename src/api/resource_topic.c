@@ -34,8 +34,8 @@ static const char PROFILE_SCHEMA[] =
 static const char LIFECYCLE_SCHEMA[] =
     "{\"type\":\"object\",\"required\":[\"to\",\"since\"],\"properties\":{"
     "\"from\":" TEXT_OR_NULL_SCHEMA ",\"to\":{\"type\":\"string\"},\"rule_version\":{\"type\":"
-                                    "\"integer\"},\"since\":" INSTANT_SCHEMA
-    ",\"until\":" INSTANT_OR_NULL_SCHEMA ",\"previous_since\":" INSTANT_OR_NULL_SCHEMA "}}";
+    "\"integer\"},\"since\":" INSTANT_SCHEMA ",\"until\":" INSTANT_OR_NULL_SCHEMA
+    ",\"previous_since\":" INSTANT_OR_NULL_SCHEMA "}}";
 
 static const char MERGE_SCHEMA[] =
     "{\"type\":\"object\",\"required\":[\"id\",\"from_id\",\"into_id\"],\"properties\":{"
