@@ -17,6 +17,7 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -52,10 +53,20 @@ def fail(text):
     raise SystemExit(1)
 
 
-def now(minutes=0.0, days=0.0):
+def now(minutes=0.0, days=0.0, seconds=0.0):
     at = datetime.datetime.now(datetime.timezone.utc)
-    at += datetime.timedelta(minutes=minutes, days=days)
+    at += datetime.timedelta(minutes=minutes, days=days, seconds=seconds)
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def plural(number, noun):
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def of_each(words):
+    """a, b, b -> "a, b (2)", in the order of their first appearance."""
+    return ", ".join(word if words.count(word) == 1 else f"{word} ({words.count(word)})"
+                     for word in dict.fromkeys(words))
 
 
 # --- the three parties ------------------------------------------------------
@@ -70,8 +81,18 @@ class Shopbell:
         self.process = None
 
     def start(self):
-        os.makedirs(self.directory, mode=0o755, exist_ok=True)
-        log = open(self.log_path, "ab")
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", self.port))
+            except OSError as error:
+                fail(f"port {self.port} of this machine: {error.strerror.lower()}; "
+                     f"choose another one: --port {self.port % 65535 + 1}")
+        try:
+            os.makedirs(self.directory, mode=0o755, exist_ok=True)
+            log = open(self.log_path, "ab")
+        except OSError as error:
+            fail(f"{error.filename}: {error.strerror.lower()}; choose another folder: --dir DIR")
         self.process = subprocess.Popen(
             [self.program, "serve", "--embedded", self.directory, "--dev",
              "--listen", f"127.0.0.1:{self.port}"],
@@ -79,7 +100,8 @@ class Shopbell:
         for _ in range(600):
             if self.process.poll() is not None:
                 with open(self.log_path, errors="replace") as f:
-                    fail("the server did not start:\n" + "".join(f.readlines()[-15:]))
+                    fail(f"the server did not start; the end of {self.log_path}:\n"
+                         + "".join(f.readlines()[-15:]))
             try:
                 if self.raw("GET", "/readyz")[0] == 200:
                     return
@@ -90,8 +112,10 @@ class Shopbell:
 
     def stop(self):
         if self.process and self.process.poll() is None:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)  # It ends soon, and cleanly.
             self.process.terminate()
-            self.process.wait(60)
+            self.process.wait()
 
     def command(self, *arguments):
         done = subprocess.run([self.program, *arguments, "--embedded", self.directory, "--json"],
@@ -120,14 +144,17 @@ class Shopbell:
 class Esp:
     """An email service provider: verifies each signature, keeps the messages."""
 
-    def __init__(self):
+    def __init__(self, port=0):
         self.secret = None
         self.messages = []
         self.refused = 0
+        # What an earlier run of the demo left behind is no part of this story.
+        self.since = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
         esp = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["content-length"]))
@@ -140,9 +167,13 @@ class Esp:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        try:
+            self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        except OSError:
+            self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/shopbell"
+        self.port = self.server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}/shopbell"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def take(self, headers, body):
@@ -155,8 +186,25 @@ class Esp:
         if not any(hmac.compare_digest(expected, s) for s in headers["webhook-signature"].split()):
             self.refused += 1
             return 401, b""
-        self.messages.append((message, time.monotonic()))
+        if message["recorded_at"] >= self.since:
+            self.messages.append((message, time.monotonic()))
         return 200, b""
+
+    def wait_for(self, already, types, seconds=15):
+        """The messages after the first `already`, once all `types` are among them."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            came = self.messages[already:]
+            if sorted(types) == sorted(m["type"] for m, _ in came):
+                break
+            time.sleep(0.002)
+        time.sleep(0.1)  # For what should not come.
+        came = self.messages[already:]
+        got = sorted(m["type"] for m, _ in came)
+        if self.refused or got != sorted(types):
+            fail(f"the ESP got {got}, and {sorted(types)} is right; {self.refused} refused")
+        # Of one transaction, they arrive in any order.
+        return sorted(came, key=lambda m: types.index(m[0]["type"]))
 
 
 class Shop:
@@ -206,8 +254,9 @@ def line(number, quantity=1):
 
 
 def story(person):
-    """(what happens, shop, topic, payload), in order."""
+    """(what happens, shop, topic, payload, what rings), in order."""
     order_id = 5_000_000_000_000_000_000 + secrets.randbits(50)
+    number = 1000 + secrets.randbelow(9000)
     customer = {"id": secrets.randbits(50), "email": person["email"], "phone": None,
                 "first_name": person["first"], "last_name": person["last"], "tags": "",
                 "created_at": now(-8), "updated_at": now(-8),
@@ -216,128 +265,217 @@ def story(person):
                 "default_address": {"city": "Paris", "country_code": "FR", "zip": "75011",
                                     "province_code": None}}
     cart_token = "c1-" + uuid.uuid4().hex
-    order = {"id": order_id, "name": "#1042", "order_number": 1042, "email": person["email"],
-             "contact_email": person["email"], "phone": None, "created_at": now(-4),
-             "processed_at": now(-4), "updated_at": now(-4), "cancelled_at": None,
-             "currency": "EUR", "total_price": "238.90", "subtotal_price": "238.90",
-             "total_tax": "39.82", "total_discounts": "0.00", "financial_status": "paid",
-             "fulfillment_status": None, "cart_token": cart_token, "checkout_token": "ck1",
-             "source_name": "web", "customer": customer, "refunds": [], "fulfillments": [],
-             "discount_codes": [], "note_attributes": [], "line_items": [line(0), line(1)]}
+    order = {"id": order_id, "name": f"#{number}", "order_number": number,
+             "email": person["email"], "contact_email": person["email"], "phone": None,
+             "created_at": now(-4), "processed_at": now(-4), "updated_at": now(-4),
+             "cancelled_at": None, "currency": "EUR", "total_price": "238.90",
+             "subtotal_price": "238.90", "total_tax": "39.82", "total_discounts": "0.00",
+             "financial_status": "paid", "fulfillment_status": None, "cart_token": cart_token,
+             "checkout_token": uuid.uuid4().hex, "source_name": "web", "customer": customer,
+             "refunds": [], "fulfillments": [], "discount_codes": [], "note_attributes": [],
+             "line_items": [line(0), line(1)]}
     refund = {"id": secrets.randbits(50), "order_id": order_id, "created_at": now(-2),
               "processed_at": now(-2), "note": "too small", "refund_line_items": [],
               "order_adjustments": [],
-              "transactions": [{"id": 1, "kind": "refund", "status": "success",
+              "transactions": [{"id": secrets.randbits(50), "kind": "refund", "status": "success",
                                 "amount": "149.00", "currency": "EUR"}]}
-    woo_id = secrets.randbits(30)
-    woo_order = {"id": woo_id, "number": str(woo_id), "status": "processing", "currency": "EUR",
-                 "date_created_gmt": now(-1)[:-1], "date_modified_gmt": now(-1)[:-1],
-                 "total": "35.00", "total_tax": "5.83", "discount_total": "0.00",
-                 "shipping_total": "4.90", "customer_id": 0, "refunds": [],
-                 "billing": {"first_name": person["first"], "last_name": person["last"],
-                             "email": person["email"].upper(), "phone": "", "country": "FR",
-                             "city": "Paris", "postcode": "75011", "state": ""},
-                 "line_items": [{"id": 1, "name": "Wool socks", "product_id": 93, "sku": "WS",
-                                 "variation_id": 0, "quantity": 2, "total": "30.10", "price": 15.05}]}
     return [
-        ("someone fills a cart, nobody knows who", "shopify", "carts/create",
+        ("Someone fills a cart. Nobody knows who.", "shopify", "carts/create",
          {"id": cart_token, "token": cart_token, "note": "", "created_at": now(-9),
-          "updated_at": now(-9), "line_items": [line(0)]}),
-        ("they sign up", "shopify", "customers/create", customer),
-        ("they order: the cart was theirs", "shopify", "orders/create", order),
-        ("the shop says so again, as shops do", "shopify", "orders/paid",
-         {**order, "updated_at": now(-3)}),
-        ("the jacket comes back", "shopify", "refunds/create", refund),
-        ("a guest order at the outlet, by the same e-mail", "woo", "order.created", woo_order),
+          "updated_at": now(-9), "line_items": [line(0)]},
+         ["profile.created", "lifecycle.changed", "cart.updated"]),
+        (f"{person['first']} signs up.", "shopify", "customers/create", customer,
+         ["profile.created", "profile.identified", "lifecycle.changed", "customer.created",
+          "consent.updated"]),
+        (f"{person['first']} orders that cart: it was hers, two profiles become one.",
+         "shopify", "orders/create", order, ["order.completed", "profile.merged"]),
+        ("The order is paid. It stays one order.", "shopify", "orders/paid",
+         {**order, "updated_at": now(-3)}, ["order.updated"]),
+        ("The jacket comes back.", "shopify", "refunds/create", refund, ["order.refunded"]),
+        ("At the outlet she orders as a guest, under the same e-mail in capitals.", "woo",
+         "order.created", woo_order(person["first"], person["last"], person["email"].upper(),
+                                    now(-1)), ["order.completed", "lifecycle.changed"]),
     ]
 
 
-WANTED = ["profile.created", "profile.identified", "profile.merged", "cart.updated",
-          "customer.created", "order.completed", "order.refunded", "lifecycle.changed"]
+def woo_order(first, last, email, at):
+    number = secrets.randbits(30)
+    return {"id": number, "number": str(number), "status": "processing", "currency": "EUR",
+            "date_created_gmt": at[:-1], "date_modified_gmt": at[:-1],
+            "total": "35.00", "total_tax": "5.83", "discount_total": "0.00",
+            "shipping_total": "4.90", "customer_id": 0, "refunds": [],
+            "billing": {"first_name": first, "last_name": last, "email": email, "phone": "",
+                        "country": "FR", "city": "Paris", "postcode": "75011", "state": ""},
+            "line_items": [{"id": 1, "name": "Wool socks", "product_id": 93, "sku": "WS",
+                            "variation_id": 0, "quantity": 2, "total": "30.10", "price": 15.05}]}
 
 
-def tell(shopbell, shops, esp, person):
-    heading("The story: signed webhooks go in")
-    for what, shop, topic, payload in story(person):
-        status, answer, started, ended = shops[shop].send(topic, payload)
-        if status != 200 or answer["status"] != "applied":
-            fail(f"{topic}: {status} {answer}")
-        print(f"  {green('200')} {answer['status']:8} {(ended - started) * 1000:5.1f} ms  "
-              f"{topic:18} {dim(what)}")
-        time.sleep(0.05)
-    body = {"id": 1, "token": "x", "line_items": []}
-    kept, shops["shopify"].secret = shops["shopify"].secret, "a thief's guess"
-    status, _, _, _ = shops["shopify"].send("carts/create", body)
+def into(shop, topic, answer, milliseconds, paint_answer=green):
+    print(f"    {dim('in ')} {shop + ' ' + topic:26} {paint_answer(f'{answer:16}')} "
+          f"{milliseconds:6.1f} ms")
+
+
+def out(message, milliseconds):
+    what = message["type"]
+    data = message["data"]
+    if what == "lifecycle.changed":
+        before, after = data["lifecycle"]["from"], data["lifecycle"]["to"]
+        extra = f"{before} -> {after}" if before else after
+    elif what == "profile.merged":
+        extra = f"by {data['merge']['because']['kind']}"
+    elif what in ("order.completed", "order.updated") and data["order"].get("total") is not None:
+        extra = f"{data['order']['total']:.2f} {data['order']['currency']}"
+    else:
+        extra = ""
+    print(f"    {dim('out')} {what:26} {extra:16} {milliseconds:6.1f} ms")
+
+
+def step(shops, esp, happens, shop, topic, payload, rings, webhook_id=None, expect="applied"):
+    """One webhook: what it is answered, and what the ESP hears of it."""
+    print("\n  " + happens)
+    already = len(esp.messages)
+    more = {"webhook_id": webhook_id} if webhook_id else {}
+    status, answer, started, ended = shops[shop].send(topic, payload, **more)
+    if status != 200 or answer["status"] != expect:
+        fail(f"{topic}: {status} {answer}, and {expect} is right")
+    into(shop, topic, f"{status} {answer['status']}", (ended - started) * 1000)
+    for message, came in esp.wait_for(already, rings):
+        out(message, (came - started) * 1000)
+
+
+def tell(shops, esp, person):
+    heading("The story: signed webhooks go in, signed notifications come out")
+    print(dim("  Milliseconds since the shop sent its webhook: until it was answered (in), until\n"
+              "  the ESP had the notification (out). A 200 says that all of it is committed."))
+    for happens, shop, topic, payload, rings in story(person):
+        webhook_id = str(uuid.uuid4()) if topic == "orders/create" else None
+        step(shops, esp, happens, shop, topic, payload, rings, webhook_id)
+        if webhook_id:
+            step(shops, esp, "Shopify sends that once more, as shops do. Nobody is rung twice.",
+                 shop, topic, payload, [], webhook_id, "duplicate")
+    forge(shops, esp)
+    fall_silent(shops, esp)
+
+
+def forge(shops, esp):
+    print("\n  A forger does not know the secret. Not a byte of it is parsed.")
+    kept, shops["shopify"].secret = shops["shopify"].secret, "a forger's guess"
+    status, _, started, ended = shops["shopify"].send("carts/create", {"id": 1, "token": "x"})
     shops["shopify"].secret = kept
-    print(f"  {paint('33', status)} refused            carts/create       "
-          f"{dim('a forged one: nothing of it is even parsed')}")
     if status != 401:
-        fail(f"a forged webhook got {status}")
-    deadline = time.monotonic() + 15
-    while (not set(WANTED) <= {m["type"] for m, _ in esp.messages}
-           and time.monotonic() < deadline):
-        time.sleep(0.02)
-    missing = set(WANTED) - {m["type"] for m, _ in esp.messages}
-    if missing or esp.refused:
-        fail(f"the ESP misses {sorted(missing)}, refused {esp.refused}")
+        fail(f"a forged webhook got {status}, and 401 is right")
+    into("shopify", "carts/create", "401 refused", (ended - started) * 1000,
+         lambda text: paint("33", text))
+    esp.wait_for(len(esp.messages), [])
 
 
-def show(shopbell, esp, person):
-    heading("The ESP was rung: signatures verified, each message once")
-    for message, _ in sorted(esp.messages, key=lambda m: (m[0]["recorded_at"], m[0]["sequence"])):
-        data, extra = message["data"], ""
-        if message["type"] == "lifecycle.changed":
-            extra = f"{data['lifecycle']['from']} -> {data['lifecycle']['to']}"
-        elif message["type"].startswith("order."):
-            extra = f"order {data['order'].get('number') or data['order'].get('order_id')}"
-        elif message["type"] == "profile.merged":
-            extra = f"because of {data['merge']['because']['kind']}"
-        source = (message["cause"] or {}).get("source", "time")
-        print(f"  {message['type']:20} {dim(message['timestamp'][11:19])}  {extra:28} "
-              f"{dim('caused by ' + str(source))}")
+def fall_silent(shops, esp):
+    """An order almost sixty days old: soon, and with no event, Paul is a lapsed customer."""
+    print("\n  Paul's last order, imported, is 60 days old, less 3 seconds. Time passes ...")
+    already = len(esp.messages)
+    email = f"paul.{secrets.token_hex(3)}@example.com"
+    status, answer, started, ended = shops["woo"].send(
+        "order.created", woo_order("Paul", "Moe", email, now(days=-60, seconds=3)))
+    if status != 200 or answer["status"] != "applied":
+        fail(f"order.created: {status} {answer}")
+    into("woo", "order.created", "200 applied", (ended - started) * 1000)
+    (message, _), = esp.wait_for(already, ["lifecycle.changed"])
+    due = datetime.datetime.fromisoformat(message["timestamp"])
+    committed = datetime.datetime.fromisoformat(message["recorded_at"])
+    if message["data"]["lifecycle"]["to"] != "lapsed" or message["cause"]["kind"] != "time":
+        fail(f"Paul is not lapsed by time: {json.dumps(message)}")
+    out(message, (committed - due).total_seconds() * 1000)
+    print(dim("        (no webhook caused that one: milliseconds since the instant it was due)"))
+
+
+def show(shopbell, person):
     profile = shopbell.call("POST", "/v1/profiles/lookup",
                             {"kind": "email", "value": person["email"]})
     orders = profile["orders"]
     heading("The profile an analyst reads")
+    known_as = [f"{i['kind']} at {i['source']}" if i["source"] else i["kind"]
+                for i in profile["identities"]]
     rows = [
         ("who", f"{profile['traits']['first_name']} {profile['traits']['last_name']}, "
                 f"{profile['email']}"),
         ("lifecycle", bold(profile["lifecycle"])),
-        ("orders", f"{orders['count']} worth {orders['revenue']:.2f} {orders['currency']}, "
+        ("orders", f"{orders['count']}, worth {orders['revenue']:.2f} {orders['currency']}; "
                    f"{orders['refunded']:.2f} refunded"),
         ("consent", f"email {profile['consent']['email']}"),
-        ("known as", ", ".join(f"{i['kind']} of {i['source']}" if i["source"] else i["kind"]
-                               for i in profile["identities"])),
-        ("merged from", f"{len(profile['merged_from'])} anonymous profile(s)"),
+        ("known by", of_each(known_as)),
+        ("merged from", plural(len(profile["merged_from"]), "anonymous profile")),
     ]
     for name, value in rows:
-        print(f"  {dim(name.rjust(12))}  {value}")
+        print(f"  {dim(name.ljust(12))}{value}")
     if orders["count"] != 2 or abs(orders["revenue"] - 273.90) > 0.001 \
-            or abs(orders["refunded"] - 149.00) > 0.001 or profile["lifecycle"] != "active":
-        fail(f"the profile is wrong: {json.dumps(orders)} {profile['lifecycle']}")
+            or abs(orders["refunded"] - 149.00) > 0.001 or profile["lifecycle"] != "active" \
+            or len(profile["merged_from"]) != 1:
+        fail(f"the profile is wrong: {json.dumps(profile)}")
     heading("The timeline")
     timeline = shopbell.call("GET", f"/v1/profiles/{profile['id']}/timeline")["data"]
     for entry in reversed(timeline):
-        print(f"  {dim(entry['occurred_at'][:19])}  {entry.get('type') or 'lifecycle':20} "
-              f"{dim(entry.get('source') or '')}")
-    if len(timeline) < 6:
-        fail(f"the timeline has {len(timeline)} entries")
+        if entry["kind"] == "transition":
+            name = entry["rule"]
+            extra = f"{entry['from']} -> {entry['to']}" if entry["from"] else entry["to"]
+        else:
+            name = entry["type"]
+            extra = ("" if entry["amount"] is None
+                     else f"{entry['amount']:.2f} {entry['currency']}")
+        print(f"  {dim(entry['occurred_at'][11:19])}  {name:20} {extra:16} "
+              f"{dim(entry.get('source') or '')}".rstrip())
+    types = [entry["type"] for entry in timeline if entry["kind"] == "event"]
+    for wanted in ("cart.updated", "customer.created", "order.updated", "order.refunded"):
+        if types.count(wanted) != 1:
+            fail(f"the timeline has {types.count(wanted)} {wanted}, and 1 is right")
+    if types.count("order.completed") != 2:
+        fail(f"the timeline has {types.count('order.completed')} order.completed, and 2 is right")
     return profile
 
 
 # --- putting it up ----------------------------------------------------------
 
-def set_up(shopbell, esp, brand):
-    shopbell.command("workspace", "create", brand, "--currency", "EUR",
+BRAND = "aurora"
+
+
+def state_path(shopbell):
+    """What the demo must know to go on where it was: key, addresses, secrets."""
+    return os.path.join(shopbell.directory, "demo.json")
+
+
+def state_read(shopbell):
+    try:
+        with open(state_path(shopbell), encoding="utf-8") as f:
+            return json.load(f)
+    except FileNotFoundError:
+        return None
+
+
+def state_write(shopbell, state):
+    path = state_path(shopbell) + ".new"
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as f:
+        json.dump(state, f)
+    os.replace(path, state_path(shopbell))
+
+
+def take_key(shopbell, key):
+    """A key made beside the server is known to it a moment later."""
+    shopbell.key = key
+    for _ in range(100):
+        if shopbell.raw("GET", "/v1/sources",
+                        headers={"Authorization": f"Bearer {key}"})[0] == 200:
+            return
+        time.sleep(0.05)
+    fail("the server does not know the key of the demo")
+
+
+def set_up(shopbell, esp):
+    """A brand with two shops and an ESP, made by the calls anyone would make."""
+    shopbell.command("workspace", "create", BRAND, "--currency", "EUR",
                      "--time-zone", "Europe/Paris")
     scopes = [w for s in ("ingest", "read", "pii", "configure", "subscribe", "admin")
               for w in ("--scope", s)]
-    shopbell.key = shopbell.command("key", "create", "demo", "--workspace", brand, *scopes)["key"]
-    for _ in range(100):
-        if shopbell.raw("GET", "/v1/sources",
-                        headers={"Authorization": f"Bearer {shopbell.key}"})[0] == 200:
-            break
-        time.sleep(0.05)
+    take_key(shopbell, shopbell.command("key", "create", "demo", "--workspace", BRAND,
+                                        *scopes)["key"])
     main = shopbell.call("POST", "/v1/sources", {
         "name": "shopify_main", "platform": "shopify",
         "settings": {"shop_domain": "aurora.myshopify.com"}})
@@ -348,14 +486,32 @@ def set_up(shopbell, esp, brand):
         "settings": {"site_url": "https://outlet.aurora.example"}})
     made = shopbell.call("POST", "/v1/subscriptions", {
         "name": "mailhouse", "title": "Mailhouse", "url": esp.url, "topics": ["*"]})
-    esp.secret = made["secret"]
-    shopbell.call("POST", "/v1/subscriptions/mailhouse/verify", {})
+    return {"key": shopbell.key, "shopify": main["id"], "woo": outlet["id"],
+            "woo_secret": outlet["secrets"][0]["secret"], "esp_port": esp.port,
+            "esp_secret": made["secret"]}
+
+
+def connect(shopbell, state):
+    """The parties of a brand that is there, or of a new one."""
+    esp = Esp(state["esp_port"] if state else 0)
+    if state:
+        take_key(shopbell, state["key"])
+        esp.secret = state["esp_secret"]
+        if esp.port != state["esp_port"]:
+            shopbell.call("PATCH", "/v1/subscriptions/mailhouse", {"url": esp.url})
+            state["esp_port"] = esp.port
+    else:
+        state = set_up(shopbell, esp)
+        esp.secret = state["esp_secret"]
+    if shopbell.call("GET", "/v1/subscriptions/mailhouse")["status"] != "active":
+        shopbell.call("POST", "/v1/subscriptions/mailhouse/verify", {})
     if shopbell.call("GET", "/v1/subscriptions/mailhouse")["status"] != "active":
         fail("the ESP did not confirm its subscription")
-    shops = {"shopify": Shopify(shopbell, "/v1/hooks/" + main["id"]),
-             "woo": WooCommerce(shopbell, "/v1/hooks/" + outlet["id"])}
-    shops["woo"].secret = outlet["secrets"][0]["secret"]
-    return shops
+    state_write(shopbell, state)
+    shops = {"shopify": Shopify(shopbell, "/v1/hooks/" + state["shopify"]),
+             "woo": WooCommerce(shopbell, "/v1/hooks/" + state["woo"])}
+    shops["woo"].secret = state["woo_secret"]
+    return shops, esp
 
 
 def default_directory():
@@ -364,49 +520,64 @@ def default_directory():
     return "/var/lib/shopbell-demo" if os.geteuid() == 0 else os.path.join(base, "shopbell-demo")
 
 
+def keep_serving(shopbell, profile, program):
+    base = f"http://127.0.0.1:{shopbell.port}"
+    heading("It keeps serving; Ctrl-C ends it")
+    authorization = f"-H 'Authorization: Bearer {shopbell.key}'"
+    print(f"""  API reference  {base}/docs
+  Her profile    curl -s {authorization} {base}/v1/profiles/{profile['id']}
+  All profiles   curl -s {authorization} {base}/v1/profiles
+  How it goes    {program} status --embedded {shopbell.directory}
+  Live           {program} tail --embedded {shopbell.directory}
+  Data, log      {shopbell.directory}, server.log in it; the next start goes on with them
+  Remove it all  rm -r {shopbell.directory}""", flush=True)
+    while shopbell.process.poll() is None:
+        time.sleep(0.2)
+    fail(f"the server ended by itself; see {shopbell.log_path}")
+
+
+def perform(options, shopbell):
+    state = state_read(shopbell)
+    print("Starting PostgreSQL and Shopbell ...", flush=True)
+    shopbell.start()
+    shops, esp = connect(shopbell, state)
+    print(f"The brand {bold(BRAND)} {'is there already' if state else 'is made'}: a Shopify shop "
+          "(shopify), a WooCommerce outlet (woo),\nand an ESP that subscribed to everything and "
+          "verifies every signature.")
+    person = {"first": "Jane", "last": "Doe", "email": f"jane.{secrets.token_hex(3)}@example.com"}
+    tell(shops, esp, person)
+    profile = show(shopbell, person)
+    if options.once:
+        print("\n" + green("Everything happened as it should."))
+    else:
+        keep_serving(shopbell, profile, os.path.relpath(options.shopbell))
+
+
 def main():
     parser = argparse.ArgumentParser(prog="deploy/quickstart")
-    parser.add_argument("--shopbell", required=True, help=argparse.SUPPRESS)
-    parser.add_argument("--once", action="store_true", help="check every step, then end")
-    parser.add_argument("--dir", help="where the demo keeps its data")
+    parser.add_argument("--shopbell", required=True)
+    parser.add_argument("--once", action="store_true")
+    parser.add_argument("--dir")
     parser.add_argument("--port", type=int, default=8080)
     options = parser.parse_args()
     temporary = None
     if options.once and not options.dir:
         temporary = tempfile.mkdtemp(prefix="shopbell-")
         os.chmod(temporary, 0o755)
-    directory = options.dir or temporary or default_directory()
-
-    esp = Esp()
+    directory = os.path.abspath(options.dir or temporary or default_directory())
     shopbell = Shopbell(options.shopbell, directory, options.port)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+    def asked_to_end(number, _):
+        raise SystemExit(128 + number if options.once else 0)
+
+    signal.signal(signal.SIGTERM, asked_to_end)
+    signal.signal(signal.SIGHUP, asked_to_end)
     try:
-        print("Starting PostgreSQL and Shopbell ...")
-        shopbell.start()
-        brand = "aurora_" + secrets.token_hex(3)
-        person = {"first": "Jane", "last": "Doe",
-                  "email": f"jane.{secrets.token_hex(3)}@example.com"}
-        shops = set_up(shopbell, esp, brand)
-        print(f"A brand: {bold(brand)}, with a Shopify shop, a WooCommerce outlet and an ESP "
-              "that subscribed to everything.")
-        tell(shopbell, shops, esp, person)
-        show(shopbell, esp, person)
-        if options.once:
-            print("\n" + green("Everything happened as it should."))
-            return
-        base = f"http://127.0.0.1:{options.port}"
-        heading("It keeps serving: Ctrl-C ends it")
-        print(f"""  API          {base}/docs
-  Your key     {shopbell.key}
-  Try          curl -s -H 'Authorization: Bearer {shopbell.key}' {base}/v1/profiles
-  Commands     {options.shopbell} status --embedded {directory}
-  Data         {directory}   (log: server.log)
-  Remove it    rm -r {directory}""")
-        while shopbell.process.poll() is None:
-            time.sleep(0.5)
-        fail(f"the server ended; see {shopbell.log_path}")
+        perform(options, shopbell)
     except KeyboardInterrupt:
-        print("\nStopping ...")
+        print("\nStopping ...", file=sys.stderr)
+        if options.once:
+            raise SystemExit(130) from None
     finally:
         shopbell.stop()
         if temporary:
