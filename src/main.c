@@ -1,10 +1,10 @@
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "app/arguments.h"
 #include "app/cli.h"
 #include "app/commands.h"
+#include "app/environment.h"
 #include "base/arena.h"
 #include "base/buf.h"
 
@@ -83,7 +83,7 @@ static enum exit_code refuse(const struct arguments_answer *answer, const struct
 static enum exit_code run(const struct arguments *arguments)
 {
     struct problem problem = { .detail = "" };
-    const char *no_color = getenv("NO_COLOR");
+    const char *no_color = environment_value("NO_COLOR");
     struct cli cli = {
         .table = &shopbell_commands,
         .arguments = arguments,

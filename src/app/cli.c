@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "app/embedded.h"
+#include "app/environment.h"
 #include "app/file.h"
 #include "app/master_key.h"
 #include "base/clock.h"
@@ -33,7 +34,7 @@ enum {
     JOIN_MS_MAX = 30000
 };
 
-static const char DEFAULT_CONFIG_FILE[] = "/etc/shopbell/shopbell.ini";
+static const char default_config_file[] = "/etc/shopbell/shopbell.ini";
 
 const struct command_option cli_common_options[] = {
     { "workspace", "NAME", "which brand (or SHOPBELL_WORKSPACE); may be left out if there is one" },
@@ -105,7 +106,7 @@ static const char *file_choose(struct cli *cli)
 {
     const char *named = arguments_value(cli->arguments, "config");
     if (named == NULL) {
-        named = getenv("SHOPBELL_CONFIG");
+        named = environment_value("SHOPBELL_CONFIG");
     }
     if (named != NULL && named[0] != '\0') {
         return named;
@@ -115,8 +116,8 @@ static const char *file_choose(struct cli *cli)
         return beside.data != NULL && access(beside.data, F_OK) == 0 ? beside.data : NULL;
     }
     /* One that may not be read is no reason to go on without. */
-    bool is_there = access(DEFAULT_CONFIG_FILE, F_OK) == 0 || errno == EACCES;
-    return is_there ? DEFAULT_CONFIG_FILE : NULL;
+    bool is_there = access(default_config_file, F_OK) == 0 || errno == EACCES;
+    return is_there ? default_config_file : NULL;
 }
 
 static size_t flags_collect(const struct cli *cli, struct config_flag flags[CONFIG_KEY_COUNT])
@@ -366,7 +367,7 @@ enum status cli_workspace(struct cli *cli, struct workspace *out_workspace, stru
 {
     const char *name = arguments_value(cli->arguments, "workspace");
     if (name == NULL) {
-        name = getenv("SHOPBELL_WORKSPACE");
+        name = environment_value("SHOPBELL_WORKSPACE");
     }
     if (name == NULL || name[0] == '\0') {
         return workspace_only(cli, out_workspace, problem);

@@ -53,8 +53,8 @@ static void find(struct doctor *doctor, enum finding finding, const char *check,
 static void find(struct doctor *doctor, enum finding finding, const char *check, const char *format,
                  ...)
 {
-    static const char *const NAMES[] = { "ok", "warn", "fail" };
-    static const char *const COLORS[] = { "\033[32m", "\033[33m", "\033[31m" };
+    static const char *const names[] = { "ok", "warn", "fail" };
+    static const char *const colors[] = { "\033[32m", "\033[33m", "\033[31m" };
     char detail[512];
     va_list arguments;
     va_start(arguments, format);
@@ -67,13 +67,13 @@ static void find(struct doctor *doctor, enum finding finding, const char *check,
     doctor->fail_count += finding == FINDING_FAIL ? 1 : 0;
     if (!doctor->cli->is_json) {
         bool has_color = doctor->cli->has_color;
-        cli_print("%s%-4s%s  %-18s %s\n", has_color ? COLORS[finding] : "", NAMES[finding],
+        cli_print("%s%-4s%s  %-18s %s\n", has_color ? colors[finding] : "", names[finding],
                   has_color ? "\033[0m" : "", check, detail);
         return;
     }
     jsonw_open(&doctor->json);
     jsonw_put_z(&doctor->json, "check", check);
-    jsonw_put_z(&doctor->json, "finding", NAMES[finding]);
+    jsonw_put_z(&doctor->json, "finding", names[finding]);
     jsonw_put_z(&doctor->json, "detail", detail);
     jsonw_close(&doctor->json);
 }
@@ -174,7 +174,7 @@ static void check_disk(struct doctor *doctor)
     int64_t free_bytes = (int64_t)disk.f_bavail * (int64_t)disk.f_frsize;
     bool is_enough = free_bytes >= DISK_LEAST_BYTES;
     find(doctor, is_enough ? FINDING_OK : FINDING_WARN, "disk", "%lld MiB free under %s%s",
-         (long long)(free_bytes / (1024 * 1024)), path,
+         (long long)(free_bytes >> 20), path,
          is_enough ? "" : ": PostgreSQL stops when it is full");
 }
 

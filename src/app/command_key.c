@@ -7,7 +7,7 @@
  * for one. A key of the instance (workspaces) is made here only.
  */
 
-static const struct command_field CREATE_FIELDS[] = {
+static const struct command_field create_fields[] = {
     { "scope", "scopes", FIELD_LIST },
     { "max-topic", "max_topics", FIELD_LIST },
     { "max-fields", "max_fields", FIELD_TEXT },
@@ -49,7 +49,7 @@ enum status command_key_create(struct cli *cli, struct problem *problem)
 {
     static const struct resource_command command = {
         .run = resource_key_create,
-        .fields = CREATE_FIELDS,
+        .fields = create_fields,
         .name_member = "name",
     };
     if (arguments_has(cli->arguments, "instance")) {

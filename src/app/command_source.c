@@ -15,7 +15,7 @@ enum {
     BODY_BYTES_MAX = 16 * 1024 * 1024
 };
 
-static const struct command_field CREATE_FIELDS[] = {
+static const struct command_field create_fields[] = {
     { "platform", "platform", FIELD_TEXT },
     { "settings", "settings", FIELD_JSON },
     { "shop-domain", "settings.shop_domain", FIELD_TEXT },
@@ -28,12 +28,12 @@ static const struct command_field CREATE_FIELDS[] = {
 
 static enum status settings_check(const struct cli *cli, struct problem *problem)
 {
-    static const char *const SINGLE[] = { "shop-domain", "site-url", "time-zone", "currency",
+    static const char *const single[] = { "shop-domain", "site-url", "time-zone", "currency",
                                           "set" };
-    for (size_t i = 0; i < ARRAY_COUNT(SINGLE); i++) {
-        if (arguments_has(cli->arguments, "settings") && arguments_has(cli->arguments, SINGLE[i])) {
+    for (size_t i = 0; i < ARRAY_COUNT(single); i++) {
+        if (arguments_has(cli->arguments, "settings") && arguments_has(cli->arguments, single[i])) {
             return problem_set(problem, STATUS_INVALID, "usage",
-                               "--settings says it all: leave --%s out", SINGLE[i]);
+                               "--settings says it all: leave --%s out", single[i]);
         }
     }
     return STATUS_OK;
@@ -54,7 +54,7 @@ static enum status secret_body(struct cli *cli, bool is_needed, struct str *out_
     struct buf body;
     struct jsonw json;
     const char *label = arguments_value(cli->arguments, "label");
-    buf_init(&body, cli->arena, 4 * CLI_SECRET_BYTES_MAX);
+    buf_init(&body, cli->arena, (size_t)4 * CLI_SECRET_BYTES_MAX);
     jsonw_begin(&json, &body);
     jsonw_open(&json);
     if (secret.size > 0) {
@@ -85,7 +85,7 @@ static enum status create_with_secret(struct cli *cli, struct problem *problem)
         status = resource_open(cli, false, &api, &principal, &request, problem);
     }
     if (status == STATUS_OK) {
-        status = resource_body(cli, CREATE_FIELDS, "name", &request.body, problem);
+        status = resource_body(cli, create_fields, "name", &request.body, problem);
     }
     if (status == STATUS_OK) {
         status = resource_source_create(&request, &answer, problem);
@@ -112,7 +112,7 @@ enum status command_source_create(struct cli *cli, struct problem *problem)
 {
     static const struct resource_command command = {
         .run = resource_source_create,
-        .fields = CREATE_FIELDS,
+        .fields = create_fields,
         .name_member = "name",
     };
     enum status status = settings_check(cli, problem);
@@ -147,7 +147,7 @@ enum status command_source_update(struct cli *cli, struct problem *problem)
 {
     static const struct resource_command command = {
         .run = resource_source_update,
-        .fields = CREATE_FIELDS,
+        .fields = create_fields,
     };
     enum status status = settings_check(cli, problem);
     return status == STATUS_OK ? resource_command(cli, &command, problem) : status;
@@ -189,11 +189,12 @@ static enum status write_headers(struct jsonw *json, const struct arguments *arg
 static enum status verify_body(struct cli *cli, struct str *out_body, struct problem *problem)
 {
     const char *path = arguments_value(cli->arguments, "body-file");
+    const size_t body_bytes_max = (size_t)LIMIT_HOOK_BODY_BYTES;
     struct str raw = { NULL, 0 };
     enum status status =
         path != NULL && strcmp(path, "-") != 0
-            ? file_read(cli->arena, path, LIMIT_HOOK_BODY_BYTES, &raw, problem)
-            : file_read_from(cli->arena, 0, "stdin", LIMIT_HOOK_BODY_BYTES, &raw, problem);
+            ? file_read(cli->arena, path, body_bytes_max, &raw, problem)
+            : file_read_from(cli->arena, 0, "stdin", body_bytes_max, &raw, problem);
     if (status != STATUS_OK) {
         return status;
     }

@@ -5,7 +5,7 @@
  * shopbell subscription: who is told of what.
  */
 
-static const struct command_field FIELDS[] = {
+static const struct command_field subscription_fields[] = {
     { "url", "url", FIELD_TEXT },
     { "topic", "topics", FIELD_LIST },
     { "title", "title", FIELD_TEXT },
@@ -17,12 +17,12 @@ static const struct command_field FIELDS[] = {
     { NULL, NULL, FIELD_TEXT },
 };
 
-static const struct command_field VERIFY_FIELDS[] = {
+static const struct command_field verify_fields[] = {
     { "challenge", "challenge", FIELD_TEXT },
     { NULL, NULL, FIELD_TEXT },
 };
 
-static const struct command_field ROTATE_FIELDS[] = {
+static const struct command_field rotate_fields[] = {
     { "overlap", "overlap", FIELD_TEXT },
     { NULL, NULL, FIELD_TEXT },
 };
@@ -31,7 +31,7 @@ enum status command_subscription_create(struct cli *cli, struct problem *problem
 {
     static const struct resource_command command = {
         .run = resource_subscription_create,
-        .fields = FIELDS,
+        .fields = subscription_fields,
         .name_member = "name",
     };
     if (!arguments_has(cli->arguments, "url") || !arguments_has(cli->arguments, "topic")) {
@@ -60,7 +60,7 @@ enum status command_subscription_update(struct cli *cli, struct problem *problem
 {
     static const struct resource_command command = {
         .run = resource_subscription_update,
-        .fields = FIELDS,
+        .fields = subscription_fields,
     };
     return resource_command(cli, &command, problem);
 }
@@ -79,7 +79,7 @@ enum status command_subscription_verify(struct cli *cli, struct problem *problem
 {
     static const struct resource_command command = {
         .run = resource_subscription_verify,
-        .fields = VERIFY_FIELDS,
+        .fields = verify_fields,
     };
     return resource_command(cli, &command, problem);
 }
@@ -106,7 +106,7 @@ enum status command_subscription_rotate_secret(struct cli *cli, struct problem *
 {
     static const struct resource_command command = {
         .run = resource_subscription_rotate_secret,
-        .fields = ROTATE_FIELDS,
+        .fields = rotate_fields,
         .confirm = "replaces the signing secret",
     };
     return resource_command(cli, &command, problem);

@@ -39,7 +39,7 @@ enum stream {
 
 /* Columns of each: at, id, what, who (text), subject (id), number, outcome,
  * code, milliseconds. */
-static const struct pg_statement STATEMENTS[STREAM_COUNT] = {
+static const struct pg_statement stream_statements[STREAM_COUNT] = {
     [STREAM_WEBHOOK] = {
         .name = "tail_webhook",
         .sql = "SELECT w.received_at, w.id, w.topic, coalesce(s.name, ''), w.source_id, "
@@ -162,7 +162,7 @@ static enum status turn_stream(struct tail *tail, enum stream stream, struct pro
     pg_put_id(&params, tail->workspace_id);
     pg_put_instant(&params, tail->newest_ms[stream] - TAIL_OVERLAP_MS);
     enum status status =
-        pg_run(tail->cli->pg, tail->arena, &STATEMENTS[stream], &params, &result, problem);
+        pg_run(tail->cli->pg, tail->arena, &stream_statements[stream], &params, &result, problem);
     for (size_t row = 0; status == STATUS_OK && row < pg_row_count(result); row++) {
         int64_t at_ms = pg_get_instant(result, row, 0);
         tail->newest_ms[stream] = at_ms > tail->newest_ms[stream] ? at_ms : tail->newest_ms[stream];
@@ -204,20 +204,17 @@ static enum status tail_since(const struct cli *cli, int64_t *out_since_ms, stru
 /* A lost connection is waited out: a tail outlives the server's restart. */
 static enum status follow(struct tail *tail, struct problem *problem)
 {
-    bool is_once = arguments_has(tail->cli->arguments, "once");
     bool was_lost = false;
     for (;;) {
         enum status status = turn(tail, problem);
-        if (status == STATUS_RETRY && !is_once) {
-            if (!was_lost) {
-                cli_say(tail->cli, "shopbell: the database is away; waiting");
-            }
-            was_lost = true;
-        } else if (status != STATUS_OK || is_once || ferror(stdout) != 0) {
+        bool is_lost = status == STATUS_RETRY;
+        if ((status != STATUS_OK && !is_lost) || ferror(stdout) != 0) {
             return status;
-        } else {
-            was_lost = false;
         }
+        if (is_lost && !was_lost) {
+            cli_say(tail->cli, "shopbell: the database is away; waiting");
+        }
+        was_lost = is_lost;
         (void)nanosleep(&(struct timespec){ .tv_nsec = TAIL_POLL_MS * 1000000L }, NULL);
     }
 }
@@ -244,5 +241,6 @@ enum status command_tail(struct cli *cli, struct problem *problem)
     for (size_t i = 0; i < STREAM_COUNT; i++) {
         tail->newest_ms[i] = since_ms;
     }
-    return follow(tail, problem);
+    bool is_once = arguments_has(cli->arguments, "once");
+    return is_once ? turn(tail, problem) : follow(tail, problem);
 }

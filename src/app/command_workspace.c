@@ -6,14 +6,14 @@
  * with its own rules, and not a command of this version.
  */
 
-static const struct command_field CREATE_FIELDS[] = {
+static const struct command_field create_fields[] = {
     { "title", "title", FIELD_TEXT },
     { "currency", "currency", FIELD_TEXT },
     { "time-zone", "time_zone", FIELD_TEXT },
     { NULL, NULL, FIELD_TEXT },
 };
 
-static const struct command_field UPDATE_FIELDS[] = {
+static const struct command_field update_fields[] = {
     { "title", "title", FIELD_TEXT },
     { "time-zone", "time_zone", FIELD_TEXT },
     { NULL, NULL, FIELD_TEXT },
@@ -23,7 +23,7 @@ enum status command_workspace_create(struct cli *cli, struct problem *problem)
 {
     static const struct resource_command command = {
         .run = resource_workspace_create,
-        .fields = CREATE_FIELDS,
+        .fields = create_fields,
         .name_member = "name",
         .is_of_instance = true,
     };
@@ -53,7 +53,7 @@ enum status command_workspace_update(struct cli *cli, struct problem *problem)
 {
     static const struct resource_command command = {
         .run = resource_workspace_update,
-        .fields = UPDATE_FIELDS,
+        .fields = update_fields,
         .is_of_instance = true,
     };
     return resource_command(cli, &command, problem);

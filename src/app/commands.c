@@ -8,37 +8,37 @@
  * together.
  */
 
-static const struct command_option SERVE_OPTIONS[] = {
+static const struct command_option serve_options[] = {
     { "migrate", NULL, "apply missing migrations first (always done with --embedded)" },
     { "verbose", NULL, "log more" },
     { NULL, NULL, NULL },
 };
 
-static const struct command_option MIGRATE_OPTIONS[] = {
+static const struct command_option migrate_options[] = {
     { "check", NULL, "only say whether the schema is up to date" },
     { NULL, NULL, NULL },
 };
 
-static const struct command_option TAIL_OPTIONS[] = {
+static const struct command_option tail_options[] = {
     { "since", "DURATION", "begin so long ago: 10m" },
     { "once", NULL, "show what is there and end" },
     { NULL, NULL, NULL },
 };
 
-static const struct command_option WORKSPACE_CREATE_OPTIONS[] = {
+static const struct command_option workspace_create_options[] = {
     { "title", "TEXT", "for people" },
     { "currency", "CODE", "ISO 4217, for what has none of its own: EUR" },
     { "time-zone", "ZONE", "IANA: Europe/Paris" },
     { NULL, NULL, NULL },
 };
 
-static const struct command_option WORKSPACE_UPDATE_OPTIONS[] = {
+static const struct command_option workspace_update_options[] = {
     { "title", "TEXT", "for people" },
     { "time-zone", "ZONE", "IANA: Europe/Paris" },
     { NULL, NULL, NULL },
 };
 
-static const struct command_option SOURCE_CREATE_OPTIONS[] = {
+static const struct command_option source_create_options[] = {
     { "platform", "NAME", "shopify, woocommerce, standard_webhooks, api" },
     { "secret-file", "FILE", "the platform's signing secret; - is stdin" },
     { "label", "TEXT", "what to call that secret" },
@@ -51,7 +51,7 @@ static const struct command_option SOURCE_CREATE_OPTIONS[] = {
     { NULL, NULL, NULL },
 };
 
-static const struct command_option SOURCE_UPDATE_OPTIONS[] = {
+static const struct command_option source_update_options[] = {
     { "shop-domain", "HOST", "Shopify: aurora.myshopify.com" },
     { "site-url", "URL", "WooCommerce: https://outlet.aurora.example" },
     { "time-zone", "ZONE", "of dates without one" },
@@ -61,13 +61,13 @@ static const struct command_option SOURCE_UPDATE_OPTIONS[] = {
     { NULL, NULL, NULL },
 };
 
-static const struct command_option SOURCE_VERIFY_OPTIONS[] = {
+static const struct command_option source_verify_options[] = {
     { "header", "\"NAME: VALUE\"", "as the platform sent it; may be repeated" },
     { "body-file", "FILE", "the raw body; stdin if left out" },
     { NULL, NULL, NULL },
 };
 
-static const struct command_option SECRET_ADD_OPTIONS[] = {
+static const struct command_option secret_add_options[] = {
     { "secret-file", "FILE", "the secret; stdin if left out" },
     { "generate", NULL, "let Shopbell make one, and show it once" },
     { "label", "TEXT", "what to call it" },
@@ -76,7 +76,7 @@ static const struct command_option SECRET_ADD_OPTIONS[] = {
     { NULL, NULL, NULL },
 };
 
-static const struct command_option KEY_CREATE_OPTIONS[] = {
+static const struct command_option key_create_options[] = {
     { "scope", "SCOPE",
       "ingest, read, pii, configure, subscribe, privacy, admin; may be repeated" },
     { "max-topic", "TOPIC", "the most its subscriptions may ask for; may be repeated" },
@@ -86,7 +86,7 @@ static const struct command_option KEY_CREATE_OPTIONS[] = {
     { NULL, NULL, NULL },
 };
 
-static const struct command_option KEY_OPTIONS[] = {
+static const struct command_option key_options[] = {
     { "instance", NULL, "keys of the instance, not of a workspace" },
     { NULL, NULL, NULL },
 };
@@ -104,32 +104,32 @@ static const struct command_option KEY_OPTIONS[] = {
         NULL, NULL, NULL                                                      \
     }
 
-static const struct command_option SUBSCRIPTION_OPTIONS[] = { SUBSCRIPTION_FIELDS };
+static const struct command_option subscription_options[] = { SUBSCRIPTION_FIELDS };
 
-static const struct command_option SUBSCRIPTION_VERIFY_OPTIONS[] = {
+static const struct command_option subscription_verify_options[] = {
     { "challenge", "TEXT", "what the endpoint's owner received" },
     { NULL, NULL, NULL },
 };
 
-static const struct command_option ROTATE_OPTIONS[] = {
+static const struct command_option rotate_options[] = {
     { "overlap", "DURATION", "how long the former one signs as well (24h)" },
     { NULL, NULL, NULL },
 };
 
-static const struct command COMMANDS[] = {
+static const struct command command_list[] = {
     { "serve", "[--embedded DIR]", "run the server",
       "shopbell serve --embedded ./shopbell-data\n"
       "shopbell serve --embedded ./shopbell-data --dev --listen 127.0.0.1:9000\n"
       "shopbell serve --config /etc/shopbell/shopbell.ini",
-      SERVE_OPTIONS, 0, 0, command_serve },
+      serve_options, 0, 0, command_serve },
     { "migrate", "[--check]", "bring the database up to date",
-      "shopbell migrate\nshopbell migrate --check", MIGRATE_OPTIONS, 0, 0, command_migrate },
+      "shopbell migrate\nshopbell migrate --check", migrate_options, 0, 0, command_migrate },
     { "doctor", "", "look for what will hurt later", "shopbell doctor\nshopbell doctor --json",
       NULL, 0, 0, command_doctor },
     { "status", "", "one screen: sources, subscriptions, what waits",
       "shopbell status\nshopbell status --workspace aurora --json", NULL, 0, 0, command_status },
     { "tail", "[--since DURATION]", "watch webhooks, notifications and deliveries",
-      "shopbell tail\nshopbell tail --workspace aurora --since 10m --json", TAIL_OPTIONS, 0, 0,
+      "shopbell tail\nshopbell tail --workspace aurora --since 10m --json", tail_options, 0, 0,
       command_tail },
     { "config init", "[DIR]", "write a configuration and a master key",
       "shopbell config init /etc/shopbell --public-url https://bell.example.com\n"
@@ -141,13 +141,13 @@ static const struct command COMMANDS[] = {
 
     { "workspace create", "NAME --currency CODE", "add a brand",
       "shopbell workspace create aurora --currency EUR --time-zone Europe/Paris",
-      WORKSPACE_CREATE_OPTIONS, 1, 1, command_workspace_create },
+      workspace_create_options, 1, 1, command_workspace_create },
     { "workspace list", "", "all brands", "shopbell workspace list", NULL, 0, 0,
       command_workspace_list },
     { "workspace show", "NAME", "one brand", "shopbell workspace show aurora", NULL, 1, 1,
       command_workspace_show },
     { "workspace update", "NAME", "change its title or time zone",
-      "shopbell workspace update aurora --title \"Aurora Outdoor\"", WORKSPACE_UPDATE_OPTIONS, 1, 1,
+      "shopbell workspace update aurora --title \"Aurora Outdoor\"", workspace_update_options, 1, 1,
       command_workspace_update },
 
     { "source create", "NAME --platform PLATFORM", "add a sender of webhooks",
@@ -155,7 +155,7 @@ static const struct command COMMANDS[] = {
       "aurora.myshopify.com --secret-file ./key\n"
       "shopbell source create woo_outlet --platform woocommerce --time-zone Europe/Paris\n"
       "pass show crm | shopbell source create crm --platform standard_webhooks --secret-file -",
-      SOURCE_CREATE_OPTIONS, 1, 1, command_source_create },
+      source_create_options, 1, 1, command_source_create },
     { "source list", "", "all senders and their health", "shopbell source list", NULL, 0, 0,
       command_source_list },
     { "source show", "NAME", "one sender: its URL, how to set it up, its health",
@@ -163,17 +163,17 @@ static const struct command COMMANDS[] = {
     { "source update", "NAME", "change its settings",
       "shopbell source update shopify_main --time-zone Europe/Paris\n"
       "shopbell source update shopify_main --set order_completed_when=paid",
-      SOURCE_UPDATE_OPTIONS, 1, 1, command_source_update },
+      source_update_options, 1, 1, command_source_update },
     { "source delete", "NAME", "refuse its webhooks from now on",
       "shopbell source delete woo_outlet --yes", NULL, 1, 1, command_source_delete },
     { "source verify", "NAME --header ...", "would this webhook be taken? Stores nothing",
       "shopbell source verify shopify_main --body-file order.json --header "
       "\"X-Shopify-Hmac-Sha256: ...\"",
-      SOURCE_VERIFY_OPTIONS, 1, 1, command_source_verify },
+      source_verify_options, 1, 1, command_source_verify },
     { "source secret add", "NAME", "add a signing secret; several may be live",
       "shopbell source secret add shopify_main --secret-file ./key --label \"the app\"\n"
       "shopbell source secret add woo_outlet --generate",
-      SECRET_ADD_OPTIONS, 1, 1, command_source_secret_add },
+      secret_add_options, 1, 1, command_source_secret_add },
     { "source secret list", "NAME", "its secrets, without their values",
       "shopbell source secret list shopify_main", NULL, 1, 1, command_source_secret_list },
     { "source secret delete", "NAME ID", "remove one",
@@ -184,31 +184,31 @@ static const struct command COMMANDS[] = {
       "shopbell key create backoffice --scope read,pii,configure\n"
       "shopbell key create mailhouse --scope subscribe --max-topic \"order.*\"\n"
       "shopbell key create operator --instance",
-      KEY_CREATE_OPTIONS, 1, 1, command_key_create },
-    { "key list", "", "all keys, without their secrets", "shopbell key list", KEY_OPTIONS, 0, 0,
+      key_create_options, 1, 1, command_key_create },
+    { "key list", "", "all keys, without their secrets", "shopbell key list", key_options, 0, 0,
       command_key_list },
-    { "key show", "NAME", "one key", "shopbell key show mailhouse", KEY_OPTIONS, 1, 1,
+    { "key show", "NAME", "one key", "shopbell key show mailhouse", key_options, 1, 1,
       command_key_show },
-    { "key delete", "NAME", "revoke it", "shopbell key delete mailhouse --yes", KEY_OPTIONS, 1, 1,
+    { "key delete", "NAME", "revoke it", "shopbell key delete mailhouse --yes", key_options, 1, 1,
       command_key_delete },
 
     { "subscription create", "NAME --url URL --topic TOPIC", "tell somebody of what happens",
       "shopbell subscription create mailhouse --url https://hooks.mailhouse.example/8841 "
       "--topic lifecycle.changed --topic \"order.*\"",
-      SUBSCRIPTION_OPTIONS, 1, 1, command_subscription_create },
+      subscription_options, 1, 1, command_subscription_create },
     { "subscription list", "", "all of them", "shopbell subscription list", NULL, 0, 0,
       command_subscription_list },
     { "subscription show", "NAME", "one of them", "shopbell subscription show mailhouse", NULL, 1,
       1, command_subscription_show },
     { "subscription update", "NAME", "change it",
       "shopbell subscription update mailhouse --topic \"order.*\" --concurrency 4",
-      SUBSCRIPTION_OPTIONS, 1, 1, command_subscription_update },
+      subscription_options, 1, 1, command_subscription_update },
     { "subscription delete", "NAME", "tell them no more",
       "shopbell subscription delete mailhouse --yes", NULL, 1, 1, command_subscription_delete },
     { "subscription verify", "NAME", "send the challenge, or confirm it",
       "shopbell subscription verify mailhouse\n"
       "shopbell subscription verify mailhouse --challenge 4fK2...",
-      SUBSCRIPTION_VERIFY_OPTIONS, 1, 1, command_subscription_verify },
+      subscription_verify_options, 1, 1, command_subscription_verify },
     { "subscription test", "NAME", "send a test message now",
       "shopbell subscription test mailhouse", NULL, 1, 1, command_subscription_test },
     { "subscription pause", "NAME", "send nothing until resumed",
@@ -216,7 +216,7 @@ static const struct command COMMANDS[] = {
     { "subscription resume", "NAME", "send again", "shopbell subscription resume mailhouse", NULL,
       1, 1, command_subscription_resume },
     { "subscription rotate-secret", "NAME", "sign with a new secret",
-      "shopbell subscription rotate-secret mailhouse --overlap 24h --yes", ROTATE_OPTIONS, 1, 1,
+      "shopbell subscription rotate-secret mailhouse --overlap 24h --yes", rotate_options, 1, 1,
       command_subscription_rotate_secret },
 
     { "completion", "bash|zsh", "a script that completes commands",
@@ -234,8 +234,8 @@ const struct command_table shopbell_commands = {
         "shopbell workspace create aurora --currency EUR --embedded ./shopbell-data\n"
         "shopbell source create shopify_main --platform shopify --embedded ./shopbell-data\n"
         "shopbell status --embedded ./shopbell-data",
-    .commands = COMMANDS,
-    .command_count = ARRAY_COUNT(COMMANDS),
+    .commands = command_list,
+    .command_count = ARRAY_COUNT(command_list),
     .common = cli_common_options,
     .settings = cli_setting_options,
     .settings_of = "serve",

@@ -30,7 +30,7 @@
 #define MIB (1024 * KIB)
 #define GIB (1024 * MIB)
 
-static const struct config_key KEYS[CONFIG_KEY_COUNT] = {
+static const struct config_key key_table[CONFIG_KEY_COUNT] = {
     [CONFIG_PUBLIC_URL] = { "server", "public_url", "public-url", "URL", CONFIG_KIND_URL, "",
                             "how the world reaches this server; in every webhook_url", 0, 0 },
     [CONFIG_LISTEN] = { "server", "listen", "listen", "ADDRESS", CONFIG_KIND_LISTEN,
@@ -118,21 +118,19 @@ bool config_size_parse(const char *text, int64_t *out_bytes)
     static const struct {
         const char *unit;
         int64_t bytes;
-    } UNITS[] = { { "GiB", GIB }, { "MiB", MIB }, { "KiB", KIB }, { "B", 1 } };
+    } size_units[] = { { "GiB", GIB }, { "MiB", MIB }, { "KiB", KIB }, { "B", 1 } };
     size_t digits = strspn(text, "0123456789");
     int64_t count = 0;
     if (digits == 0 || !str_to_i64((struct str){ text, digits }, &count)) {
         return false;
     }
     const char *unit = text + digits + strspn(text + digits, " ");
-    for (size_t i = 0; i < ARRAY_COUNT(UNITS); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(size_units); i++) {
         int64_t bytes = 0;
-        if (strcmp(unit, UNITS[i].unit) == 0) {
-            if (__builtin_mul_overflow(count, UNITS[i].bytes, &bytes)) {
-                return false;
-            }
-            *out_bytes = bytes;
-            return true;
+        if (strcmp(unit, size_units[i].unit) == 0) {
+            bool is_sane = !__builtin_mul_overflow(count, size_units[i].bytes, &bytes);
+            *out_bytes = is_sane ? bytes : *out_bytes;
+            return is_sane;
         }
     }
     return false;
@@ -143,11 +141,11 @@ static bool switch_parse(const char *text, int64_t *out_number)
     static const struct {
         const char *word;
         int64_t number;
-    } WORDS[] = { { "yes", 1 }, { "no", 0 },  { "true", 1 }, { "false", 0 },
-                  { "on", 1 },  { "off", 0 }, { "1", 1 },    { "0", 0 } };
-    for (size_t i = 0; i < ARRAY_COUNT(WORDS); i++) {
-        if (strcmp(text, WORDS[i].word) == 0) {
-            *out_number = WORDS[i].number;
+    } switch_words[] = { { "yes", 1 }, { "no", 0 },  { "true", 1 }, { "false", 0 },
+                         { "on", 1 },  { "off", 0 }, { "1", 1 },    { "0", 0 } };
+    for (size_t i = 0; i < ARRAY_COUNT(switch_words); i++) {
+        if (strcmp(text, switch_words[i].word) == 0) {
+            *out_number = switch_words[i].number;
             return true;
         }
     }
@@ -243,7 +241,7 @@ static void range_format(const struct config_key *key, int64_t bound, char text[
 static void value_set(struct loader *loader, enum config_key_index index, const char *given,
                       enum config_origin origin, const char *place)
 {
-    const struct config_key *key = &KEYS[index];
+    const struct config_key *key = &key_table[index];
     struct str text = str_trim(str_from_z(given));
     if (key->kind == CONFIG_KIND_URL && str_ends_with(text, STR("/"))) {
         text.size--;
@@ -309,9 +307,9 @@ static char *read_line(char *line, int capacity, void *stream)
 
 static void refuse_section(struct loader *loader, const char *section, const char *place)
 {
-    static const char *const SECTIONS[] = { "server", "database",  "secrets",
+    static const char *const sections[] = { "server", "database",  "secrets",
                                             "limits", "retention", "deliver" };
-    const char *nearest = str_nearest(str_from_z(section), SECTIONS, ARRAY_COUNT(SECTIONS));
+    const char *nearest = str_nearest(str_from_z(section), sections, ARRAY_COUNT(sections));
     if (section[0] == '\0') {
         fault_add(loader->faults, "%s: this stands before the first [section]", place);
     } else if (nearest != NULL) {
@@ -328,11 +326,11 @@ static void refuse_key(struct loader *loader, const char *section, const char *n
     const char *names[CONFIG_KEY_COUNT];
     size_t count = 0;
     for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
-        if (strcmp(KEYS[i].section, section) == 0) {
-            names[count++] = KEYS[i].name;
-        } else if (strcmp(KEYS[i].name, name) == 0) {
+        if (strcmp(key_table[i].section, section) == 0) {
+            names[count++] = key_table[i].name;
+        } else if (strcmp(key_table[i].name, name) == 0) {
             fault_add(loader->faults, "%s: %.40s belongs into section [%s]", place, name,
-                      KEYS[i].section);
+                      key_table[i].section);
             return;
         }
     }
@@ -352,7 +350,7 @@ static void refuse_key(struct loader *loader, const char *section, const char *n
 static bool key_find(const char *section, const char *name, enum config_key_index *out_index)
 {
     for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
-        if (strcmp(KEYS[i].section, section) == 0 && strcmp(KEYS[i].name, name) == 0) {
+        if (strcmp(key_table[i].section, section) == 0 && strcmp(key_table[i].name, name) == 0) {
             *out_index = (enum config_key_index)i;
             return true;
         }
@@ -411,8 +409,8 @@ static enum status file_load(struct loader *loader)
 /* SHOPBELL_DATABASE_URL; keys of [server] also without their section. */
 static void variable_name(const struct config_key *key, bool is_short, char name[64])
 {
-    int size = snprintf(name, 64, "SHOPBELL_%s%s%s", is_short ? "" : key->section,
-                        is_short ? "" : "_", key->name);
+    int size = is_short ? snprintf(name, 64, "SHOPBELL_%s", key->name)
+                        : snprintf(name, 64, "SHOPBELL_%s_%s", key->section, key->name);
     for (int i = 0; i < size; i++) {
         name[i] = (char)toupper((unsigned char)name[i]);
     }
@@ -424,20 +422,29 @@ static const char *variable_value(const char *entry, const char *name)
     return strncmp(entry, name, size) == 0 && entry[size] == '=' ? entry + size + 1 : NULL;
 }
 
+static bool variable_take_as(struct loader *loader, const char *entry, enum config_key_index index,
+                             bool is_short)
+{
+    char name[64];
+    char place[96];
+    variable_name(&key_table[index], is_short, name);
+    const char *value = variable_value(entry, name);
+    if (value == NULL) {
+        return false;
+    }
+    (void)snprintf(place, sizeof(place), "environment, %s", name);
+    value_set(loader, index, value, CONFIG_FROM_ENVIRONMENT, place);
+    return true;
+}
+
 static bool variable_take(struct loader *loader, const char *entry)
 {
     for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
-        bool is_server = strcmp(KEYS[i].section, "server") == 0;
-        for (int is_short = is_server ? 1 : 0; is_short >= 0; is_short--) {
-            char name[64];
-            variable_name(&KEYS[i], is_short == 1, name);
-            const char *value = variable_value(entry, name);
-            if (value != NULL) {
-                char place[96];
-                (void)snprintf(place, sizeof(place), "environment, %s", name);
-                value_set(loader, (enum config_key_index)i, value, CONFIG_FROM_ENVIRONMENT, place);
-                return true;
-            }
+        enum config_key_index index = (enum config_key_index)i;
+        bool has_short = strcmp(key_table[i].section, "server") == 0;
+        if (variable_take_as(loader, entry, index, false) ||
+            (has_short && variable_take_as(loader, entry, index, true))) {
+            return true;
         }
     }
     return false;
@@ -449,9 +456,9 @@ static void variable_doubt(struct loader *loader, const char *entry)
     const char *candidates[CONFIG_KEY_COUNT];
     bool has_section = false;
     for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
-        variable_name(&KEYS[i], false, names[i]);
+        variable_name(&key_table[i], false, names[i]);
         candidates[i] = names[i];
-        size_t size = strlen("SHOPBELL_") + strlen(KEYS[i].section) + 1;
+        size_t size = strlen("SHOPBELL_") + strlen(key_table[i].section) + 1;
         has_section = has_section || strncmp(entry, names[i], size) == 0;
     }
     if (has_section) {
@@ -489,7 +496,7 @@ static void relations_check(const struct config *config, struct config_faults *f
 const struct config_key *config_key_at(enum config_key_index index)
 {
     assert(index < CONFIG_KEY_COUNT);
-    return &KEYS[index];
+    return &key_table[index];
 }
 
 enum status config_load(struct arena *arena, const struct config_input *input,
@@ -504,14 +511,14 @@ enum status config_load(struct arena *arena, const struct config_input *input,
         .file = input->file,
     };
     for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
-        value_set(&loader, (enum config_key_index)i, KEYS[i].initial, CONFIG_FROM_DEFAULT,
+        value_set(&loader, (enum config_key_index)i, key_table[i].initial, CONFIG_FROM_DEFAULT,
                   "default");
     }
     enum status status = input->file != NULL ? file_load(&loader) : STATUS_OK;
     environment_load(&loader, input->environment);
     for (size_t i = 0; i < input->flag_count; i++) {
         char place[64];
-        (void)snprintf(place, sizeof(place), "--%s", KEYS[input->flags[i].key].flag);
+        (void)snprintf(place, sizeof(place), "--%s", key_table[input->flags[i].key].flag);
         value_set(&loader, input->flags[i].key, input->flags[i].value, CONFIG_FROM_FLAG, place);
     }
     if (faults->error_count == 0) {

@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -14,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "app/environment.h"
 #include "app/file.h"
 #include "app/process.h"
 #include "base/buf.h"
@@ -42,6 +42,7 @@
 
 enum {
     POSTGRES_VERSION_LEAST = 15,
+    POSTGRES_VERSION_NEWEST = 60, /* that is looked for */
     POSTGRES_PORT = 5432,
     INITDB_MS_MAX = 180000,
     START_MS_MAX = 600000, /* recovery after a crash replays up to max_wal_size */
@@ -94,39 +95,32 @@ static bool has_programs(const char *bin)
 /* The newest major version under Debian's place; `wanted` (0: any) must match. */
 static bool programs_in_debian(unsigned wanted, char bin[PATH_MAX])
 {
-    DIR *list = opendir("/usr/lib/postgresql");
-    unsigned newest = 0;
-    for (struct dirent *entry = list != NULL ? readdir(list) : NULL; entry != NULL;
-         entry = readdir(list)) {
-        uint64_t version = 0;
-        char path[PATH_MAX];
-        (void)snprintf(path, sizeof(path), "/usr/lib/postgresql/%s/bin", entry->d_name);
-        if (str_to_u64(str_from_z(entry->d_name), &version) && version > newest && version < 1000 &&
-            version >= POSTGRES_VERSION_LEAST && (wanted == 0 || version == wanted) &&
-            has_programs(path)) {
-            newest = (unsigned)version;
+    unsigned first = wanted > 0 ? wanted : POSTGRES_VERSION_NEWEST;
+    unsigned last = wanted > 0 ? wanted : POSTGRES_VERSION_LEAST;
+    for (unsigned version = first; version >= last; version--) {
+        (void)snprintf(bin, PATH_MAX, "/usr/lib/postgresql/%u/bin", version);
+        if (has_programs(bin)) {
+            return true;
         }
     }
-    if (list != NULL) {
-        (void)closedir(list);
-    }
-    (void)snprintf(bin, PATH_MAX, "/usr/lib/postgresql/%u/bin", newest);
-    return newest > 0;
+    return false;
 }
 
 static bool programs_in_path(char bin[PATH_MAX])
 {
-    struct str rest = str_from_z(getenv("PATH"));
+    struct str rest = str_from_z(environment_value("PATH"));
     while (rest.size > 0) {
         struct str part = rest;
         if (!str_split(rest, ':', &part, &rest)) {
             rest = (struct str){ NULL, 0 };
         }
-        if (part.size > 0 && part.size < PATH_MAX && part.data[0] == '/') {
-            (void)snprintf(bin, PATH_MAX, "%.*s", STR_ARG(part));
-            if (has_programs(bin)) {
-                return true;
-            }
+        bool is_absolute = part.size > 0 && part.size < PATH_MAX && part.data[0] == '/';
+        if (!is_absolute) {
+            continue;
+        }
+        (void)snprintf(bin, PATH_MAX, "%.*s", STR_ARG(part));
+        if (has_programs(bin)) {
+            return true;
         }
     }
     return false;
@@ -330,7 +324,7 @@ static enum status refuse_with_log(const struct embedded *embedded, const char *
 
 /* --- initdb --------------------------------------------------------------- */
 
-static const char *const CHILD_ENVIRONMENT[] = { "PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", "TZ=UTC",
+static const char *const child_environment[] = { "PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", "TZ=UTC",
                                                  NULL };
 
 static void tree_remove(const char *path)
@@ -343,7 +337,7 @@ static void tree_remove(const char *path)
     struct process_user self = { 0 };
     struct process_spec spec = {
         .argv = argv,
-        .environment = CHILD_ENVIRONMENT,
+        .environment = child_environment,
         .user = &self,
         .output_fd = fd,
     };
@@ -377,7 +371,7 @@ static enum status initdb_run(const struct embedded *embedded, const char *data,
     }
     struct process_spec spec = {
         .argv = argv,
-        .environment = CHILD_ENVIRONMENT,
+        .environment = child_environment,
         .user = &embedded->user,
         .output_fd = fd,
         .death_signal = SIGTERM,
@@ -589,7 +583,7 @@ static enum status postgres_start(struct embedded *embedded, struct problem *pro
     }
     struct process_spec spec = {
         .argv = argv,
-        .environment = CHILD_ENVIRONMENT,
+        .environment = child_environment,
         .user = &embedded->user,
         .output_fd = fd,
         .death_signal = SIGINT,

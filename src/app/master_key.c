@@ -6,6 +6,7 @@
 
 #include <sodium.h>
 
+#include "app/environment.h"
 #include "app/file.h"
 #include "base/codec.h"
 #include "base/str.h"
@@ -19,7 +20,8 @@
  */
 
 enum {
-    KEY_FILE_BYTES_MAX = 256
+    KEY_FILE_BYTES_MAX = 256,
+    KEY_DIGITS = 2 * SEAL_MASTER_KEY_SIZE
 };
 
 static bool file_exists(const char *path)
@@ -36,7 +38,7 @@ enum status master_key_find(const struct config *config, const char *embedded_di
         (void)snprintf(path, MASTER_KEY_PATH_SIZE, "%s", named);
         return STATUS_OK;
     }
-    const char *credentials = getenv("CREDENTIALS_DIRECTORY");
+    const char *credentials = environment_value("CREDENTIALS_DIRECTORY");
     if (credentials != NULL) {
         (void)snprintf(path, MASTER_KEY_PATH_SIZE, "%s/master.key", credentials);
         if (file_exists(path)) {
@@ -78,7 +80,7 @@ static enum status mode_check(int fd, const char *path, struct problem *problem)
     if ((found.st_mode & 077) != 0) {
         /* systemd hands credentials over as 0440 to a group of root's. */
         bool is_credential = (found.st_mode & 037) == 0 && found.st_uid == 0 &&
-                             getenv("CREDENTIALS_DIRECTORY") != NULL;
+                             environment_value("CREDENTIALS_DIRECTORY") != NULL;
         if (!is_credential) {
             return problem_set(problem, STATUS_DENIED, "master-key",
                                "others may read %.160s (mode %03o): chmod 0400 it", path,
@@ -118,15 +120,14 @@ enum status master_key_read(const char *path, uint8_t key[SEAL_MASTER_KEY_SIZE],
 enum status master_key_create(const char *path, mode_t mode, struct problem *problem)
 {
     uint8_t key[SEAL_MASTER_KEY_SIZE];
-    char text[2 * SEAL_MASTER_KEY_SIZE + 2];
+    char text[KEY_DIGITS + 2];
     if (sodium_init() < 0) {
         return problem_set(problem, STATUS_BROKEN, "master-key", "no randomness");
     }
     randombytes_buf(key, sizeof(key));
     (void)sodium_bin2hex(text, sizeof(text), key, sizeof(key));
-    text[2 * SEAL_MASTER_KEY_SIZE] = '\n';
-    enum status status =
-        file_create(path, mode, (struct str){ text, 2 * SEAL_MASTER_KEY_SIZE + 1 }, problem);
+    text[KEY_DIGITS] = '\n';
+    enum status status = file_create(path, mode, (struct str){ text, KEY_DIGITS + 1 }, problem);
     sodium_memzero(key, sizeof(key));
     sodium_memzero(text, sizeof(text));
     return status;

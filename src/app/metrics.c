@@ -37,24 +37,23 @@ struct scale {
     int64_t unit; /* how many make one of what Prometheus shows */
 };
 
-static const int64_t REQUEST_US[] = { 500,   1000,   2500,   5000,   10000,   15000,  25000,
-                                      50000, 100000, 250000, 500000, 1000000, 5000000 };
-static const int64_t BATCH_US[] = { 1000,  2500,   5000,   10000,  25000,
-                                    50000, 100000, 250000, 500000, 1000000 };
-static const int64_t BATCH_EVENTS[] = { 1, 2, 4, 8, 16, 32, 64, 128, 256, 512 };
-static const int64_t ATTEMPT_MS[] = {
-    5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 15000
-};
-static const int64_t LAG_MS[] = { 1, 5, 10, 50, 100, 500, 1000, 10000, 60000 };
+static const int64_t request_bounds_us[] = { 500,   1000,   2500,   5000,   10000,   15000,  25000,
+                                             50000, 100000, 250000, 500000, 1000000, 5000000 };
+static const int64_t batch_bounds_us[] = { 1000,  2500,   5000,   10000,  25000,
+                                           50000, 100000, 250000, 500000, 1000000 };
+static const int64_t batch_event_bounds[] = { 1, 2, 4, 8, 16, 32, 64, 128, 256, 512 };
+static const int64_t attempt_bounds_ms[] = { 5,   10,   25,   50,   100,   250,
+                                             500, 1000, 2500, 5000, 10000, 15000 };
+static const int64_t lag_bounds_ms[] = { 1, 5, 10, 50, 100, 500, 1000, 10000, 60000 };
 
 #define SCALE(bounds, unit) ((struct scale){ bounds, ARRAY_COUNT(bounds), unit })
 
 /* Every code that an answer may have; others count under the last. */
-static const unsigned CODES[] = { 200, 201, 202, 204, 301, 302, 304, 400, 401, 403,
-                                  404, 405, 406, 408, 409, 410, 411, 412, 413, 414,
-                                  415, 422, 428, 429, 431, 500, 501, 503, 0 };
+static const unsigned code_list[] = { 200, 201, 202, 204, 301, 302, 304, 400, 401, 403,
+                                      404, 405, 406, 408, 409, 410, 411, 412, 413, 414,
+                                      415, 422, 428, 429, 431, 500, 501, 503, 0 };
 
-static const char *const HOOK_RESULTS[] = { "accepted", "unauthorized", "refused", "overloaded",
+static const char *const hook_results[] = { "accepted", "unauthorized", "refused", "overloaded",
                                             "failed" };
 enum {
     HOOK_ACCEPTED,
@@ -65,8 +64,9 @@ enum {
     HOOK_COUNT
 };
 
-static const enum attempt_outcome OUTCOMES[] = { ATTEMPT_DELIVERED, ATTEMPT_RETRY, ATTEMPT_GAVE_UP,
-                                                 ATTEMPT_GONE, ATTEMPT_ABORTED };
+static const enum attempt_outcome outcome_list[] = { ATTEMPT_DELIVERED, ATTEMPT_RETRY,
+                                                     ATTEMPT_GAVE_UP, ATTEMPT_GONE,
+                                                     ATTEMPT_ABORTED };
 
 struct pattern_row {
     const char *pattern;
@@ -82,14 +82,14 @@ struct metrics {
     struct histogram batch_duration;
     struct histogram batch_events;
     atomic_uint_fast64_t batches_failed;
-    atomic_uint_fast64_t attempts[ARRAY_COUNT(OUTCOMES)];
+    atomic_uint_fast64_t attempts[ARRAY_COUNT(outcome_list)];
     struct histogram attempt_duration;
     atomic_uint_fast64_t due_profiles;
     struct histogram due_lag;
 };
 
-static_assert(ARRAY_COUNT(CODES) <= CODES_MAX, "one counter for each code");
-static_assert(ARRAY_COUNT(REQUEST_US) <= BOUNDS_MAX, "one bucket for each bound");
+static_assert(ARRAY_COUNT(code_list) <= CODES_MAX, "one counter for each code");
+static_assert(ARRAY_COUNT(request_bounds_us) <= BOUNDS_MAX, "one bucket for each bound");
 static_assert(SLOTS > 2 * PATTERNS_MAX, "open addressing needs air");
 
 static void add(atomic_uint_fast64_t *counter, uint64_t amount)
@@ -177,11 +177,11 @@ void metrics_request(struct metrics *metrics, const char *pattern, unsigned http
 {
     struct pattern_row *row = row_find(metrics, pattern);
     size_t code = 0;
-    while (CODES[code] != 0 && CODES[code] != http_status) {
+    while (code_list[code] != 0 && code_list[code] != http_status) {
         code++;
     }
     add(&row->codes[code], 1);
-    histogram_add(&row->duration, SCALE(REQUEST_US, 1000000), duration_us);
+    histogram_add(&row->duration, SCALE(request_bounds_us, 1000000), duration_us);
     if (pattern != NULL && strncmp(pattern, "/v1/hooks/", strlen("/v1/hooks/")) == 0) {
         add(&metrics->hooks[hook_result(http_status)], 1);
     }
@@ -189,8 +189,8 @@ void metrics_request(struct metrics *metrics, const char *pattern, unsigned http
 
 void metrics_batch(struct metrics *metrics, size_t events, int64_t duration_us, enum status status)
 {
-    histogram_add(&metrics->batch_duration, SCALE(BATCH_US, 1000000), duration_us);
-    histogram_add(&metrics->batch_events, SCALE(BATCH_EVENTS, 1), (int64_t)events);
+    histogram_add(&metrics->batch_duration, SCALE(batch_bounds_us, 1000000), duration_us);
+    histogram_add(&metrics->batch_events, SCALE(batch_event_bounds, 1), (int64_t)events);
     if (status != STATUS_OK) {
         add(&metrics->batches_failed, 1);
     }
@@ -198,18 +198,18 @@ void metrics_batch(struct metrics *metrics, size_t events, int64_t duration_us, 
 
 void metrics_attempt(struct metrics *metrics, enum attempt_outcome outcome, int64_t duration_ms)
 {
-    for (size_t i = 0; i < ARRAY_COUNT(OUTCOMES); i++) {
-        if (OUTCOMES[i] == outcome) {
+    for (size_t i = 0; i < ARRAY_COUNT(outcome_list); i++) {
+        if (outcome_list[i] == outcome) {
             add(&metrics->attempts[i], 1);
         }
     }
-    histogram_add(&metrics->attempt_duration, SCALE(ATTEMPT_MS, 1000), duration_ms);
+    histogram_add(&metrics->attempt_duration, SCALE(attempt_bounds_ms, 1000), duration_ms);
 }
 
 void metrics_due(struct metrics *metrics, size_t profiles, int64_t lag_ms)
 {
     add(&metrics->due_profiles, profiles);
-    histogram_add(&metrics->due_lag, SCALE(LAG_MS, 1000), lag_ms);
+    histogram_add(&metrics->due_lag, SCALE(lag_bounds_ms, 1000), lag_ms);
 }
 
 static void write_head(struct buf *text, const char *name, const char *type, const char *help)
@@ -253,14 +253,14 @@ static void write_histogram(struct buf *text, const char *name, const char *labe
 
 static void write_codes(struct buf *text, const struct pattern_row *row)
 {
-    for (size_t code = 0; code < ARRAY_COUNT(CODES); code++) {
+    for (size_t code = 0; code < ARRAY_COUNT(code_list); code++) {
         uint64_t count = get(&row->codes[code]);
         if (count == 0) {
             continue; /* five thousand zeros would say nothing */
         }
         char name[16] = "other";
-        if (CODES[code] != 0) {
-            (void)snprintf(name, sizeof(name), "%u", CODES[code]);
+        if (code_list[code] != 0) {
+            (void)snprintf(name, sizeof(name), "%u", code_list[code]);
         }
         buf_printf(text, "shopbell_http_requests_total{route=\"%s\",code=\"%s\"} %llu\n",
                    row->pattern, name, (unsigned long long)count);
@@ -269,7 +269,7 @@ static void write_codes(struct buf *text, const struct pattern_row *row)
 
 static bool row_is_used(const struct pattern_row *row)
 {
-    for (size_t code = 0; code < ARRAY_COUNT(CODES); code++) {
+    for (size_t code = 0; code < ARRAY_COUNT(code_list); code++) {
         if (get(&row->codes[code]) > 0) {
             return true;
         }
@@ -293,12 +293,12 @@ static void write_requests(const struct metrics *metrics, struct buf *text)
             char label[160];
             (void)snprintf(label, sizeof(label), "route=\"%.140s\"", row->pattern);
             write_histogram(text, "http_request_duration_seconds", label, &row->duration,
-                            SCALE(REQUEST_US, 1000000));
+                            SCALE(request_bounds_us, 1000000));
         }
     }
     write_head(text, "webhooks_total", "counter", "Webhooks by what became of them.");
     for (size_t i = 0; i < HOOK_COUNT; i++) {
-        buf_printf(text, "shopbell_webhooks_total{result=\"%s\"} %llu\n", HOOK_RESULTS[i],
+        buf_printf(text, "shopbell_webhooks_total{result=\"%s\"} %llu\n", hook_results[i],
                    (unsigned long long)get(&metrics->hooks[i]));
     }
 }
@@ -307,25 +307,25 @@ static void write_work(const struct metrics *metrics, struct buf *text)
 {
     write_head(text, "ingest_commit_duration_seconds", "histogram", "One batch, load to commit.");
     write_histogram(text, "ingest_commit_duration_seconds", "", &metrics->batch_duration,
-                    SCALE(BATCH_US, 1000000));
+                    SCALE(batch_bounds_us, 1000000));
     write_head(text, "ingest_batch_events", "histogram", "Events of one batch.");
     write_histogram(text, "ingest_batch_events", "", &metrics->batch_events,
-                    SCALE(BATCH_EVENTS, 1));
+                    SCALE(batch_event_bounds, 1));
     write_counter(text, "ingest_batches_failed_total", "Batches that did not commit.",
                   get(&metrics->batches_failed));
     write_head(text, "delivery_attempts_total", "counter", "Calls to subscribers by outcome.");
-    for (size_t i = 0; i < ARRAY_COUNT(OUTCOMES); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(outcome_list); i++) {
         buf_printf(text, "shopbell_delivery_attempts_total{outcome=\"%s\"} %llu\n",
-                   attempt_outcome_name(OUTCOMES[i]),
+                   attempt_outcome_name(outcome_list[i]),
                    (unsigned long long)get(&metrics->attempts[i]));
     }
     write_head(text, "delivery_attempt_duration_seconds", "histogram", "One call to a subscriber.");
     write_histogram(text, "delivery_attempt_duration_seconds", "", &metrics->attempt_duration,
-                    SCALE(ATTEMPT_MS, 1000));
+                    SCALE(attempt_bounds_ms, 1000));
     write_counter(text, "due_profiles_total", "Profiles whose verdict time changed.",
                   get(&metrics->due_profiles));
     write_head(text, "due_lag_seconds", "histogram", "From the due instant to its commit.");
-    write_histogram(text, "due_lag_seconds", "", &metrics->due_lag, SCALE(LAG_MS, 1000));
+    write_histogram(text, "due_lag_seconds", "", &metrics->due_lag, SCALE(lag_bounds_ms, 1000));
 }
 
 static void write_gauges(const struct metrics_gauges *gauges, struct buf *text)

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <pthread.h>
 #include <pwd.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -41,16 +42,16 @@ enum status process_user_find(struct process_user *out_user, struct problem *pro
         *out_user = (struct process_user){ .uid = geteuid(), .gid = getegid() };
         return STATUS_OK;
     }
-    static const char *const NAMES[] = { "postgres", "nobody" };
-    for (size_t i = 0; i < ARRAY_COUNT(NAMES); i++) {
+    static const char *const names[] = { "postgres", "nobody" };
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
         struct passwd entry;
         struct passwd *found = NULL;
         char text[1024];
-        if (getpwnam_r(NAMES[i], &entry, text, sizeof(text), &found) == 0 && found != NULL &&
+        if (getpwnam_r(names[i], &entry, text, sizeof(text), &found) == 0 && found != NULL &&
             entry.pw_uid != 0) {
             *out_user =
                 (struct process_user){ .is_other = true, .uid = entry.pw_uid, .gid = entry.pw_gid };
-            (void)snprintf(out_user->name, sizeof(out_user->name), "%s", NAMES[i]);
+            (void)snprintf(out_user->name, sizeof(out_user->name), "%s", names[i]);
             return STATUS_OK;
         }
     }
@@ -69,14 +70,14 @@ static bool user_become(const struct process_user *user)
 
 static bool signals_reset(void)
 {
-    static const int IGNORED[] = { SIGPIPE, SIGHUP, SIGINT, SIGTERM, SIGCHLD, SIGUSR1, SIGUSR2 };
+    static const int ignored[] = { SIGPIPE, SIGHUP, SIGINT, SIGTERM, SIGCHLD, SIGUSR1, SIGUSR2 };
     struct sigaction action = { .sa_handler = SIG_DFL };
-    for (size_t i = 0; i < ARRAY_COUNT(IGNORED); i++) {
-        (void)sigaction(IGNORED[i], &action, NULL);
+    for (size_t i = 0; i < ARRAY_COUNT(ignored); i++) {
+        (void)sigaction(ignored[i], &action, NULL);
     }
     sigset_t none;
     (void)sigemptyset(&none);
-    return sigprocmask(SIG_SETMASK, &none, NULL) == 0;
+    return pthread_sigmask(SIG_SETMASK, &none, NULL) == 0;
 }
 
 NORETURN static void child_run(const struct process_spec *spec, pid_t parent)

@@ -29,7 +29,8 @@ static void add_clean(struct buf *text, const char *data, size_t size)
 {
     for (size_t i = 0; i < size; i++) {
         unsigned char c = (unsigned char)data[i];
-        buf_add_char(text, c < 0x20 || c == 0x7f ? ' ' : data[i]);
+        bool is_control = c < 0x20 || c == 0x7f;
+        buf_add(text, is_control ? " " : data + i, 1);
     }
 }
 
@@ -229,13 +230,9 @@ static void row_cell(const json_t *rows, ptrdiff_t row, struct str path, char ce
     }
 }
 
-void render_table(struct str json, const char *columns, bool has_color, struct buf *out_text)
+static void widths_measure(const json_t *rows, const struct str *paths, size_t column_count,
+                           size_t widths[RENDER_COLUMNS_MAX])
 {
-    CLEANUP(json_release) json_t *root = json_loadb(json.data, json.size, 0, NULL);
-    const json_t *rows = json_object_get(root, "data");
-    struct str paths[RENDER_COLUMNS_MAX];
-    size_t widths[RENDER_COLUMNS_MAX] = { 0 };
-    size_t column_count = columns_split(columns, paths);
     char cell[256];
     for (ptrdiff_t row = -1; row < (ptrdiff_t)json_array_size(rows); row++) {
         for (size_t column = 0; column < column_count; column++) {
@@ -244,16 +241,34 @@ void render_table(struct str json, const char *columns, bool has_color, struct b
             widths[column] = width > widths[column] ? width : widths[column];
         }
     }
-    for (ptrdiff_t row = -1; row < (ptrdiff_t)json_array_size(rows); row++) {
-        buf_add_z(out_text, row < 0 && has_color ? "\033[1m" : "");
-        for (size_t column = 0; column < column_count; column++) {
-            row_cell(rows, row, paths[column], cell);
-            buf_add_z(out_text, cell);
-            size_t width = width_of(cell);
-            for (; column + 1 < column_count && width < widths[column] + 2; width++) {
-                buf_add_char(out_text, ' ');
-            }
+}
+
+static void row_write(const json_t *rows, ptrdiff_t row, const struct str *paths,
+                      size_t column_count, const size_t *widths, struct buf *text)
+{
+    char cell[256];
+    for (size_t column = 0; column < column_count; column++) {
+        row_cell(rows, row, paths[column], cell);
+        buf_add_z(text, cell);
+        size_t width = width_of(cell);
+        for (; column + 1 < column_count && width < widths[column] + 2; width++) {
+            buf_add_char(text, ' ');
         }
-        buf_add_z(out_text, row < 0 && has_color ? "\033[0m\n" : "\n");
+    }
+}
+
+void render_table(struct str json, const char *columns, bool has_color, struct buf *out_text)
+{
+    CLEANUP(json_release) json_t *root = json_loadb(json.data, json.size, 0, NULL);
+    const json_t *rows = json_object_get(root, "data");
+    struct str paths[RENDER_COLUMNS_MAX];
+    size_t widths[RENDER_COLUMNS_MAX] = { 0 };
+    size_t column_count = columns_split(columns, paths);
+    widths_measure(rows, paths, column_count, widths);
+    for (ptrdiff_t row = -1; row < (ptrdiff_t)json_array_size(rows); row++) {
+        bool is_title = row < 0 && has_color;
+        buf_add_z(out_text, is_title ? "\033[1m" : "");
+        row_write(rows, row, paths, column_count, widths, out_text);
+        buf_add_z(out_text, is_title ? "\033[0m\n" : "\n");
     }
 }

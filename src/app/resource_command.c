@@ -241,15 +241,16 @@ enum status resource_show(const struct cli *cli, struct str json, const char *co
 /* The token of the next page, out of our own JSON; empty at the end. */
 static struct str next_page_token(struct str json)
 {
-    static const char KEY[] = "\"next_page_token\":\"";
+    static const char token_member[] = "\"next_page_token\":\"";
     const char *found = NULL;
-    for (size_t i = 0; i + sizeof(KEY) <= json.size && found == NULL; i++) {
-        found = memcmp(json.data + i, KEY, sizeof(KEY) - 1) == 0 ? json.data + i : NULL;
+    for (size_t i = 0; i + sizeof(token_member) <= json.size && found == NULL; i++) {
+        found = memcmp(json.data + i, token_member, sizeof(token_member) - 1) == 0 ? json.data + i
+                                                                                   : NULL;
     }
     if (found == NULL) {
         return (struct str){ NULL, 0 };
     }
-    const char *start = found + sizeof(KEY) - 1;
+    const char *start = found + sizeof(token_member) - 1;
     const char *end = memchr(start, '"', (size_t)(json.data + json.size - start));
     return (struct str){ start, end != NULL ? (size_t)(end - start) : 0 };
 }

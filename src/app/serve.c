@@ -1,6 +1,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -83,7 +84,7 @@ static void signals_block(void)
 {
     sigset_t waited;
     signals_collect(&waited);
-    (void)sigprocmask(SIG_BLOCK, &waited, NULL);
+    (void)pthread_sigmask(SIG_BLOCK, &waited, NULL);
 }
 
 /* As many connections as descriptors allow, less what else needs some. */
@@ -350,7 +351,7 @@ static enum status start_http(struct app *app, struct problem *problem)
 static enum status app_start(struct app *app, struct problem *problem)
 {
     typedef enum status step_fn(struct app * app, struct problem * problem);
-    static step_fn *const STEPS[] = { start_registry, start_sender,     start_due,
+    static step_fn *const steps[] = { start_registry, start_sender,     start_due,
                                       start_intake,   start_background, start_http };
     app->instance_id = id_create();
     app->started_at_ms = clock_now_ms();
@@ -362,8 +363,8 @@ static enum status app_start(struct app *app, struct problem *problem)
         metrics_create(api_routes, api_route_count, &app->metrics) != STATUS_OK) {
         return STATUS_BROKEN;
     }
-    for (size_t i = 0; i < ARRAY_COUNT(STEPS); i++) {
-        enum status status = STEPS[i](app, problem);
+    for (size_t i = 0; i < ARRAY_COUNT(steps); i++) {
+        enum status status = steps[i](app, problem);
         if (status != STATUS_OK) {
             return status;
         }
@@ -486,7 +487,7 @@ static void second_signal_kills(void)
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGTERM);
     (void)sigaddset(&set, SIGINT);
-    (void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+    (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
 enum status command_serve(struct cli *cli, struct problem *problem)

@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "app/environment.h"
 #include "base/str.h"
 
 /*
@@ -22,7 +23,7 @@ enum {
 
 static bool number_from(const char *name, int64_t *out_number)
 {
-    const char *text = getenv(name);
+    const char *text = environment_value(name);
     return text != NULL && str_to_i64(str_from_z(text), out_number);
 }
 
@@ -40,7 +41,7 @@ struct systemd_sockets systemd_sockets_take(void)
     int64_t count = 0;
     bool is_for_us = number_from("LISTEN_PID", &pid) && pid == getpid() &&
                      number_from("LISTEN_FDS", &count) && count > 0 && count <= SOCKETS_MAX;
-    const char *given_names = getenv("LISTEN_FDNAMES");
+    const char *given_names = environment_value("LISTEN_FDNAMES");
     struct str names = str_from_z(given_names);
     for (int fd = FIRST_FD; is_for_us && fd < FIRST_FD + count; fd++) {
         struct str name = names;
@@ -53,15 +54,15 @@ struct systemd_sockets systemd_sockets_take(void)
         bool is_admin = str_equal_z(name, "admin");
         (void)snprintf(is_admin ? sockets.admin : sockets.http, SYSTEMD_ADDRESS_SIZE, "fd:%d", fd);
     }
-    (void)unsetenv("LISTEN_PID");
-    (void)unsetenv("LISTEN_FDS");
-    (void)unsetenv("LISTEN_FDNAMES");
+    environment_forget("LISTEN_PID");
+    environment_forget("LISTEN_FDS");
+    environment_forget("LISTEN_FDNAMES");
     return sockets;
 }
 
 void systemd_notify(const char *state)
 {
-    const char *path = getenv("NOTIFY_SOCKET");
+    const char *path = environment_value("NOTIFY_SOCKET");
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     size_t size = path != NULL ? strlen(path) : 0;
     if (size < 2 || size >= sizeof(address.sun_path) || (path[0] != '/' && path[0] != '@')) {
