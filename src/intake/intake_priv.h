@@ -38,7 +38,7 @@ struct intake {
     pthread_cond_t quiet; /* the backlog became empty */
     struct lanes *lanes;
     size_t in_work; /* taken by writers, not yet settled */
-    enum intake_state state;
+    _Atomic enum intake_state state; /* written under lock; writers peek without */
     atomic_bool is_healthy;
     struct writer writer[LANES_MAX];
     unsigned writer_count;
