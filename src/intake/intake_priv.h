@@ -37,7 +37,7 @@ struct intake {
     pthread_cond_t work;  /* there may be something to take */
     pthread_cond_t quiet; /* the backlog became empty */
     struct lanes *lanes;
-    size_t in_work; /* taken by writers, not yet settled */
+    size_t in_work;                  /* taken by writers, not yet settled */
     _Atomic enum intake_state state; /* written under lock; writers peek without */
     atomic_bool is_healthy;
     struct writer writer[LANES_MAX];
