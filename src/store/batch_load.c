@@ -15,7 +15,9 @@
  * missing identities, canonical profiles, orders. Owners are read again in the
  * statement after the locks; if one is not among the locked, the batch rolls
  * back and loads again. Multi-row reads are LATERAL over a sorted unnest, so
- * that every row is one index probe whatever the statistics say.
+ * that every row is one index probe whatever the statistics say. FOR UPDATE or
+ * LIMIT 1 must stand inside: without either the planner flattens the subquery
+ * and, on a table it believes empty, reads the whole workspace.
  */
 
 static const struct pg_statement batch_receipt_insert = {
@@ -34,9 +36,9 @@ static const struct pg_statement batch_identity_read = {
     " FROM unnest($2::text[], $3::uuid[], $4::text[]) WITH ORDINALITY AS u (kind, source_id, "
     "value, n)"
     " CROSS JOIN LATERAL (SELECT profile_id, origin_id, trust, first_seen_at FROM identity"
-    " WHERE workspace_id = $1 AND kind = u.kind AND source_id = u.source_id AND value = u.value) i"
-    " LEFT JOIN LATERAL (SELECT merged_into FROM profile"
-    " WHERE workspace_id = $1 AND id = i.profile_id) p ON true",
+    " WHERE workspace_id = $1 AND kind = u.kind AND source_id = u.source_id AND value = u.value"
+    " LIMIT 1) i LEFT JOIN LATERAL (SELECT merged_into FROM profile"
+    " WHERE workspace_id = $1 AND id = i.profile_id LIMIT 1) p ON true",
 };
 
 static const struct pg_statement batch_order_owner_read = {
@@ -44,9 +46,9 @@ static const struct pg_statement batch_order_owner_read = {
     "SELECT u.n, COALESCE(p.merged_into, o.profile_id), o.origin_id"
     " FROM unnest($2::uuid[], $3::text[]) WITH ORDINALITY AS u (source_id, order_ref, n)"
     " CROSS JOIN LATERAL (SELECT profile_id, origin_id FROM orders"
-    " WHERE workspace_id = $1 AND source_id = u.source_id AND order_ref = u.order_ref) o"
+    " WHERE workspace_id = $1 AND source_id = u.source_id AND order_ref = u.order_ref LIMIT 1) o"
     " LEFT JOIN LATERAL (SELECT merged_into FROM profile"
-    " WHERE workspace_id = $1 AND id = o.profile_id) p ON true",
+    " WHERE workspace_id = $1 AND id = o.profile_id LIMIT 1) p ON true",
 };
 
 static const struct pg_statement batch_identity_insert = {
@@ -82,26 +84,7 @@ static const struct pg_statement batch_interaction_known = {
     "SELECT u.n FROM unnest($2::uuid[], $3::timestamptz[], $4::uuid[]) WITH ORDINALITY"
     " AS u (origin_id, occurred_at, id, n)"
     " CROSS JOIN LATERAL (SELECT 1 FROM interaction WHERE workspace_id = $1"
-    " AND origin_id = u.origin_id AND occurred_at = u.occurred_at AND id = u.id) i",
-};
-
-/* Claims and reads of the sweep share the column list, so they stand here. */
-static const struct pg_statement batch_due_claim = {
-    "batch_due_claim",
-    "SELECT " BATCH_PROFILE_COLUMNS " FROM profile"
-    " WHERE workspace_id = $1 AND due_at >= $2 AND due_at <= $3"
-    " ORDER BY due_at LIMIT $4 FOR UPDATE SKIP LOCKED",
-};
-
-static const struct pg_statement batch_due_next = {
-    "batch_due_next",
-    "SELECT due_at FROM profile WHERE workspace_id = $1 AND due_at >= $2 ORDER BY due_at LIMIT 1",
-};
-
-static const struct pg_statement batch_profile_read = {
-    "batch_profile_read",
-    "SELECT " BATCH_PROFILE_COLUMNS " FROM profile WHERE workspace_id = $1 AND id ="
-    " (SELECT COALESCE(merged_into, id) FROM profile WHERE workspace_id = $1 AND id = $2)",
+    " AND origin_id = u.origin_id AND occurred_at = u.occurred_at AND id = u.id LIMIT 1) i",
 };
 
 /* --- the identifiers a batch names -------------------------------------- */
@@ -257,20 +240,33 @@ static void put_order_keys(const struct batch *batch, struct pg_params *params,
     pg_array_end(&refs);
 }
 
+/* Which result of the round trip is whose; a statement about nothing is not sent. */
+enum {
+    NOT_SENT = -1
+};
+
+struct owner_slots {
+    int identities;
+    int orders;
+};
+
 static enum status queue_owner_reads(const struct batch *batch, const struct owner_set *identities,
-                                     const struct owner_set *orders)
+                                     const struct owner_set *orders, struct owner_slots *slots)
 {
     struct pg_params *params = ARENA_NEW_ARRAY(batch->arena, 2, struct pg_params);
-    if (params == NULL) {
-        return STATUS_LIMIT;
+    enum status status = params != NULL ? STATUS_OK : STATUS_LIMIT;
+    *slots = (struct owner_slots){ NOT_SENT, NOT_SENT };
+    if (status == STATUS_OK && identities->count > 0) {
+        slots->identities = (int)pg_queued(batch->pg);
+        put_identity_keys(batch, &params[0], identities);
+        status = pg_queue(batch->pg, &batch_identity_read, &params[0]);
     }
-    put_identity_keys(batch, &params[0], identities);
-    enum status status = pg_queue(batch->pg, &batch_identity_read, &params[0]);
-    if (status != STATUS_OK) {
-        return status;
+    if (status == STATUS_OK && orders->count > 0) {
+        slots->orders = (int)pg_queued(batch->pg);
+        put_order_keys(batch, &params[1], orders);
+        status = pg_queue(batch->pg, &batch_order_owner_read, &params[1]);
     }
-    put_order_keys(batch, &params[1], orders);
-    return pg_queue(batch->pg, &batch_order_owner_read, &params[1]);
+    return status;
 }
 
 /* --- round trip 1 ------------------------------------------------------- */
@@ -386,25 +382,26 @@ enum status batch_load(struct batch *batch, struct decision *decision, struct pr
     if (!owner_select(batch, false, &identities) || !owner_select(batch, true, &orders)) {
         return STATUS_LIMIT;
     }
+    struct owner_slots slots = { NOT_SENT, NOT_SENT };
     enum status status = pg_queue(batch->pg, &pg_begin, NULL);
     if (status == STATUS_OK) {
         status = queue_receipts(batch);
     }
     if (status == STATUS_OK) {
-        status = queue_owner_reads(batch, &identities, &orders);
+        status = queue_owner_reads(batch, &identities, &orders, &slots);
     }
     struct pg_result *results[4] = { NULL };
     if (status == STATUS_OK) {
-        status = pg_sync(batch->pg, batch->arena, results, 4, problem);
+        status = pg_sync(batch->pg, batch->arena, results, pg_queued(batch->pg), problem);
     }
     if (status == STATUS_OK) {
         status = mark_duplicates(batch, results[1]);
     }
-    if (status == STATUS_OK) {
-        status = put_identities(batch, &identities, results[2]);
+    if (status == STATUS_OK && slots.identities != NOT_SENT) {
+        status = put_identities(batch, &identities, results[slots.identities]);
     }
-    if (status == STATUS_OK) {
-        status = put_order_owners(batch, &orders, results[3]);
+    if (status == STATUS_OK && slots.orders != NOT_SENT) {
+        status = put_order_owners(batch, &orders, results[slots.orders]);
     }
     return status;
 }
@@ -567,30 +564,56 @@ struct lock_plan {
     size_t profile_count;
     struct late_event *late;
     size_t late_count;
+    struct owner_slots owner_slots;
+    int profile_slot;
+    int order_slot;
+    int late_slot;
 };
 
 static enum status queue_lock(struct batch *batch, struct lock_plan *plan, int64_t now_ms)
 {
+    plan->profile_slot = plan->order_slot = plan->late_slot = NOT_SENT;
     plan->late = ARENA_NEW_ARRAY(batch->arena, batch->event_count * 2 + 1, struct late_event);
     if (plan->late == NULL) {
         return STATUS_LIMIT;
     }
     plan->late_count = late_events(batch, now_ms, plan->late);
-    enum status status =
-        queue_new_identities(batch, plan->new_identities, plan->new_identity_count);
-    if (status == STATUS_OK) {
+    enum status status = STATUS_OK;
+    if (plan->new_identity_count > 0) {
+        status = queue_new_identities(batch, plan->new_identities, plan->new_identity_count);
+    }
+    if (status == STATUS_OK && plan->profile_count > 0) {
+        plan->profile_slot = (int)pg_queued(batch->pg);
         status = queue_profile_lock(batch, plan->profile_ids, plan->profile_count);
     }
     if (status == STATUS_OK) {
-        status = queue_owner_reads(batch, &plan->identities, &plan->orders);
+        status = queue_owner_reads(batch, &plan->identities, &plan->orders, &plan->owner_slots);
     }
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK && plan->orders.count > 0) {
+        plan->order_slot = (int)pg_queued(batch->pg);
         status = queue_order_lock(batch, &plan->orders);
     }
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK && plan->late_count > 0) {
+        plan->late_slot = (int)pg_queued(batch->pg);
         status = queue_known(batch, plan->late, plan->late_count);
     }
     return status;
+}
+
+static void mark_known(struct batch *batch, const struct lock_plan *plan,
+                       const struct pg_result *result)
+{
+    for (size_t row = 0; row < pg_row_count(result); row++) {
+        batch->is_known[plan->late[(size_t)pg_get_i64(result, row, 0) - 1].index] = true;
+    }
+}
+
+static bool plan_holds(const struct lock_plan *plan, struct pg_result *const *results)
+{
+    const struct owner_slots *slots = &plan->owner_slots;
+    return (slots->identities == NOT_SENT ||
+            owners_hold(&plan->identities, results[slots->identities])) &&
+           (slots->orders == NOT_SENT || owners_hold(&plan->orders, results[slots->orders]));
 }
 
 enum status batch_lock(struct batch *batch, int64_t now_ms, enum batch_lock_outcome *out_outcome,
@@ -604,101 +627,27 @@ enum status batch_lock(struct batch *batch, int64_t now_ms, enum batch_lock_outc
     plan.profile_count = decision_profile_ids_to_lock(batch->decision, &plan.profile_ids);
     enum status status = queue_lock(batch, &plan, now_ms);
     struct pg_result *results[6] = { NULL };
-    if (status == STATUS_OK) {
-        status = pg_sync(batch->pg, batch->arena, results, ARRAY_COUNT(results), problem);
+    if (status == STATUS_OK && pg_queued(batch->pg) > 0) {
+        status = pg_sync(batch->pg, batch->arena, results, pg_queued(batch->pg), problem);
     }
     if (status != STATUS_OK) {
         return status;
     }
-    if (!owners_hold(&plan.identities, results[2]) || !owners_hold(&plan.orders, results[3])) {
+    if (!plan_holds(&plan, results)) {
         *out_outcome = BATCH_STALE;
         return STATUS_OK;
     }
-    status = put_profiles(batch, results[1], problem);
+    if (plan.profile_slot != NOT_SENT) {
+        status = put_profiles(batch, results[plan.profile_slot], problem);
+    }
+    if (status == STATUS_OK && plan.order_slot != NOT_SENT) {
+        status = fill_orders(batch, &plan.orders, results[plan.order_slot], problem);
+    }
+    if (status == STATUS_OK && plan.late_slot != NOT_SENT) {
+        mark_known(batch, &plan, results[plan.late_slot]);
+    }
     if (status == STATUS_OK) {
-        status = fill_orders(batch, &plan.orders, results[4], problem);
-    }
-    if (status != STATUS_OK) {
-        return status;
-    }
-    for (size_t row = 0; row < pg_row_count(results[5]); row++) {
-        batch->is_known[plan.late[(size_t)pg_get_i64(results[5], row, 0) - 1].index] = true;
-    }
-    *out_outcome = BATCH_LOCKED;
-    return STATUS_OK;
-}
-
-/* --- the sweep's reads -------------------------------------------------- */
-
-enum status batch_claim_due(struct batch *batch, int64_t floor_ms, int64_t now_ms, size_t limit,
-                            struct profile ***out_profiles, size_t *out_count,
-                            struct problem *problem)
-{
-    struct pg_params params;
-    pg_params_init(&params, batch->arena);
-    pg_put_id(&params, batch->workspace_id);
-    pg_put_instant(&params, floor_ms < 0 ? 0 : floor_ms);
-    pg_put_instant(&params, now_ms);
-    pg_put_i64(&params, (int64_t)limit);
-    enum status status = pg_queue(batch->pg, &pg_begin, NULL);
-    if (status == STATUS_OK) {
-        status = pg_queue(batch->pg, &batch_due_claim, &params);
-    }
-    struct pg_result *results[2] = { NULL };
-    if (status == STATUS_OK) {
-        status = pg_sync(batch->pg, batch->arena, results, 2, problem);
-    }
-    if (status != STATUS_OK) {
-        return status;
-    }
-    size_t count = pg_row_count(results[1]);
-    struct profile **profiles = ARENA_NEW_ARRAY(batch->arena, count + 1, struct profile *);
-    if (profiles == NULL) {
-        return STATUS_LIMIT;
-    }
-    for (size_t row = 0; row < count; row++) {
-        status = batch_profile_decode(batch->arena, results[1], row, &profiles[row], problem);
-        if (status != STATUS_OK) {
-            return status;
-        }
-        decision_put_profile(batch->decision, profiles[row]);
-    }
-    *out_profiles = profiles;
-    *out_count = count;
-    return STATUS_OK;
-}
-
-enum status batch_next_due(struct pg *pg, struct arena *arena, struct id workspace_id,
-                           int64_t floor_ms, int64_t *out_due_ms, struct problem *problem)
-{
-    struct pg_params params;
-    struct pg_result *result = NULL;
-    pg_params_init(&params, arena);
-    pg_put_id(&params, workspace_id);
-    pg_put_instant(&params, floor_ms < 0 ? 0 : floor_ms);
-    enum status status = pg_run(pg, arena, &batch_due_next, &params, &result, problem);
-    if (status == STATUS_OK) {
-        *out_due_ms = pg_row_count(result) > 0 ? pg_get_instant(result, 0, 0) : INSTANT_NEVER;
+        *out_outcome = BATCH_LOCKED;
     }
     return status;
-}
-
-enum status batch_read_profile(struct pg *pg, struct arena *arena, struct id workspace_id,
-                               struct id profile_id, struct profile **out_profile,
-                               struct problem *problem)
-{
-    struct pg_params params;
-    struct pg_result *result = NULL;
-    pg_params_init(&params, arena);
-    pg_put_id(&params, workspace_id);
-    pg_put_id(&params, profile_id);
-    enum status status = pg_run(pg, arena, &batch_profile_read, &params, &result, problem);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    if (pg_row_count(result) == 0) {
-        *out_profile = NULL;
-        return STATUS_OK;
-    }
-    return batch_profile_decode(arena, result, 0, out_profile, problem);
 }

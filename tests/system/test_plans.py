@@ -17,7 +17,7 @@ sys.path.insert(0, os.path.join(shopbell.ROOT, "tests", "lint"))
 from test_sql import TABLES, statements  # noqa: E402
 
 HOT_FILES = ("src/store/batch_load.c", "src/store/batch_save.c", "src/store/batch_rare.c",
-             "src/store/delivery_store.c", "src/sweep/due.c")
+             "src/store/batch_due.c", "src/store/delivery_store.c", "src/sweep/due.c")
 COLD = {"delivery_disable"}  # configuration: a handful of rows, once in a subscription's life
 KEYS = r"\b(workspace_id|id|event_id|kind|source_id|value|order_ref|origin_id|occurred_at|" \
        r"created_at|merged_into|profile_id)\b"
@@ -35,8 +35,20 @@ def nodes(plan):
         yield from nodes(child)
 
 
+def aliases(plan):
+    """Alias -> table, for the tables of ours under a node."""
+    found = {n.get("Alias"): re.sub(r"_(history|y\d{4}.*)$", "", n.get("Relation Name", ""))
+             for n in nodes(plan)}
+    return {alias: table for alias, table in found.items() if table in TABLES}
+
+
 def faults_of(plan):
     for node in nodes(plan):
+        # A key compared by a join instead of sought by an index: the rows it is
+        # compared with are all those of the workspace.
+        for alias in aliases(node):
+            if re.search(rf"\b{alias}\." + KEYS, node.get("Join Filter", "")):
+                yield f"key of {alias} in a Join Filter: {node['Join Filter']}"
         relation = node.get("Relation Name", "")
         base = re.sub(r"_(history|y\d{4}.*)$", "", relation)
         if base not in TABLES:
