@@ -26,6 +26,9 @@ const NO_SOURCE = '00000000-0000-0000-0000-000000000000';
 const TRUST_SIGNED = 3;
 const LAPSE_MS = 60 * 24 * 3600 * 1000;
 const ATTEMPTS_MAX = 5;
+const CONSENT = JSON.stringify({
+  email: 'never', sms: 'never', push: 'never', tracking: 'never', sale: 'never',
+});
 
 const pool = new Pool({ max: 20 });
 const app = express();
@@ -38,7 +41,8 @@ function signatureIsValid(header, body) {
 
 function eventId(source, webhookId) {
   const hex = crypto.createHash('sha256').update(`${source}/${webhookId}`).digest('hex');
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+  return [hex.slice(0, 8), hex.slice(8, 12), `8${hex.slice(13, 16)}`, `8${hex.slice(17, 20)}`,
+    hex.slice(20, 32)].join('-');
 }
 
 const minor = (text) => Math.round(Number(text) * 100);
@@ -115,9 +119,7 @@ async function insertProfile(client, id, order, state, at, now) {
      VALUES ($1, $2, 1, $3, $3, $3, $4, $4, $4::timestamptz::date, true, $5, 'new', $4, $6, 1, $7,
              $7, $4, $4, $8, $9, $10)`,
     [WORKSPACE, id, now, at, order.email, new Date(at.getTime() + LAPSE_MS),
-      minor(order.total_price), JSON.stringify(traitsOf(order)),
-      JSON.stringify({ email: 'never', sms: 'never', push: 'never', tracking: 'never', sale: 'never' }),
-      state]);
+      minor(order.total_price), JSON.stringify(traitsOf(order)), CONSENT, state]);
 }
 
 async function updateProfile(client, profile, order, state, at, now) {
@@ -243,7 +245,9 @@ async function applyInTransaction(source, request, order) {
   }
 }
 
-app.post('/v1/hooks/:source', express.raw({ type: '*/*', limit: '5mb' }), async (request, response) => {
+const rawBody = express.raw({ type: '*/*', limit: '5mb' });
+
+app.post('/v1/hooks/:source', rawBody, async (request, response) => {
   if (!signatureIsValid(request.get('x-shopify-hmac-sha256'), request.body)) {
     response.status(401).json({ status: 'refused' });
     return;
