@@ -49,6 +49,7 @@ enum {
     REPORT_EVERY_MS = 10000,
     STOP_MS_MAX = 60000,
     ORPHAN_MS_MAX = 60000,
+    COMMAND_MS_MAX = 30000, /* a command that has the directory to itself */
     POLL_MS = 20,
     LOG_BYTES_MAX = 10 * 1024 * 1024,
     LOG_TAIL_BYTES = 200,
@@ -203,29 +204,55 @@ static enum status directory_open(struct embedded *embedded, const char *directo
     return STATUS_OK;
 }
 
-/* STATUS_CONFLICT when another process holds the directory. */
-static enum status directory_lock(struct embedded *embedded, struct problem *problem)
+static bool lock_take(const struct embedded *embedded, bool is_command)
+{
+    char text[32];
+    if (flock(embedded->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        return false;
+    }
+    int size = snprintf(text, sizeof(text), "%ld%s\n", (long)getpid(), is_command ? " -" : "");
+    if (ftruncate(embedded->lock_fd, 0) == 0) {
+        (void)!pwrite(embedded->lock_fd, text, (size_t)size, 0);
+    }
+    return true;
+}
+
+/* The process that holds the directory; "-" behind it marks a command, which
+ * will be gone in a moment. */
+static void lock_read(const struct embedded *embedded, char owner[32])
+{
+    ssize_t size = pread(embedded->lock_fd, owner, 31, 0);
+    owner[size > 0 ? size : 0] = '\0';
+    owner[strcspn(owner, "\n")] = '\0';
+}
+
+/* STATUS_CONFLICT when another process holds the directory. A server waits for
+ * a command to end. */
+static enum status directory_lock(struct embedded *embedded, bool is_command,
+                                  struct problem *problem)
 {
     char path[PATH_MAX + 16];
+    char owner[32] = "";
     (void)snprintf(path, sizeof(path), "%s/lock", embedded->directory);
     embedded->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (embedded->lock_fd < 0) {
         return problem_set(problem, STATUS_DENIED, "embedded", "cannot open %.200s", path);
     }
-    if (flock(embedded->lock_fd, LOCK_EX | LOCK_NB) == 0) {
-        char text[32];
-        int size = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
-        if (ftruncate(embedded->lock_fd, 0) == 0) {
-            (void)!pwrite(embedded->lock_fd, text, (size_t)size, 0);
+    int64_t deadline_ms = clock_monotonic_ms() + COMMAND_MS_MAX;
+    for (;;) {
+        if (lock_take(embedded, is_command)) {
+            return STATUS_OK;
         }
-        return STATUS_OK;
+        lock_read(embedded, owner);
+        bool is_passing = strchr(owner, '-') != NULL;
+        if (is_command || !is_passing || clock_monotonic_ms() > deadline_ms) {
+            break;
+        }
+        sleep_ms(POLL_MS);
     }
-    char owner[32] = "";
-    ssize_t size = pread(embedded->lock_fd, owner, sizeof(owner) - 1, 0);
-    struct str shown = str_trim((struct str){ owner, size > 0 ? (size_t)size : 0 });
     return problem_set(problem, STATUS_CONFLICT, "embedded",
-                       "process %.*s already runs the database under %.160s", STR_ARG(shown),
-                       embedded->directory);
+                       "process %.*s already runs the database under %.160s",
+                       (int)strspn(owner, "0123456789"), owner, embedded->directory);
 }
 
 /* DIR/run, or a private directory under /tmp when that is too long for a
@@ -697,7 +724,7 @@ enum status embedded_start(const struct embedded_config *config, struct embedded
     if (status == STATUS_OK) {
         socket_directory_choose(embedded);
         url_write(embedded);
-        status = directory_lock(embedded, problem);
+        status = directory_lock(embedded, config->may_join, problem);
         if (status == STATUS_OK) {
             status = start_own(embedded, config, problem);
         } else if (status == STATUS_CONFLICT && config->may_join) {
