@@ -30,6 +30,9 @@ psycopg2.extras.register_uuid()
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SHARED = os.environ.get("SHOPBELL_SHARED", os.path.join(os.path.dirname(ROOT), "shared"))
+# Sanitizers and busy machines take their time: SHOPBELL_SLOW=4 stretches every
+# limit and removes none.
+SLOW = float(os.environ.get("SHOPBELL_SLOW", "1"))
 
 
 def binary():
@@ -47,6 +50,7 @@ def free_port():
 
 def wait_for(condition, seconds=10.0, every=0.02, what="condition"):
     """Polls until condition() is truthy and returns its value."""
+    seconds *= SLOW
     deadline = time.monotonic() + seconds
     while True:
         value = condition()
@@ -150,7 +154,7 @@ class Server:
 
     def command(self, *arguments, check=True, stdin=None):
         done = subprocess.run([binary(), *arguments], env=self.environment, input=stdin,
-                              capture_output=True, text=True, timeout=60)
+                              capture_output=True, text=True, timeout=60 * SLOW)
         if check and done.returncode != 0:
             raise AssertionError(f"shopbell {' '.join(arguments)}: exit {done.returncode}\n"
                                  f"{done.stdout}{done.stderr}")
@@ -184,7 +188,7 @@ class Server:
     def stop(self, seconds=30):
         if self.process and self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(seconds)
+            self.process.wait(seconds * SLOW)
         return self.process.returncode if self.process else None
 
     def kill(self):

@@ -1,12 +1,15 @@
 """Builds, runs the suites, and adds up: the second half of tests/run.
 
-Cheap gates first. Every suite reports to one tally; the last line is
-"N passed, N failed". A suite that cannot even start counts as one failure.
+Cheap gates first. Every suite reports to one tally; at the end stand the time
+of each tier, the name of each failure, and "N passed, N failed". A suite that
+cannot even start counts as one failure.
 """
 
+import contextlib
 import glob
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -17,22 +20,34 @@ BUILD = os.environ.get("SHOPBELL_BUILD_ROOT", os.path.join(ROOT, "build"))
 FUZZ_SECONDS = int(os.environ.get("SHOPBELL_FUZZ_SECONDS", "20"))
 SHARED = os.environ.get("SHOPBELL_SHARED", os.path.join(os.path.dirname(ROOT), "shared"))
 JOBS = str(os.cpu_count() or 2)
+SLOW_FACTOR = 4  # what an instrumented build may take, against a plain one
+
+FAST = ["unit", "golden", "property", "fuzz", "store"]
+WITH_ALL = ["lint", "sdk", "sanitizers", "fuzzing"]
+SUITES = [*FAST, "system", "fault", *WITH_ALL]
 
 tally = {"passed": 0, "failed": 0, "skipped": 0}
 failures = []
+times = []
 
 
-def say(text):
-    print(f"\n== {text}", flush=True)
+@contextlib.contextmanager
+def tier(name, text=None):
+    print(f"\n== {text or name}", flush=True)
+    started = time.monotonic()
+    yield
+    times.append((name, time.monotonic() - started))
+    print(f"   {name}: {times[-1][1]:.0f} s", flush=True)
 
 
-def count(name, passed, failed, skipped=0, detail=""):
+def count(name, passed, failed, skipped=0, which=()):
+    """`which` names the tests that failed, where the suite knows them."""
     tally["passed"] += passed
     tally["failed"] += failed
     tally["skipped"] += skipped
     if failed:
-        failures.append(name)
-        print(f"   {name}: {failed} FAILED {detail}", flush=True)
+        failures.extend([f"{name}: {one}" for one in which] or [name])
+        print(f"   {name}: {failed} FAILED {' '.join(which)}", flush=True)
 
 
 def run(command, **more):
@@ -65,38 +80,50 @@ def build(name, *options, environment=None):
     return folder if ok else None
 
 
-def meson_suites(folder, suites, **environment):
-    command = ["meson", "test", "-C", folder, "--no-rebuild", "--print-errorlogs", "--num-processes", JOBS]
+def meson_suites(folder, suites, slow=1, **environment):
+    command = ["meson", "test", "-C", folder, "--no-rebuild", "--print-errorlogs",
+               "--num-processes", JOBS, "--timeout-multiplier", str(slow)]
     for suite in suites:
         command += ["--suite", suite]
+    log_path = os.path.join(folder, "meson-logs", "testlog.json")
+    name = f"{os.path.basename(folder)}: {', '.join(suites)}"
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(log_path)
     run(command, env={**os.environ, "SHOPBELL_SHARED": SHARED, **environment})
-    results = {}
-    with open(os.path.join(folder, "meson-logs", "testlog.json"), encoding="utf-8") as log:
-        for line in log:
-            test = json.loads(line)
-            results[test["name"]] = test["result"]
-    bad = [name for name, result in results.items() if result not in ("OK", "SKIP", "EXPECTEDFAIL")]
+    try:
+        with open(log_path, encoding="utf-8") as log:
+            results = {test["name"]: test["result"] for test in map(json.loads, log)}
+    except OSError:
+        count(name, 0, 1, which=["did not run"])
+        return
+    bad = [test for test, result in results.items()
+           if result not in ("OK", "SKIP", "EXPECTEDFAIL")]
     skipped = sum(r == "SKIP" for r in results.values())
-    count(f"{os.path.basename(folder)}: {', '.join(suites)}", len(results) - len(bad) - skipped,
-          len(bad), skipped, " ".join(bad))
+    count(name, len(results) - len(bad) - skipped, len(bad), skipped, bad)
 
 
 def pytest(folder, suite, **environment):
-    report = os.path.join(BUILD, f"pytest-{suite.replace('/', '-')}-{os.path.basename(folder)}.xml")
+    name = f"{os.path.basename(folder)}: pytest {suite}"
+    report = os.path.join(BUILD, f"pytest-{suite}-{os.path.basename(folder)}.xml")
     env = {**os.environ, "SHOPBELL_BIN": os.path.join(folder, "src/app/shopbell"),
            "SHOPBELL_BUILD": folder, "SHOPBELL_SHARED": SHARED,
            "PYTHONDONTWRITEBYTECODE": "1", **environment}
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(report)
     run(["/usr/bin/python3", "-m", "pytest", "-q", "-rs", "--tb=short", "-p", "no:cacheprovider",
          f"--junitxml={report}", os.path.join("tests", suite)], env=env)
     try:
-        suites = xml.etree.ElementTree.parse(report).getroot().iter("testsuite")
-        for found in suites:
-            bad = int(found.get("failures")) + int(found.get("errors"))
-            skipped = int(found.get("skipped"))
-            count(f"pytest {suite} ({os.path.basename(folder)})",
-                  int(found.get("tests")) - bad - skipped, bad, skipped)
+        root = xml.etree.ElementTree.parse(report).getroot()
     except (OSError, xml.etree.ElementTree.ParseError):
-        count(f"pytest {suite}", 0, 1, detail="did not finish")
+        count(name, 0, 1, which=["did not finish"])
+        return
+    tests = list(root.iter("testcase"))
+    bad = [t.get("name") for t in tests
+           if t.find("failure") is not None or t.find("error") is not None]
+    skipped = sum(t.find("skipped") is not None for t in tests)
+    if not tests:
+        bad = ["no test was found"]
+    count(name, max(len(tests) - len(bad) - skipped, 0), len(bad), skipped, bad)
 
 
 def tracked(*patterns):
@@ -107,70 +134,85 @@ def tracked(*patterns):
 # --- the tiers --------------------------------------------------------------
 
 def lint(folder):
-    say("lint")
     c_files = tracked("*.c", "*.h")
     step("clang-format", ["clang-format-14", "-n", "-Werror", *c_files])
-    shell = [f for f in tracked("deploy", "tests", ".ci")
-             if open(os.path.join(ROOT, f), "rb").read(12).startswith((b"#!/bin/sh", b"#!/bin/ba",
-                                                                       b"#!/usr/bin/e"))
-             and not f.endswith(".py")]
-    shell = [f for f in shell if b"python" not in open(os.path.join(ROOT, f), "rb").readline()]
+    shell = []
+    for path in tracked("deploy", "tests", ".ci"):
+        with open(os.path.join(ROOT, path), "rb") as f:
+            first = f.readline()
+        if first.startswith(b"#!") and first.split(b"/")[-1].split()[-1] in (b"sh", b"bash"):
+            shell.append(path)
     step("shellcheck", ["shellcheck", "-x", *shell])
     pytest(folder, "lint")
     step("cppcheck", ["cppcheck", "-q", "-j", JOBS, "--enable=warning,performance,portability",
                       "--inline-suppr", "--error-exitcode=1", "--std=c11",
                       "--suppress=missingIncludeSystem", "-I", "include", "src"])
-    sources = [f for f in tracked("src/*.c")]
-    step("clang-tidy", ["xargs", "-P", JOBS, "-n", "4", "clang-tidy-14", "--quiet", "-p", folder],
-         input="\n".join(sources).encode(), stderr=subprocess.DEVNULL)
+    step("clang-tidy", [os.path.join(ROOT, "tests/lint/tidy.py"), folder])
 
 
 def sanitizers():
-    say("address and undefined-behaviour sanitizers")
+    """Every suite once more in an instrumented build. A process that reports
+    something, at its exit too, writes a file; each file is a failure, whatever
+    the test that started the process made of it."""
     folder = build("sanitized", "-Db_sanitize=address,undefined", "-Db_lundef=false",
                    "-Dc_args=-fno-sanitize-recover=all -fno-omit-frame-pointer")
-    if folder:
-        options = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",
-                   "UBSAN_OPTIONS": "print_stacktrace=1"}
-        meson_suites(folder, ["unit", "golden", "property", "fuzz", "store"], **options)
-        pytest(folder, "system", **options)
-        pytest(folder, "fault", SHOPBELL_ORACLE_WEBHOOKS="8000", SHOPBELL_CRASH_CYCLES="6",
-               **options)
+    if not folder:
+        return
+    reports = os.path.join(BUILD, "sanitizer-reports")
+    shutil.rmtree(reports, ignore_errors=True)
+    os.makedirs(reports)
+    os.chmod(reports, 0o777)
+    log_path = f"log_path={reports}/report"
+    options = {"ASAN_OPTIONS": f"detect_leaks=1:{log_path}",
+               "UBSAN_OPTIONS": f"print_stacktrace=1:{log_path}"}
+    meson_suites(folder, FAST, slow=SLOW_FACTOR, **options)
+    options["SHOPBELL_SLOW"] = str(SLOW_FACTOR)
+    pytest(folder, "system", **options)
+    pytest(folder, "fault", SHOPBELL_ORACLE_WEBHOOKS="4000", SHOPBELL_CRASH_CYCLES="4", **options)
+    found = sorted(glob.glob(f"{reports}/*"))
+    for path in found[:5]:
+        with open(path, encoding="utf-8", errors="replace") as f:
+            print(f"--- {path}\n" + "".join(f.readlines()[:60]), flush=True)
+    count("sanitizer reports", int(not found), len(found), which=found)
 
 
 def fuzzing():
-    say(f"fuzzing, {FUZZ_SECONDS} s a target")
     folder = build("fuzz", "-Db_sanitize=address,undefined", "-Db_lundef=false",
                    "-Dc_args=-fsanitize=fuzzer-no-link", environment={"CC": "clang-14"})
     if not folder:
         return
+    waiting = [p for p in sorted(glob.glob(os.path.join(folder, "tests/fuzz/fuzz_*")))
+               if os.path.isfile(p) and os.access(p, os.X_OK)]
+    if not waiting:
+        count("fuzzing", 0, 1, which=["no target was built"])
     running = []
-    for program in sorted(glob.glob(os.path.join(folder, "tests/fuzz/fuzz_*"))):
-        if not os.access(program, os.X_OK) or os.path.isdir(program):
-            continue
-        entry = os.path.basename(program).removeprefix("fuzz_")
-        work = os.path.join(folder, "corpus", entry)
-        os.makedirs(work, exist_ok=True)
-        running.append((entry, subprocess.Popen(
-            [program, f"-max_total_time={FUZZ_SECONDS}", "-max_len=65536", "-verbosity=0",
-             "-print_final_stats=1", f"-artifact_prefix={work}/crash-", work,
-             os.path.join(ROOT, "tests/fuzz/corpus", entry)],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)))
-        if len(running) == int(JOBS):
-            fuzz_wait(running)
-    fuzz_wait(running)
+    while waiting or running:
+        while waiting and len(running) < int(JOBS):
+            running.append(fuzz_start(folder, waiting.pop(0)))
+        fuzz_finish(*running.pop(0))
 
 
-def fuzz_wait(running):
-    for entry, process in running:
-        output = process.communicate()[0]
-        executed = [line.split()[-1] for line in output.splitlines()
-                    if "number_of_executed_units" in line]
-        print(f"   {entry}: {executed[0] if executed else '?'} inputs", flush=True)
-        if process.returncode:
-            print("\n".join(output.splitlines()[-40:]))
-        count(f"fuzz {entry}", int(process.returncode == 0), int(process.returncode != 0))
-    running.clear()
+def fuzz_start(folder, program):
+    """New inputs go to the build folder, what crashes too: a person looks at it,
+    and puts it into tests/fuzz/corpus when it is mended."""
+    entry = os.path.basename(program).removeprefix("fuzz_")
+    work = os.path.join(folder, "corpus", entry)
+    os.makedirs(work, exist_ok=True)
+    return entry, subprocess.Popen(
+        [program, f"-max_total_time={FUZZ_SECONDS}", "-max_len=65536", "-timeout=10",
+         "-rss_limit_mb=2048", "-verbosity=0", "-print_final_stats=1",
+         f"-artifact_prefix={work}/crash-", work, os.path.join(ROOT, "tests/fuzz/corpus", entry)],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+
+
+def fuzz_finish(entry, process):
+    output = process.communicate()[0]
+    executed = [line.split()[-1] for line in output.splitlines()
+                if "number_of_executed_units" in line]
+    print(f"   {entry}: {executed[0] if executed else '?'} inputs", flush=True)
+    if process.returncode:
+        print("\n".join(output.splitlines()[-40:]))
+    count(f"fuzz {entry}", int(process.returncode == 0), int(process.returncode != 0))
 
 
 def main():
@@ -178,31 +220,38 @@ def main():
     os.makedirs(BUILD, exist_ok=True)
     everything = os.environ.get("SHOPBELL_ALL") == "yes"
     chosen = [s for s in os.environ.get("SHOPBELL_SUITES", "").split(",") if s]
+    if set(chosen) - set(SUITES):
+        print(f"tests/run: no such suite; there are {', '.join(SUITES)}", file=sys.stderr)
+        return 2
 
     def wanted(suite):
-        return not chosen or suite in chosen
+        return suite in chosen if chosen else everything or suite not in WITH_ALL
 
-    say("build")
-    folder = build("tests")
+    with tier("build"):
+        folder = build("tests")
     if folder:
-        if everything and wanted("lint"):
-            lint(folder)
-        fast = [s for s in ("unit", "golden", "property", "fuzz", "store") if wanted(s)]
+        if wanted("lint"):
+            with tier("lint"):
+                lint(folder)
+        fast = [s for s in FAST if wanted(s)]
         if fast:
-            say(", ".join(fast))
-            meson_suites(folder, fast)
+            with tier(", ".join(fast)):
+                meson_suites(folder, fast)
         for suite in ("system", "fault"):
             if wanted(suite):
-                say(suite)
-                pytest(folder, suite)
-        if everything and wanted("sdk"):
-            say("the real SDKs")
-            pytest(folder, "sdk")
-        if everything and wanted("sanitizers"):
-            sanitizers()
-        if everything and wanted("fuzzing"):
-            fuzzing()
-    print(f"\n{time.monotonic() - started:.0f} s", flush=True)
+                with tier(suite):
+                    pytest(folder, suite)
+        if wanted("sdk"):
+            with tier("sdk", "the real SDKs"):
+                pytest(folder, "sdk")
+        if wanted("sanitizers"):
+            with tier("sanitizers", "address and undefined-behaviour sanitizers"):
+                sanitizers()
+        if wanted("fuzzing"):
+            with tier("fuzzing", f"fuzzing, {FUZZ_SECONDS} s a target"):
+                fuzzing()
+    print("\n" + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in times)
+          + f"; {time.monotonic() - started:.0f} s in all")
     for name in failures:
         print(f"failed: {name}")
     if tally["skipped"]:

@@ -93,7 +93,7 @@ def test_slow_clients_do_not_hold_up_others(api, server, shopify):
             assert shopify.send("orders/create",
                                 shopify_order(100 + n, 4, "fast@example.com")).status == 200
             times.append(time.monotonic() - started)
-        assert sorted(times)[10] < 0.5
+        assert sorted(times)[10] < 0.5 * shopbell.SLOW
         deadline = time.monotonic() + 20
         for s in slow:  # the absolute header deadline ends them all, byte by byte or not
             s.settimeout(max(0.1, deadline - time.monotonic()))
@@ -124,7 +124,7 @@ def test_dribbling_does_not_extend_the_header_deadline(server):
             except (BrokenPipeError, ConnectionResetError):
                 ended = True
                 break
-        assert ended and time.monotonic() - started < 15
+        assert ended and time.monotonic() - started < 15 * shopbell.SLOW
 
 
 def test_head_options_405_404_and_request_id(server):
