@@ -16,7 +16,7 @@
  * statement after the locks; if one is not among the locked, the batch rolls
  * back and loads again. Multi-row reads are LATERAL over a sorted unnest, so
  * that every row is one index probe whatever the statistics say. FOR UPDATE or
- * LIMIT 1 must stand inside: without either the planner flattens the subquery
+ * OFFSET 0 must stand inside: without either the planner flattens the subquery
  * and, on a table it believes empty, reads the whole workspace.
  */
 
@@ -37,8 +37,8 @@ static const struct pg_statement batch_identity_read = {
     "value, n)"
     " CROSS JOIN LATERAL (SELECT profile_id, origin_id, trust, first_seen_at FROM identity"
     " WHERE workspace_id = $1 AND kind = u.kind AND source_id = u.source_id AND value = u.value"
-    " LIMIT 1) i LEFT JOIN LATERAL (SELECT merged_into FROM profile"
-    " WHERE workspace_id = $1 AND id = i.profile_id LIMIT 1) p ON true",
+    " OFFSET 0) i LEFT JOIN LATERAL (SELECT merged_into FROM profile"
+    " WHERE workspace_id = $1 AND id = i.profile_id OFFSET 0) p ON true",
 };
 
 static const struct pg_statement batch_order_owner_read = {
@@ -46,9 +46,9 @@ static const struct pg_statement batch_order_owner_read = {
     "SELECT u.n, COALESCE(p.merged_into, o.profile_id), o.origin_id"
     " FROM unnest($2::uuid[], $3::text[]) WITH ORDINALITY AS u (source_id, order_ref, n)"
     " CROSS JOIN LATERAL (SELECT profile_id, origin_id FROM orders"
-    " WHERE workspace_id = $1 AND source_id = u.source_id AND order_ref = u.order_ref LIMIT 1) o"
+    " WHERE workspace_id = $1 AND source_id = u.source_id AND order_ref = u.order_ref OFFSET 0) o"
     " LEFT JOIN LATERAL (SELECT merged_into FROM profile"
-    " WHERE workspace_id = $1 AND id = o.profile_id LIMIT 1) p ON true",
+    " WHERE workspace_id = $1 AND id = o.profile_id OFFSET 0) p ON true",
 };
 
 static const struct pg_statement batch_identity_insert = {
@@ -84,7 +84,7 @@ static const struct pg_statement batch_interaction_known = {
     "SELECT u.n FROM unnest($2::uuid[], $3::timestamptz[], $4::uuid[]) WITH ORDINALITY"
     " AS u (origin_id, occurred_at, id, n)"
     " CROSS JOIN LATERAL (SELECT 1 FROM interaction WHERE workspace_id = $1"
-    " AND origin_id = u.origin_id AND occurred_at = u.occurred_at AND id = u.id LIMIT 1) i",
+    " AND origin_id = u.origin_id AND occurred_at = u.occurred_at AND id = u.id OFFSET 0) i",
 };
 
 /* --- the identifiers a batch names -------------------------------------- */

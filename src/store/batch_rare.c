@@ -13,9 +13,10 @@ static const struct pg_statement order_extremes = {
     "SELECT o.source_id, o.order_ref, o.placed_at, o.counted_gross_minor, o.counted_foreign"
     " FROM (SELECT u.id FROM unnest($2::uuid[]) AS u (id) UNION SELECT p.id"
     " FROM unnest($2::uuid[]) AS u (id) CROSS JOIN LATERAL (SELECT id FROM profile"
-    " WHERE workspace_id = $1 AND merged_into = u.id) p) k"
+    " WHERE workspace_id = $1 AND merged_into = u.id OFFSET 0) p) k"
     " CROSS JOIN LATERAL (SELECT source_id, order_ref, placed_at, counted_gross_minor,"
-    " counted_foreign FROM orders WHERE workspace_id = $1 AND profile_id = k.id AND counted) o",
+    " counted_foreign FROM orders WHERE workspace_id = $1 AND profile_id = k.id AND counted"
+    " OFFSET 0) o",
 };
 
 static const struct pg_statement quarantine_insert = {

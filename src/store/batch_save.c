@@ -76,7 +76,8 @@ static const struct pg_statement save_profile_update = {
     " orders_last_at = u.orders_last_at, traits = COALESCE(u.traits, p.traits),"
     " preferences = COALESCE(u.preferences, p.preferences),"
     " consent = COALESCE(u.consent, p.consent), cart = u.cart, state = u.state"
-    " FROM " SAVE_PROFILE_UNNEST " WHERE p.workspace_id = $1 AND p.id = u.id",
+    " FROM (SELECT $1::uuid AS workspace_id, u.* FROM " SAVE_PROFILE_UNNEST " OFFSET 0) u"
+    " WHERE p.workspace_id = u.workspace_id AND p.id = u.id",
 };
 
 /* Who was merged into a loser before now follows it to the survivor, so that
@@ -84,16 +85,17 @@ static const struct pg_statement save_profile_update = {
 static const struct pg_statement save_merged_follow = {
     "save_merged_follow",
     "UPDATE profile AS p SET merged_into = u.into_id"
-    " FROM unnest($2::uuid[], $3::uuid[]) AS u (from_id, into_id)"
-    " WHERE p.workspace_id = $1 AND p.merged_into = u.from_id",
+    " FROM (SELECT $1::uuid AS workspace_id, u.* FROM unnest($2::uuid[], $3::uuid[])"
+    " AS u (from_id, into_id) OFFSET 0) u"
+    " WHERE p.workspace_id = u.workspace_id AND p.merged_into = u.from_id",
 };
 
 static const struct pg_statement save_identity_move = {
     "save_identity_move",
     "UPDATE identity AS i SET profile_id = u.profile_id, origin_id = u.origin_id"
-    " FROM unnest($2::text[], $3::uuid[], $4::text[], $5::uuid[], $6::uuid[])"
-    " AS u (kind, source_id, value, profile_id, origin_id)"
-    " WHERE i.workspace_id = $1 AND i.kind = u.kind AND i.source_id = u.source_id"
+    " FROM (SELECT $1::uuid AS workspace_id, u.* FROM unnest($2::text[], $3::uuid[], $4::text[],"
+    " $5::uuid[], $6::uuid[]) AS u (kind, source_id, value, profile_id, origin_id) OFFSET 0) u"
+    " WHERE i.workspace_id = u.workspace_id AND i.kind = u.kind AND i.source_id = u.source_id"
     " AND i.value = u.value",
 };
 
@@ -127,8 +129,9 @@ static const struct pg_statement save_order_update = {
     " counted = u.counted, counted_foreign = u.counted_foreign,"
     " counted_gross_minor = u.counted_gross_minor,"
     " counted_refunded_minor = u.counted_refunded_minor, documents = u.documents, body = u.body"
-    " FROM " SAVE_ORDER_UNNEST
-    " WHERE o.workspace_id = $1 AND o.source_id = u.source_id AND o.order_ref = u.order_ref",
+    " FROM (SELECT $1::uuid AS workspace_id, u.* FROM " SAVE_ORDER_UNNEST " OFFSET 0) u"
+    " WHERE o.workspace_id = u.workspace_id AND o.source_id = u.source_id AND o.order_ref = "
+    "u.order_ref",
 };
 
 static const struct pg_statement save_interaction = {
