@@ -91,6 +91,7 @@ class Shopbell:
         try:
             os.makedirs(self.directory, mode=0o755, exist_ok=True)
             log = open(self.log_path, "ab")
+            log_start = log.tell()
         except OSError as error:
             fail(f"{error.filename}: {error.strerror.lower()}; choose another folder: --dir DIR")
         self.process = subprocess.Popen(
@@ -100,8 +101,8 @@ class Shopbell:
         for _ in range(600):
             if self.process.poll() is not None:
                 with open(self.log_path, errors="replace") as f:
-                    fail(f"the server did not start; the end of {self.log_path}:\n"
-                         + "".join(f.readlines()[-15:]))
+                    f.seek(log_start)
+                    fail("the server did not start; it said:\n" + "".join(f.readlines()[-15:]))
             try:
                 if self.raw("GET", "/readyz")[0] == 200:
                     return
@@ -550,7 +551,9 @@ def perform(options, shopbell):
     if options.once:
         print("\n" + green("Everything happened as it should."))
     else:
-        keep_serving(shopbell, profile, os.path.relpath(options.shopbell))
+        program = os.path.relpath(options.shopbell)
+        keep_serving(shopbell, profile,
+                     options.shopbell if program.startswith("..") else program)
 
 
 def main():
@@ -570,6 +573,7 @@ def main():
     def asked_to_end(number, _):
         raise SystemExit(128 + number if options.once else 0)
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell's "&" ignores it.
     signal.signal(signal.SIGTERM, asked_to_end)
     signal.signal(signal.SIGHUP, asked_to_end)
     try:
