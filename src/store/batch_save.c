@@ -179,7 +179,9 @@ static const struct pg_statement save_notification = {
     " FROM unnest($8::uuid[], $9::uuid[], $10::timestamptz[], $11::uuid[], $12::uuid[],"
     " $13::bigint[])"
     " AS d (id, notification_id, created_at, subscription_id, profile_id, sequence)"
-    " WHERE d.notification_id IN (SELECT id FROM rung)"
+    /* IS TRUE keeps it a hashed subplan: as a join it would be nested, since hash
+     * joins are off here. */
+    " WHERE (d.notification_id IN (SELECT id FROM rung)) IS TRUE"
     " ON CONFLICT (workspace_id, id) DO NOTHING RETURNING id",
 };
 
