@@ -19,7 +19,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sdk")
-    for name in ("package.json", "package-lock.json", "client.js"):
+    for name in ("package.json", "package-lock.json", "client.mjs"):
         shutil.copy(os.path.join(HERE, name), folder)
     subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--silent"], cwd=folder, check=True)
     python = folder / "python"
@@ -32,7 +32,7 @@ def installed(tmp_path_factory):
 
 @pytest.fixture
 def node(installed):
-    process = subprocess.Popen(["node", "client.js"], cwd=installed, text=True,
+    process = subprocess.Popen(["node", "client.mjs"], cwd=installed, text=True,
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def ask(**question):

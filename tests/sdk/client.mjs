@@ -1,10 +1,12 @@
 // One line of JSON in per request, one out: {lib, op, secret, id, timestamp, headers, body}.
 // sign: what the library puts on a message; verify: what it says of ours.
-const libraries = {
-  standardwebhooks: require("standardwebhooks").Webhook,
-  svix: require("svix").Webhook,
-};
-const lines = require("readline").createInterface({ input: process.stdin });
+// svix is an ES module; Debian 12's node 18 can import one, not require it.
+import { createInterface } from "node:readline";
+import standardwebhooks from "standardwebhooks";
+import * as svix from "svix";
+
+const libraries = { standardwebhooks: standardwebhooks.Webhook, svix: svix.Webhook };
+const lines = createInterface({ input: process.stdin });
 lines.on("line", (line) => {
   const ask = JSON.parse(line);
   const webhook = new libraries[ask.lib](ask.secret);
