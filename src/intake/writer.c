@@ -273,6 +273,7 @@ static enum status release_unknown(struct writer *writer, struct problem *proble
 static void hand_over(struct writer *writer, const struct delivery *deliveries, size_t count)
 {
     const struct intake_config *config = &writer->intake->config;
+    assert(config->hand_over != NULL); /* or nothing would have been leased */
     size_t taken = config->hand_over(config->app, deliveries, count);
     if (taken < count) {
         struct id *ids = ARENA_NEW_ARRAY(writer->arena, count, struct id);

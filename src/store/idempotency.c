@@ -80,11 +80,10 @@ enum status idempotency_begin(struct pg *pg, struct arena *arena, const struct i
     if (status != STATUS_OK) {
         return status;
     }
-    if (pg_row_count(result) == 0) { /* the first has failed in between */
-        *out_verdict = IDEMPOTENCY_IN_PROGRESS;
-    } else if (!str_equal(pg_get_bytes(result, 0, 0), key->fingerprint)) {
+    bool is_gone = pg_row_count(result) == 0; /* the first has failed in between */
+    if (!is_gone && !str_equal(pg_get_bytes(result, 0, 0), key->fingerprint)) {
         *out_verdict = IDEMPOTENCY_MISMATCH;
-    } else if (pg_is_null(result, 0, 1)) {
+    } else if (is_gone || pg_is_null(result, 0, 1)) {
         *out_verdict = IDEMPOTENCY_IN_PROGRESS;
     } else {
         *out_verdict = IDEMPOTENCY_REPEAT;

@@ -1,5 +1,6 @@
 #include "store/unmerge.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "batch_priv.h"
@@ -283,6 +284,7 @@ static enum status read_orders(struct unmerge_run *run, struct problem *problem)
         if (status != STATUS_OK) {
             return status;
         }
+        assert(run->leaves.profile != NULL && run->stays.profile != NULL); /* lock_profiles */
         struct side *side = side_has(&run->leaves, order->origin_id) ? &run->leaves : &run->stays;
         order->profile_id = side->profile->id;
         side->orders[side->order_count++] = order;
@@ -408,6 +410,7 @@ static enum status unmerge_all(struct unmerge_run *run, struct id profile_id,
     for (size_t i = 0; i < ARRAY_COUNT(sides) && status == STATUS_OK; i++) {
         status = read_facts(run, sides[i], problem);
         if (status == STATUS_OK) {
+            assert(sides[i]->profile != NULL); /* lock_profiles */
             sides[i]->profile->merged_into = ID_ZERO;
             status = hydrate_side(run, sides[i], problem);
         }

@@ -174,7 +174,8 @@ static enum status due_save(struct due_run *run, struct decision *decision, stru
     struct delivery *deliveries = NULL;
     size_t count = 0;
     status = batch_save(&run->batch, &save, &deliveries, &count, problem);
-    if (status == STATUS_OK && count > 0 && !id_is_zero(save.lease_owner)) {
+    if (status == STATUS_OK && count > 0 && config->hand_over != NULL &&
+        !id_is_zero(save.lease_owner)) {
         /* What does not fit keeps its lease until it runs out, then is claimed. */
         (void)config->hand_over(config->app, deliveries, count);
     }
