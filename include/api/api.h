@@ -38,7 +38,7 @@ extern const struct http_route api_routes[];
 extern const size_t api_route_count;
 
 /* http_authenticate_fn over the registry. */
-enum http_auth api_authenticate(void *api, struct arena *arena, struct str key,
+enum http_auth api_authenticate(void *app, struct arena *arena, struct str key,
                                 struct principal *out_principal);
 
 /* Health of sources: counted in memory on the hot path, flushed by the

@@ -111,15 +111,15 @@ static enum status create_checked(const struct resource_request *request, struct
                                   struct resource_answer *out_answer, struct problem *problem)
 {
     char text[API_KEY_SIZE + 1];
-    uint8_t hash[SEAL_HASH_SIZE];
     key_format_create(text);
     struct str whole = str_dup(request->arena, (struct str){ text, API_KEY_SIZE });
-    if (whole.data == NULL) {
+    uint8_t *hash = ARENA_NEW_ARRAY(request->arena, SEAL_HASH_SIZE, uint8_t);
+    if (whole.data == NULL || hash == NULL) {
         return problem_set(problem, STATUS_LIMIT, "limit-reached", "the request is too big");
     }
     key->prefix = str_take(whole, API_KEY_PREFIX_SIZE);
     seal_key_hash(request->api->seal, whole, hash);
-    key->secret_hash = (struct str){ (const char *)hash, sizeof(hash) };
+    key->secret_hash = (struct str){ (const char *)hash, SEAL_HASH_SIZE };
     enum status status = STATUS_OK;
     if (!request->validate_only) {
         status = resource_transact(request, key->workspace_id, insert_key, key, problem);

@@ -152,7 +152,7 @@ enum status resource_workspace_list(const struct resource_request *request,
 static enum status find_visible(const struct resource_request *request,
                                 struct workspace *out_workspace, struct problem *problem)
 {
-    struct workspace workspace;
+    struct workspace workspace = { 0 };
     enum status status =
         workspace_find(request->pg, request->arena, request->name, &workspace, problem);
     if (status == STATUS_OK && !resource_may(request, SCOPE_INSTANCE) &&
@@ -169,7 +169,7 @@ static enum status find_visible(const struct resource_request *request,
 enum status resource_workspace_show(const struct resource_request *request,
                                     struct resource_answer *out_answer, struct problem *problem)
 {
-    struct workspace workspace;
+    struct workspace workspace = { 0 };
     enum status status = find_visible(request, &workspace, problem);
     if (status != STATUS_OK) {
         return status;
@@ -187,7 +187,7 @@ enum status resource_workspace_update(const struct resource_request *request,
                                       struct resource_answer *out_answer, struct problem *problem)
 {
     static const char *const fields[] = { "title", "time_zone" };
-    struct workspace workspace;
+    struct workspace workspace = { 0 };
     enum status status = find_visible(request, &workspace, problem);
     if (status != STATUS_OK) {
         return status;
