@@ -55,7 +55,10 @@ def check(build, entry, paths):
     done = subprocess.run(["clang-tidy-14", "--quiet", "-p", build, source], cwd=build,
                           capture_output=True, text=True)
     clean = done.returncode == 0
-    said = done.stdout.replace(os.path.relpath(ROOT, build) + os.sep, "").replace(ROOT + os.sep, "")
+    relative = os.path.relpath(ROOT, build)
+    said = done.stdout
+    for prefix in (os.path.join(build, relative), relative, ROOT):
+        said = said.replace(prefix + os.sep, "")
     if clean and paths:
         with open(stamp + ".part", "w", encoding="utf-8") as f:
             f.write(said)
