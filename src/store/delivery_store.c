@@ -17,15 +17,20 @@
  * whose lease and which attempt it believes in, so a lost lease changes
  * nothing. Measured elsewhere: claims of 500 stayed at 6 to 8 ms over 450,000
  * settled with a floor, and grew from 6 to 117 ms without.
+ *
+ * Everything a row is known by comes out of a fenced subquery (OFFSET 0): were
+ * the workspace or the owner a constant, the planner would take it for the
+ * better half, walk the whole queue by it and compare the ids.
  */
 
 static const struct pg_statement delivery_claim = {
     "delivery_claim",
     "UPDATE delivery AS d SET lease_owner = $2, lease_until = $3"
-    " FROM (SELECT id FROM delivery WHERE workspace_id = $1 AND due_at <= $4 AND due_at >= $5"
+    " FROM (SELECT workspace_id, id FROM delivery WHERE workspace_id = $1 AND due_at <= $4 AND "
+    "due_at >= $5"
     " AND (lease_until IS NULL OR lease_until < $4) ORDER BY due_at LIMIT $6"
     " FOR UPDATE SKIP LOCKED) c"
-    " WHERE d.workspace_id = $1 AND d.id = c.id"
+    " WHERE d.workspace_id = c.workspace_id AND d.id = c.id"
     " RETURNING d.id, d.notification_id, d.notification_created_at, d.subscription_id,"
     " d.profile_id, d.sequence, d.attempt, d.due_at",
 };
@@ -35,21 +40,25 @@ static const struct pg_statement delivery_bodies = {
     "SELECT u.n, r.topic, r.body FROM unnest($2::timestamptz[], $3::uuid[]) WITH ORDINALITY"
     " AS u (created_at, id, n)"
     " CROSS JOIN LATERAL (SELECT topic, body FROM notification WHERE workspace_id = $1"
-    " AND created_at = u.created_at AND id = u.id) r",
+    " AND created_at = u.created_at AND id = u.id OFFSET 0) r",
 };
 
 static const struct pg_statement delivery_settle_delete = {
     "delivery_settle_delete",
-    "DELETE FROM delivery AS d USING unnest($2::uuid[], $3::integer[]) AS u (id, attempt)"
-    " WHERE d.workspace_id = $1 AND d.id = u.id AND d.lease_owner = $4 AND d.attempt = u.attempt",
+    "DELETE FROM delivery AS d USING (SELECT $1::uuid AS workspace_id, $4::uuid AS owner, u.*"
+    " FROM unnest($2::uuid[], $3::integer[]) AS u (id, attempt) OFFSET 0) u"
+    " WHERE d.workspace_id = u.workspace_id AND d.id = u.id AND d.lease_owner = u.owner"
+    " AND d.attempt = u.attempt",
 };
 
 static const struct pg_statement delivery_settle_later = {
     "delivery_settle_later",
     "UPDATE delivery AS d SET due_at = u.due_at, attempt = u.attempt + 1, lease_owner = NULL,"
     " lease_until = NULL"
-    " FROM unnest($2::uuid[], $3::integer[], $4::timestamptz[]) AS u (id, attempt, due_at)"
-    " WHERE d.workspace_id = $1 AND d.id = u.id AND d.lease_owner = $5 AND d.attempt = u.attempt",
+    " FROM (SELECT $1::uuid AS workspace_id, $5::uuid AS owner, u.* FROM unnest($2::uuid[],"
+    " $3::integer[], $4::timestamptz[]) AS u (id, attempt, due_at) OFFSET 0) u"
+    " WHERE d.workspace_id = u.workspace_id AND d.id = u.id AND d.lease_owner = u.owner"
+    " AND d.attempt = u.attempt",
 };
 
 static const struct pg_statement delivery_attempt_insert = {
@@ -64,15 +73,18 @@ static const struct pg_statement delivery_attempt_insert = {
 
 static const struct pg_statement delivery_renew = {
     "delivery_renew",
-    "UPDATE delivery AS d SET lease_until = $4 FROM unnest($2::uuid[]) AS u (id)"
-    " WHERE d.workspace_id = $1 AND d.id = u.id AND d.lease_owner = $3",
+    "UPDATE delivery AS d SET lease_until = $4"
+    " FROM (SELECT $1::uuid AS workspace_id, $3::uuid AS owner, u.id"
+    " FROM unnest($2::uuid[]) AS u (id) OFFSET 0) u"
+    " WHERE d.workspace_id = u.workspace_id AND d.id = u.id AND d.lease_owner = u.owner",
 };
 
 static const struct pg_statement delivery_release = {
     "delivery_release",
     "UPDATE delivery AS d SET lease_owner = NULL, lease_until = NULL"
-    " FROM unnest($2::uuid[]) AS u (id)"
-    " WHERE d.workspace_id = $1 AND d.id = u.id AND d.lease_owner = $3",
+    " FROM (SELECT $1::uuid AS workspace_id, $3::uuid AS owner, u.id"
+    " FROM unnest($2::uuid[]) AS u (id) OFFSET 0) u"
+    " WHERE d.workspace_id = u.workspace_id AND d.id = u.id AND d.lease_owner = u.owner",
 };
 
 /* A repeat after a crash carries the same id, so the log may lag the disk. */
@@ -301,6 +313,7 @@ enum status delivery_store_settle(struct pg *pg, struct arena *arena, struct id 
     for (size_t i = 0; i < count; i++) {
         sorted[i] = &settlements[i];
     }
+    /* Pointers are what is sorted. NOLINTNEXTLINE(bugprone-sizeof-expression) */
     qsort(sorted, count, sizeof(*sorted), compare_settlement);
     for (size_t from = 0; from < count;) {
         struct id workspace_id = sorted[from]->attempt.workspace_id;
