@@ -54,8 +54,8 @@ struct order {
     struct order_part *fulfilments;
     size_t fulfilment_count;
     int64_t cancelled_at_ms; /* INSTANT_NONE: not cancelled */
-    int64_t deleted_at_ms; /* the latest deletion; INSTANT_NONE: never */
-    bool completed; /* order.completed was derived, once for good */
+    int64_t deleted_at_ms;   /* the latest deletion; INSTANT_NONE: never */
+    bool completed;          /* order.completed was derived, once for good */
 
     struct order_contribution contribution; /* as counted on profile_id */
 };
