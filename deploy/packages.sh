@@ -2,6 +2,7 @@
 # What the scripts of this repository share. Sourced, not run.
 
 # What building and running take; the tests need more.
+# shellcheck disable=SC2034 # Those who source this use it.
 packages_to_build="gcc libc6-dev meson ninja-build pkg-config python3 python3-yaml \
 libmicrohttpd-dev libpq-dev libjansson-dev libsodium-dev libcurl4-openssl-dev libinih-dev \
 libgnutls28-dev postgresql-15 ca-certificates tzdata"
@@ -56,18 +57,22 @@ packages_try() {
         apt-get install -y -q --no-install-recommends $missing
 }
 
-# build_shopbell FOLDER   a release build of $top; the program is FOLDER/src/app/shopbell
+# build_shopbell CHECKOUT FOLDER   a release build; the program is FOLDER/src/app/shopbell
 build_shopbell() {
-    if ! mkdir -p "$1" 2>/dev/null || [ ! -w "$1" ]; then
-        echo "$1 is not yours to write: remove it, or set SHOPBELL_BUILD_ROOT to a folder that is." >&2
+    if ! mkdir -p "$2" 2>/dev/null || [ ! -w "$2" ]; then
+        echo "$2 is not yours to write: remove it, or set SHOPBELL_BUILD_ROOT to a folder that is." >&2
         exit 1
     fi
     echo "Building ..." >&2
-    if [ ! -f "$1/build.ninja" ]; then
-        meson setup "$1" "$top" --buildtype=release >"$1.log" 2>&1 || build_failed "$1.log"
+    # A folder that another checkout left would go on building that one.
+    if [ -f "$2/build.ninja" ] && ! grep -qF "\"source\": \"$1\"" "$2/meson-info/meson-info.json"; then
+        rm -rf "$2"
     fi
-    ninja -C "$1" src/app/shopbell >"$1.log" 2>&1 || build_failed "$1.log"
-    rm -f "$1.log"
+    if [ ! -f "$2/build.ninja" ]; then
+        meson setup "$2" "$1" --buildtype=release >"$2.log" 2>&1 || build_failed "$2.log"
+    fi
+    ninja -C "$2" src/app/shopbell >"$2.log" 2>&1 || build_failed "$2.log"
+    rm -f "$2.log"
 }
 
 build_failed() {
