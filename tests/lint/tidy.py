@@ -17,6 +17,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -46,10 +47,11 @@ def fingerprint(entry, paths):
 
 
 def check(build, entry, paths):
-    """(source, clean, what was said, cached)"""
+    """(source, clean, what was said, cached); the stamp's time says that it is of use."""
     source = os.path.realpath(os.path.join(entry["directory"], entry["file"]))
     stamp = os.path.join(build, "tidy", fingerprint(entry, paths) if paths else "unknown")
     if paths and os.path.exists(stamp):
+        os.utime(stamp)
         with open(stamp, encoding="utf-8") as f:
             return source, True, f.read(), True
     done = subprocess.run(["clang-tidy-14", "--quiet", "-p", build, source], cwd=build,
@@ -72,6 +74,9 @@ def main():
     build = os.path.realpath(arguments[0])
     only = {os.path.realpath(a) for a in arguments[1:]}
     os.makedirs(os.path.join(build, "tidy"), exist_ok=True)
+    for stamp in os.scandir(os.path.join(build, "tidy")):
+        if stamp.stat().st_mtime < time.time() - 7 * 86400:
+            os.remove(stamp)
     with open(os.path.join(build, "compile_commands.json"), encoding="utf-8") as f:
         entries = json.load(f)
     made_of = dependencies(build)
