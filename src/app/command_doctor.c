@@ -109,12 +109,23 @@ static void check_master_key(struct doctor *doctor)
     }
 }
 
+/* Settings of the contract that nothing reads yet: better said than silent. */
+static void check_unused(struct doctor *doctor)
+{
+    const char *read_url = config_text(&doctor->cli->config, CONFIG_READ_URL);
+    if (read_url != NULL && read_url[0] != '\0') {
+        find(doctor, FINDING_WARN, "read_url", "set, but nothing reads from it yet");
+    }
+}
+
 static void check_public_url(struct doctor *doctor)
 {
     const char *url = config_text(&doctor->cli->config, CONFIG_PUBLIC_URL);
-    if (url == NULL) {
-        bool is_embedded = doctor->cli->embedded_directory != NULL;
-        find(doctor, is_embedded ? FINDING_WARN : FINDING_FAIL, "public_url",
+    if (url == NULL && doctor->cli->embedded_directory != NULL) {
+        find(doctor, FINDING_OK, "public_url", "%s, as the server on this machine calls itself",
+             doctor->cli->public_url);
+    } else if (url == NULL) {
+        find(doctor, FINDING_FAIL, "public_url",
              "not set: shops cannot be told where to send; set server.public_url");
     } else if (strncmp(url, "https://", 8) != 0) {
         find(doctor, FINDING_WARN, "public_url",
@@ -321,6 +332,7 @@ static enum status examine(struct doctor *doctor, struct problem *problem)
     find(doctor, FINDING_OK, "configuration", "%s",
          cli->config_file != NULL ? cli->config_file : "defaults, environment and flags");
     check_public_url(doctor);
+    check_unused(doctor);
     check_proxies(doctor);
     check_open_files(doctor);
     check_database(doctor);
