@@ -86,8 +86,9 @@ class Shopbell:
             try:
                 probe.bind(("127.0.0.1", self.port))
             except OSError as error:
+                other = self.port + 1 if 1024 <= self.port < 65535 else 8080
                 fail(f"port {self.port} of this machine: {error.strerror.lower()}; "
-                     f"choose another one: --port {self.port % 65535 + 1}")
+                     f"choose another one: --port {other}")
         try:
             os.makedirs(self.directory, mode=0o755, exist_ok=True)
             log = open(self.log_path, "ab")
@@ -449,6 +450,8 @@ def state_read(shopbell):
             return json.load(f)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror.lower()}; choose another folder: --dir DIR")
 
 
 def state_write(shopbell, state):
@@ -471,11 +474,14 @@ def take_key(shopbell, key):
 
 def set_up(shopbell, esp):
     """A brand with two shops and an ESP, made by the calls anyone would make."""
-    shopbell.command("workspace", "create", BRAND, "--currency", "EUR",
+    brand = BRAND
+    if brand in [w["name"] for w in shopbell.command("workspace", "list")["data"]]:
+        brand += "_" + secrets.token_hex(3)  # A first start ended half-way.
+    shopbell.command("workspace", "create", brand, "--currency", "EUR",
                      "--time-zone", "Europe/Paris")
     scopes = [w for s in ("ingest", "read", "pii", "configure", "subscribe", "admin")
               for w in ("--scope", s)]
-    take_key(shopbell, shopbell.command("key", "create", "demo", "--workspace", BRAND,
+    take_key(shopbell, shopbell.command("key", "create", "demo", "--workspace", brand,
                                         *scopes)["key"])
     main = shopbell.call("POST", "/v1/sources", {
         "name": "shopify_main", "platform": "shopify",
@@ -487,7 +493,7 @@ def set_up(shopbell, esp):
         "settings": {"site_url": "https://outlet.aurora.example"}})
     made = shopbell.call("POST", "/v1/subscriptions", {
         "name": "mailhouse", "title": "Mailhouse", "url": esp.url, "topics": ["*"]})
-    return {"key": shopbell.key, "shopify": main["id"], "woo": outlet["id"],
+    return {"brand": brand, "key": shopbell.key, "shopify": main["id"], "woo": outlet["id"],
             "woo_secret": outlet["secrets"][0]["secret"], "esp_port": esp.port,
             "esp_secret": made["secret"]}
 
@@ -512,7 +518,7 @@ def connect(shopbell, state):
     shops = {"shopify": Shopify(shopbell, "/v1/hooks/" + state["shopify"]),
              "woo": WooCommerce(shopbell, "/v1/hooks/" + state["woo"])}
     shops["woo"].secret = state["woo_secret"]
-    return shops, esp
+    return state["brand"], shops, esp
 
 
 def default_directory():
@@ -541,8 +547,8 @@ def perform(options, shopbell):
     state = state_read(shopbell)
     print("Starting PostgreSQL and Shopbell ...", flush=True)
     shopbell.start()
-    shops, esp = connect(shopbell, state)
-    print(f"The brand {bold(BRAND)} {'is there already' if state else 'is made'}: a Shopify shop "
+    brand, shops, esp = connect(shopbell, state)
+    print(f"The brand {bold(brand)} {'is there already' if state else 'is made'}: a Shopify shop "
           "(shopify), a WooCommerce outlet (woo),\nand an ESP that subscribed to everything and "
           "verifies every signature.")
     person = {"first": "Jane", "last": "Doe", "email": f"jane.{secrets.token_hex(3)}@example.com"}

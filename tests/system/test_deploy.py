@@ -157,7 +157,8 @@ def test_3_mb_order_comes_through(behind, brand, shop):
     status, _, answer = send(nginx.port, request_of(
         shop.path, shop.headers("orders/create", body), body))
     assert status == 200 and json.loads(answer)["status"] == "applied", answer
-    profile = brand.post("/v1/profiles/lookup", {"kind": "email", "value": "large@example.com"}, 200)
+    profile = brand.post("/v1/profiles/lookup",
+                         {"kind": "email", "value": "large@example.com"}, 200)
     assert profile["orders"]["count"] == 1
 
 
@@ -265,19 +266,41 @@ def test_quickstart_refuses_nonsense_before_it_does_anything(arguments):
     assert done.stdout == ""
 
 
+def demo_command(*arguments):
+    return ["/usr/bin/python3", "-u", os.path.join(DEPLOY, "demo.py"), "--shopbell",
+            shopbell.binary(), *arguments]
+
+
 def demo(*arguments):
-    return subprocess.run(["/usr/bin/python3", os.path.join(DEPLOY, "demo.py"), "--shopbell",
-                           shopbell.binary(), *arguments], capture_output=True, text=True,
-                          timeout=120)
+    return subprocess.run(demo_command(*arguments), capture_output=True, text=True, timeout=120)
 
 
-def test_quickstart_tells_its_story():
-    done = demo("--once", "--port", str(shopbell.free_port()))
+@pytest.fixture
+def demo_home():
+    with tempfile.TemporaryDirectory(prefix="sbt-") as home:
+        os.chmod(home, 0o755)  # PostgreSQL enters as its own user when this is root.
+        yield os.path.join(home, "demo")
+
+
+def test_quickstart_tells_its_story_and_goes_on_with_it(demo_home):
+    place = ["--dir", demo_home, "--port", str(shopbell.free_port())]
+    done = demo("--once", *place)
     assert done.returncode == 0, done.stdout + done.stderr
-    for wanted in ("200 applied", "200 duplicate", "401 refused", "profile.merged",
+    for wanted in ("is made", "200 applied", "200 duplicate", "401 refused", "profile.merged",
                    "active -> lapsed", "new -> active", "The timeline",
                    "Everything happened as it should."):
         assert wanted in done.stdout, done.stdout
+    process = subprocess.Popen(demo_command(*place), stdout=subprocess.PIPE, text=True)
+    said = ""
+    for line in process.stdout:
+        said += line
+        if "Remove it all" in line:
+            break
+    process.terminate()
+    assert process.wait(60) == 0, said
+    process.stdout.close()
+    assert "is there already" in said and "It keeps serving" in said
+    assert not os.path.exists(os.path.join(demo_home, "pgdata", "postmaster.pid")), "all ended"
 
 
 def test_quickstart_names_a_port_that_is_taken():
