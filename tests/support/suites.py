@@ -64,11 +64,11 @@ def step(name, command, **more):
 def build(name, *options, environment=None):
     folder = os.path.join(BUILD, name)
     env = {**os.environ, **(environment or {})}
-    if not os.path.exists(os.path.join(folder, "build.ninja")):
-        if run(["meson", "setup", folder, *options], env=env,
-               stdout=subprocess.DEVNULL).returncode:
-            count(f"configure {name}", 0, 1)
-            return None
+    is_new = not os.path.exists(os.path.join(folder, "build.ninja"))
+    if (is_new or options) and run(["meson", "setup" if is_new else "configure", folder, *options],
+                                   env=env, stdout=subprocess.DEVNULL).returncode:
+        count(f"configure {name}", 0, 1)
+        return None
     done = run(["ninja", "-C", folder, "-j", JOBS], env=env, capture_output=True, text=True)
     ok = done.returncode == 0
     if not ok:
@@ -155,7 +155,7 @@ def sanitizers():
     """Every suite once more in an instrumented build. A process that reports
     something, at its exit too, writes a file; each file is a failure, whatever
     the test that started the process made of it."""
-    folder = build("sanitized", "-Db_sanitize=address,undefined", "-Db_lundef=false",
+    folder = build("sanitized", "-Dwerror=true", "-Db_sanitize=address,undefined", "-Db_lundef=false",
                    "-Dc_args=-fno-sanitize-recover=all -fno-omit-frame-pointer")
     if not folder:
         return
@@ -179,8 +179,9 @@ def sanitizers():
 
 
 def fuzzing():
-    folder = build("fuzz", "-Db_sanitize=address,undefined", "-Db_lundef=false",
-                   "-Dc_args=-fsanitize=fuzzer-no-link", environment={"CC": "clang-14"})
+    folder = build("fuzz", "-Dwerror=true", "-Db_sanitize=address,undefined",
+                   "-Db_lundef=false", "-Dc_args=-fsanitize=fuzzer-no-link",
+                   environment={"CC": "clang-14"})
     if not folder:
         return
     waiting = [p for p in sorted(glob.glob(os.path.join(folder, "tests/fuzz/fuzz_*")))
