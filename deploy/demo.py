@@ -100,7 +100,7 @@ class Shopbell:
              "--listen", f"127.0.0.1:{self.port}"],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         for _ in range(600):
-            if self.process.poll() is not None:
+            if self.has_ended():
                 with open(self.log_path, errors="replace") as f:
                     f.seek(log_start)
                     fail("the server did not start; it said:\n" + "".join(f.readlines()[-15:]))
@@ -112,8 +112,14 @@ class Shopbell:
             time.sleep(0.1)
         fail(f"the server is not ready after a minute; see {self.log_path}")
 
+    def has_ended(self):
+        # Not poll(): a signal that raises inside it leaves its lock taken, and
+        # stop() would wait for ever.
+        return os.waitid(os.P_PID, self.process.pid,
+                         os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
     def stop(self):
-        if self.process and self.process.poll() is None:
+        if self.process and not self.has_ended():
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)  # It ends soon, and cleanly.
             self.process.terminate()
@@ -538,7 +544,7 @@ def keep_serving(shopbell, profile, program):
   Live           {program} tail --embedded {shopbell.directory}
   Data, log      {shopbell.directory}, server.log in it; the next start goes on with them
   Remove it all  rm -r {shopbell.directory}""", flush=True)
-    while shopbell.process.poll() is None:
+    while not shopbell.has_ended():
         time.sleep(0.2)
     fail(f"the server ended by itself; see {shopbell.log_path}")
 
