@@ -85,7 +85,7 @@ static struct identifier parse_identifier(struct world *world, struct str token)
         identifier.source_id = world->sources[0].id;
         break;
     default:
-        assert(!"an identifier of a known kind");
+        assert(false && "an identifier of a known kind");
     }
     return identifier;
 }

@@ -191,8 +191,8 @@ static void arrays_mean_what_the_server_reads(void **state)
     }
     static const char *const EXPECTED[] = {
         "{01020304-0506-0788-990a-0b0c0d0e0fff,NULL,01020304-0506-0788-990a-0b0c0d0e0fff}",
-        "{\"\",NULL,\"a \\\"b\\\" and a text that is longer than was guessed for it,"
-        " so that the array has to grow\"}",
+        ("{\"\",NULL,\"a \\\"b\\\" and a text that is longer than was guessed for it,"
+         " so that the array has to grow\"}"),
         "{9223372036854775807,NULL,-1}",
         "{-2147483648,NULL,0}",
         "{-2,NULL,32767}",
