@@ -63,7 +63,7 @@ const struct command_option cli_setting_options[CONFIG_KEY_COUNT + 1] = {
     SETTING("tls-key", "FILE", "its private key, PEM"),
     SETTING("database-url", "URL", "PostgreSQL 15 or later"),
     SETTING("database-read-url", "URL", "a replica for reading; taken, not used yet"),
-    SETTING("database-writers", "COUNT", "connections that commit webhooks (4)"),
+    SETTING("database-writers", "COUNT", "connections that commit webhooks (2)"),
     SETTING("master-key-file", "FILE", "seals all secrets"),
     SETTING("limit-hook-body", "SIZE", "largest webhook taken (5MiB)"),
     SETTING("limit-in-flight", "SIZE", "all bodies in work together (256MiB)"),

@@ -138,13 +138,15 @@ static void lane_take(struct lane_queue *lane, struct take *take)
 static bool queue_take(struct lanes *lanes, struct workspace_queue *queue,
                        struct lane_batch *out_batch)
 {
-    bool is_whole = queue->taken == 0 && queue->count <= LANES_QUIET_EVENTS;
+    /* Lanes with nothing in them are left alone: another writer may take what
+     * falls into them meanwhile. */
+    bool is_whole = queue->count <= LANES_QUIET_EVENTS;
     struct lane_batch batch = { .workspace_id = queue->workspace_id };
     struct take take = { .tail = &batch.items };
     for (unsigned i = 0; i < lanes->lane_count; i++) {
         unsigned index = (queue->next_lane + i) % lanes->lane_count;
         bool is_free = (queue->taken & (1U << index)) == 0;
-        if (!is_free || (queue->lane[index].head == NULL && !is_whole)) {
+        if (!is_free || queue->lane[index].head == NULL) {
             continue;
         }
         lane_take(&queue->lane[index], &take);

