@@ -113,6 +113,16 @@ static struct batch_owner **owner_slot(const struct batch *batch,
     return &batch->owner_table[slot];
 }
 
+const struct order *batch_find_order(const struct batch *batch, struct id source_id,
+                                     struct str order_ref)
+{
+    const struct identifier identifier = { .kind = IDENTITY_ORDER,
+                                           .source_id = source_id,
+                                           .value = order_ref };
+    const struct batch_owner *owner = *owner_slot(batch, &identifier);
+    return owner != NULL ? owner->order : NULL;
+}
+
 static bool owner_add(struct batch *batch, const struct identifier *identifier)
 {
     struct batch_owner **slot = owner_slot(batch, identifier);

@@ -16,6 +16,10 @@ struct batch_owner {
     struct batch_owner *next;
 };
 
+/* The batch's row of an order, by the table of owners; NULL when it has none. */
+const struct order *batch_find_order(const struct batch *batch, struct id source_id,
+                                     struct str order_ref);
+
 struct batch_event_key {
     struct id id;
     size_t index;

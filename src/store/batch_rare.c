@@ -48,18 +48,6 @@ static void extremes_add(struct profile *profile, int64_t placed_at_ms, int64_t 
     }
 }
 
-static const struct order *batch_find_order(const struct batch *batch, struct id source_id,
-                                            struct str order_ref)
-{
-    for (const struct batch_owner *owner = batch->owners; owner != NULL; owner = owner->next) {
-        if (owner->order != NULL && id_equal(owner->order->source_id, source_id) &&
-            str_equal(owner->order->order_ref, order_ref)) {
-            return owner->order;
-        }
-    }
-    return NULL;
-}
-
 /* The profile itself and, of those locked, who was merged into it just now. */
 static void put_origins(const struct batch *batch, struct pg_params *params, struct id profile_id)
 {

@@ -432,12 +432,7 @@ static bool put_order(struct columns *columns, struct arena *arena, const struct
 
 static bool order_is_stored(const struct batch *batch, const struct order *order)
 {
-    for (const struct batch_owner *owner = batch->owners; owner != NULL; owner = owner->next) {
-        if (owner->order == order) {
-            return true;
-        }
-    }
-    return false;
+    return batch_find_order(batch, order->source_id, order->order_ref) == order;
 }
 
 static enum status queue_orders(struct batch *batch, const struct batch_save *save, bool stored)
