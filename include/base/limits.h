@@ -54,7 +54,6 @@
 /* Identity (correctness 3 and 8). */
 #define LIMIT_IDENTITIES_PER_KIND 50u
 #define LIMIT_MERGES_PER_PROFILE 100u
-#define LIMIT_HYDRATE_FACTS 500u
 
 /* Delivery. */
 #define LIMIT_DELIVERY_BODY_BYTES (256u * 1024)

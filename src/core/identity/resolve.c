@@ -222,7 +222,7 @@ static void attach_order(struct order_slot *slot, const struct profile *profile)
 }
 
 /* Everything of the loser in the working set now belongs to the survivor; rows
- * elsewhere are re-pointed by the logged decision. */
+ * elsewhere are found through merged_into. */
 static void repoint(struct decision *decision, struct id from_id, struct id into_id)
 {
     for (size_t i = 0; i < decision->identities.count; i++) {
