@@ -1,0 +1,125 @@
+#ifndef CORE_RULE_RULESET_H
+#define CORE_RULE_RULESET_H
+
+/*
+ * All rules of a workspace at one version, compiled, with the indexes that make
+ * a write cost what it touches: event type -> features, feature -> rules,
+ * changed part -> rules, rule -> rules that refer to it.
+ *
+ * Rules stand in an order in which each comes after those it refers to, so one
+ * pass over the touched ones, in that order, is enough. Slots and feature
+ * numbers are stable across versions: the profile's state speaks of them.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/id.h"
+#include "base/status.h"
+#include "core/event/event.h"
+#include "core/rule/expression.h"
+#include "core/rule/feature.h"
+#include "core/rule/program.h"
+
+struct rule_case {
+    struct str value; /* lifecycle and tier; empty for tag and segment, which have one case */
+    struct str when;
+};
+
+struct rule_definition {
+    struct id id;
+    struct str name;
+    struct str title;
+    enum rule_kind kind;
+    uint32_t slot;         /* stable number within the workspace */
+    int64_t version;       /* of the rule itself: grows with each edit of it */
+    int64_t since_version; /* the ruleset version that last changed its meaning */
+    const struct rule_case *cases;
+    size_t case_count;
+    int64_t hysteresis; /* tiers: millionths; a tier is left only this share below its threshold */
+    bool enabled;
+};
+
+struct rule {
+    struct rule_definition definition;
+    const struct rule_node *const *trees;       /* per case */
+    const struct rule_program *const *programs; /* per case */
+    bool is_timed;
+    const uint32_t *features; /* numbers, ascending, unique, of all cases */
+    size_t feature_count;
+    const uint32_t *uses; /* indexes of the rules it refers to */
+    size_t use_count;
+};
+
+/* Numbers given before, so that they stay: as stored in the ruleset's row. */
+struct feature_number {
+    struct str key;
+    uint32_t number;
+    uint32_t version;
+    uint32_t keep; /* a feature that must keep more than it did is a new one */
+};
+
+struct rule_bits { /* a set of rules, by index */
+    const uint64_t *words;
+};
+
+struct ruleset {
+    int64_t version;
+    const struct rule *rules; /* in order of dependence */
+    size_t rule_count;
+    size_t word_count;              /* of a rule_bits */
+    const struct feature *features; /* ascending by number */
+    size_t feature_count;
+    /* Features fed by an event type: indexes into features. */
+    const uint32_t *fed[EVENT_TYPE_COUNT];
+    size_t fed_count[EVENT_TYPE_COUNT];
+    struct rule_bits by_part[RULE_PART_COUNT];
+    const struct rule_bits *by_feature; /* per feature index */
+    const struct rule_bits *dependents; /* per rule index */
+    struct rule_bits timed;
+    struct rule_bits all;
+    const int64_t *percents; /* (attribute, percent) pairs that programs ask for */
+    const enum rule_attribute *percent_attributes;
+    size_t percent_count;
+};
+
+/* What is wrong with which rule. */
+struct ruleset_error {
+    size_t rule; /* index into the definitions */
+    size_t case_index;
+    const char *type; /* contract 17: invalid-expression expression-circular limit-reached */
+    struct rule_error error;
+};
+
+/* Compiles enabled definitions. `known`: numbers of the version before;
+ * *next_number is where new ones start, and is advanced. Everything lives in
+ * the arena and borrows the definitions' texts. STATUS_INVALID with *out_error;
+ * STATUS_LIMIT when the arena is full. */
+NODISCARD enum status ruleset_build(struct arena *arena, int64_t version,
+                                    const struct rule_definition *definitions, size_t count,
+                                    const struct feature_number *known, size_t known_count,
+                                    uint32_t *next_number, struct ruleset **out_ruleset,
+                                    struct ruleset_error *out_error);
+
+/* NULL when there is none. */
+const struct rule *ruleset_rule(const struct ruleset *ruleset, struct str name);
+const struct rule *ruleset_rule_by_slot(const struct ruleset *ruleset, uint32_t slot);
+const struct feature *ruleset_feature(const struct ruleset *ruleset, uint32_t number);
+
+/* Does going from `before` to `after` need history? True when `after` has a
+ * feature that `before` (may be NULL) did not keep as well. */
+bool ruleset_needs_history(const struct ruleset *before, const struct ruleset *after);
+
+enum {
+    RULESET_RULES_MAX = 2000,
+    RULESET_FEATURES_MAX = 1000,
+    RULE_CASES_MAX = 20,
+};
+
+/* The rules every workspace starts with (design 7): definitions without id,
+ * slot and versions. NULL past the end. */
+const struct rule_definition *rule_shipped(size_t index);
+
+#endif
