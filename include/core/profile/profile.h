@@ -23,6 +23,9 @@
 #include "core/event/event.h"
 #include "core/lifecycle/lifecycle.h"
 #include "core/order/order.h"
+#include "core/profile/indicator.h"
+#include "core/rule/feature.h"
+#include "core/rule/verdict.h"
 
 struct profile_fact {
     enum fact_kind kind;
@@ -77,6 +80,12 @@ struct profile {
     enum lifecycle lifecycle; /* LIFECYCLE_NONE until first decided */
     int64_t lifecycle_since_ms;
     int64_t due_at_ms; /* INSTANT_NEVER: nothing changes by time alone */
+
+    struct feature_set features; /* of the ruleset of `ruleset_version` */
+    struct verdict_set verdicts; /* what holds, since when: the log of what was decided */
+    struct indicators indicators;
+    int64_t ruleset_version;    /* 0: never decided by rules */
+    int64_t statistics_version; /* the set in force at the last decision */
 
     /* Working marks of one decision; not stored. */
     bool is_new;
