@@ -26,6 +26,8 @@
 
 struct registry;
 struct registry_snapshot;
+struct ruleset;
+struct statistics;
 
 struct registry_workspace {
     struct id id;
@@ -38,6 +40,11 @@ struct registry_workspace {
     size_t interest_count;
     const struct source *sources;
     size_t source_count;
+    /* Compiled, ascending by version; the last is in force. Older ones stand
+     * beside it while profiles may still be at them. None: not seeded yet. */
+    const struct ruleset *const *rulesets;
+    size_t ruleset_count;
+    const struct statistics *statistics; /* the newest set; NULL: never computed */
 };
 
 struct registry_subscription {
