@@ -37,15 +37,16 @@ CREATE TABLE ruleset (
     PRIMARY KEY (workspace_id, version)
 );
 
+-- A refresh writes the whole set under one version; the greatest is in force.
 CREATE TABLE statistic (
     workspace_id uuid NOT NULL,
-    name         text NOT NULL, -- the attribute: orders.average_value
     version      bigint NOT NULL,
+    name         text NOT NULL, -- the attribute: orders.average_value
     computed_at  timestamptz NOT NULL,
     n            bigint NOT NULL,
     percents     bigint[] NOT NULL, -- millionths of 0 to 100, ascending
     thresholds   bigint[] NOT NULL, -- millionths; milliseconds for instants
-    PRIMARY KEY (workspace_id, name, version)
+    PRIMARY KEY (workspace_id, version, name)
 );
 
 -- Who has which verdict now. The value is "" for tags and segments.
