@@ -22,6 +22,14 @@
 #define LIMIT_BODY_MS 10000
 #define LIMIT_BODY_MS_PER_64K 1000
 #define LIMIT_IDLE_S 15u
+/* A body that is refused is read and thrown away, since a connection closed with
+ * bytes unread is reset, and a reset overtakes the answer. 16 MiB is three times
+ * the largest body taken anywhere: who goes on beyond it is not about to read.
+ * The time is that of a body's start: a slow sender gains nothing by being
+ * refused. 256 sockets so kept cost 256 descriptors and no memory to speak of. */
+#define LIMIT_DISCARD_BYTES (16u * 1024 * 1024)
+#define LIMIT_LINGER_MS 10000
+#define LIMIT_LINGERING 256u
 #define LIMIT_TARGET_BYTES 8192u
 #define LIMIT_QUERY_PARAMETERS 64u
 #define LIMIT_HEADERS 100u

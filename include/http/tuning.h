@@ -14,6 +14,7 @@ struct http_tuning {
     int64_t headers_ms; /* the head must be complete */
     int64_t body_ms;    /* the body, plus body_ms_per_64k of what has arrived */
     int64_t body_ms_per_64k;
+    int64_t linger_ms;            /* a refused body is read and thrown away */
     int64_t answer_ms;            /* a suspended request is answered 503 */
     int64_t write_ms;             /* the answer must be taken, plus body_ms_per_64k of it */
     unsigned idle_s;              /* libmicrohttpd's inactivity limit */

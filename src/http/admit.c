@@ -11,9 +11,10 @@
  *
  * Invariant: the headers are walked once. What is refused here is answered in
  * libmicrohttpd's first call, before the body is read and before "100
- * Continue", and the connection ends with it. Refusals of requests that have
- * no body and did nothing suspicious (404, 405, OPTIONS) wait for the second
- * call, because an answer in the first would cost an honest client its
+ * Continue", and the connection ends with it; a sender in the middle of its
+ * body is heard out by linger.c, so that it can read why. Refusals of requests
+ * that have no body and did nothing suspicious (404, 405, OPTIONS) wait for the
+ * second call, because an answer in the first would cost an honest client its
  * connection.
  */
 

@@ -23,8 +23,6 @@
 
 enum {
     BODY_FIRST_BYTES = 64 * 1024,
-    /* How much is thrown away to be polite, before the connection is cut. */
-    BODY_DISCARD_BYTES = 16 * 1024 * 1024,
 };
 
 static bool budget_take(struct http_server *server, size_t bytes)
@@ -102,7 +100,7 @@ bool body_add(struct http_exchange *x, const char *data, size_t size)
     struct body *body = &x->body;
     body->received_bytes += size;
     if (body->state != BODY_OK) {
-        return body->received_bytes <= body->limit_bytes + BODY_DISCARD_BYTES;
+        return body->received_bytes <= body->limit_bytes + LIMIT_DISCARD_BYTES;
     }
     if (size > body->limit_bytes - body->size) {
         drop(x, BODY_TOO_LARGE);

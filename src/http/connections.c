@@ -199,6 +199,9 @@ static void closed(struct http_server *server, void **context)
         return;
     }
     *context = NULL;
+    if (connection->lingers) {
+        linger_add(server, connection->fd);
+    }
     pthread_mutex_lock(&server->connections_mutex);
     if (connection->previous != NULL) {
         connection->previous->next = connection->next;

@@ -32,6 +32,7 @@
 struct tls;
 struct workers;
 struct address_table;
+struct linger_room;
 
 /* ---- the server ---------------------------------------------------------- */
 
@@ -63,6 +64,7 @@ struct http_server {
     size_t listener_count;
     struct tls *tls;
     struct workers *workers;
+    struct linger_room *linger;
 
     atomic_bool draining; /* new requests are refused */
     atomic_bool stopping; /* no handler is started any more */
@@ -108,6 +110,7 @@ struct connection {
     struct proxies_address peer;
     bool is_trusted;
     bool is_counted;
+    bool lingers; /* epoll thread only: refused with its body unread */
     uint8_t address_key[16];
 };
 
@@ -120,6 +123,16 @@ void connections_notify(void *cls, struct MHD_Connection *mhd, void **context,
 void connections_reap(struct http_server *server, int64_t now_ms);
 /* NULL when there was no memory for the record. */
 struct connection *connection_of(struct MHD_Connection *mhd);
+
+/* ---- refused and still sending (linger.c) --------------------------------- */
+
+NODISCARD bool linger_init(struct http_server *server);
+void linger_finish(struct http_server *server); /* closes those that are left */
+/* Keeps the socket open beyond its descriptor, which stays the caller's. */
+void linger_add(struct http_server *server, int fd);
+/* The janitor's sleep: reads, throws away, and closes who is done or late. */
+void linger_wait(struct http_server *server, int64_t milliseconds);
+size_t linger_count(struct http_server *server);
 
 /* ---- bodies (body.c) ------------------------------------------------------ */
 

@@ -40,6 +40,7 @@ static enum MHD_Result begin(struct http_exchange *x, const char *method, const 
     x->is_counted = true;
     enum admission admission = admit_request(x, method, version);
     if (admission == ADMIT_REFUSE_CLOSE) {
+        x->connection->lingers = true;
         return reply_send(x);
     }
     x->phase = PHASE_BODY;

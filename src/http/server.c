@@ -49,6 +49,7 @@ struct http_tuning http_tuning_default(void)
         .headers_ms = LIMIT_HEADERS_MS,
         .body_ms = LIMIT_BODY_MS,
         .body_ms_per_64k = LIMIT_BODY_MS_PER_64K,
+        .linger_ms = LIMIT_LINGER_MS,
         .answer_ms = LIMIT_ANSWER_MS,
         .write_ms = WRITE_MS,
         .idle_s = LIMIT_IDLE_S,
@@ -82,7 +83,7 @@ static void *janitor_run(void *cls)
 {
     struct http_server *server = cls;
     while (!atomic_load(&server->janitor_ends)) {
-        sleep_ms(server->tuning.tick_ms);
+        linger_wait(server, server->tuning.tick_ms);
         int64_t now_ms = clock_monotonic_ms();
         connections_reap(server, now_ms);
         watch_expire(server, now_ms, false, "overloaded");
@@ -236,6 +237,9 @@ static enum status server_prepare(struct http_server *server, struct problem *pr
     if (status == STATUS_OK && !connections_init(server)) {
         status = problem_set(problem, STATUS_BROKEN, "internal", "no memory for connections");
     }
+    if (status == STATUS_OK && !linger_init(server)) {
+        status = problem_set(problem, STATUS_BROKEN, "internal", "no memory for refusals");
+    }
     if (status == STATUS_OK) {
         status = workers_create(server, &server->workers, problem);
     }
@@ -379,6 +383,10 @@ static void stop_daemons(struct http_server *server)
             server->listeners[i].daemon = NULL;
         }
     }
+    int64_t until_ms = clock_monotonic_ms() + SENT_WAIT_MS;
+    while (server->janitor_runs && linger_count(server) > 0 && clock_monotonic_ms() < until_ms) {
+        sleep_ms(1);
+    }
 }
 
 void http_server_destroy(struct http_server *server)
@@ -392,6 +400,7 @@ void http_server_destroy(struct http_server *server)
         atomic_store(&server->janitor_ends, true);
         pthread_join(server->janitor, NULL);
     }
+    linger_finish(server);
     workers_destroy(server->workers);
     for (size_t i = 0; i < server->listener_count; i++) {
         listen_close(&server->listeners[i]);

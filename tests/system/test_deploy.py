@@ -177,6 +177,24 @@ def test_the_limit_of_nginx_is_that_of_the_server(behind, shop):
     assert send(nginx.port, head)[0] == 413
 
 
+@pytest.mark.parametrize("size, key, expected", [
+    (2_000_000, "good", (413, "/problems/body-too-large")),
+    (300_000, "wrong", (401, "/problems/key-invalid")),
+    (300_000, None, (401, "/problems/key-missing"))])
+def test_a_refusal_at_the_head_comes_through(behind, brand, size, key, expected):
+    """Closed with the body unread, the server's socket is reset under nginx: 502."""
+    _, nginx = behind
+    keys = {"good": brand.key, "wrong": brand.key[:-4] + "AAAA"}
+    headers = {"Content-Type": "application/json"}
+    if key:
+        headers["Authorization"] = "Bearer " + keys[key]
+    body = b'{"name": "' + b"x" * (size - 12) + b'"}'
+    for _ in range(10):
+        status, head, answer = send(nginx.port, request_of("/v1/subscriptions", headers, body))
+        assert (status, json.loads(answer)["type"]) == expected, answer[:500]
+        assert b"content-type: application/problem+json" in head.lower()
+
+
 def test_http_1_0_client_and_its_duplicate(behind, brand):
     _, nginx = behind
     woo = shopbell.WooCommerce(brand)

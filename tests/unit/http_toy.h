@@ -32,6 +32,7 @@ enum {
     ANSWER_MS = 400,
     HEADERS_MS = 600,
     BODY_MS = 600,
+    LINGER_MS = 600,
     TICK_MS = 20,
 };
 
@@ -239,6 +240,7 @@ static inline void toy_start(struct toy *toy, const struct http_config *config)
     tuning.answer_ms = ANSWER_MS;
     tuning.headers_ms = HEADERS_MS;
     tuning.body_ms = BODY_MS;
+    tuning.linger_ms = LINGER_MS;
     tuning.tick_ms = TICK_MS;
     tuning.worker_queue_requests = 8;
     if (http_server_start_tuned(config, &tuning, &toy->server, &problem) != STATUS_OK) {

@@ -110,6 +110,138 @@ static void dripping_senders_are_cut_off(void **state)
     }
 }
 
+/* ---- refusals of those who still send -------------------------------------- */
+
+static const struct {
+    const char *why;
+    const char *head;
+    const char *status;
+    const char *phrase;
+} refusals[] = {
+    { "too large by its own word",
+      "POST /v1/json HTTP/1.1\r\n" HOST
+      "Content-Type: application/json\r\nContent-Length: 2097152\r\n\r\n",
+      "413", "/problems/body-too-large" },
+    { "no key",
+      "POST /v1/private HTTP/1.1\r\n" HOST
+      "Content-Type: application/json\r\nContent-Length: 2097152\r\n\r\n",
+      "401", "/problems/key-missing" },
+    { "no such route", "POST /v2 HTTP/1.1\r\n" HOST "Content-Length: 2097152\r\n\r\n", "404",
+      "/problems/route-not-found" },
+    { "no JSON", "POST /v1/json HTTP/1.1\r\n" HOST "Content-Length: 2097152\r\n\r\n", "415",
+      "/problems/media-type-unsupported" },
+    { "refused by the guard", "GET /v1/items/7 HTTP/1.1\r\n" HOST "Content-Length: 2097152\r\n\r\n",
+      "400", "/problems/malformed-request" },
+};
+
+/* The answer goes out while the body comes in, and is still there to be read
+ * when all of the body is gone: no reset has thrown it away. */
+static void who_still_sends_reads_the_refusal(void **state)
+{
+    enum {
+        BODY = 2 * 1024 * 1024,
+        FIRST = 64 * 1024
+    };
+    struct toy *toy = *state;
+    static char body[BODY];
+    char answer[ANSWER_SIZE_MAX];
+    for (size_t i = 0; i < ARRAY_COUNT(refusals); i++) {
+        int fd = dial(toy->port);
+        ask(fd, refusals[i].head);
+        bool first = say(fd, body, FIRST);
+        nap(50); /* the answer has left, and libmicrohttpd has closed */
+        bool rest = say(fd, body, BODY - FIRST);
+        nap(20);
+        bool closed = hear(fd, answer, QUIET_MS);
+        assert_row(first && rest && closed, refusals[i].why);
+        assert_answer(answer, refusals[i].status, refusals[i].phrase);
+        assert_row(answers_in(answer) == 1, refusals[i].why);
+        int error = 0;
+        socklen_t size = sizeof(error);
+        assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size), 0);
+        assert_row(error == 0, refusals[i].why);
+        (void)close(fd);
+    }
+}
+
+static void who_waits_to_be_asked_is_refused_at_once(void **state)
+{
+    struct toy *toy = *state;
+    char answer[ANSWER_SIZE_MAX];
+    int fd = dial(toy->port);
+    int64_t from_ms = clock_monotonic_ms();
+    ask(fd, "POST /v1/json HTTP/1.1\r\n" HOST "Expect: 100-continue\r\n"
+            "Content-Type: application/json\r\nContent-Length: 2097152\r\n\r\n");
+    assert_true(hear(fd, answer, LINGER_MS));
+    assert_in_range(clock_monotonic_ms() - from_ms, 0, LINGER_MS / 2);
+    assert_answer(answer, "413", "/problems/body-too-large");
+    assert_null(strstr(answer, "100 Continue"));
+    (void)close(fd);
+}
+
+/* Whether the server still takes bytes; a reset shows at the second send. */
+static bool is_heard(int fd)
+{
+    nap(20);
+    return say(fd, "a", 1);
+}
+
+static void the_refused_are_not_heard_for_ever(void **state)
+{
+    struct toy *toy = *state;
+    char answer[ANSWER_SIZE_MAX];
+    int fd = dial(toy->port);
+    ask(fd, refusals[0].head);
+    assert_true(hear(fd, answer, QUIET_MS));
+    int64_t from_ms = clock_monotonic_ms();
+    while (is_heard(fd) && clock_monotonic_ms() - from_ms < 5000) {
+    }
+    assert_in_range(clock_monotonic_ms() - from_ms, LINGER_MS / 2, 4 * LINGER_MS);
+    (void)close(fd);
+}
+
+static void the_refused_are_not_heard_without_end(void **state)
+{
+    enum {
+        PIECE = 64 * 1024,
+        SLACK_BYTES = 12 * 1024 * 1024 /* what the kernel keeps on its way */
+    };
+    struct toy *toy = *state;
+    static char piece[PIECE];
+    int fd = dial(toy->port);
+    ask(fd, refusals[0].head);
+    size_t sent = 0;
+    while (sent < LIMIT_DISCARD_BYTES + SLACK_BYTES && say(fd, piece, PIECE)) {
+        sent += PIECE;
+    }
+    assert_in_range(sent, LIMIT_DISCARD_BYTES / 2, LIMIT_DISCARD_BYTES + SLACK_BYTES - 1);
+    (void)close(fd);
+}
+
+/* More of them than there are places: the others are closed as ever, nobody
+ * waits, and every place is given back. */
+static void places_for_the_refused_are_given_back(void **state)
+{
+    enum {
+        SENDERS = LIMIT_LINGERING + 20
+    };
+    struct toy *toy = *state;
+    static const char other[] = "GET /v1/items/7 HTTP/1.1\r\n" HOST "\r\n";
+    static int fds[SENDERS];
+    char answer[ANSWER_SIZE_MAX];
+    for (size_t i = 0; i < SENDERS; i++) {
+        fds[i] = dial(toy->port);
+        ask(fds[i], refusals[0].head);
+    }
+    (void)converse(toy->port, other, sizeof(other) - 1, answer);
+    assert_answer(answer, "200", "\"id\":\"7\"");
+    for (size_t i = 0; i < SENDERS; i++) {
+        (void)close(fds[i]);
+    }
+    nap(2 * TICK_MS);
+    who_still_sends_reads_the_refusal(state);
+}
+
 static void silence_is_cut_off(void **state)
 {
     struct toy *toy = *state;
@@ -478,6 +610,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_watchdog_answers_for_the_late, start, stop),
         cmocka_unit_test_setup_teardown(dripping_senders_are_cut_off, start, stop),
+        cmocka_unit_test_setup_teardown(who_still_sends_reads_the_refusal, start, stop),
+        cmocka_unit_test_setup_teardown(who_waits_to_be_asked_is_refused_at_once, start, stop),
+        cmocka_unit_test_setup_teardown(the_refused_are_not_heard_for_ever, start, stop),
+        cmocka_unit_test_setup_teardown(the_refused_are_not_heard_without_end, start, stop),
+        cmocka_unit_test_setup_teardown(places_for_the_refused_are_given_back, start, stop),
         cmocka_unit_test_setup_teardown(silence_is_cut_off, start, stop),
         cmocka_unit_test_setup_teardown(waiting_for_the_handler_is_no_fault, start, stop),
         cmocka_unit_test_setup_teardown(clients_may_leave_while_they_wait, start, stop),
