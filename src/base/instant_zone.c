@@ -503,15 +503,25 @@ static int64_t utc_of_local(const struct zone *zone, int64_t local_s)
     return local_s - (!before_holds && after_holds ? after_s : before_s);
 }
 
+/* Ten thousand years either way: no sum of them can overflow. */
+static bool is_near(int64_t ms)
+{
+    const int64_t limit_ms = 3652500 * INSTANT_DAY_MS;
+    return ms >= -limit_ms && ms <= limit_ms;
+}
+
+static int64_t seconds_of(int64_t ms)
+{
+    return ms / 1000 - (ms % 1000 < 0);
+}
+
 bool instant_from_local(int64_t local_ms, const char *zone, int64_t *out_ms)
 {
     struct str name = str_from_z(zone);
-    /* Ten thousand years either way: no sum below can overflow. */
-    const int64_t limit_ms = 3652500 * INSTANT_DAY_MS;
-    if (!name_is_valid(name) || local_ms < -limit_ms || local_ms > limit_ms) {
+    if (!name_is_valid(name) || !is_near(local_ms)) {
         return false;
     }
-    int64_t local_s = local_ms / 1000 - (local_ms % 1000 < 0);
+    int64_t local_s = seconds_of(local_ms);
     int64_t rest_ms = local_ms - local_s * 1000;
 
     pthread_mutex_lock(&cache.mutex);
@@ -529,4 +539,17 @@ bool instant_zone_exists(const char *zone)
 {
     int64_t ignored_ms = 0;
     return instant_from_local(0, zone, &ignored_ms);
+}
+
+int64_t instant_zone_offset_ms(const char *zone, int64_t at_ms)
+{
+    struct str name = str_from_z(zone);
+    if (!name_is_valid(name) || !is_near(at_ms)) {
+        return 0;
+    }
+    pthread_mutex_lock(&cache.mutex);
+    const struct zone *found = zone_find(name);
+    int64_t offset_s = found == NULL ? 0 : offset_at(found, seconds_of(at_ms));
+    pthread_mutex_unlock(&cache.mutex);
+    return offset_s * 1000;
 }

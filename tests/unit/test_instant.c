@@ -170,6 +170,41 @@ static void reads_local_time(void **state)
     }
 }
 
+static void tells_the_offset_of_an_instant(void **state)
+{
+    (void)state;
+    const int64_t half_hour_ms = 30 * INSTANT_MINUTE_MS;
+    static const int64_t SPRING_MS = 1774746000000; /* 2026-03-29T01:00:00Z */
+    static const int64_t AUTUMN_MS = 1792890000000; /* 2026-10-25T01:00:00Z */
+    const struct {
+        const char *zone;
+        int64_t at_ms;
+        int64_t offset_ms;
+        const char *why;
+    } rows[] = {
+        { "Europe/Paris", SPRING_MS - 1, INSTANT_HOUR_MS, "the last of winter" },
+        { "Europe/Paris", SPRING_MS, 2 * INSTANT_HOUR_MS, "the first of summer" },
+        { "Europe/Paris", AUTUMN_MS - 1, 2 * INSTANT_HOUR_MS, "the last of summer" },
+        { "Europe/Paris", AUTUMN_MS, INSTANT_HOUR_MS, "the first of winter" },
+        { "Europe/Paris", 2855901600000, 2 * INSTANT_HOUR_MS, "beyond the file's last transition" },
+        { "Europe/Paris", -2208989361001, 561000, "local mean time, before 1970" },
+        { "America/New_York", 1793512799999, -4 * INSTANT_HOUR_MS, "west, the last of summer" },
+        { "America/New_York", 1793512800000, -5 * INSTANT_HOUR_MS, "west, the first of winter" },
+        { "Asia/Kolkata", 1767205800000, 11 * half_hour_ms, "half an hour" },
+        { "Australia/Lord_Howe", 2682334800000, 22 * half_hour_ms, "half an hour of summer" },
+        { "UTC", 1767225600000, 0, "no offset" },
+        { "Europe/Atlantis", SPRING_MS, 0, "no such zone" },
+        { "", SPRING_MS, 0, "no name" },
+        { NULL, SPRING_MS, 0, "no text" },
+        { "Europe/Paris", INSTANT_NONE, 0, "no instant" },
+        { "Europe/Paris", INSTANT_NEVER, 0, "never" },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        assert_row(instant_zone_offset_ms(rows[i].zone, rows[i].at_ms) == rows[i].offset_ms,
+                   rows[i].why);
+    }
+}
+
 static void refuses_what_is_no_zone(void **state)
 {
     (void)state;
@@ -328,6 +363,7 @@ int main(void)
         cmocka_unit_test(text_and_back),
         cmocka_unit_test(counts_days),
         cmocka_unit_test(reads_local_time),
+        cmocka_unit_test(tells_the_offset_of_an_instant),
         cmocka_unit_test(refuses_what_is_no_zone),
         cmocka_unit_test(answers_threads),
         cmocka_unit_test(outlives_its_cache),
