@@ -3,7 +3,7 @@
 
 # What building and running take; the tests need more.
 # shellcheck disable=SC2034 # Those who source this use it.
-packages_to_build="gcc libc6-dev meson ninja-build pkg-config python3 python3-yaml \
+packages_to_build="gcc libc6-dev meson ninja-build pkg-config re2c lemon python3 python3-yaml \
 libmicrohttpd-dev libpq-dev libjansson-dev libsodium-dev libcurl4-openssl-dev libinih-dev \
 libgnutls28-dev postgresql-15 ca-certificates tzdata"
 
