@@ -1,0 +1,343 @@
+#include "base/instant.h"
+#include "statistic_priv.h"
+#include "store/statistic_store.h"
+
+/*
+ * Percentiles over a workspace's orders and profiles.
+ *
+ * Problem: thresholds must be exact where that is affordable, and the same for
+ * the same rows. So a threshold is the value of rank ceil(n * percent / 100) in
+ * ascending order, in integers: percentile_disc's definition without its
+ * floats, by which 7 % of 100 values would be the eighth. Everything profiles
+ * are ranked by comes out of one pass over their rows.
+ *
+ * Beyond STATISTIC_ROWS_MAX rows a Bernoulli sample of about that many is
+ * ranked: it errs by some 0.1 percentage points, which no threshold of a
+ * marketer notices, and the sort stays bounded. Rejected: SYSTEM sampling (a
+ * block holds the orders of one day, so sales would weigh by blocks), and
+ * approximate sketches kept per write (every order would pay for a nightly
+ * number).
+ *
+ * A value that does not fit millionths has no rank, like a null.
+ */
+
+enum {
+    SHARE_ALL = 1000000,
+    QUINTILES = 4,
+};
+
+/* ---- statements ---- */
+
+#define ORDER_ROWS_OF                                                    \
+    " WHERE o.workspace_id = $1 AND o.counted AND NOT o.counted_foreign" \
+    " AND o.placed_at > $2 AND o.placed_at <= $3"
+#define PROFILE_ROWS_OF \
+    " WHERE p.workspace_id = $1 AND p.merged_into IS NULL AND p.orders_count > 0"
+
+#define RANKED_BY_KIND                                                               \
+    ", total AS (SELECT k, count(*) AS n FROM value GROUP BY k),"                    \
+    " wanted AS (SELECT w.k, w.percent, total.n,"                                    \
+    " greatest(1, (w.percent * total.n + 99999999) / 100000000) AS rank"             \
+    " FROM unnest($4::integer[], $5::bigint[]) AS w (k, percent)"                    \
+    " JOIN total ON total.k = w.k),"                                                 \
+    " ranked AS (SELECT k, v, row_number() OVER (PARTITION BY k ORDER BY v) AS rank" \
+    " FROM value)"                                                                   \
+    " SELECT wanted.k, wanted.percent, wanted.n, ranked.v FROM wanted"               \
+    " JOIN ranked ON ranked.k = wanted.k AND ranked.rank = wanted.rank"              \
+    " ORDER BY wanted.k, wanted.percent"
+
+#define MILLIONTHS(minor) \
+    "CASE WHEN " minor " BETWEEN -$6::bigint AND $6 THEN " minor " * $7::bigint END"
+
+/* $2 and $3 bound the instants of orders; profiles have no use for them. */
+#define ORDER_VALUES(sample)                                                             \
+    "WITH value AS MATERIALIZED (SELECT 0 AS k, o.counted_gross_minor * $7::bigint AS v" \
+    " FROM orders o" sample ORDER_ROWS_OF                                                \
+    " AND o.counted_gross_minor BETWEEN -$6::bigint AND $6)" RANKED_BY_KIND
+
+#define PROFILE_VALUES(sample)                                                                                  \
+    "WITH value AS MATERIALIZED (SELECT a.k, a.v FROM profile p" sample                                         \
+    " CROSS JOIN LATERAL (VALUES (1, p.orders_count * 1000000),"                                                \
+    " (2, " MILLIONTHS("p.orders_gross_minor") "),"                                                             \
+                                               " (3, " MILLIONTHS(                                              \
+                                                   "(p.orders_gross_minor - "                                   \
+                                                   "p.orders_refunded_minor)") "),"                             \
+                                                                               " (4, " MILLIONTHS(              \
+                                                                                   "p.orders_"                  \
+                                                                                   "largest_"                   \
+                                                                                   "minor") "),"                \
+                                                                                            " (5,"              \
+                                                                                            " ("                \
+                                                                                            "extr"              \
+                                                                                            "act("              \
+                                                                                            "epoc"              \
+                                                                                            "h "                \
+                                                                                            "FROM"              \
+                                                                                            " p."               \
+                                                                                            "orde"              \
+                                                                                            "rs_"               \
+                                                                                            "last"              \
+                                                                                            "_at)"              \
+                                                                                            " * "               \
+                                                                                            "1000"              \
+                                                                                            ")::"               \
+                                                                                            "bigi"              \
+                                                                                            "nt))"              \
+                                                                                            " AS "              \
+                                                                                            "a "                \
+                                                                                            "(k, "              \
+                                                                                            "v"                 \
+                                                                                            ")" PROFILE_ROWS_OF \
+                                                                                            " AND"              \
+                                                                                            " $2:"              \
+                                                                                            ":tim"              \
+                                                                                            "esta"              \
+                                                                                            "mptz"              \
+                                                                                            " < "               \
+                                                                                            "$3::"              \
+                                                                                            "time"              \
+                                                                                            "stam"              \
+                                                                                            "ptz"               \
+                                                                                            " AND"              \
+                                                                                            " a."               \
+                                                                                            "k = "              \
+                                                                                            "ANY("              \
+                                                                                            "$4) "              \
+                                                                                            "AND "              \
+                                                                                            "a.v "              \
+                                                                                            "IS "               \
+                                                                                            "NOT "              \
+                                                                                            "NULL"              \
+                                                                                            ")" RANKED_BY_KIND
+
+#define SAMPLED " TABLESAMPLE BERNOULLI ($8::bigint / 10000.0)"
+
+static const struct pg_statement statistic_order_count_sql = {
+    "statistic_order_count",
+    "SELECT count(*) FROM orders o" ORDER_ROWS_OF,
+};
+
+static const struct pg_statement statistic_profile_count_sql = {
+    "statistic_profile_count",
+    "SELECT count(*) FROM profile p" PROFILE_ROWS_OF,
+};
+
+static const struct pg_statement statistic_orders_sql = {
+    "statistic_orders",
+    ORDER_VALUES(""),
+};
+
+static const struct pg_statement statistic_orders_sampled_sql = {
+    "statistic_orders_sampled",
+    ORDER_VALUES(SAMPLED),
+};
+
+static const struct pg_statement statistic_profiles_sql = {
+    "statistic_profiles",
+    PROFILE_VALUES(""),
+};
+
+static const struct pg_statement statistic_profiles_sampled_sql = {
+    "statistic_profiles_sampled",
+    PROFILE_VALUES(SAMPLED),
+};
+
+/* ---- what is wanted ---- */
+
+struct wanted {
+    int64_t *percents; /* ascending, unique */
+    size_t count;
+};
+
+static void want(struct wanted *wanted, int64_t percent)
+{
+    size_t place = wanted->count;
+    while (place > 0 && wanted->percents[place - 1] >= percent) {
+        place--;
+    }
+    if (place < wanted->count && wanted->percents[place] == percent) {
+        return;
+    }
+    for (size_t i = wanted->count; i > place; i--) {
+        wanted->percents[i] = wanted->percents[i - 1];
+    }
+    wanted->percents[place] = percent;
+    wanted->count++;
+}
+
+static bool collect(struct arena *arena, const struct statistic_task *task,
+                    struct wanted *out_wanted)
+{
+    for (size_t kind = 0; kind < STATISTIC_KINDS; kind++) {
+        struct wanted *wanted = &out_wanted[kind];
+        wanted->percents = ARENA_NEW_ARRAY(arena, task->percent_count + QUINTILES, int64_t);
+        if (wanted->percents == NULL) {
+            return false;
+        }
+        bool is_rfm =
+            kind == STATISTIC_COUNT || kind == STATISTIC_REVENUE || kind == STATISTIC_LAST_AT;
+        for (int64_t quintile = 1; is_rfm && quintile <= QUINTILES; quintile++) {
+            want(wanted, quintile * 20 * RULE_NUMBER_ONE);
+        }
+        for (size_t i = 0; i < task->percent_count; i++) {
+            bool is_percent = task->percents[i] >= 0 && task->percents[i] <= 100 * RULE_NUMBER_ONE;
+            if (is_percent && task->attributes[i] == statistic_attributes[kind].attribute) {
+                want(wanted, task->percents[i]);
+            }
+        }
+    }
+    return true;
+}
+
+/* ---- running ---- */
+
+struct computation {
+    struct pg *pg;
+    struct arena *arena;
+    const struct statistic_task *task;
+    struct wanted wanted[STATISTIC_KINDS];
+    struct statistic *items;
+    size_t count;
+};
+
+static void put_bounds(struct pg_params *params, const struct statistic_task *task)
+{
+    pg_put_instant(params, task->now_ms - STATISTIC_ORDER_DAYS * INSTANT_DAY_MS);
+    pg_put_instant(params, task->now_ms);
+}
+
+static void put_wanted(struct pg_params *params, const struct wanted *wanted, size_t first,
+                       size_t end)
+{
+    size_t count = 0;
+    for (size_t kind = first; kind < end; kind++) {
+        count += wanted[kind].count;
+    }
+    struct pg_array kinds;
+    struct pg_array percents;
+    pg_array_begin(&kinds, params, PG_INT4, count);
+    pg_array_begin(&percents, params, PG_INT8, count);
+    for (size_t kind = first; kind < end; kind++) {
+        for (size_t i = 0; i < wanted[kind].count; i++) {
+            pg_array_i32(&kinds, (int32_t)kind);
+            pg_array_i64(&percents, wanted[kind].percents[i]);
+        }
+    }
+    pg_array_end(&kinds);
+    pg_array_end(&percents);
+}
+
+/* One attribute's rows; a value that no row has has no threshold. */
+static bool add_item(struct computation *computation, const struct pg_result *result, size_t kind)
+{
+    size_t capacity = computation->wanted[kind].count;
+    int64_t *percents = ARENA_NEW_ARRAY(computation->arena, capacity, int64_t);
+    int64_t *thresholds = ARENA_NEW_ARRAY(computation->arena, capacity, int64_t);
+    if (percents == NULL || thresholds == NULL) {
+        return false;
+    }
+    struct statistic *item = &computation->items[computation->count];
+    *item = (struct statistic){ .attribute = statistic_attributes[kind].attribute };
+    for (size_t row = 0; row < pg_row_count(result) && item->count < capacity; row++) {
+        if (pg_get_i64(result, row, 0) == (int64_t)kind) {
+            percents[item->count] = pg_get_i64(result, row, 1);
+            thresholds[item->count] = pg_get_i64(result, row, 3);
+            item->n = pg_get_i64(result, row, 2);
+            item->count++;
+        }
+    }
+    item->percents = percents;
+    item->thresholds = thresholds;
+    computation->count++;
+    return true;
+}
+
+/* Attributes `first` to `end`, by the whole table or by a sample of it. */
+static enum status rank(struct computation *computation, size_t first, size_t end, int64_t share,
+                        struct problem *problem)
+{
+    const struct statistic_task *task = computation->task;
+    bool is_sample = share < SHARE_ALL;
+    const struct pg_statement *statement =
+        is_sample ? &statistic_profiles_sampled_sql : &statistic_profiles_sql;
+    if (first == STATISTIC_ORDER_VALUE) {
+        statement = is_sample ? &statistic_orders_sampled_sql : &statistic_orders_sql;
+    }
+    int64_t worth = statistic_minor_worth(task->currency);
+    struct pg_params params;
+    struct pg_result *result = NULL;
+    pg_params_init(&params, computation->arena);
+    pg_put_id(&params, task->workspace_id);
+    put_bounds(&params, task);
+    put_wanted(&params, computation->wanted, first, end);
+    pg_put_i64(&params, INT64_MAX / worth);
+    pg_put_i64(&params, worth);
+    if (is_sample) {
+        pg_put_i64(&params, share);
+    }
+    enum status status =
+        pg_run(computation->pg, computation->arena, statement, &params, &result, problem);
+    for (size_t kind = first; kind < end && status == STATUS_OK; kind++) {
+        bool is_wanted = computation->wanted[kind].count > 0;
+        status = !is_wanted || add_item(computation, result, kind) ? STATUS_OK : STATUS_LIMIT;
+    }
+    return status;
+}
+
+static enum status measure(struct computation *computation, bool of_orders, int64_t *out_share,
+                           struct problem *problem)
+{
+    const struct statistic_task *task = computation->task;
+    struct pg_params params;
+    struct pg_result *result = NULL;
+    pg_params_init(&params, computation->arena);
+    pg_put_id(&params, task->workspace_id);
+    if (of_orders) {
+        put_bounds(&params, task);
+    }
+    enum status status =
+        pg_run(computation->pg, computation->arena,
+               of_orders ? &statistic_order_count_sql : &statistic_profile_count_sql, &params,
+               &result, problem);
+    if (status == STATUS_OK) {
+        int64_t rows = pg_get_i64(result, 0, 0);
+        int64_t rows_max = task->rows_max > 0 ? task->rows_max : STATISTIC_ROWS_MAX;
+        *out_share = rows > rows_max ? rows_max * SHARE_ALL / rows : SHARE_ALL;
+    }
+    return status;
+}
+
+enum status statistic_store_compute(struct pg *pg, struct arena *arena,
+                                    const struct statistic_task *task,
+                                    struct statistics **out_statistics,
+                                    struct statistic_shares *out_shares, struct problem *problem)
+{
+    struct computation computation = { .pg = pg, .arena = arena, .task = task };
+    struct statistics *statistics = ARENA_NEW(arena, struct statistics);
+    computation.items = ARENA_NEW_ARRAY(arena, STATISTIC_KINDS, struct statistic);
+    if (statistics == NULL || computation.items == NULL ||
+        !collect(arena, task, computation.wanted)) {
+        return STATUS_LIMIT;
+    }
+    struct statistic_shares shares = { SHARE_ALL, SHARE_ALL };
+    enum status status = STATUS_OK;
+    if (computation.wanted[STATISTIC_ORDER_VALUE].count > 0) {
+        status = measure(&computation, true, &shares.orders, problem);
+        if (status == STATUS_OK) {
+            status = rank(&computation, STATISTIC_ORDER_VALUE, STATISTIC_ORDER_VALUE + 1,
+                          shares.orders, problem);
+        }
+    }
+    if (status == STATUS_OK) {
+        status = measure(&computation, false, &shares.profiles, problem);
+    }
+    if (status == STATUS_OK) {
+        status = rank(&computation, STATISTIC_COUNT, STATISTIC_KINDS, shares.profiles, problem);
+    }
+    if (status == STATUS_OK) {
+        *statistics = (struct statistics){ .items = computation.items, .count = computation.count };
+        *out_statistics = statistics;
+        *out_shares = shares;
+    }
+    return status;
+}
