@@ -272,8 +272,10 @@ static struct str gid_last(struct str gid)
     return gid;
 }
 
-/* Two numbers turn out to be one customer: the kept one says so, the other is
- * gone. Its orders come again under the kept number. */
+/* Two numbers are one customer now: one event names both, and the other number
+ * stays known, since documents from before the merge still come under it. That
+ * is no deletion of the customer, whatever the payload calls it. Shopify also
+ * sends this topic for a merge that failed or has only begun. */
 static enum status take_customer_merged(const struct shopify_delivery *delivery,
                                         struct draft *draft, struct problem *problem)
 {
@@ -285,17 +287,22 @@ static enum status take_customer_merged(const struct shopify_delivery *delivery,
         return problem_set(problem, STATUS_INVALID, "invalid-event",
                            "a merge that does not name both customers");
     }
-    shopify_draft_init(delivery, draft, 2);
+    shopify_draft_init(delivery, draft, 1);
+    struct str state = border_text(delivery->root, "status");
+    if (state.size > 0 && !str_equal_nocase(state, STR("completed"))) {
+        return STATUS_OK;
+    }
     struct event *event =
         draft_event(draft, EVENT_CUSTOMER_UPDATED, STR(""), STR("kept"), delivery->triggered_at_ms);
     if (event != NULL) {
         draft_identify(draft, event, IDENTITY_CUSTOMER_ID, kept);
+        draft_identify(draft, event, IDENTITY_CUSTOMER_ID, gone);
+        event->unites_customers = true;
         event->properties_json =
             str_printf(arena, "{\"customer_id\":%.*s,\"merged_customer_id\":%.*s}",
                        STR_ARG(draft_json_text(arena, draft_cut(kept))),
                        STR_ARG(draft_json_text(arena, draft_cut(gone))));
     }
-    customer_gone(delivery, draft, str_dup(arena, gone));
     return STATUS_OK;
 }
 

@@ -106,6 +106,7 @@ struct event *world_event(struct world *world, const char *spec)
 {
     struct event *event = ARENA_NEW(world->arena, struct event);
     struct str rest = str_trim(str_from_z(spec));
+    event->unites_customers = rest.data[0] == 'M';
     event->trust = rest.data[0] == 'P'   ? TRUST_PUBLIC
                    : rest.data[0] == 'K' ? TRUST_KEYED
                                          : TRUST_SIGNED;

@@ -60,7 +60,8 @@ void world_close(struct world *world);
 /* Subscribes to all topics of a pattern. */
 void world_subscribe(struct world *world, const char *pattern);
 
-/* "S c1 e1": trust (S signed, K keyed, P public) and identifiers, each a letter
+/* "S c1 e1": trust (S signed, K keyed, P public, M signed and source 1 says that
+ * its customer_ids are one customer) and identifiers, each a letter
  * for its kind and a name: x external_id, c and d customer_id of source 1 and
  * 2, e email, p phone, a anonymous_id, t cart token, o order. A viewed page, at
  * the world's now; change it as needed before world_apply. */

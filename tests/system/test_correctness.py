@@ -178,6 +178,26 @@ def test_rule_01_a_receipt_is_per_event(brand, other_cluster, other):
     assert again["events"]["duplicate"] == 3 and again["events"]["applied"] == 0
     assert brand.count("quarantine") == 1 and brand.count("interaction") == 2
 
+    # One webhook, two facts: each has its receipt, and a repeat brings back the one that is missing.
+    shop = Shopify(brand.api)
+    customer = {"id": 77, "email": "parts@example.com", "created_at": iso(-600), "updated_at": iso(-60),
+                "email_marketing_consent": {"state": "subscribed", "opt_in_level": "single_opt_in",
+                                            "consent_updated_at": iso(-60)}}
+    receipts, webhook_id = brand.count("receipt"), str(uuid.uuid4())
+
+    def send_customer():
+        return json.loads(shop.send("customers/update", customer, webhook_id).body)["status"]
+    assert send_customer() == "applied" and brand.count("receipt") == receipts + 2
+    assert brand.profile("parts@example.com")["consent"]["email"] == "subscribed"
+    lost = brand.sql("DELETE FROM interaction WHERE workspace_id = {ws} AND type = 'consent.updated'"
+                     " RETURNING id")
+    assert len(lost) == 1
+    brand.sql("DELETE FROM receipt WHERE workspace_id = {ws} AND event_id = %s", lost[0][0])
+    before = brand.count("interaction")
+    assert send_customer() == "applied" and brand.count("interaction") == before + 1
+    assert brand.count("interaction", "id = %s", lost[0][0]) == 1
+    assert send_customer() == "duplicate" and brand.count("interaction") == before + 1
+
     # One lane of many stands still, and then the server dies.
     part = Brand(other_cluster, other)
     many = [event(f"m{n}", f"m{n}@example.com") for n in range(200)]
@@ -280,6 +300,30 @@ def test_rule_03_merges_never_join_strangers(brand):
     assert brand.count("identity_decision", "kind = 'merged'") == 0
     assert brand.count("identity_decision", "kind = 'conflict'") >= 1, "and it is logged"
 
+    # Two addresses, both known, and a cookie that both have used.
+    brand.send(event(4, identities={"anonymous_id": "kitchen", "email": "ann@example.com"}))
+    brand.send(event(5, "bob@example.com"))
+    brand.send(event(6, identities={"anonymous_id": "kitchen", "email": "bob@example.com"}))
+    assert brand.profile("ann@example.com")["id"] != brand.profile("bob@example.com")["id"]
+    assert brand.count("identity_decision", "kind = 'merged'") == 0
+
+    # The shop itself says that two of its numbers are one customer, and later that it failed.
+    merge = {"admin_graphql_api_customer_kept_id": "gid://shopify/Customer/902",
+             "admin_graphql_api_customer_deleted_id": "gid://shopify/Customer/901",
+             "admin_graphql_api_job_id": None, "status": "failed", "errors": []}
+    assert shop.send("customers/merge", merge).status == 200
+    assert brand.count("identity_decision", "kind = 'merged'") == 0
+    assert shop.send("customers/merge", {**merge, "status": "completed"}).status == 200
+    assert brand.count("identity_decision", "kind = 'merged'") == 1
+    joined = brand.profile("family@example.com")
+    assert joined["orders"]["count"] == 4 and {str(o) for o in owners.values()} > {joined["id"]}
+    assert shop.send("orders/create",
+                     shopify_order(35, 901, "family@example.com", "10.00")).status == 200
+    assert brand.profile("family@example.com")["orders"]["count"] == 5
+    assert brand.count("interaction", "type = 'customer.deleted'") == 0
+    assert shop.send("orders/create", shopify_order(36, 903, "family@example.com")).status == 200
+    assert brand.profile("family@example.com")["orders"]["count"] == 5, "a third stays a stranger"
+
 
 # --- 4 ------------------------------------------------------------------------
 
@@ -374,6 +418,17 @@ def test_rule_05_an_order_is_a_fold_of_its_documents(brand):
     row = {key[0]: key[1] for key in seen}
     assert row[False][2] == 2500 and row[False][9] == 1 and row[False][11] == 2500
     assert row[True][2] == 2500 and row[True][9:13] == (0, 0, 0, 0)
+
+    # Of one second: paid comes after pending, whichever was sent first.
+    for number in range(10):
+        body = dict(order_id=5100 + number, customer_id=78, at=placed, updated=placed, total="70.00")
+        pair = [("orders/create", shopify_order(**body, status="pending")),
+                ("orders/paid", shopify_order(**body, status="paid"))]
+        for topic, document in pair[::(-1) ** number]:
+            assert shop.send(topic, document).status == 200
+    ties = brand.sql("SELECT DISTINCT status, counted FROM orders WHERE workspace_id = {ws}"
+                     " AND order_ref LIKE '51%%'")
+    assert ties == [("paid", True)], ties
 
 
 # --- 6 ------------------------------------------------------------------------

@@ -159,6 +159,8 @@ struct event {
 
     struct identifier *identifiers; /* sorted by kind, no duplicates */
     size_t identifier_count;
+    /* The platform itself says that the customer_ids it names are one customer. */
+    bool unites_customers;
     struct event_fact *facts;
     size_t fact_count;
     const struct order_document *order; /* NULL when the event is not about an order */

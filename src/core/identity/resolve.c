@@ -10,7 +10,8 @@
  * that it reaches is merged with that one, or keeps what is strong and hands
  * over what is weak. Merges never join strangers (correctness 3):
  *
- *   - no exclusive kind would then hold two values;
+ *   - no exclusive kind would then hold two values, but for the numbers that
+ *     the platform which gave them out says are one customer now;
  *   - two *known* customers merge only on the word of a trusted source that
  *     names a strong identity of each: a cookie on the family tablet, a cart
  *     or an order number is not enough, nor is anything a page's script says;
@@ -57,10 +58,19 @@ static bool same_exclusive_kind(const struct profile_identity *held,
     return held->kind == identifier->kind && id_equal(held->source_id, identifier->source_id);
 }
 
-/* Would the profile hold two values of an exclusive kind? */
-static bool identifier_conflicts(const struct profile *profile, const struct identifier *identifier)
+/* A platform joins its own customers; of nobody else's names does it decide. */
+static bool is_united(const struct event *event, const struct identifier *identifier)
 {
-    if (!identity_kind_is_exclusive(identifier->kind)) {
+    return event->unites_customers && event->trust == TRUST_SIGNED &&
+           identifier->kind == IDENTITY_CUSTOMER_ID &&
+           id_equal(identifier->source_id, event->source_id);
+}
+
+/* Would the profile hold two values of an exclusive kind? */
+static bool identifier_conflicts(const struct profile *profile, const struct event *event,
+                                 const struct identifier *identifier)
+{
+    if (!identity_kind_is_exclusive(identifier->kind) || is_united(event, identifier)) {
         return false;
     }
     for (size_t i = 0; i < profile->exclusive_count; i++) {
@@ -72,7 +82,8 @@ static bool identifier_conflicts(const struct profile *profile, const struct ide
     return false;
 }
 
-static bool profiles_conflict(const struct profile *a, const struct profile *b)
+static bool profiles_conflict(const struct event *event, const struct profile *a,
+                              const struct profile *b)
 {
     for (size_t i = 0; i < b->exclusive_count; i++) {
         const struct identifier identifier = {
@@ -80,7 +91,7 @@ static bool profiles_conflict(const struct profile *a, const struct profile *b)
             .source_id = b->exclusives[i].source_id,
             .value = b->exclusives[i].value,
         };
-        if (identifier_conflicts(a, &identifier)) {
+        if (identifier_conflicts(a, event, &identifier)) {
             return true;
         }
     }
@@ -114,7 +125,7 @@ static bool may_merge(const struct decision *decision, const struct resolution *
                       const struct event *event, const struct profile *other)
 {
     const struct profile *target = resolution->target;
-    if (profiles_conflict(target, other) || limits_forbid(target, other)) {
+    if (profiles_conflict(event, target, other) || limits_forbid(target, other)) {
         return false;
     }
     if (!target->identified || !other->identified) {
@@ -340,12 +351,13 @@ static void leave_or_move(struct decision *decision, const struct event *event, 
 
 /* Would attaching the event's exclusive identifiers give the profile two
  * values of a kind? */
-static bool event_conflicts(const struct profile *profile, const struct resolution *resolution)
+static bool event_conflicts(const struct profile *profile, const struct event *event,
+                            const struct resolution *resolution)
 {
     for (size_t i = 0; i < resolution->reach_count; i++) {
         const struct reach *reach = &resolution->reaches[i];
         if (reach->identity != NULL &&
-            identifier_conflicts(profile, &reach->identity->row->identifier)) {
+            identifier_conflicts(profile, event, &reach->identity->row->identifier)) {
             return true;
         }
     }
@@ -361,7 +373,7 @@ enum status resolve_target(struct decision *decision, const struct event *event,
     struct profile *target = decision_find_profile(decision, owner);
     /* A conflict means that the event has an exclusive identifier, so the
      * strongest is one: known, it keeps its customer; new, it is a new one. */
-    if (target != NULL && reach_is_new(strongest) && event_conflicts(target, resolution)) {
+    if (target != NULL && reach_is_new(strongest) && event_conflicts(target, event, resolution)) {
         owner = decision_fresh_id(decision, now_ms);
         target = NULL;
     }
@@ -399,7 +411,7 @@ static void attach_reach(struct decision *decision, const struct event *event, i
         return;
     }
     struct profile *profile = resolution->target;
-    if (identifier_conflicts(profile, &reach->identity->row->identifier)) {
+    if (identifier_conflicts(profile, event, &reach->identity->row->identifier)) {
         profile = create_stray(decision, event, now_ms, resolution);
     }
     if (profile != NULL) {
