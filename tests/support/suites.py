@@ -10,6 +10,7 @@ import glob
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -219,6 +220,8 @@ def fuzz_finish(entry, process):
 
 
 def main():
+    # A shell's "&" ignores it, and so would every program that the tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     started = time.monotonic()
     os.makedirs(BUILD, exist_ok=True)
     everything = os.environ.get("SHOPBELL_ALL") == "yes"
