@@ -2,12 +2,11 @@
 #define STORE_STATISTIC_STORE_H
 
 /*
- * Percentiles over all customers of a workspace, kept as versioned sets
- * (correctness 20): computed, saved, loaded, and who is touched by a new one.
+ * Percentiles over all customers of a workspace (correctness 20): computing a
+ * set, when one is due, whom a new one touches, and how long old ones stay.
+ * Saving and loading a set is rule_store.h's.
  *
- * Values borrow from the arena given. No function here opens a transaction:
- * statistic_store_save belongs into one with workspace_touch, so that a set is
- * in force the moment registries load anew.
+ * Values borrow from the arena given. No function here opens a transaction.
  */
 
 #include <stddef.h>
@@ -55,23 +54,6 @@ NODISCARD enum status statistic_store_compute(struct pg *pg, struct arena *arena
                                               struct statistics **out_statistics,
                                               struct statistic_shares *out_shares,
                                               struct problem *problem);
-
-/* Stores a set under the next version. STATUS_CONFLICT: another instance just
- * did. */
-NODISCARD enum status statistic_store_save(struct pg *pg, struct arena *arena,
-                                           struct id workspace_id, int64_t computed_at_ms,
-                                           struct statistics *statistics, struct problem *problem);
-
-/* The newest set, or NULL when there is none; or the one of a version. What this
- * program does not know by name is left out. */
-NODISCARD enum status statistic_store_load(struct pg *pg, struct arena *arena,
-                                           struct id workspace_id,
-                                           struct statistics **out_statistics,
-                                           struct problem *problem);
-NODISCARD enum status statistic_store_load_version(struct pg *pg, struct arena *arena,
-                                                   struct id workspace_id, int64_t version,
-                                                   struct statistics **out_statistics,
-                                                   struct problem *problem);
 
 /* Deletes sets computed more than STATISTIC_KEPT_DAYS ago, never the newest. */
 NODISCARD enum status statistic_store_expire(struct pg *pg, struct arena *arena,

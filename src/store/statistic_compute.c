@@ -1,4 +1,7 @@
+#include <assert.h>
+
 #include "base/instant.h"
+#include "base/money.h"
 #include "statistic_priv.h"
 #include "store/statistic_store.h"
 
@@ -24,7 +27,48 @@
 enum {
     SHARE_ALL = 1000000,
     QUINTILES = 4,
+    DECIMALS_OF_NUMBER = 6,
 };
+
+enum rule_attribute statistic_attribute_of(enum statistic_kind kind)
+{
+    switch (kind) {
+    case STATISTIC_ORDER_VALUE:
+        return RULE_ORDERS_AVERAGE_VALUE;
+    case STATISTIC_COUNT:
+        return RULE_ORDERS_COUNT;
+    case STATISTIC_REVENUE:
+        return RULE_ORDERS_REVENUE;
+    case STATISTIC_NET:
+        return RULE_ORDERS_NET;
+    case STATISTIC_LARGEST:
+        return RULE_ORDERS_LARGEST_VALUE;
+    case STATISTIC_LAST_AT:
+        return RULE_ORDERS_LAST_AT;
+    case STATISTIC_KINDS:
+        break;
+    }
+    assert(false);
+    return RULE_ATTRIBUTE_NONE;
+}
+
+enum statistic_kind statistic_kind_of(enum rule_attribute attribute)
+{
+    enum statistic_kind kind = STATISTIC_ORDER_VALUE;
+    while (kind < STATISTIC_KINDS && statistic_attribute_of(kind) != attribute) {
+        kind++;
+    }
+    return kind;
+}
+
+int64_t statistic_minor_worth(struct str currency)
+{
+    int64_t worth = 1;
+    for (unsigned digit = money_decimals(currency); digit < DECIMALS_OF_NUMBER; digit++) {
+        worth *= 10;
+    }
+    return worth;
+}
 
 /* ---- statements ---- */
 
@@ -46,70 +90,16 @@ enum {
     " JOIN ranked ON ranked.k = wanted.k AND ranked.rank = wanted.rank"              \
     " ORDER BY wanted.k, wanted.percent"
 
-#define MILLIONTHS(minor) \
-    "CASE WHEN " minor " BETWEEN -$6::bigint AND $6 THEN " minor " * $7::bigint END"
-
-/* $2 and $3 bound the instants of orders; profiles have no use for them. */
-#define ORDER_VALUES(sample)                                                             \
-    "WITH value AS MATERIALIZED (SELECT 0 AS k, o.counted_gross_minor * $7::bigint AS v" \
-    " FROM orders o" sample ORDER_ROWS_OF                                                \
-    " AND o.counted_gross_minor BETWEEN -$6::bigint AND $6)" RANKED_BY_KIND
-
-#define PROFILE_VALUES(sample)                                                                                  \
-    "WITH value AS MATERIALIZED (SELECT a.k, a.v FROM profile p" sample                                         \
-    " CROSS JOIN LATERAL (VALUES (1, p.orders_count * 1000000),"                                                \
-    " (2, " MILLIONTHS("p.orders_gross_minor") "),"                                                             \
-                                               " (3, " MILLIONTHS(                                              \
-                                                   "(p.orders_gross_minor - "                                   \
-                                                   "p.orders_refunded_minor)") "),"                             \
-                                                                               " (4, " MILLIONTHS(              \
-                                                                                   "p.orders_"                  \
-                                                                                   "largest_"                   \
-                                                                                   "minor") "),"                \
-                                                                                            " (5,"              \
-                                                                                            " ("                \
-                                                                                            "extr"              \
-                                                                                            "act("              \
-                                                                                            "epoc"              \
-                                                                                            "h "                \
-                                                                                            "FROM"              \
-                                                                                            " p."               \
-                                                                                            "orde"              \
-                                                                                            "rs_"               \
-                                                                                            "last"              \
-                                                                                            "_at)"              \
-                                                                                            " * "               \
-                                                                                            "1000"              \
-                                                                                            ")::"               \
-                                                                                            "bigi"              \
-                                                                                            "nt))"              \
-                                                                                            " AS "              \
-                                                                                            "a "                \
-                                                                                            "(k, "              \
-                                                                                            "v"                 \
-                                                                                            ")" PROFILE_ROWS_OF \
-                                                                                            " AND"              \
-                                                                                            " $2:"              \
-                                                                                            ":tim"              \
-                                                                                            "esta"              \
-                                                                                            "mptz"              \
-                                                                                            " < "               \
-                                                                                            "$3::"              \
-                                                                                            "time"              \
-                                                                                            "stam"              \
-                                                                                            "ptz"               \
-                                                                                            " AND"              \
-                                                                                            " a."               \
-                                                                                            "k = "              \
-                                                                                            "ANY("              \
-                                                                                            "$4) "              \
-                                                                                            "AND "              \
-                                                                                            "a.v "              \
-                                                                                            "IS "               \
-                                                                                            "NOT "              \
-                                                                                            "NULL"              \
-                                                                                            ")" RANKED_BY_KIND
-
+/* The sample goes between the two halves. $2 and $3 bound the instants of orders;
+ * profiles have no use for them. */
+#define ORDER_VALUES                                                                           \
+    "WITH value AS MATERIALIZED (SELECT 0 AS k, o.counted_gross_minor * $7::bigint AS v FROM " \
+    "orders o"
+#define OF_ORDERS ORDER_ROWS_OF " AND o.counted_gross_minor BETWEEN -$6::bigint AND $6)"
+#define PROFILE_VALUES "WITH value AS MATERIALIZED (SELECT a.k, a.v FROM profile p"
+#define OF_PROFILES                                                                        \
+    " CROSS JOIN LATERAL (VALUES" STATISTIC_PROFILE_VALUES ") AS a (k, v)" PROFILE_ROWS_OF \
+    " AND $2::timestamptz < $3::timestamptz AND a.k = ANY($4) AND a.v IS NOT NULL)"
 #define SAMPLED " TABLESAMPLE BERNOULLI ($8::bigint / 10000.0)"
 
 static const struct pg_statement statistic_order_count_sql = {
@@ -124,22 +114,22 @@ static const struct pg_statement statistic_profile_count_sql = {
 
 static const struct pg_statement statistic_orders_sql = {
     "statistic_orders",
-    ORDER_VALUES(""),
+    ORDER_VALUES OF_ORDERS RANKED_BY_KIND,
 };
 
 static const struct pg_statement statistic_orders_sampled_sql = {
     "statistic_orders_sampled",
-    ORDER_VALUES(SAMPLED),
+    ORDER_VALUES SAMPLED OF_ORDERS RANKED_BY_KIND,
 };
 
 static const struct pg_statement statistic_profiles_sql = {
     "statistic_profiles",
-    PROFILE_VALUES(""),
+    PROFILE_VALUES OF_PROFILES RANKED_BY_KIND,
 };
 
 static const struct pg_statement statistic_profiles_sampled_sql = {
     "statistic_profiles_sampled",
-    PROFILE_VALUES(SAMPLED),
+    PROFILE_VALUES SAMPLED OF_PROFILES RANKED_BY_KIND,
 };
 
 /* ---- what is wanted ---- */
@@ -168,7 +158,7 @@ static void want(struct wanted *wanted, int64_t percent)
 static bool collect(struct arena *arena, const struct statistic_task *task,
                     struct wanted *out_wanted)
 {
-    for (size_t kind = 0; kind < STATISTIC_KINDS; kind++) {
+    for (enum statistic_kind kind = 0; kind < STATISTIC_KINDS; kind++) {
         struct wanted *wanted = &out_wanted[kind];
         wanted->percents = ARENA_NEW_ARRAY(arena, task->percent_count + QUINTILES, int64_t);
         if (wanted->percents == NULL) {
@@ -181,7 +171,7 @@ static bool collect(struct arena *arena, const struct statistic_task *task,
         }
         for (size_t i = 0; i < task->percent_count; i++) {
             bool is_percent = task->percents[i] >= 0 && task->percents[i] <= 100 * RULE_NUMBER_ONE;
-            if (is_percent && task->attributes[i] == statistic_attributes[kind].attribute) {
+            if (is_percent && task->attributes[i] == statistic_attribute_of(kind)) {
                 want(wanted, task->percents[i]);
             }
         }
@@ -206,18 +196,18 @@ static void put_bounds(struct pg_params *params, const struct statistic_task *ta
     pg_put_instant(params, task->now_ms);
 }
 
-static void put_wanted(struct pg_params *params, const struct wanted *wanted, size_t first,
-                       size_t end)
+static void put_wanted(struct pg_params *params, const struct wanted *wanted,
+                       enum statistic_kind first, enum statistic_kind end)
 {
     size_t count = 0;
-    for (size_t kind = first; kind < end; kind++) {
+    for (enum statistic_kind kind = first; kind < end; kind++) {
         count += wanted[kind].count;
     }
     struct pg_array kinds;
     struct pg_array percents;
     pg_array_begin(&kinds, params, PG_INT4, count);
     pg_array_begin(&percents, params, PG_INT8, count);
-    for (size_t kind = first; kind < end; kind++) {
+    for (enum statistic_kind kind = first; kind < end; kind++) {
         for (size_t i = 0; i < wanted[kind].count; i++) {
             pg_array_i32(&kinds, (int32_t)kind);
             pg_array_i64(&percents, wanted[kind].percents[i]);
@@ -228,7 +218,8 @@ static void put_wanted(struct pg_params *params, const struct wanted *wanted, si
 }
 
 /* One attribute's rows; a value that no row has has no threshold. */
-static bool add_item(struct computation *computation, const struct pg_result *result, size_t kind)
+static bool add_item(struct computation *computation, const struct pg_result *result,
+                     enum statistic_kind kind)
 {
     size_t capacity = computation->wanted[kind].count;
     int64_t *percents = ARENA_NEW_ARRAY(computation->arena, capacity, int64_t);
@@ -237,7 +228,7 @@ static bool add_item(struct computation *computation, const struct pg_result *re
         return false;
     }
     struct statistic *item = &computation->items[computation->count];
-    *item = (struct statistic){ .attribute = statistic_attributes[kind].attribute };
+    *item = (struct statistic){ .attribute = statistic_attribute_of(kind) };
     for (size_t row = 0; row < pg_row_count(result) && item->count < capacity; row++) {
         if (pg_get_i64(result, row, 0) == (int64_t)kind) {
             percents[item->count] = pg_get_i64(result, row, 1);
@@ -253,8 +244,8 @@ static bool add_item(struct computation *computation, const struct pg_result *re
 }
 
 /* Attributes `first` to `end`, by the whole table or by a sample of it. */
-static enum status rank(struct computation *computation, size_t first, size_t end, int64_t share,
-                        struct problem *problem)
+static enum status rank(struct computation *computation, enum statistic_kind first,
+                        enum statistic_kind end, int64_t share, struct problem *problem)
 {
     const struct statistic_task *task = computation->task;
     bool is_sample = share < SHARE_ALL;
@@ -277,7 +268,7 @@ static enum status rank(struct computation *computation, size_t first, size_t en
     }
     enum status status =
         pg_run(computation->pg, computation->arena, statement, &params, &result, problem);
-    for (size_t kind = first; kind < end && status == STATUS_OK; kind++) {
+    for (enum statistic_kind kind = first; kind < end && status == STATUS_OK; kind++) {
         bool is_wanted = computation->wanted[kind].count > 0;
         status = !is_wanted || add_item(computation, result, kind) ? STATUS_OK : STATUS_LIMIT;
     }

@@ -16,171 +16,27 @@
  * scan_max rows by the primary key whatever moved.
  */
 
-#define MILLIONTHS(minor) \
-    "CASE WHEN " minor " BETWEEN -$7::bigint AND $7 THEN " minor " * $8::bigint END"
+#define OWN_AVERAGE                                          \
+    " (0, CASE WHEN p.orders_count > p.orders_foreign_count" \
+    " THEN round(p.orders_gross_minor::numeric * $7::bigint" \
+    " / (p.orders_count - p.orders_foreign_count)) END),"
 
-/* Numbers as in statistic_priv.h; 0 is the customer's own average. */
-static const struct pg_statement
-    statistic_moved_sql = {
-        "statistic_moved",
-        "WITH page AS MATERIALIZED (SELECT p.id, p.orders_count, p.orders_foreign_count,"
-        " p.orders_gross_minor, p.orders_refunded_minor, p.orders_largest_minor, p.orders_last_at"
-        " FROM profile p WHERE p.workspace_id = $1 AND p.id > $2 AND p.merged_into IS NULL"
-        " ORDER BY p.id LIMIT $3)"
-        " SELECT f.id, f.is_moved, f.n FROM (SELECT p.id,"
-        " p.orders_count > 0 AND EXISTS (SELECT 1"
-        " FROM unnest($4::integer[], $5::bigint[], $6::bigint[]) AS m (k, low, high)"
-        " JOIN (VALUES (0, CASE WHEN p.orders_count > p.orders_foreign_count"
-        " THEN round(p.orders_gross_minor::numeric * $8::bigint"
-        " / (p.orders_count - p.orders_foreign_count)) END),"
-        " (1, p.orders_count * 1000000),"
-        " (2, " MILLIONTHS("p.orders_gross_minor") "),"
-                                                   " (3, " MILLIONTHS(
-                                                       "(p.orders_gross_minor - "
-                                                       "p.orders_refunded_minor)") "),"
-                                                                                   " (4,"
-                                                                                   " " MILLIONTHS(
-                                                                                       "p.orders_"
-                                                                                       "largest_"
-                                                                                       "minor") "),"
-                                                                                                " ("
-                                                                                                "5,"
-                                                                                                " ("
-                                                                                                "ex"
-                                                                                                "tr"
-                                                                                                "ac"
-                                                                                                "t("
-                                                                                                "ep"
-                                                                                                "oc"
-                                                                                                "h "
-                                                                                                "FR"
-                                                                                                "OM"
-                                                                                                " p"
-                                                                                                ".o"
-                                                                                                "rd"
-                                                                                                "er"
-                                                                                                "s_"
-                                                                                                "la"
-                                                                                                "st"
-                                                                                                "_a"
-                                                                                                "t)"
-                                                                                                " *"
-                                                                                                " 1"
-                                                                                                "00"
-                                                                                                "0)"
-                                                                                                "::"
-                                                                                                "bi"
-                                                                                                "gi"
-                                                                                                "nt"
-                                                                                                "))"
-                                                                                                " A"
-                                                                                                "S "
-                                                                                                "a "
-                                                                                                "(k"
-                                                                                                ", "
-                                                                                                "v)"
-                                                                                                " O"
-                                                                                                "N "
-                                                                                                "a."
-                                                                                                "k "
-                                                                                                "= "
-                                                                                                "m."
-                                                                                                "k "
-                                                                                                "WH"
-                                                                                                "ER"
-                                                                                                "E "
-                                                                                                "a."
-                                                                                                "v "
-                                                                                                "BE"
-                                                                                                "TW"
-                                                                                                "EE"
-                                                                                                "N "
-                                                                                                "m."
-                                                                                                "lo"
-                                                                                                "w "
-                                                                                                "AN"
-                                                                                                "D "
-                                                                                                "m."
-                                                                                                "hi"
-                                                                                                "gh"
-                                                                                                ") "
-                                                                                                "AS"
-                                                                                                " i"
-                                                                                                "s_"
-                                                                                                "mo"
-                                                                                                "ve"
-                                                                                                "d,"
-                                                                                                " c"
-                                                                                                "ou"
-                                                                                                "nt"
-                                                                                                "(*"
-                                                                                                ") "
-                                                                                                "OV"
-                                                                                                "ER"
-                                                                                                " ("
-                                                                                                ") "
-                                                                                                "AS"
-                                                                                                " n"
-                                                                                                ", "
-                                                                                                "le"
-                                                                                                "ad"
-                                                                                                "(p"
-                                                                                                ".i"
-                                                                                                "d)"
-                                                                                                " O"
-                                                                                                "VE"
-                                                                                                "R "
-                                                                                                "(O"
-                                                                                                "RD"
-                                                                                                "ER"
-                                                                                                " B"
-                                                                                                "Y "
-                                                                                                "p."
-                                                                                                "id"
-                                                                                                ") "
-                                                                                                "IS"
-                                                                                                " N"
-                                                                                                "UL"
-                                                                                                "L "
-                                                                                                "AS"
-                                                                                                " i"
-                                                                                                "s_"
-                                                                                                "la"
-                                                                                                "st"
-                                                                                                " F"
-                                                                                                "RO"
-                                                                                                "M "
-                                                                                                "pa"
-                                                                                                "ge"
-                                                                                                " p"
-                                                                                                ") "
-                                                                                                "f "
-                                                                                                "WH"
-                                                                                                "ER"
-                                                                                                "E "
-                                                                                                "f."
-                                                                                                "is"
-                                                                                                "_m"
-                                                                                                "ov"
-                                                                                                "ed"
-                                                                                                " O"
-                                                                                                "R "
-                                                                                                "f."
-                                                                                                "is"
-                                                                                                "_l"
-                                                                                                "as"
-                                                                                                "t "
-                                                                                                "OR"
-                                                                                                "DE"
-                                                                                                "R "
-                                                                                                "BY"
-                                                                                                " f"
-                                                                                                ".i"
-                                                                                                "d",
-    };
+static const struct pg_statement statistic_moved_sql = {
+    "statistic_moved",
+    "WITH page AS MATERIALIZED (SELECT p.id, p.orders_count, p.orders_foreign_count,"
+    " p.orders_gross_minor, p.orders_refunded_minor, p.orders_largest_minor, p.orders_last_at"
+    " FROM profile p WHERE p.workspace_id = $1 AND p.id > $2 AND p.merged_into IS NULL"
+    " ORDER BY p.id LIMIT $3)"
+    " SELECT f.id, f.is_moved, f.n FROM (SELECT p.id, p.orders_count > 0 AND EXISTS (SELECT 1"
+    " FROM unnest($4::integer[], $5::bigint[], $8::bigint[]) AS m (k, low, high)"
+    " JOIN (VALUES" OWN_AVERAGE STATISTIC_PROFILE_VALUES ") AS a (k, v)"
+    " ON a.k = m.k WHERE a.v BETWEEN m.low AND m.high) AS is_moved,"
+    " count(*) OVER () AS n, lead(p.id) OVER (ORDER BY p.id) IS NULL AS is_last"
+    " FROM page p) f WHERE f.is_moved OR f.is_last ORDER BY f.id",
+};
 
 struct range {
-    size_t kind;
+    enum statistic_kind kind;
     int64_t low;
     int64_t high;
 };
@@ -208,8 +64,8 @@ static int64_t left_at(int64_t threshold, int64_t hysteresis)
     return hysteresis > 0 ? add_saturated(threshold, -share) : threshold;
 }
 
-static void add_range(struct ranges *ranges, const struct statistic_move *move, size_t kind,
-                      int64_t a, int64_t b)
+static void add_range(struct ranges *ranges, const struct statistic_move *move,
+                      enum statistic_kind kind, int64_t a, int64_t b)
 {
     int64_t low = a < b ? a : b;
     int64_t high = a < b ? b : a;
@@ -232,7 +88,7 @@ static void compare_sets(struct ranges *ranges, const struct statistic_move *mov
 {
     for (size_t i = 0; ours != NULL && i < ours->count; i++) {
         const struct statistic *item = &ours->items[i];
-        size_t kind = statistic_kind_of(item->attribute);
+        enum statistic_kind kind = statistic_kind_of(item->attribute);
         for (size_t j = 0; kind < STATISTIC_KINDS && j < item->count; j++) {
             int64_t mine = 0;
             int64_t other = 0;
@@ -257,21 +113,25 @@ static size_t threshold_count(const struct statistics *statistics)
     return count;
 }
 
-static void put_ranges(struct pg_params *params, const struct ranges *ranges)
+static void put_ranges(struct pg_params *params, const struct ranges *ranges, int64_t worth)
 {
     struct pg_array kinds;
     struct pg_array lows;
     struct pg_array highs;
     pg_array_begin(&kinds, params, PG_INT4, ranges->count);
     pg_array_begin(&lows, params, PG_INT8, ranges->count);
-    pg_array_begin(&highs, params, PG_INT8, ranges->count);
     for (size_t i = 0; i < ranges->count; i++) {
         pg_array_i32(&kinds, (int32_t)ranges->items[i].kind);
         pg_array_i64(&lows, ranges->items[i].low);
-        pg_array_i64(&highs, ranges->items[i].high);
     }
     pg_array_end(&kinds);
     pg_array_end(&lows);
+    pg_put_i64(params, INT64_MAX / worth);
+    pg_put_i64(params, worth);
+    pg_array_begin(&highs, params, PG_INT8, ranges->count);
+    for (size_t i = 0; i < ranges->count; i++) {
+        pg_array_i64(&highs, ranges->items[i].high);
+    }
     pg_array_end(&highs);
 }
 
@@ -312,16 +172,13 @@ enum status statistic_store_moved(struct pg *pg, struct arena *arena,
         *out_moved = (struct statistic_moved){ .count = 0 };
         return STATUS_OK;
     }
-    int64_t worth = statistic_minor_worth(move->currency);
     struct pg_params params;
     struct pg_result *result = NULL;
     pg_params_init(&params, arena);
     pg_put_id(&params, move->workspace_id);
     pg_put_id(&params, move->after_id);
     pg_put_i64(&params, (int64_t)move->scan_max);
-    put_ranges(&params, &ranges);
-    pg_put_i64(&params, INT64_MAX / worth);
-    pg_put_i64(&params, worth);
+    put_ranges(&params, &ranges, statistic_minor_worth(move->currency));
     enum status status = pg_run(pg, arena, &statistic_moved_sql, &params, &result, problem);
     return status == STATUS_OK ? read_page(arena, result, move->scan_max, out_moved) : status;
 }

@@ -3,7 +3,7 @@
 
 /*
  * Which attributes have percentiles: by their place in the list, which is also
- * the `k` of the statements, and by the name of their rows.
+ * the `k` of the statements.
  */
 
 #include <stddef.h>
@@ -22,16 +22,28 @@ enum statistic_kind {
     STATISTIC_KINDS,
 };
 
-struct statistic_attribute {
-    enum rule_attribute attribute;
-    const char *name;
-};
-
-extern const struct statistic_attribute statistic_attributes[STATISTIC_KINDS];
-
+/* RULE_ORDERS_AVERAGE_VALUE for orders' values, and so on. */
+enum rule_attribute statistic_attribute_of(enum statistic_kind kind);
 /* STATISTIC_KINDS when there is none. */
-size_t statistic_kind_of(enum rule_attribute attribute);
-size_t statistic_kind_named(struct str name);
+enum statistic_kind statistic_kind_of(enum rule_attribute attribute);
+
+/* What a profile `p` is ranked by, as rows (k, v). $6 is the greatest number of
+ * minor units that fits, $7 what one is worth in millionths; what does not fit
+ * is null. */
+#define STATISTIC_REVENUE_SQL        \
+    "CASE WHEN p.orders_gross_minor" \
+    " BETWEEN -$6::bigint AND $6 THEN p.orders_gross_minor * $7::bigint END"
+#define STATISTIC_NET_SQL                                      \
+    "CASE WHEN p.orders_gross_minor - p.orders_refunded_minor" \
+    " BETWEEN -$6::bigint AND $6"                              \
+    " THEN (p.orders_gross_minor - p.orders_refunded_minor) * $7::bigint END"
+#define STATISTIC_LARGEST_SQL          \
+    "CASE WHEN p.orders_largest_minor" \
+    " BETWEEN -$6::bigint AND $6 THEN p.orders_largest_minor * $7::bigint END"
+#define STATISTIC_PROFILE_VALUES                                                             \
+    " (1, p.orders_count * 1000000), (2, " STATISTIC_REVENUE_SQL "), (3, " STATISTIC_NET_SQL \
+    "), (4, " STATISTIC_LARGEST_SQL                                                          \
+    "), (5, (extract(epoch FROM p.orders_last_at) * 1000)::bigint)"
 
 /* Millionths that one minor unit of a currency is worth. */
 int64_t statistic_minor_worth(struct str currency);
