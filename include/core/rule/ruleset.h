@@ -69,6 +69,9 @@ struct ruleset {
     int64_t version;
     const struct rule *rules; /* in order of dependence */
     size_t rule_count;
+    const uint32_t *by_name;        /* indexes of rules, ascending by name */
+    const uint32_t *by_slot;        /* and by slot */
+    const struct rule *lifecycle;   /* the rule of that kind: at most one; NULL: none */
     size_t word_count;              /* of a rule_bits */
     const struct feature *features; /* ascending by number */
     size_t feature_count;
