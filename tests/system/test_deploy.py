@@ -5,6 +5,7 @@ and port. Behind it is a server on a Unix socket that trusts its proxy, as
 deploy/install sets it up.
 """
 
+import configparser
 import json
 import os
 import re
@@ -343,3 +344,45 @@ def test_install_says_what_it_would_do_and_does_nothing(tmp_path):
     assert subprocess.run([install, "--dry-run"], capture_output=True).returncode == 2
     assert subprocess.run([install, "--dry-run", "--public-url", "bell.example.com"],
                           capture_output=True).returncode == 2
+
+
+def unit(name):
+    parsed = configparser.ConfigParser(strict=False, interpolation=None, delimiters=("=",))
+    parsed.optionxform = str
+    assert parsed.read(os.path.join(DEPLOY, name), encoding="utf-8")
+    return parsed
+
+
+def test_units_nginx_and_install_name_the_same_places():
+    with open(os.path.join(DEPLOY, "install"), encoding="utf-8") as f:
+        install = f.read()
+    with open(os.path.join(DEPLOY, "nginx.conf"), encoding="utf-8") as f:
+        site = f.read()
+    socket_path = unit("shopbell.socket")["Socket"]["ListenStream"]
+    assert f"proxy_pass http://unix:{socket_path};" in site
+    assert f"--listen unix:{socket_path} " in install
+    service = unit("shopbell.service")
+    assert service["Service"]["LoadCredential"] == "master.key:/etc/shopbell/master.key"
+    assert "etc=/etc/shopbell\n" in install and "ini=$etc/shopbell.ini\n" in install
+    assert service["Service"]["ExecStart"].endswith(" serve --config /etc/shopbell/shopbell.ini")
+
+
+def test_systemd_neither_gives_up_nor_drops_lines():
+    """At its limit of starts systemd fails the socket as well, for good: seven
+    seconds without PostgreSQL were enough. A line per request reaches the
+    journal's default limit at some hundred requests a second."""
+    service = unit("shopbell.service")
+    assert service["Unit"]["StartLimitIntervalSec"] == "0"
+    assert service["Service"]["Restart"] == "on-failure"
+    assert service["Service"]["LogRateLimitIntervalSec"] == "0"
+
+
+def test_install_says_how_to_take_all_of_it_away():
+    done = subprocess.run([os.path.join(DEPLOY, "install"), "--help"], capture_output=True,
+                          text=True, timeout=20)
+    away = done.stdout.partition("To take it all away again")[2]
+    for made in ("/etc/systemd/system/shopbell.socket", "/etc/systemd/system/shopbell.service",
+                 "/etc/shopbell", "/run/shopbell", "/usr/local/bin/shopbell",
+                 "/var/cache/shopbell-build", "dropdb shopbell", "dropuser shopbell",
+                 "userdel shopbell"):
+        assert made in away.split("Exit codes")[0], made
