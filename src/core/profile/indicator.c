@@ -200,10 +200,8 @@ bool indicators_remove_order(struct arena *arena, struct indicators *indicators,
     if (!is_placed(order)) {
         return true;
     }
-    struct indicator_order removed = { 0 };
-    if (!indicator_order_of(arena, order, &removed)) {
-        return false;
-    }
+    struct indicator_order removed = { .at_ms = order->placed_at_ms,
+                                       .ref_hash = indicator_ref_hash(order) };
     size_t found = 0;
     while (found < indicators->order_count &&
            indicator_order_compare(&indicators->orders[found], &removed) != 0) {

@@ -29,6 +29,7 @@ enum {
 int indicator_act_compare(const struct indicator_act *a, const struct indicator_act *b);
 int indicator_order_compare(const struct indicator_order *a, const struct indicator_order *b);
 
+uint64_t indicator_ref_hash(const struct order *order);
 /* The order as it is kept. Texts borrow from its body where they can. False when
  * the arena is full. */
 bool indicator_order_of(struct arena *arena, const struct order *order,
