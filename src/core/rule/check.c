@@ -63,18 +63,24 @@ static bool fail_node(struct check *check, const struct rule_node *node, struct 
     return rule_fail(check->parser, rule_node_span(node), detail, expected, suggestion);
 }
 
-/* "no X is called "Y"; did you mean "Z"?" */
-static bool fail_unknown(struct check *check, struct rule_span span, const char *kind,
+/* "no X is called "Y"; did you mean "Z"?"; `expected` is X with its article. */
+static bool fail_unknown(struct check *check, struct rule_span span, const char *expected,
                          struct str name, const char *nearest)
 {
     struct arena *arena = check->parser->arena;
-    struct str detail = str_printf(arena, "no %s is called \"%.*s\"", kind, STR_ARG(name));
-    if (nearest != NULL) {
-        detail = str_printf(arena, "%.*s; did you mean \"%s\"?", STR_ARG(detail), nearest);
+    struct str kind = STR("event");
+    if (!str_equal_z(STR("an event type"), expected)) {
+        kind = str_drop(str_from_z(expected), STR("a ").size);
     }
-    struct str expected =
-        str_printf(arena, "%s %s", strchr("aeiou", kind[0]) != NULL ? "an" : "a", kind);
-    return rule_fail(check->parser, span, detail, str_dup_z(arena, expected), nearest);
+    struct str detail =
+        str_printf(arena, "no %.*s is called \"%.*s\"", STR_ARG(kind), STR_ARG(name));
+    if (nearest != NULL) {
+        bool is_quoted = str_find(str_from_z(nearest), '"', 0) >= 0;
+        detail =
+            str_printf(arena, is_quoted ? "%.*s; did you mean %s?" : "%.*s; did you mean \"%s\"?",
+                       STR_ARG(detail), nearest);
+    }
+    return rule_fail(check->parser, span, detail, expected, nearest);
 }
 
 /* --- rules by name --------------------------------------------------------- */
@@ -215,13 +221,13 @@ static bool check_name(struct check *check, struct rule_node *node)
     struct str path = node->name.key;
     const char *nearest = NULL;
     if (!rule_name_resolve(path, &node->name, &nearest)) {
-        return fail_unknown(check, rule_node_span(node), "name", shown(check, node),
+        return fail_unknown(check, rule_node_span(node), "a name", shown(check, node),
                             name_meant(check, path, nearest));
     }
     node->type = rule_name_info(node->name.attribute)->type;
     if (node->name.attribute == RULE_TIER &&
         known_find(check, node->name.key, RULE_KIND_TIER) == NULL) {
-        return fail_unknown(check, rule_span_of(check->parser, node->name.key), "tier",
+        return fail_unknown(check, rule_span_of(check->parser, node->name.key), "a tier",
                             node->name.key, known_nearest(check, node->name.key, RULE_KIND_TIER));
     }
     return true;
@@ -349,7 +355,7 @@ static bool check_event(struct check *check, struct rule_aggregation *aggregatio
     enum event_type type = event_type_from_name(event);
     struct rule_span span = rule_span_of(check->parser, event);
     if (type == 0) {
-        return fail_unknown(check, span, "event", event, event_nearest(event));
+        return fail_unknown(check, span, "an event type", event, event_nearest(event));
     }
     if (type != EVENT_CUSTOM && event_type_info(type)->universal) {
         return rule_fail(
@@ -697,7 +703,7 @@ static bool check_rule_in(struct check *check, const struct rule_node *item,
     if (known_find(check, name, kind) != NULL) {
         return true;
     }
-    return fail_unknown(check, rule_node_span(item), rule_kind_name(kind), name,
+    return fail_unknown(check, rule_node_span(item), is_tags ? "a tag" : "a segment", name,
                         known_nearest(check, name, kind));
 }
 

@@ -166,8 +166,7 @@ void rule_grammar_run(struct rule_parser *parser)
         token = rule_lex(parser, &span);
         if (token >= 0) {
             rule_grammar(&engine, token, span, parser);
-            parser->open_count += token == RULE_TOKEN_LP || token == RULE_TOKEN_LB;
-            parser->open_count -= token == RULE_TOKEN_RP || token == RULE_TOKEN_RB;
+            rule_parser_took(parser, token);
         }
     } while (token > 0 && !parser->has_failed);
     rule_grammarFinalize(&engine);

@@ -1,6 +1,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/instant.h"
 #include "core/rule/expression.h"
 #include "grammar.h"
@@ -184,6 +185,55 @@ static bool accepts(uint64_t accepted, int token)
     return (accepted >> token & 1) != 0;
 }
 
+void rule_parser_took(struct rule_parser *parser, int token)
+{
+    if (token == RULE_TOKEN_LP || token == RULE_TOKEN_LB) {
+        bool is_call = token == RULE_TOKEN_LP && parser->is_after_function;
+        enum rule_opening kind = token == RULE_TOKEN_LB ? RULE_OPEN_LIST
+                                 : is_call              ? RULE_OPEN_FUNCTION
+                                                        : RULE_OPEN_GROUP;
+        parser->open_kinds = parser->open_kinds << 2 | (uint64_t)kind;
+        parser->open_count++;
+    } else if (token == RULE_TOKEN_RP || token == RULE_TOKEN_RB) {
+        parser->open_kinds >>= 2;
+        parser->open_count--;
+    }
+    parser->is_after_function = token == RULE_TOKEN_FUNCTION;
+}
+
+/* After something complete: an operator, a clause of the aggregate, or what
+ * closes the innermost that is open. The table alone would say too much: its
+ * states look ahead to what may follow anywhere. */
+static const char *expected_next(const struct rule_parser *parser, uint64_t accepted)
+{
+    static const char *const clauses[] = { "\"where\"", "\"by\"", "\"within\"", "\"after\"" };
+    enum rule_opening kind = (enum rule_opening)(parser->open_kinds & 3);
+    bool has_operator = accepts(accepted, RULE_TOKEN_OR) || accepts(accepted, RULE_TOKEN_AND);
+    if (parser->open_count == 0) {
+        return "an operator or the end";
+    }
+    if (kind == RULE_OPEN_LIST) {
+        return "\",\" or \"]\"";
+    }
+    if (kind == RULE_OPEN_GROUP) {
+        return has_operator ? "an operator or \")\"" : "\",\" or \")\"";
+    }
+    struct buf buf;
+    buf_init(&buf, parser->arena, sizeof(parser->error.expected));
+    buf_add_z(&buf, has_operator ? "an operator, " : "");
+    for (int i = 0; i < (int)ARRAY_COUNT(clauses); i++) {
+        if (accepts(accepted, RULE_TOKEN_WHERE + i)) {
+            buf_printf(&buf, "%s, ", clauses[i]);
+        }
+    }
+    struct str list = buf_str(&buf);
+    if (list.size == 0) {
+        return "\")\"";
+    }
+    return str_dup_z(parser->arena,
+                     str_printf(parser->arena, "%.*s or \")\"", (int)list.size - 2, list.data));
+}
+
 static const char *expected_here(const struct rule_parser *parser, uint64_t accepted)
 {
     if (accepts(accepted, RULE_TOKEN_LP)) {
@@ -204,16 +254,7 @@ static const char *expected_here(const struct rule_parser *parser, uint64_t acce
     if (accepts(accepted, RULE_TOKEN_NUMBER)) {
         return "a number";
     }
-    if (parser->open_count == 0) {
-        return "an operator or the end";
-    }
-    if (accepts(accepted, RULE_TOKEN_AND)) {
-        return "an operator or \")\"";
-    }
-    if (accepts(accepted, RULE_TOKEN_RB)) {
-        return "\",\" or \"]\"";
-    }
-    return accepts(accepted, RULE_TOKEN_COMMA) ? "\",\" or \")\"" : "\")\"";
+    return expected_next(parser, accepted);
 }
 
 static const char *const operator_words[] = { "and", "or",    "in", "contains", "starts_with",
@@ -299,7 +340,7 @@ void rule_parser_unexpected(struct rule_parser *parser, int token, struct rule_s
                             uint64_t accepted)
 {
     bool may_close = accepts(accepted, RULE_TOKEN_RP) || accepts(accepted, RULE_TOKEN_RB);
-    bool may_go_on = may_close || accepts(accepted, RULE_TOKEN_AND) || accepts(accepted, 0);
+    bool may_go_on = may_close || accepts(accepted, RULE_TOKEN_OR) || accepts(accepted, 0);
     const char *expected = expected_here(parser, accepted);
     if (token == 0) {
         unexpected_end(parser, span, expected, may_close);
@@ -313,7 +354,7 @@ void rule_parser_unexpected(struct rule_parser *parser, int token, struct rule_s
         rule_fail(parser, span, STR("nothing is open that this closes"), expected, NULL);
         return;
     }
-    if (is_comparison(token) && accepts(accepted, RULE_TOKEN_AND)) {
+    if (is_comparison(token) && accepts(accepted, RULE_TOKEN_OR)) {
         rule_fail(parser, span, STR("comparisons do not chain; join two of them with \"and\""),
                   expected, "and");
         return;

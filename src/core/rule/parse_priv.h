@@ -41,11 +41,20 @@ struct rule_parser {
     struct rule_span token;
     struct rule_span previous;
     uint32_t open_count; /* "(" and "[" not closed yet */
+    uint64_t open_kinds; /* enum rule_opening, two bits each, the innermost lowest */
+    bool is_after_function;
     size_t node_count;
     struct rule_node *root;
     bool has_failed; /* with an error, or because the arena is full */
     bool has_error;
     struct rule_error error;
+};
+
+/* What is open: for messages only, so forgetting all but 32 levels is harmless. */
+enum rule_opening {
+    RULE_OPEN_GROUP,
+    RULE_OPEN_FUNCTION,
+    RULE_OPEN_LIST,
 };
 
 struct rule_arguments {
@@ -62,6 +71,9 @@ struct rule_items {
 
 /* --- lexer.re: the next token's code (0: the end); -1 after an error. ------ */
 int rule_lex(struct rule_parser *parser, struct rule_span *out_span);
+
+/* After the grammar took the token: keeps count of what is open. */
+void rule_parser_took(struct rule_parser *parser, int token);
 
 /* --- grammar.y: all tokens through the parser. ----------------------------- */
 void rule_grammar_run(struct rule_parser *parser);
