@@ -357,11 +357,12 @@ def tell(shops, esp, person):
               "  the ESP had the notification (out). A 200 says that all of it is committed."))
     for happens, shop, topic, payload, rings in story(person):
         webhook_id = str(uuid.uuid4()) if topic == "orders/create" else None
+        if topic == "refunds/create":
+            forge(shops, esp)  # Were it the shop's last webhook, `status` would say "failing".
         step(shops, esp, happens, shop, topic, payload, rings, webhook_id)
         if webhook_id:
             step(shops, esp, "Shopify sends that once more, as shops do. Nobody is rung twice.",
                  shop, topic, payload, [], webhook_id, "duplicate")
-    forge(shops, esp)
     fall_silent(shops, esp)
 
 
