@@ -57,10 +57,11 @@ static uint32_t draw(struct town *town, uint32_t below)
     return (uint32_t)((town->random >> 16) % below);
 }
 
-/* Whole hours, so that instants tie. */
+/* Whole hours, often whole days, so that instants tie. */
 static int64_t some_time(struct town *town)
 {
-    return NOW_MS - draw(town, 90 * 24) * INSTANT_HOUR_MS;
+    int64_t unit_ms = draw(town, 4) == 0 ? INSTANT_HOUR_MS : INSTANT_DAY_MS;
+    return NOW_MS - draw(town, 20) * unit_ms;
 }
 
 static void make(struct town *town)

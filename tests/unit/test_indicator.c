@@ -528,6 +528,25 @@ static void bytes_come_back(void **state)
     assert_str_equal(encode(fixture, &again), bytes);
 }
 
+/* A last open that the list shows is not written again: one value, one form. */
+static void a_last_open_stands_once(void **state)
+{
+    struct fixture *fixture = *state;
+    for (uint8_t i = 0; i < ACTS_KEPT; i++) {
+        add(fixture, EVENT_EMAIL_OPENED, NOW_MS, i);
+    }
+    struct str bytes = encode(fixture, &fixture->indicators);
+    struct buf buf;
+    buf_init(&buf, fixture->arena, 64u * 1024);
+    buf_add(&buf, "\x01\x01", 2);
+    buf_add_str(&buf, str_drop(bytes, 2));
+    buf_add_char(&buf, '\0'); /* 1970 */
+    struct str rest = buf_str(&buf);
+    struct indicators again;
+    assert_false(indicators_decode(fixture->arena, &rest, &again));
+    assert_true(indicators_decode(fixture->arena, &bytes, &again));
+}
+
 static void the_largest_stays_small(void **state)
 {
     struct fixture *fixture = *state;
@@ -640,6 +659,7 @@ int main(void)
         TEST(knows_when_it_no_longer_knows),
         TEST(says_when_the_arena_is_full),
         TEST(bytes_come_back),
+        TEST(a_last_open_stands_once),
         TEST(the_largest_stays_small),
         TEST(impossible_bytes_are_refused),
     };

@@ -146,9 +146,7 @@ static void keep_orders(struct indicators *indicators, struct indicator_order *o
             later(indicators->dropped_order_ms, orders[INDICATOR_ORDERS_MAX].at_ms);
         count = INDICATOR_ORDERS_MAX;
     }
-    bool is_whole = count == INDICATOR_ORDERS_MAX &&
-                    orders[INDICATOR_ORDERS_MAX - 1].at_ms > indicators->dropped_order_ms;
-    indicators->is_incomplete = indicators->is_incomplete && !is_whole;
+    indicators->is_incomplete = indicators->is_incomplete && count < INDICATOR_ORDERS_MAX;
     indicators->orders = orders;
     indicators->order_count = count;
 }
