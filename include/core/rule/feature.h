@@ -137,6 +137,9 @@ NODISCARD bool feature_set_encode(struct arena *arena, const struct feature_set 
 NODISCARD bool feature_set_decode(struct arena *arena, struct str bytes,
                                   struct feature_set *out_set);
 
+/* Drops the states of all others than `features`, which ascend by number. */
+void feature_set_keep(struct feature_set *set, const struct feature *features, size_t count);
+
 /* The most bytes this feature's state can ever take: a rule whose features
  * together exceed RULE_STATE_BYTES_MAX is refused when saved. */
 size_t feature_bytes_max(const struct feature *feature);
