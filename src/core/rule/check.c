@@ -824,7 +824,8 @@ static bool check_is_set(struct check *check, struct rule_node *node)
     bool can_be =
         left->op == RULE_OP_NAME || (left->op == RULE_OP_AGGREGATE && !is_max_count(left));
     if (!can_be) {
-        return fail_node(check, left, STR("\"is set\" asks a name or an aggregate"),
+        return fail_node(check, left,
+                         STR("\"is set\" asks a name, or an aggregate other than max_count"),
                          "a name or an aggregate", NULL);
     }
     node->type = RULE_BOOL;

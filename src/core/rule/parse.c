@@ -170,6 +170,12 @@ void rule_parser_wrong_sign(struct rule_parser *parser, struct rule_span span)
             return;
         }
     }
+    if (str_equal(sign, STR("."))) {
+        rule_fail(parser, span,
+                  STR("a point stands between two words, or between digits as in 0.5"),
+                  "a name, a value or an operator", NULL);
+        return;
+    }
     rule_fail(parser, span,
               (uint8_t)sign.data[0] < ' '
                   ? str_printf(parser->arena, "the control character 0x%02x means nothing here",
@@ -277,12 +283,6 @@ static const char *keyword_for(struct str word)
     return str_nearest(word, operator_words, ARRAY_COUNT(operator_words));
 }
 
-static bool is_number(struct str text)
-{
-    uint64_t value = 0;
-    return str_to_u64(text, &value);
-}
-
 static bool is_comparison(int token)
 {
     return token >= RULE_TOKEN_EQ && token <= RULE_TOKEN_STARTS_WITH;
@@ -296,10 +296,13 @@ static bool is_clause(int token)
 static void unexpected_end(struct rule_parser *parser, struct rule_span span, const char *expected,
                            bool may_close)
 {
-    if (str_trim(parser->text).size == 0) {
+    if (parser->previous.end == 0) {
         rule_fail(parser, span, STR("the expression is empty"), expected, NULL);
     } else if (may_close && parser->open_count > 0) {
-        rule_fail(parser, span, STR("the expression ends, and a parenthesis is still open"),
+        bool is_list = (parser->open_kinds & 3) == RULE_OPEN_LIST;
+        rule_fail(parser, span,
+                  str_printf(parser->arena, "the expression ends, and a \"%s\" is still open",
+                             is_list ? "[" : "("),
                   expected, NULL);
     } else {
         rule_fail(parser, span,
@@ -308,20 +311,49 @@ static void unexpected_end(struct rule_parser *parser, struct rule_span span, co
     }
 }
 
+/* What people write for units, and how many of ours that is. */
+static const struct unit_word {
+    const char *word;
+    int64_t factor;
+    const char *unit;
+} unit_words[] = {
+    { "s", 1, "s" },      { "m", 1, "m" },       { "h", 1, "h" },       { "d", 1, "d" },
+    { "w", 1, "w" },      { "S", 1, "s" },       { "sec", 1, "s" },     { "secs", 1, "s" },
+    { "second", 1, "s" }, { "seconds", 1, "s" }, { "min", 1, "m" },     { "mins", 1, "m" },
+    { "minute", 1, "m" }, { "minutes", 1, "m" }, { "H", 1, "h" },       { "hr", 1, "h" },
+    { "hrs", 1, "h" },    { "hour", 1, "h" },    { "hours", 1, "h" },   { "D", 1, "d" },
+    { "day", 1, "d" },    { "days", 1, "d" },    { "W", 1, "w" },       { "week", 1, "w" },
+    { "weeks", 1, "w" },  { "mo", 30, "d" },     { "mon", 30, "d" },    { "M", 30, "d" },
+    { "month", 30, "d" }, { "months", 30, "d" }, { "y", 365, "d" },     { "Y", 365, "d" },
+    { "yr", 365, "d" },   { "year", 365, "d" },  { "years", 365, "d" },
+};
+
+/* "30d" for 1 and "month"; NULL when the word is no unit of anybody's. */
+static const char *duration_meant(struct rule_parser *parser, int64_t count, struct str word)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(unit_words); i++) {
+        int64_t meant = 0;
+        if (str_equal_z(word, unit_words[i].word) &&
+            !__builtin_mul_overflow(count, unit_words[i].factor, &meant)) {
+            struct str text =
+                str_printf(parser->arena, "%lld%s", (long long)meant, unit_words[i].unit);
+            return str_dup_z(parser->arena, text);
+        }
+    }
+    return NULL;
+}
+
 /* "24 h", "a AND b", "a b": a word where an operator is due. */
 static void unexpected_word(struct rule_parser *parser, struct rule_span span, const char *expected)
 {
     struct str word = rule_span_text(parser, span);
-    struct str before = rule_span_text(parser, parser->previous);
-    int64_t ms = 0;
-    if (is_number(before) &&
-        duration_parse(str_printf(parser->arena, "1%.*s", STR_ARG(word)), false, &ms)) {
-        struct str meant = str_printf(parser->arena, "%.*s%.*s", STR_ARG(before), STR_ARG(word));
-        const char *meant_z = str_dup_z(parser->arena, meant);
+    int64_t count = 0;
+    bool is_counted = str_to_i64(rule_span_text(parser, parser->previous), &count);
+    const char *duration = is_counted ? duration_meant(parser, count, word) : NULL;
+    if (duration != NULL) {
         rule_fail(parser, span,
-                  str_printf(parser->arena, "a duration is written without a space: %.*s",
-                             STR_ARG(meant)),
-                  expected, meant_z);
+                  str_printf(parser->arena, "a duration is written without a space: %s", duration),
+                  expected, duration);
         return;
     }
     const char *keyword = keyword_for(word);
@@ -359,6 +391,12 @@ void rule_parser_unexpected(struct rule_parser *parser, int token, struct rule_s
                   expected, "and");
         return;
     }
+    if (accepts(accepted, RULE_TOKEN_SET) &&
+        str_equal_nocase(rule_span_text(parser, span), STR("null"))) {
+        rule_fail(parser, span, STR("there is no null to compare with; a name is set or it is not"),
+                  expected, "not set");
+        return;
+    }
     if (is_clause(token) && may_close) {
         rule_fail(
             parser, span,
@@ -368,10 +406,12 @@ void rule_parser_unexpected(struct rule_parser *parser, int token, struct rule_s
         return;
     }
     struct str shown = quoted(parser, span);
-    rule_fail(
-        parser, span,
-        str_printf(parser->arena, "%.*s cannot stand here; expected %s", STR_ARG(shown), expected),
-        expected, NULL);
+    rule_fail(parser, span,
+              str_printf(parser->arena,
+                         token == RULE_TOKEN_TEXT ? "%.*s cannot stand here; expected %s"
+                                                  : "\"%.*s\" cannot stand here; expected %s",
+                         STR_ARG(shown), expected),
+              expected, NULL);
 }
 
 /* --- nodes ----------------------------------------------------------------- */
@@ -511,47 +551,26 @@ struct rule_node *rule_node_number(struct rule_parser *parser, struct rule_span 
     return NULL;
 }
 
-/* What people write for units, and how many of ours that is. */
-static const struct unit_word {
-    const char *word;
-    int64_t factor;
-    const char *unit;
-} unit_words[] = {
-    { "S", 1, "s" },       { "sec", 1, "s" },     { "secs", 1, "s" }, { "second", 1, "s" },
-    { "seconds", 1, "s" }, { "min", 1, "m" },     { "mins", 1, "m" }, { "minute", 1, "m" },
-    { "minutes", 1, "m" }, { "H", 1, "h" },       { "hr", 1, "h" },   { "hrs", 1, "h" },
-    { "hour", 1, "h" },    { "hours", 1, "h" },   { "D", 1, "d" },    { "day", 1, "d" },
-    { "days", 1, "d" },    { "W", 1, "w" },       { "week", 1, "w" }, { "weeks", 1, "w" },
-    { "mo", 30, "d" },     { "mon", 30, "d" },    { "M", 30, "d" },   { "month", 30, "d" },
-    { "months", 30, "d" }, { "y", 365, "d" },     { "Y", 365, "d" },  { "yr", 365, "d" },
-    { "year", 365, "d" },  { "years", 365, "d" },
-};
-
 static void fail_unit(struct rule_parser *parser, struct rule_span token, int64_t count,
                       struct str word)
 {
     const char *expected = "a duration in s, m, h, d or w";
-    for (size_t i = 0; i < ARRAY_COUNT(unit_words); i++) {
-        const struct unit_word *unit = &unit_words[i];
-        int64_t meant = 0;
-        if (!str_equal_z(word, unit->word) || __builtin_mul_overflow(count, unit->factor, &meant)) {
-            continue;
-        }
-        const char *text = str_dup_z(
-            parser->arena, str_printf(parser->arena, "%lld%s", (long long)meant, unit->unit));
-        const char *why = unit->factor == 30    ? "the language has no month, months differ"
-                          : unit->factor == 365 ? "the language has no year, years differ"
-                                                : "units are s, m, h, d and w";
+    const char *meant = duration_meant(parser, count, word);
+    if (meant == NULL) {
         rule_fail(parser, token,
-                  str_printf(parser->arena, "%s; did you mean %s?", why, text == NULL ? "" : text),
-                  expected, text);
+                  str_printf(parser->arena,
+                             "no unit of time is called \"%.*s\"; there are s, m, h, d, w",
+                             STR_ARG(cut(word, QUOTE_BYTES_MAX))),
+                  expected, NULL);
         return;
     }
-    rule_fail(parser, token,
-              str_printf(parser->arena,
-                         "no unit of time is called \"%.*s\"; there are s, m, h, d, w",
-                         STR_ARG(cut(word, QUOTE_BYTES_MAX))),
-              expected, NULL);
+    char first = word.data[0];
+    bool is_month = first == 'M' || str_equal(str_take(word, 2), STR("mo"));
+    const char *why = is_month                       ? "the language has no month, months differ"
+                      : first == 'y' || first == 'Y' ? "the language has no year, years differ"
+                                                     : "units are s, m, h, d and w";
+    rule_fail(parser, token, str_printf(parser->arena, "%s; did you mean %s?", why, meant),
+              expected, meant);
 }
 
 struct rule_node *rule_node_duration(struct rule_parser *parser, struct rule_span token)
@@ -757,10 +776,11 @@ static const struct {
     const char *meant;
 } other_functions[] = {
     { "tag", "\"x\" in tags" }, { "segment", "\"x\" in segments" },
-    { "tier", "tiers.x" },      { "average", "avg" },
-    { "mean", "avg" },          { "total", "sum" },
-    { "minimum", "min" },       { "maximum", "max" },
-    { "unique", "distinct" },   { "now", "age" },
+    { "tier", "tiers.x" },      { "cnt", "count" },
+    { "average", "avg" },       { "mean", "avg" },
+    { "total", "sum" },         { "minimum", "min" },
+    { "maximum", "max" },       { "unique", "distinct" },
+    { "now", "age" },
 };
 
 static const struct rule_function *function_find(struct str name)
