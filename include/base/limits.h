@@ -83,6 +83,15 @@
 #define LIMIT_TOPICS_PER_SUBSCRIPTION 50u
 #define LIMIT_NAME_BYTES 63u
 
+/* How a source is served. The end of our life is written every 5 s, so that a
+ * gap of 15 is one and no slow moment of the database looks like it. */
+#define LIMIT_UPTIME_BEAT_MS 5000
+#define LIMIT_UPTIME_GAP_MS 15000
+#define LIMIT_GAPS_SHOWN_MS (7 * 86400000LL)
+/* A source is called failing when nothing was accepted for four times as long
+ * as usual, but not before this: a shop's own quiet quarter of an hour. */
+#define LIMIT_FAILING_AFTER_MS (15 * 60000LL)
+
 /* Pages. */
 #define LIMIT_PAGE_DEFAULT 50u
 #define LIMIT_PAGE_MAX 1000u

@@ -40,6 +40,7 @@ struct source_row {
     /* Health: read only. */
     int64_t last_delivery_at_ms;
     int64_t last_applied_at_ms;
+    int64_t last_accepted_at_ms;  /* believed, whatever became of it */
     struct str last_failure_json; /* empty: none */
     struct source_counts counts_24h;
 };
@@ -102,6 +103,29 @@ NODISCARD enum status webhook_list(struct pg *pg, struct arena *arena, struct id
                                    size_t limit, struct webhook_row **out_webhooks,
                                    size_t *out_count, struct problem *problem);
 
+/* How it is served. */
+enum {
+    SOURCE_LAG_BUCKETS = 124, /* see api/source_lag.h */
+    SOURCE_GAPS_MAX = 20
+};
+struct source_gap {
+    int64_t from_ms;
+    int64_t to_ms;
+    int64_t shed; /* answered 503; 0: nobody was there */
+};
+struct source_service {
+    int64_t lag[SOURCE_LAG_BUCKETS];             /* deliveries of the last 24 h */
+    struct source_gap gaps[2 * SOURCE_GAPS_MAX]; /* of the last 7 days, newest first */
+    size_t gap_count;
+};
+NODISCARD enum status source_service_read(struct pg *pg, struct arena *arena,
+                                          const struct source_row *source, int64_t now_ms,
+                                          struct source_service *out_service,
+                                          struct problem *problem);
+/* Some instance lives, at now. */
+NODISCARD enum status source_uptime_beat(struct pg *pg, struct arena *arena, int64_t now_ms,
+                                         struct problem *problem);
+
 /* What was counted in memory since the last flush, added to the rows. One
  * statement each, sorted by the caller by (workspace, source). */
 struct source_health_delta {
@@ -110,11 +134,22 @@ struct source_health_delta {
     struct source_counts counts;
     int64_t last_delivery_at_ms; /* INSTANT_NONE: none */
     int64_t last_applied_at_ms;
+    int64_t last_accepted_at_ms;
     struct str last_failure_json;
+    int64_t shed_from_ms; /* INSTANT_NONE: none was answered 503 */
+    int64_t shed_to_ms;
+    const uint32_t *lag; /* SOURCE_LAG_BUCKETS counts, or NULL */
 };
 NODISCARD enum status source_health_add(struct pg *pg, struct arena *arena, int64_t now_ms,
                                         const struct source_health_delta *deltas, size_t count,
                                         struct problem *problem);
+/* Parts of source_health_add, within its transaction. */
+NODISCARD enum status source_gaps_add(struct pg *pg, struct arena *arena,
+                                      const struct source_health_delta *deltas, size_t count,
+                                      struct problem *problem);
+NODISCARD enum status source_lags_add(struct pg *pg, struct arena *arena, int64_t now_ms,
+                                      const struct source_health_delta *deltas, size_t count,
+                                      struct problem *problem);
 /* When secrets last matched. */
 struct source_secret_use {
     struct id workspace_id;

@@ -219,6 +219,24 @@ static void count(const struct ingest *ingest, const struct source_counts *count
                        ingest->delivery.source_id, counts, ingest->delivery.received_at_ms);
 }
 
+/* From the newest of what the delivery says happened, to its arrival. Events
+ * that claim no time of their own were given that of the arrival. */
+static void count_lag(const struct ingest *ingest)
+{
+    const struct intake_delivery *delivery = &ingest->delivery;
+    int64_t newest_ms = INSTANT_NONE;
+    for (size_t i = 0; i < delivery->event_count; i++) {
+        int64_t claimed_ms = delivery->events[i].claimed_at_ms;
+        if (claimed_ms != delivery->received_at_ms && claimed_ms > newest_ms) {
+            newest_ms = claimed_ms;
+        }
+    }
+    if (newest_ms != INSTANT_NONE) {
+        source_stats_lag(ingest->api->source_stats, delivery->workspace_id, delivery->source_id,
+                         delivery->received_at_ms - newest_ms);
+    }
+}
+
 static void ingest_done(struct intake_delivery *delivery, void *user)
 {
     struct ingest *ingest = user;
@@ -226,6 +244,9 @@ static void ingest_done(struct intake_delivery *delivery, void *user)
     if (delivery->status == STATUS_OK) {
         counts = count_results(delivery);
         answer_settled(ingest, &counts);
+        if (counts.applied > 0) {
+            count_lag(ingest);
+        }
     } else {
         answer_later(ingest->x, "database-unavailable", "the events could not be committed");
     }

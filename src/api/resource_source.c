@@ -189,6 +189,9 @@ static enum status write_listed(struct page *page, const struct workspace *works
                                     &source.secrets, &source.secret_count, problem);
     }
     if (status == STATUS_OK) {
+        status = source_load_service(request, &source, problem);
+    }
+    if (status == STATUS_OK) {
         source_write_json(&page->json, request, &source);
     }
     return status;

@@ -45,6 +45,18 @@ enum status source_settle(const struct resource_request *request, const struct w
                                    &source->core, problem);
 }
 
+enum status source_load_service(const struct resource_request *request, struct source_full *source,
+                                struct problem *problem)
+{
+    struct source_service *service = ARENA_NEW(request->arena, struct source_service);
+    if (service == NULL) {
+        return problem_set(problem, STATUS_LIMIT, "limit-reached", "the request is too big");
+    }
+    source->service = service;
+    return source_service_read(request->pg, request->arena, &source->row, request->now_ms, service,
+                               problem);
+}
+
 enum status source_load(const struct resource_request *request, struct source_full *out_source,
                         struct problem *problem)
 {
@@ -69,6 +81,9 @@ enum status source_load(const struct resource_request *request, struct source_fu
     if (status == STATUS_OK) {
         status = source_secret_list(request->pg, request->arena, workspace_id, source.row.id,
                                     &source.secrets, &source.secret_count, problem);
+    }
+    if (status == STATUS_OK) {
+        status = source_load_service(request, &source, problem);
     }
     if (status == STATUS_OK) {
         *out_source = source;

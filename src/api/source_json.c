@@ -2,7 +2,9 @@
 
 #include <jansson.h>
 
+#include "api/source_lag.h"
 #include "base/instant.h"
+#include "base/limits.h"
 #include "core/signature.h"
 #include "source_priv.h"
 
@@ -10,9 +12,16 @@
  * A source as contract 7 shows it.
  *
  * Its state is derived, never stored: a source waits for a secret when no live
- * one is there, for a delivery until one has passed, and fails when its last
- * failure is younger than its last success. A stored state would have to be
- * kept true by every path that changes any of these.
+ * one is there, and for a delivery until one has passed. A stored state would
+ * have to be kept true by every path that changes any of these.
+ *
+ * Anyone who knows a source's URL can make it refuse requests, so refusals by
+ * themselves say nothing of the shop, and neither does a request that was not
+ * believed show that the shop is not silent. What a stranger cannot do is keep
+ * the shop's own deliveries away. So a source that was heard before fails when
+ * its last request was refused and none has been accepted for much longer than
+ * is usual for it: four times the mean of the last day, between a quarter of an
+ * hour and its expected silence.
  */
 
 static void put_texts(struct jsonw *json, const char *key, const char *const *texts)
@@ -65,20 +74,68 @@ static int64_t failure_at(struct str failure_json)
     return ms;
 }
 
+/* How long without an accepted delivery is no longer usual. */
+static int64_t patience_of(const struct source_full *source)
+{
+    const struct source_counts *counts = &source->row.counts_24h;
+    int64_t accepted = counts->applied + counts->duplicate + counts->ignored + counts->quarantined;
+    int64_t most_ms = source->platform->expected_silence_ms;
+    int64_t usual_ms = accepted > 0 ? 4 * INSTANT_DAY_MS / accepted : most_ms;
+    if (usual_ms < LIMIT_FAILING_AFTER_MS) {
+        usual_ms = LIMIT_FAILING_AFTER_MS;
+    }
+    return usual_ms < most_ms ? usual_ms : most_ms;
+}
+
 static const char *health_of(const struct source_full *source, int64_t now_ms)
 {
     const struct source_row *row = &source->row;
     int64_t failed_ms = failure_at(row->last_failure_json);
+    int64_t accepted_ms = row->last_accepted_at_ms;
     if (row->last_delivery_at_ms == INSTANT_NONE) {
         return "never_seen";
     }
-    if (failed_ms != INSTANT_NONE && failed_ms > row->last_applied_at_ms) {
+    if (accepted_ms == INSTANT_NONE) {
+        /* Being set up: what came so far was refused, and that is worth knowing. */
+        return failed_ms != INSTANT_NONE ? "failing" : "never_seen";
+    }
+    if (failed_ms > accepted_ms && now_ms - accepted_ms > patience_of(source)) {
         return "failing";
     }
-    if (now_ms - row->last_delivery_at_ms > source->platform->expected_silence_ms) {
+    if (now_ms - accepted_ms > source->platform->expected_silence_ms) {
         return "silent";
     }
     return "healthy";
+}
+
+static void write_lag(struct jsonw *json, const struct source_service *service)
+{
+    int64_t half_ms = service != NULL ? source_lag_percentile_ms(service->lag, 500) : -1;
+    if (half_ms < 0) {
+        jsonw_put_null(json, "lag");
+        return;
+    }
+    jsonw_key(json, "lag");
+    jsonw_open(json);
+    jsonw_put_i64(json, "p50_ms", half_ms);
+    jsonw_put_i64(json, "p99_ms", source_lag_percentile_ms(service->lag, 990));
+    jsonw_close(json);
+}
+
+static void write_gaps(struct jsonw *json, const struct source_service *service)
+{
+    jsonw_key(json, "gaps");
+    jsonw_open_array(json);
+    for (size_t i = 0; service != NULL && i < service->gap_count; i++) {
+        const struct source_gap *gap = &service->gaps[i];
+        jsonw_open(json);
+        jsonw_put_instant(json, "from", gap->from_ms);
+        jsonw_put_instant(json, "to", gap->to_ms);
+        jsonw_put_z(json, "because", gap->shed > 0 ? "answered_503" : "down");
+        jsonw_put_i64(json, "shed", gap->shed);
+        jsonw_close(json);
+    }
+    jsonw_close_array(json);
 }
 
 static void write_health(struct jsonw *json, const struct source_full *source, int64_t now_ms)
@@ -102,10 +159,8 @@ static void write_health(struct jsonw *json, const struct source_full *source, i
     jsonw_put_i64(json, "refused", counts->refused);
     jsonw_put_i64(json, "shed", counts->shed);
     jsonw_close(json);
-    jsonw_put_null(json, "lag"); /* not measured yet */
-    jsonw_key(json, "gaps");
-    jsonw_open_array(json);
-    jsonw_close_array(json);
+    write_lag(json, source->service);
+    write_gaps(json, source->service);
     jsonw_put_z(json, "expected_silence", silence);
     jsonw_close(json);
 }

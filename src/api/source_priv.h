@@ -19,6 +19,7 @@ struct source_full {
     struct source core;              /* settings parsed; secrets only after source_open_secrets */
     struct source_secret_row *secrets;
     size_t secret_count;
+    const struct source_service *service; /* NULL: new, nothing is known */
     /* Shown in this one answer. */
     struct id shown_id;
     struct str shown_secret;
@@ -27,6 +28,9 @@ struct source_full {
 /* By request->name. */
 NODISCARD enum status source_load(const struct resource_request *request,
                                   struct source_full *out_source, struct problem *problem);
+/* How it is served, for its health. */
+NODISCARD enum status source_load_service(const struct resource_request *request,
+                                          struct source_full *source, struct problem *problem);
 /* Checks the settings and fills `core` from row, platform and workspace. */
 NODISCARD enum status source_settle(const struct resource_request *request,
                                     const struct workspace *workspace, struct source_full *source,

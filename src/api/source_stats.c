@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/source_lag.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/instant.h"
@@ -48,6 +49,10 @@ struct entry {
     struct source_counts counts;
     int64_t last_delivery_at_ms;
     int64_t last_applied_at_ms;
+    int64_t last_accepted_at_ms;
+    int64_t shed_from_ms;
+    int64_t shed_to_ms;
+    uint32_t lag[SOURCE_LAG_BUCKETS];
     bool dirty;
     bool failed;
     int64_t failed_at_ms;
@@ -76,6 +81,7 @@ struct source_stats {
     struct stripe stripes[STRIPE_COUNT];
     pthread_mutex_t key_mutex;
     struct key_use keys[KEYS_MAX];
+    int64_t beat_ms; /* flushing thread only */
 };
 
 struct source_stats *source_stats_create(void)
@@ -133,6 +139,9 @@ static struct entry *entry_of(struct stripe *stripe, uint64_t hash, struct id wo
     entry->source_id = source_id;
     entry->last_delivery_at_ms = INSTANT_NONE;
     entry->last_applied_at_ms = INSTANT_NONE;
+    entry->last_accepted_at_ms = INSTANT_NONE;
+    entry->shed_from_ms = INSTANT_NONE;
+    entry->shed_to_ms = INSTANT_NONE;
     stripe->entries[at] = entry;
     stripe->count++;
     return entry;
@@ -148,6 +157,22 @@ static void add_counts(struct source_counts *sum, const struct source_counts *co
     sum->shed += counts->shed;
 }
 
+static void advance(int64_t *instant_ms, int64_t at_ms)
+{
+    if (at_ms > *instant_ms) {
+        *instant_ms = at_ms;
+    }
+}
+
+/* Under the stripe's lock. */
+static void note_shed(struct entry *entry, int64_t from_ms, int64_t to_ms)
+{
+    if (entry->shed_from_ms == INSTANT_NONE || from_ms < entry->shed_from_ms) {
+        entry->shed_from_ms = from_ms;
+    }
+    advance(&entry->shed_to_ms, to_ms);
+}
+
 void source_stats_count(struct source_stats *stats, struct id workspace_id, struct id source_id,
                         const struct source_counts *counts, int64_t at_ms)
 {
@@ -158,12 +183,30 @@ void source_stats_count(struct source_stats *stats, struct id workspace_id, stru
     if (entry != NULL) {
         add_counts(&entry->counts, counts);
         entry->dirty = true;
-        if (at_ms > entry->last_delivery_at_ms) {
-            entry->last_delivery_at_ms = at_ms;
+        advance(&entry->last_delivery_at_ms, at_ms);
+        if (counts->applied > 0) {
+            advance(&entry->last_applied_at_ms, at_ms);
         }
-        if (counts->applied > 0 && at_ms > entry->last_applied_at_ms) {
-            entry->last_applied_at_ms = at_ms;
+        if (counts->applied + counts->duplicate + counts->ignored + counts->quarantined > 0) {
+            advance(&entry->last_accepted_at_ms, at_ms);
         }
+        if (counts->shed > 0) {
+            note_shed(entry, at_ms, at_ms);
+        }
+    }
+    pthread_mutex_unlock(&stripe->mutex);
+}
+
+void source_stats_lag(struct source_stats *stats, struct id workspace_id, struct id source_id,
+                      int64_t lag_ms)
+{
+    uint64_t hash = hash_of(source_id);
+    struct stripe *stripe = &stats->stripes[hash % STRIPE_COUNT];
+    pthread_mutex_lock(&stripe->mutex);
+    struct entry *entry = entry_of(stripe, hash, workspace_id, source_id);
+    if (entry != NULL) {
+        entry->lag[source_lag_bucket(lag_ms)]++;
+        entry->dirty = true;
     }
     pthread_mutex_unlock(&stripe->mutex);
 }
@@ -281,16 +324,27 @@ static void take_stripe(struct stripe *stripe, struct arena *arena, struct taken
         if (!entry->dirty || taken->delta_count == FLUSH_MAX) {
             continue;
         }
+        uint32_t *lag = ARENA_NEW_ARRAY(arena, SOURCE_LAG_BUCKETS, uint32_t);
+        if (lag != NULL) {
+            memcpy(lag, entry->lag, sizeof(entry->lag));
+        }
         taken->deltas[taken->delta_count++] = (struct source_health_delta){
             .workspace_id = entry->workspace_id,
             .source_id = entry->source_id,
             .counts = entry->counts,
             .last_delivery_at_ms = entry->last_delivery_at_ms,
             .last_applied_at_ms = entry->last_applied_at_ms,
+            .last_accepted_at_ms = entry->last_accepted_at_ms,
             .last_failure_json =
                 entry->failed ? failure_json(arena, entry) : (struct str){ NULL, 0 },
+            .shed_from_ms = entry->shed_from_ms,
+            .shed_to_ms = entry->shed_to_ms,
+            .lag = lag,
         };
         entry->counts = (struct source_counts){ 0 };
+        entry->shed_from_ms = INSTANT_NONE;
+        entry->shed_to_ms = INSTANT_NONE;
+        memset(entry->lag, 0, sizeof(entry->lag));
         entry->dirty = false;
         entry->failed = false;
     }
@@ -309,8 +363,37 @@ static void put_back(struct source_stats *stats, const struct taken *taken)
 {
     for (size_t i = 0; i < taken->delta_count; i++) {
         const struct source_health_delta *delta = &taken->deltas[i];
-        source_stats_count(stats, delta->workspace_id, delta->source_id, &delta->counts,
-                           delta->last_delivery_at_ms);
+        uint64_t hash = hash_of(delta->source_id);
+        struct stripe *stripe = &stats->stripes[hash % STRIPE_COUNT];
+        pthread_mutex_lock(&stripe->mutex);
+        struct entry *entry = entry_of(stripe, hash, delta->workspace_id, delta->source_id);
+        if (entry != NULL) {
+            add_counts(&entry->counts, &delta->counts);
+            entry->dirty = true;
+            if (delta->counts.shed > 0) {
+                note_shed(entry, delta->shed_from_ms, delta->shed_to_ms);
+            }
+            for (size_t b = 0; delta->lag != NULL && b < SOURCE_LAG_BUCKETS; b++) {
+                entry->lag[b] += delta->lag[b];
+            }
+            entry->failed = entry->failed || delta->last_failure_json.size > 0;
+        }
+        pthread_mutex_unlock(&stripe->mutex);
+    }
+}
+
+/* We live, and reach the database: what is missing here is a gap later. */
+static void beat(struct source_stats *stats, struct pg *pg, struct arena *arena)
+{
+    int64_t now_ms = clock_now_ms();
+    struct problem unseen = { .type = "" };
+    if (now_ms - stats->beat_ms < LIMIT_UPTIME_BEAT_MS && now_ms >= stats->beat_ms) {
+        return;
+    }
+    if (source_uptime_beat(pg, arena, now_ms, &unseen) == STATUS_OK) {
+        stats->beat_ms = now_ms;
+    } else {
+        pg_reset(pg);
     }
 }
 
@@ -352,6 +435,7 @@ void source_stats_flush(struct source_stats *stats, struct pg *pg)
     for (size_t i = 0; i < STRIPE_COUNT; i++) {
         take_stripe(&stats->stripes[i], arena, &taken);
     }
+    beat(stats, pg, arena);
     struct problem unseen = { .type = "" };
     qsort(taken.deltas, taken.delta_count, sizeof(*taken.deltas), delta_compare);
     if (taken.delta_count > 0 && source_health_add(pg, arena, clock_now_ms(), taken.deltas,

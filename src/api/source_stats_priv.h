@@ -20,6 +20,9 @@ struct source_failure {
 /* One delivery: what became of its events (all zero for none). */
 void source_stats_count(struct source_stats *stats, struct id workspace_id, struct id source_id,
                         const struct source_counts *counts, int64_t at_ms);
+/* How long an applied delivery was on its way, by its own word. */
+void source_stats_lag(struct source_stats *stats, struct id workspace_id, struct id source_id,
+                      int64_t lag_ms);
 void source_stats_fail(struct source_stats *stats, struct id workspace_id, struct id source_id,
                        const struct source_failure *failure, int64_t at_ms);
 void source_stats_secret_used(struct source_stats *stats, struct id workspace_id,

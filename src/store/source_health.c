@@ -32,13 +32,16 @@ static const struct pg_statement source_hour_add_sql = {
 static const struct pg_statement source_health_add_sql = {
     "source_health_add",
     "INSERT INTO source_health (workspace_id, source_id, last_delivery_at, last_applied_at,"
-    " last_failure)"
-    " SELECT d.workspace_id, d.source_id, d.last_delivery_at, d.last_applied_at, d.last_failure"
-    " FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::jsonb[])"
-    " AS d(workspace_id, source_id, last_delivery_at, last_applied_at, last_failure)"
+    " last_failure, last_accepted_at)"
+    " SELECT d.workspace_id, d.source_id, d.last_delivery_at, d.last_applied_at, d.last_failure,"
+    " d.last_accepted_at"
+    " FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::jsonb[],"
+    " $6::timestamptz[]) AS d(workspace_id, source_id, last_delivery_at, last_applied_at,"
+    " last_failure, last_accepted_at)"
     " ON CONFLICT (workspace_id, source_id) DO UPDATE SET"
     " last_delivery_at = greatest(source_health.last_delivery_at, excluded.last_delivery_at),"
     " last_applied_at = greatest(source_health.last_applied_at, excluded.last_applied_at),"
+    " last_accepted_at = greatest(source_health.last_accepted_at, excluded.last_accepted_at),"
     " last_failure = coalesce(excluded.last_failure, source_health.last_failure)",
 };
 
@@ -147,6 +150,11 @@ static enum status health_add(struct pg *pg, struct arena *arena,
         pg_array_jsonb_or_null(&array, deltas[i].last_failure_json);
     }
     pg_array_end(&array);
+    pg_array_begin(&array, &params, PG_INSTANT, count);
+    for (size_t i = 0; i < count; i++) {
+        pg_array_instant(&array, deltas[i].last_accepted_at_ms);
+    }
+    pg_array_end(&array);
     return pg_run(pg, arena, &source_health_add_sql, &params, NULL, problem);
 }
 
@@ -162,6 +170,12 @@ enum status source_health_add(struct pg *pg, struct arena *arena, int64_t now_ms
     }
     if (status == STATUS_OK) {
         status = health_add(pg, arena, deltas, count, problem);
+    }
+    if (status == STATUS_OK) {
+        status = source_lags_add(pg, arena, now_ms, deltas, count, problem);
+    }
+    if (status == STATUS_OK) {
+        status = source_gaps_add(pg, arena, deltas, count, problem);
     }
     if (status == STATUS_OK) {
         pg_params_init(&none, arena);

@@ -15,7 +15,7 @@
     "s.workspace_id, s.id, s.name, s.platform, s.settings, s.history_complete,"    \
     " s.history_since, s.version, s.created_at, s.updated_at, h.last_delivery_at," \
     " h.last_applied_at, h.last_failure, c.applied, c.duplicate, c.ignored,"       \
-    " c.quarantined, c.refused, c.shed"
+    " c.quarantined, c.refused, c.shed, h.last_accepted_at"
 
 #define SOURCE_FROM                                                            \
     " FROM source s"                                                           \
@@ -113,6 +113,7 @@ static struct source_row source_row_read(const struct pg_result *result, size_t 
         .updated_at_ms = pg_get_instant(result, row, 9),
         .last_delivery_at_ms = pg_get_instant(result, row, 10),
         .last_applied_at_ms = pg_get_instant(result, row, 11),
+        .last_accepted_at_ms = pg_get_instant(result, row, 19),
         .last_failure_json = pg_is_null(result, row, 12) ? (struct str){ NULL, 0 }
                                                          : pg_get_jsonb(result, row, 12),
         .counts_24h = {

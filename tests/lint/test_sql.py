@@ -9,7 +9,7 @@ import re
 
 from test_architecture import ROOT, read, sources, strip_comments
 
-CONFIGURATION = {"workspace", "shopbell_migration"}
+CONFIGURATION = {"workspace", "shopbell_migration", "uptime"}
 TABLES = sorted(re.findall(r"CREATE TABLE (\w+)", "".join(
     read(os.path.join(ROOT, "migrations", n))
     for n in sorted(os.listdir(os.path.join(ROOT, "migrations"))) if n.endswith(".sql"))))

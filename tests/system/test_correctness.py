@@ -180,23 +180,26 @@ def test_rule_01_a_receipt_is_per_event(brand, other_cluster, other):
 
     # One webhook, two facts: each has its receipt, and a repeat brings back the one that is missing.
     shop = Shopify(brand.api)
-    customer = {"id": 77, "email": "parts@example.com", "created_at": iso(-600), "updated_at": iso(-60),
-                "email_marketing_consent": {"state": "subscribed", "opt_in_level": "single_opt_in",
-                                            "consent_updated_at": iso(-60)}}
+    consent = {"state": "subscribed", "opt_in_level": "single_opt_in", "consent_updated_at": None}
+    both = {"customer_id": 77, "email_address": "parts@example.com",
+            "email_marketing_consent": consent, "sms_marketing_consent": consent}
     receipts, webhook_id = brand.count("receipt"), str(uuid.uuid4())
 
-    def send_customer():
-        return json.loads(shop.send("customers/update", customer, webhook_id).body)["status"]
-    assert send_customer() == "applied" and brand.count("receipt") == receipts + 2
-    assert brand.profile("parts@example.com")["consent"]["email"] == "subscribed"
-    lost = brand.sql("DELETE FROM interaction WHERE workspace_id = {ws} AND type = 'consent.updated'"
+    def send_both():
+        topic = "customers_email_marketing_consent/update"
+        return json.loads(shop.send(topic, both, webhook_id).body)["status"]
+    assert send_both() == "applied" and brand.count("receipt") == receipts + 2
+    given = brand.profile("parts@example.com")["consent"]
+    assert (given["email"], given["sms"]) == ("subscribed", "subscribed")
+    lost = brand.sql("DELETE FROM interaction WHERE workspace_id = {ws} AND id = (SELECT min(id::text)"
+                     "::uuid FROM interaction WHERE workspace_id = {ws} AND type = 'consent.updated')"
                      " RETURNING id")
     assert len(lost) == 1
     brand.sql("DELETE FROM receipt WHERE workspace_id = {ws} AND event_id = %s", lost[0][0])
     before = brand.count("interaction")
-    assert send_customer() == "applied" and brand.count("interaction") == before + 1
+    assert send_both() == "applied" and brand.count("interaction") == before + 1
     assert brand.count("interaction", "id = %s", lost[0][0]) == 1
-    assert send_customer() == "duplicate" and brand.count("interaction") == before + 1
+    assert send_both() == "duplicate" and brand.count("interaction") == before + 1
 
     # One lane of many stands still, and then the server dies.
     part = Brand(other_cluster, other)

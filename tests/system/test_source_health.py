@@ -1,0 +1,131 @@
+"""What a source's health says: how late deliveries come, when none could be
+taken, and that a stranger who knows the URL cannot change its state."""
+
+import json
+import time
+
+import pytest
+from shopbell import Cluster, Server, Shopify, WooCommerce, make_workspace, shopify_order, wait_for
+
+HEALTH_S = 5  # counts are written once a second
+
+
+def health_of(api, name="shopify_main"):
+    return api.get(f"/v1/sources/{name}")["health"]
+
+
+def iso(offset_s):
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + offset_s))
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A cluster and a server that may be stopped."""
+    cluster = Cluster()
+    server = Server(cluster, str(tmp_path)).migrate().start()
+    yield cluster, server
+    server.stop()
+    cluster.remove()
+
+
+def test_lag_is_from_the_newest_claim_to_the_arrival(api, shopify):
+    assert health_of(api)["lag"] is None and health_of(api)["gaps"] == []
+    for number in range(20):
+        late = 600 if number == 0 else 30
+        order = shopify_order(9000 + number, 9000 + number, f"lag{number}@example.com",
+                              at=iso(-3600), updated=iso(-late))
+        assert shopify.send("orders/create", order).status == 200
+    lag = wait_for(lambda: health_of(api)["counts_24h"]["applied"] >= 20 and health_of(api)["lag"],
+                   HEALTH_S, 0.1)
+    assert 29_000 <= lag["p50_ms"] <= 40_000 * 1.25, lag
+    assert 599_000 <= lag["p99_ms"] <= 610_000 * 1.25, lag
+    listed = {s["name"]: s["health"] for s in api.get("/v1/sources")["data"]}
+    assert listed["shopify_main"]["lag"] == lag
+
+
+def test_a_forged_request_changes_no_state(api, shopify, cluster):
+    order = shopify_order(9101, 9101, "forged@example.com")
+    assert shopify.send("orders/create", order, secret="not-the-secret").status == 401
+    wait_for(lambda: health_of(api)["state"] == "failing", HEALTH_S, 0.1,
+             "being set up, a wrong secret shows at once")
+    assert shopify.send("orders/create", order).status == 200
+    wait_for(lambda: health_of(api)["state"] == "healthy", HEALTH_S, 0.1)
+
+    for _ in range(30):
+        assert shopify.send("orders/create", order, secret="forged").status == 401
+    wait_for(lambda: health_of(api)["counts_24h"]["refused"] == 31, HEALTH_S, 0.1)
+    health = health_of(api)
+    assert health["state"] == "healthy" and health["last_failure"]["reason"] == "signature_mismatch"
+
+    # The secret was changed at the shop: what came is refused, and nothing else comes.
+    def heard(minutes):
+        cluster.query("UPDATE source_health SET last_accepted_at = now() - %s * interval '1 minute'"
+                      " WHERE source_id = %s", minutes, shopify.source["id"])
+
+    def busy(applied):
+        cluster.query("UPDATE source_hour SET applied = %s WHERE source_id = %s", applied,
+                      shopify.source["id"])
+    busy(1000)
+    heard(10)
+    assert health_of(api)["state"] == "healthy"
+    heard(20)
+    assert health_of(api)["state"] == "failing", "a thousand a day, and none for 20 minutes"
+    busy(48)
+    assert health_of(api)["state"] == "healthy", "one each half an hour: 20 minutes are nothing"
+    heard(3 * 60)
+    assert health_of(api)["state"] == "failing"
+    busy(1)
+    assert health_of(api)["state"] == "healthy"
+    heard(6 * 60 + 1)
+    assert health_of(api)["state"] == "failing"
+    cluster.query("UPDATE source_health SET last_failure = NULL, last_delivery_at = now()"
+                  " WHERE source_id = %s", shopify.source["id"])
+    assert health_of(api)["state"] == "silent", "a request that was not believed is no sign of life"
+
+
+def test_gaps_are_when_we_were_down_and_what_was_answered_503(own):
+    cluster, server = own
+    api = make_workspace(server, "gaps")
+    woo = WooCommerce(api)
+    customer = {"id": 5, "email": "gap@example.com", "date_created_gmt": iso(-60)[:19],
+                "date_modified_gmt": iso(-60)[:19], "billing": {"email": "gap@example.com"}}
+    assert woo.send("customer.created", customer)[0] == 200
+    wait_for(lambda: cluster.query("SELECT count(*) FROM uptime")[0][0] == 1, HEALTH_S, 0.1)
+    server.stop()
+    server.start()
+    time.sleep(1.5)
+    assert cluster.query("SELECT count(*) FROM uptime")[0][0] == 1, "a restart of a second is none"
+    assert health_of(api, "woo_outlet")["gaps"] == []
+    server.stop()
+    # As if it had been an hour.
+    for table, columns in (("uptime", ("begun_at", "ended_at")), ("source", ("created_at",))):
+        cluster.query(f"UPDATE {table} SET " + ", ".join(
+            f"{c} = {c} - interval '1 hour'" for c in columns))
+    server.start()
+    gaps = wait_for(lambda: health_of(api, "woo_outlet")["gaps"], HEALTH_S, 0.1)
+    assert [g["because"] for g in gaps] == ["down"] and gaps[0]["shed"] == 0
+    down = cluster.query("SELECT extract(epoch FROM %s::timestamptz - %s::timestamptz)",
+                         gaps[0]["to"], gaps[0]["from"])[0][0]
+    assert 3590 < down < 3660
+    beats = cluster.query("SELECT max(ended_at) FROM uptime")[0][0]
+    wait_for(lambda: cluster.query("SELECT max(ended_at) FROM uptime")[0][0] > beats, 8, 0.2,
+             "the end of our life moves")
+    assert len(health_of(api, "woo_outlet")["gaps"]) == 1
+
+    cluster.query("ALTER TABLE interaction RENAME TO interaction_gone")
+    try:
+        for number in range(3):
+            customer["id"] = 50 + number
+            assert woo.send("customer.created", customer)[0] == 503
+            time.sleep(0.6)
+    finally:
+        cluster.query("ALTER TABLE interaction_gone RENAME TO interaction")
+    gaps = wait_for(lambda: (g := health_of(api, "woo_outlet")["gaps"])
+                    and g[0]["shed"] == 3 and g, HEALTH_S, 0.1, "503s are shown")
+    assert [g["because"] for g in gaps] == ["answered_503", "down"]
+    assert gaps[0]["from"] < gaps[0]["to"]
+    shop = Shopify(api)
+    assert [g["because"] for g in health_of(api)["gaps"]] == [], "not of before it was made"
+    assert json.loads(shop.send("themes/publish", {"id": 1}).body)["status"] == "ignored"
+    wait_for(lambda: health_of(api)["state"] == "healthy", HEALTH_S, 0.1,
+             "what is ignored was believed")
