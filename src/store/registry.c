@@ -120,20 +120,27 @@ static enum status refresh(struct registry *registry, bool force, struct problem
         }
     }
     struct registry_snapshot *snapshot = NULL;
-    enum status status = registry_load(registry->pg, registry->seal, registry->parse_source, now_ms,
-                                       &snapshot, problem);
+    struct registry_inputs from = {
+        .pg = registry->pg,
+        .seal = registry->seal,
+        .parse_source = registry->parse_source,
+        .former = registry->current,
+    };
+    enum status status = registry_load(&from, now_ms, &snapshot, problem);
     if (status != STATUS_OK) {
         return status;
     }
     bool is_first = registry->current == NULL;
     size_t secret_count = snapshot->unreadable_secret_count;
     size_t source_count = snapshot->unreadable_source_count;
+    size_t ruleset_count = snapshot->unreadable_ruleset_count;
     publish(registry, snapshot);
-    if (is_first && secret_count + source_count > 0) {
+    if (is_first && secret_count + source_count + ruleset_count > 0) {
         return problem_set(problem, STATUS_OK, "internal",
-                           "%zu secrets do not open under this master key and the settings of"
-                           " %zu sources do not parse; both are left out",
-                           secret_count, source_count);
+                           "%zu secrets do not open under this master key, the settings of"
+                           " %zu sources do not parse, %zu versions of rules do not compile;"
+                           " they are left out",
+                           secret_count, source_count, ruleset_count);
     }
     return STATUS_OK;
 }

@@ -7,7 +7,7 @@
 #include "registry_priv.h"
 
 /*
- * How a snapshot is built: seven reads in one round trip, joined in memory.
+ * How a snapshot is built: nine reads in one round trip, joined in memory.
  *
  * Problem: the parts must belong together (a source and its secrets, the
  * number that says how new all of it is), and one bad row must not stop the
@@ -92,6 +92,8 @@ enum {
     RESULT_KEYS,
     RESULT_SUBSCRIPTIONS,
     RESULT_SUBSCRIPTION_SECRETS,
+    RESULT_RULESETS,
+    RESULT_STATISTICS,
     RESULT_COMMIT,
     RESULT_COUNT,
 };
@@ -558,6 +560,8 @@ static enum status read_rows(struct pg *pg, struct loading *loading, int64_t now
         [RESULT_KEYS] = &registry_keys,
         [RESULT_SUBSCRIPTIONS] = &registry_subscriptions,
         [RESULT_SUBSCRIPTION_SECRETS] = &registry_subscription_secrets,
+        [RESULT_RULESETS] = &registry_rulesets_sql,
+        [RESULT_STATISTICS] = &registry_statistics_sql,
         [RESULT_COMMIT] = &pg_commit,
     };
     struct pg_params now;
@@ -573,10 +577,21 @@ static enum status read_rows(struct pg *pg, struct loading *loading, int64_t now
     return status;
 }
 
+static enum status load_statistics(struct loading *loading)
+{
+    return registry_statistics_load(loading->results[RESULT_STATISTICS], loading->snapshot);
+}
+
+static enum status attach_rules(struct loading *loading)
+{
+    return registry_rules_attach(loading->snapshot);
+}
+
 static enum status build(struct loading *loading)
 {
     static enum status (*const steps[])(struct loading *) = {
-        vault_create, load_workspaces, load_sources, load_keys, load_subscriptions,
+        vault_create,       load_workspaces, load_sources, load_keys,
+        load_subscriptions, load_statistics, attach_rules,
     };
     loading->snapshot->number = number_of(loading->results[RESULT_NUMBER]);
     for (size_t i = 0; i < ARRAY_COUNT(steps); i++) {
@@ -589,8 +604,7 @@ static enum status build(struct loading *loading)
     return status == STATUS_OK && arena_is_full(loading->arena) ? STATUS_LIMIT : status;
 }
 
-enum status registry_load(struct pg *pg, const struct seal *seal,
-                          registry_parse_source_fn *parse_source, int64_t now_ms,
+enum status registry_load(const struct registry_inputs *from, int64_t now_ms,
                           struct registry_snapshot **out_snapshot, struct problem *problem)
 {
     struct registry_snapshot *snapshot = calloc(1, sizeof(*snapshot));
@@ -607,10 +621,14 @@ enum status registry_load(struct pg *pg, const struct seal *seal,
     struct loading loading = {
         .snapshot = snapshot,
         .arena = arena,
-        .seal = seal,
-        .parse_source = parse_source,
+        .seal = from->seal,
+        .parse_source = from->parse_source,
     };
-    enum status status = read_rows(pg, &loading, now_ms, problem);
+    enum status status = read_rows(from->pg, &loading, now_ms, problem);
+    if (status == STATUS_OK) {
+        status = registry_rules_load(from->pg, loading.results[RESULT_RULESETS], from->former,
+                                     snapshot, problem);
+    }
     if (status == STATUS_OK) {
         status = build(&loading);
         if (status != STATUS_OK) {
@@ -628,6 +646,9 @@ enum status registry_load(struct pg *pg, const struct seal *seal,
 
 void registry_snapshot_destroy(struct registry_snapshot *snapshot)
 {
+    for (size_t i = 0; i < snapshot->rules_count; i++) {
+        registry_rules_release(snapshot->rules[i]);
+    }
     sodium_free(snapshot->vault);
     arena_destroy(snapshot->arena);
     free(snapshot);

@@ -2,8 +2,8 @@
 #define STORE_REGISTRY_PRIV_H
 
 /*
- * Shared by registry.c (who holds a snapshot) and registry_load.c (how one is
- * built).
+ * Shared by registry.c (who holds a snapshot), registry_load.c (how one is
+ * built) and registry_rules.c (compiled rules, which snapshots share).
  */
 
 #include "base/arena.h"
@@ -23,6 +23,9 @@ struct registry_table {
     size_t mask;
 };
 
+/* One compiled version of one workspace; shared, counted. */
+struct registry_rules;
+
 struct registry_snapshot {
     struct registry_snapshot *self; /* readers see it const; the count is ours */
     unsigned reference_count;       /* guarded by the registry's lock */
@@ -34,6 +37,7 @@ struct registry_snapshot {
     int64_t stale_at_ms; /* the first expiry of a secret; INSTANT_NEVER */
     size_t unreadable_secret_count;
     size_t unreadable_source_count;
+    size_t unreadable_ruleset_count;
 
     struct registry_workspace *workspaces;
     size_t workspace_count;
@@ -43,6 +47,8 @@ struct registry_snapshot {
     size_t subscription_count;
     struct registry_key *keys;
     size_t key_count;
+    struct registry_rules **rules; /* ascending by workspace and version */
+    size_t rules_count;
 
     struct registry_table workspace_table;
     struct registry_table source_table;
@@ -54,11 +60,32 @@ NODISCARD enum status registry_number_read(struct pg *pg, struct arena *arena,
                                            struct registry_number *out_number,
                                            struct problem *problem);
 
+/* What a snapshot is built with. */
+struct registry_inputs {
+    struct pg *pg;
+    const struct seal *seal;
+    registry_parse_source_fn *parse_source;
+    const struct registry_snapshot *former; /* its compiled rules are taken over; may be NULL */
+};
+
 /* One consistent read of everything. The snapshot has one reference. */
-NODISCARD enum status registry_load(struct pg *pg, const struct seal *seal,
-                                    registry_parse_source_fn *parse_source, int64_t now_ms,
+NODISCARD enum status registry_load(const struct registry_inputs *from, int64_t now_ms,
                                     struct registry_snapshot **out_snapshot,
                                     struct problem *problem);
 void registry_snapshot_destroy(struct registry_snapshot *snapshot);
+
+/* Rows: workspace_id, version. */
+extern const struct pg_statement registry_rulesets_sql;
+/* Rows: workspace_id, version, name, n, percents, thresholds. */
+extern const struct pg_statement registry_statistics_sql;
+/* Fills snapshot->rules: shared with `former` where they are the same. */
+NODISCARD enum status registry_rules_load(struct pg *pg, const struct pg_result *rows,
+                                          const struct registry_snapshot *former,
+                                          struct registry_snapshot *snapshot,
+                                          struct problem *problem);
+NODISCARD enum status registry_rules_attach(struct registry_snapshot *snapshot);
+NODISCARD enum status registry_statistics_load(const struct pg_result *rows,
+                                               struct registry_snapshot *snapshot);
+void registry_rules_release(struct registry_rules *rules);
 
 #endif
