@@ -351,8 +351,7 @@ static void visit_comparison(struct compiler *compiler, const struct rule_node *
             visit_fused(compiler, node, left, false);
             return;
         }
-        /* "a != b" asks whether a is set, so its sides do not change places. */
-        if (right != STEP_COMPARE && node->op != RULE_OP_NE) {
+        if (right != STEP_COMPARE) {
             visit_fused(compiler, node, right, true);
             return;
         }
@@ -486,6 +485,7 @@ static void fill_comparison(const struct task *task, struct rule_step *step)
     bool is_left_open = node->left->type == RULE_NULL;
     bool is_right_open = node->right->type == RULE_NULL;
     step->op = task->is_mirrored ? mirror(node->op) : node->op;
+    step->is_mirrored = task->is_mirrored;
     if (task->is_mirrored) {
         bool is_open = is_left_open;
         is_left_open = is_right_open;

@@ -153,14 +153,20 @@ static bool contains(struct evaluation *evaluation, const struct rule_step *step
            text_contains(left.text, right.text);
 }
 
+/* One side is null: only "!=" can hold, when the side it is written behind is
+ * set. */
+static bool null_holds(const struct rule_step *step, struct rule_value left,
+                       struct rule_value right)
+{
+    struct rule_value first = step->is_mirrored ? right : left;
+    return step->op == RULE_OP_NE && first.type != RULE_NULL;
+}
+
 static bool values_hold(struct evaluation *evaluation, const struct rule_step *step,
                         struct rule_value left, struct rule_value right)
 {
-    if (left.type == RULE_NULL) {
-        return false;
-    }
-    if (right.type == RULE_NULL) {
-        return step->op == RULE_OP_NE;
+    if (left.type == RULE_NULL || right.type == RULE_NULL) {
+        return null_holds(step, left, right);
     }
     if (step->op == RULE_OP_IN) {
         return list_has(evaluation, step, right, left, false);
@@ -245,12 +251,6 @@ static struct rule_value as_day_or_instant(struct evaluation *evaluation, struct
     return day.type == RULE_DATE ? day : as_instant(evaluation, value);
 }
 
-/* One side is null: only "!=" can hold, when its left side is set. */
-static bool null_holds(enum rule_op op, struct rule_value left)
-{
-    return op == RULE_OP_NE && left.type != RULE_NULL;
-}
-
 static void step_compare_age(struct evaluation *evaluation, const struct rule_step *step)
 {
     const struct slot *duration = pop(evaluation);
@@ -259,7 +259,7 @@ static void step_compare_age(struct evaluation *evaluation, const struct rule_st
     int64_t until_ms = sooner(since->until_ms, duration->until_ms);
     bool verdict = false;
     if (instant.type == RULE_NULL || duration->value.type != RULE_DURATION) {
-        verdict = null_holds(step->op, instant);
+        verdict = null_holds(step, instant, duration->value);
     } else {
         verdict = turn_age(step->op, instant.ms, duration->value.ms, evaluation->at_ms, &until_ms);
     }
@@ -280,7 +280,7 @@ static void step_compare_years(struct evaluation *evaluation, const struct rule_
     int64_t until_ms = sooner(since->until_ms, still->until_ms);
     bool verdict = false;
     if (day.type == RULE_NULL || constant.type == RULE_NULL) {
-        verdict = null_holds(step->op, day);
+        verdict = null_holds(step, day, still->value);
     } else {
         verdict =
             turn_years_compare(step->op, day.days, constant.number, evaluation->at_ms, &until_ms);
@@ -297,7 +297,7 @@ static void step_compare_days(struct evaluation *evaluation, const struct rule_s
     int64_t until_ms = sooner(target->until_ms, still->until_ms);
     bool verdict = false;
     if (value.type == RULE_NULL || constant.type == RULE_NULL) {
-        verdict = null_holds(step->op, value);
+        verdict = null_holds(step, value, still->value);
     } else {
         verdict = turn_days_compare(step->op, value, constant.number, evaluation->at_ms, &until_ms);
     }
@@ -370,13 +370,13 @@ static void step_compare_score(struct evaluation *evaluation, const struct rule_
     const struct profile *profile = evaluation->subject->profile;
     int64_t until_ms = still->until_ms;
     struct rule_value constant = is_above(step->op) ? eased(evaluation, still) : still->value;
-    constant = rule_value_as(evaluation->arena, constant, RULE_NUMBER);
     struct rule_value score = RULE_VALUE_NULL;
     int64_t number = 0;
     if (profile != NULL && engagement_score(&profile->indicators, evaluation->at_ms, &number)) {
         score = (struct rule_value){ .type = RULE_NUMBER, .number = number };
     }
     bool verdict = values_hold(evaluation, step, score, constant);
+    constant = rule_value_as(evaluation->arena, constant, RULE_NUMBER);
     if (evaluation->wants_until && score.type != RULE_NULL && constant.type != RULE_NULL) {
         until_ms = sooner(until_ms, score_until(&profile->indicators, step->op, evaluation->at_ms,
                                                 constant.number));
@@ -479,18 +479,21 @@ static void step_compare_feature(struct evaluation *evaluation, const struct rul
 {
     const struct slot *still = pop(evaluation);
     int64_t until_ms = still->until_ms;
-    struct rule_value constant = still->value;
+    struct rule_value still_value = still->value;
+    struct rule_value constant = still_value;
     if (step->right_is_open && step->type != RULE_NULL) {
         constant = rule_value_as(evaluation->arena, constant, step->type);
     }
     struct rule_value after = pop_after(evaluation, step, &until_ms);
-    bool is_plain =
-        step->type == RULE_NULL || constant.type != step->type || after.type != RULE_INSTANT;
+    bool asks_constant = step->op == RULE_OP_NE && step->is_mirrored;
+    bool is_plain = step->type == RULE_NULL || constant.type != step->type ||
+                    after.type != RULE_INSTANT ||
+                    (asks_constant && nothing(step->feature).type == RULE_NULL);
     bool verdict = false;
     int64_t turn_ms = INSTANT_NEVER;
     if (is_plain) {
         struct slot slot = read_feature(evaluation, step->feature, after);
-        verdict = values_hold(evaluation, step, slot.value, constant);
+        verdict = values_hold(evaluation, step, slot.value, still_value);
         turn_ms = slot.until_ms;
     } else {
         if (!feature_compare(evaluation->arena, step->feature, state_of(evaluation, step->feature),

@@ -47,6 +47,7 @@ struct rule_step {
     bool left_is_open;   /* its type is known at run time only: read as the other side's */
     bool right_is_open;  /* never both: then values are compared as they are */
     bool has_after;      /* of feature steps: the instant is on the stack */
+    bool is_mirrored;    /* the side that moves stood right: what "!=" asks to be set */
     enum rule_type type; /* of names and features: what the checker promised; RULE_NULL: open */
     uint32_t jump;       /* of tests: behind the right side */
     union {

@@ -63,7 +63,8 @@ bool turn_age(enum rule_op op, int64_t since_ms, int64_t duration_ms, int64_t at
 }
 
 enum {
-    DAYS_FAR = 10 * 1000 * 1000 /* beyond all calendars, and times a day it fits */
+    DAYS_FAR = 10 * 1000 * 1000, /* beyond all calendars, and times a day it fits */
+    LEAP_YEARS_APART = 9,
 };
 
 /* --- whole numbers against a constant in millionths ------------------------- */
@@ -200,8 +201,9 @@ int64_t turn_days(struct rule_value value, int64_t at_ms, int64_t *out_until_ms)
     return days;
 }
 
-/* A year of midnights at most: the number falls to 0 on the day and then starts
- * again from that of the next year. */
+/* The number falls to 0 on the day and then starts again from that of the next
+ * year: 364, or 365 before a leap day. Leap years are at most eight years apart,
+ * so what has not turned by then never does. */
 static void date_turn(enum rule_op op, int64_t days, int64_t constant, int64_t at_ms,
                       int64_t *out_until_ms)
 {
@@ -214,7 +216,7 @@ static void date_turn(enum rule_op op, int64_t days, int64_t constant, int64_t a
         return;
     }
     int64_t after = today + left + 1;
-    for (int64_t year = 0; year < 2; year++) {
+    for (int year = 0; year < LEAP_YEARS_APART; year++) {
         int64_t from = days_to_anniversary(days, after);
         if (whole_holds(op, from, constant) != verdict) {
             lower(out_until_ms, after * INSTANT_DAY_MS);
@@ -226,8 +228,6 @@ static void date_turn(enum rule_op op, int64_t days, int64_t constant, int64_t a
         }
         after += from + 1;
     }
-    /* Only a leap year can still tell (days_until(date) = 365): ask again then. */
-    lower(out_until_ms, after * INSTANT_DAY_MS);
 }
 
 bool turn_days_compare(enum rule_op op, struct rule_value value, int64_t constant, int64_t at_ms,
