@@ -155,6 +155,8 @@ static void generate(struct trial *trial)
         };
         if (draw(trial, 3) == 0) {
             fact->at_ms -= draw(trial, (uint32_t)TICK_MS);
+        } else if (draw(trial, 12) == 0) {
+            fact->at_ms = START_MS;
         }
         for (size_t j = 0; j < 4; j++) {
             fact->id.bytes[j] = (uint8_t)draw(trial, 256);
@@ -547,7 +549,8 @@ static bool is_exact(const struct trial *trial, const struct feature_state *stat
     switch (trial->feature->form) {
     case FEATURE_NEWEST:
     case FEATURE_DISTINCT:
-        return true;
+        /* As of the past the newest are not those that were the newest then. */
+        return !reading->at_least || question.at_ms >= trial->now_ms;
     case FEATURE_KEYED:
         return !reading->at_least || trial->plan->keys < FEATURE_KEYS_MAX;
     case FEATURE_WINDOW:
@@ -634,6 +637,12 @@ static void check_answers(struct trial *trial, const struct feature_set *set)
     for (int i = 0; i < PROBES; i++) {
         struct question question = { .after_ms = INSTANT_NONE };
         question.at_ms = trial->now_ms + draw(trial, ticks) * TICK_MS;
+        if (trial->feature->within_ms == 0 && trial->feature->form != FEATURE_TOTAL &&
+            draw(trial, 3) == 0) {
+            /* As of an instant of the past, at the edge of a fact. */
+            question.at_ms = trial->facts[draw(trial, (uint32_t)trial->count)].at_ms;
+            question.at_ms -= draw(trial, 2);
+        }
         bool has_after = trial->feature->form != FEATURE_TOTAL && draw(trial, 3) == 0;
         if (has_after) {
             question.after_ms = START_MS - draw(trial, ticks) * TICK_MS;

@@ -117,6 +117,21 @@ static struct rule_value count_value(int64_t count)
     return value;
 }
 
+/* Is there anything in the span that may be one more? Of a value only the last
+ * instant is known: one that is after the span may have been in it too. */
+static bool count_is_partial(const struct feature_memory *memory, struct span span)
+{
+    if (memory->lost.at_ms > span.low_ms) {
+        return true;
+    }
+    if (memory->feature->form == FEATURE_KEYED) {
+        return memory->keyed.trimmed.at_ms > span.low_ms;
+    }
+    const struct feature_distinct *distinct = &memory->distinct;
+    return memory->feature->form == FEATURE_DISTINCT && distinct->count > 0 &&
+           distinct->items[distinct->count - 1].at_ms > span.high_ms;
+}
+
 static void read_count(const struct feature_memory *memory, struct span span,
                        struct feature_reading *reading)
 {
@@ -124,10 +139,7 @@ static void read_count(const struct feature_memory *memory, struct span span,
     int64_t count = count_in(memory, span, 0, &at_ms);
     reading->value = count_value(count);
     reading->until_ms = falls_below_ms(memory, span, count);
-    reading->at_least = memory->lost.at_ms > span.low_ms;
-    if (memory->feature->form == FEATURE_KEYED) {
-        reading->at_least = reading->at_least || memory->keyed.trimmed.at_ms > span.low_ms;
-    }
+    reading->at_least = count_is_partial(memory, span);
 }
 
 /* --- windows ------------------------------------------------------------------ */
