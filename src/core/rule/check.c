@@ -890,7 +890,7 @@ static bool check_node(struct check *check, struct rule_node *node)
     case RULE_OP_AGGREGATE:
         return is_max_count(node) ? fail_alone(check, node) : check_aggregate(check, node);
     }
-    assert(!"an operator of the table");
+    assert(false);
     return false;
 }
 

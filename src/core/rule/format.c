@@ -136,7 +136,7 @@ static void put_scalar(struct buf *buf, struct rule_value value)
     switch (value.type) {
     case RULE_NULL:
     case RULE_LIST:
-        assert(!"a literal that can be written");
+        assert(false);
         break;
     case RULE_BOOL:
         buf_add_z(buf, value.boolean ? "true" : "false");

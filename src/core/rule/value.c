@@ -51,7 +51,7 @@ const char *rule_type_name(enum rule_type type)
     case RULE_LIST:
         return "a list";
     }
-    assert(!"a type of the table");
+    assert(false);
     return "";
 }
 
@@ -590,7 +590,7 @@ struct rule_value rule_value_as(struct arena *arena, struct rule_value value, en
     case RULE_LIST:
         return RULE_VALUE_NULL;
     }
-    assert(!"a type of the table");
+    assert(false);
     return RULE_VALUE_NULL;
 }
 
@@ -650,6 +650,6 @@ bool rule_value_compare(struct rule_value a, struct rule_value b, int *out_order
         *out_order = str_compare(a.text, b.text);
         return true;
     }
-    assert(!"a type of the table");
+    assert(false);
     return false;
 }
