@@ -25,6 +25,19 @@ static const struct command_option tail_options[] = {
     { NULL, NULL, NULL },
 };
 
+static const struct command_option import_options[] = {
+    { "source", "NAME", "whose history it is" },
+    { "format", "NAME",
+      "ndjson, csv, shopify-orders, shopify-customers, woocommerce-orders; seen from the file" },
+    { "kind", "KIND", "what is in it: customers, orders, events, email" },
+    { "map", "COLUMN=FIELD,...", "what columns mean: \"E-mail=email,Amount=total\"" },
+    { "exported-at", "INSTANT", "when the file was made, if not at its last change" },
+    { "dry-run", NULL, "read and judge, write nothing" },
+    { "complete", NULL, "with these files all of the source's history is in" },
+    { "strict", NULL, "fail when a record was rejected" },
+    { NULL, NULL, NULL },
+};
+
 static const struct command_option workspace_create_options[] = {
     { "title", "TEXT", "for people" },
     { "currency", "CODE", "ISO 4217, for what has none of its own: EUR" },
@@ -131,6 +144,12 @@ static const struct command command_list[] = {
     { "tail", "[--since DURATION]", "watch webhooks, notifications and deliveries",
       "shopbell tail\nshopbell tail --workspace aurora --since 10m --json", tail_options, 0, 0,
       command_tail },
+    { "import", "FILE... --source NAME", "bring in history: files of orders, customers, events",
+      "shopbell import --source shopify_main orders_export_1.csv orders_export_2.csv --complete\n"
+      "shopbell import --source shopify_main customers_export.csv --dry-run\n"
+      "shopbell import --source api --kind orders --map \"E-mail=email,Amount=total\" till.csv\n"
+      "zcat events.ndjson.gz | shopbell import --source api -",
+      import_options, 1, ARGUMENTS_POSITIONALS_MAX, command_import },
     { "config init", "[DIR]", "write a configuration and a master key",
       "shopbell config init /etc/shopbell --public-url https://bell.example.com\n"
       "shopbell config init",
