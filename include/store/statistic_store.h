@@ -61,7 +61,7 @@ NODISCARD enum status statistic_store_expire(struct pg *pg, struct arena *arena,
                                              size_t *out_deleted, struct problem *problem);
 
 /* When the newest set was computed (INSTANT_NONE: never), and whether there are
- * enough counted orders for a first one. */
+ * enough counted orders for a first one (not counted again once there was one). */
 struct statistic_state {
     int64_t computed_at_ms;
     bool has_enough;

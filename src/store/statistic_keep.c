@@ -13,8 +13,9 @@ static const struct pg_statement statistic_state_sql = {
     "statistic_state",
     "SELECT (SELECT s.computed_at FROM statistic s WHERE s.workspace_id = $1"
     " ORDER BY s.version DESC LIMIT 1),"
-    " (SELECT count(*) FROM (SELECT 1 FROM orders o WHERE o.workspace_id = $1 AND o.counted"
-    " LIMIT $2) few)",
+    " CASE WHEN EXISTS (SELECT 1 FROM statistic s WHERE s.workspace_id = $1) THEN $2"
+    " ELSE (SELECT count(*) FROM (SELECT 1 FROM orders o WHERE o.workspace_id = $1 AND o.counted"
+    " LIMIT $2) few) END",
 };
 
 static const struct pg_statement statistic_expire_sql = {
