@@ -516,15 +516,16 @@ struct rule_node *rule_node_text(struct rule_parser *parser, struct rule_span to
     }
     size_t size = 0;
     for (size_t i = 0; i < inner.size; i++) {
+        bool is_escape = inner.data[i] == '\\';
         char c = inner.data[i];
-        if (c == '\\') {
+        if (is_escape) {
             c = escaped(inner.data[i + 1]);
-            if (c == '\0') {
-                fail_escape(parser, token.start + 1 + (uint32_t)i);
-                return NULL;
-            }
-            i++;
         }
+        if (c == '\0') {
+            fail_escape(parser, token.start + 1 + (uint32_t)i);
+            return NULL;
+        }
+        i += is_escape;
         bytes[size++] = c;
     }
     value.text = (struct str){ bytes, size };

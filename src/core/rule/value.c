@@ -186,9 +186,14 @@ bool rule_number_parse(struct str text, int64_t *out_number)
     return decimal_read(text, &decimal) && decimal_value(&decimal, false, out_number);
 }
 
+static uint64_t magnitude(int64_t number)
+{
+    return number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+}
+
 size_t rule_number_format(int64_t number, char *text)
 {
-    uint64_t left = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+    uint64_t left = magnitude(number);
     char reversed[24];
     size_t count = 0;
     bool has_fraction = false;
@@ -232,12 +237,12 @@ static unsigned ratio_digit(uint64_t *remainder, uint64_t divisor)
 
 bool rule_number_ratio(int64_t numerator, int64_t denominator, int64_t *out_number)
 {
-    if (denominator == 0) {
+    uint64_t dividend = magnitude(numerator);
+    uint64_t divisor = magnitude(denominator);
+    if (divisor == 0) {
         return false;
     }
     bool is_negative = (numerator < 0) != (denominator < 0);
-    uint64_t dividend = numerator < 0 ? 0 - (uint64_t)numerator : (uint64_t)numerator;
-    uint64_t divisor = denominator < 0 ? 0 - (uint64_t)denominator : (uint64_t)denominator;
     uint64_t quotient = dividend / divisor;
     uint64_t remainder = dividend % divisor;
     for (int i = 0; i < NUMBER_DIGITS; i++) {
@@ -299,6 +304,19 @@ static size_t string_size(struct str json, bool *out_has_escape)
     return 0;
 }
 
+/* One step of value_size: the size of a string, or of one character. */
+static size_t step_size(struct str json, size_t *depth)
+{
+    bool has_escape = false;
+    char c = json.data[0];
+    if (c == '"') {
+        return string_size(json, &has_escape);
+    }
+    *depth += c == '{' || c == '[';
+    *depth -= c == '}' || c == ']';
+    return 1;
+}
+
 /* The size of the value that `json` starts with, without white space; 0 when
  * it does not end. What is inside an object is not looked at. */
 static size_t value_size(struct str json)
@@ -307,24 +325,18 @@ static size_t value_size(struct str json)
     size_t i = 0;
     while (i < json.size) {
         char c = json.data[i];
-        bool has_escape = false;
-        if (c == '"') {
-            size_t size = string_size(str_drop(json, i), &has_escape);
-            if (size == 0) {
-                return 0;
-            }
-            i += size - 1;
-        } else if (c == '{' || c == '[') {
-            depth++;
-        } else if (c == '}' || c == ']') {
-            if (depth <= 1) {
-                return depth == 1 ? i + 1 : i;
-            }
-            depth--;
-        } else if (depth == 0 && (c == ',' || is_json_space(c))) {
+        bool closes = c == '}' || c == ']';
+        if (depth == 0 && (closes || c == ',' || is_json_space(c))) {
             return i;
         }
-        i++;
+        size_t size = step_size(str_drop(json, i), &depth);
+        if (size == 0) {
+            return 0;
+        }
+        i += size;
+        if (depth == 0 && closes) {
+            return i;
+        }
     }
     return depth == 0 ? i : 0;
 }
@@ -400,8 +412,29 @@ static char simple_escape(char c)
     return '\0';
 }
 
-/* `text` is what stands between the quotes. An escape never takes less room
- * than what it means. */
+/* What the escape that `text` starts with means, into `bytes`; its own size, or
+ * 0 when it is none. An escape never takes less room than what it means. */
+static size_t unescape_one(struct str text, char *bytes, size_t *size)
+{
+    if (text.size < 2) {
+        return 0;
+    }
+    if (text.data[1] == 'u') {
+        size_t taken = 0;
+        int32_t point = unicode_escape(str_drop(text, 2), &taken);
+        if (point < 0) {
+            return 0;
+        }
+        *size += utf8_write(point, bytes + *size);
+        return 2 + taken;
+    }
+    char plain = simple_escape(text.data[1]);
+    bytes[*size] = plain;
+    *size += 1;
+    return plain == '\0' ? 0 : 2;
+}
+
+/* `text` is what stands between the quotes. */
 static struct rule_value unescape(struct arena *arena, struct str text)
 {
     char *bytes = arena_alloc(arena, text.size);
@@ -409,27 +442,17 @@ static struct rule_value unescape(struct arena *arena, struct str text)
         return RULE_VALUE_NULL;
     }
     size_t size = 0;
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] != '\\') {
-            bytes[size++] = text.data[i];
-            continue;
+    while (text.size > 0) {
+        size_t taken = 1;
+        if (text.data[0] == '\\') {
+            taken = unescape_one(text, bytes, &size);
+        } else {
+            bytes[size++] = text.data[0];
         }
-        i++;
-        if (i < text.size && text.data[i] == 'u') {
-            size_t taken = 0;
-            int32_t point = unicode_escape(str_drop(text, i + 1), &taken);
-            if (point < 0) {
-                return RULE_VALUE_NULL;
-            }
-            size += utf8_write(point, bytes + size);
-            i += taken;
-            continue;
-        }
-        char plain = i < text.size ? simple_escape(text.data[i]) : '\0';
-        if (plain == '\0') {
+        if (taken == 0) {
             return RULE_VALUE_NULL;
         }
-        bytes[size++] = plain;
+        text = str_drop(text, taken);
     }
     return (struct rule_value){ .type = RULE_TEXT, .text = { bytes, size } };
 }
