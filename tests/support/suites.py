@@ -129,14 +129,24 @@ def pytest(folder, suite, without=(), **environment):
 
 
 def tracked(*patterns):
-    text = run(["git", "ls-files", *patterns], capture_output=True, text=True).stdout
-    return text.split()
+    return run(["git", "ls-files", *patterns], stdout=subprocess.PIPE, text=True).stdout.split()
+
+
+def trust_checkout():
+    """git lists nothing of a checkout that another account owns, as in a container."""
+    number = int(os.environ.get("GIT_CONFIG_COUNT") or 0)
+    os.environ.update({"GIT_CONFIG_COUNT": str(number + 1),
+                       f"GIT_CONFIG_KEY_{number}": "safe.directory",
+                       f"GIT_CONFIG_VALUE_{number}": ROOT})
 
 
 # --- the tiers --------------------------------------------------------------
 
 def lint(folder):
     c_files = tracked("*.c", "*.h")
+    if not c_files:
+        count("lint", 0, 1, which=["git lists no files"])  # The tools would be content.
+        return
     step("clang-format", ["clang-format-14", "-n", "-Werror", *c_files])
     shell = []
     for path in tracked("deploy", "tests", ".ci"):
@@ -222,6 +232,7 @@ def fuzz_finish(entry, process):
 def main():
     # A shell's "&" ignores it, and so would every program that the tests interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    trust_checkout()
     started = time.monotonic()
     os.makedirs(BUILD, exist_ok=True)
     everything = os.environ.get("SHOPBELL_ALL") == "yes"
