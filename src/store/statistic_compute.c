@@ -95,7 +95,7 @@ int64_t statistic_minor_worth(struct str currency)
 #define ORDER_VALUES                                                                           \
     "WITH value AS MATERIALIZED (SELECT 0 AS k, o.counted_gross_minor * $7::bigint AS v FROM " \
     "orders o"
-#define OF_ORDERS ORDER_ROWS_OF " AND o.counted_gross_minor BETWEEN -$6::bigint AND $6)"
+#define THAT_FIT " AND o.counted_gross_minor BETWEEN -$6::bigint AND $6)"
 #define PROFILE_VALUES "WITH value AS MATERIALIZED (SELECT a.k, a.v FROM profile p"
 #define OF_PROFILES                                                                        \
     " CROSS JOIN LATERAL (VALUES" STATISTIC_PROFILE_VALUES ") AS a (k, v)" PROFILE_ROWS_OF \
@@ -114,12 +114,12 @@ static const struct pg_statement statistic_profile_count_sql = {
 
 static const struct pg_statement statistic_orders_sql = {
     "statistic_orders",
-    ORDER_VALUES OF_ORDERS RANKED_BY_KIND,
+    ORDER_VALUES ORDER_ROWS_OF THAT_FIT RANKED_BY_KIND,
 };
 
 static const struct pg_statement statistic_orders_sampled_sql = {
     "statistic_orders_sampled",
-    ORDER_VALUES SAMPLED OF_ORDERS RANKED_BY_KIND,
+    ORDER_VALUES SAMPLED ORDER_ROWS_OF THAT_FIT RANKED_BY_KIND,
 };
 
 static const struct pg_statement statistic_profiles_sql = {
