@@ -12,6 +12,7 @@
 #include "core/rule/program.h"
 #include "core/rule/property.h"
 #include "core/rule/ruleset.h"
+#include "core/rule/verdict.h"
 
 /*
  * A compiled program says what the tree says, and says it for as long as it
@@ -32,6 +33,7 @@
 enum {
     SEEDS = 400,
     TREES = 60,
+    RULESETS = 4,
     EVENTS_MAX = 30,
     INSTANTS = 12,
     DEPTH_MAX = 5,
@@ -919,7 +921,8 @@ static const struct rule_node *current_tree;
 static void check(bool holds, const char *what, int64_t at_ms)
 {
     if (!holds) {
-        struct str text = rule_format(arena, current_tree);
+        struct str text =
+            current_tree == NULL ? STR("a ruleset") : rule_format(arena, current_tree);
         fprintf(stderr, "\nseed %llu at NOW + %lld ms: not so: %s\n%.*s\n",
                 (unsigned long long)current_seed, (long long)(at_ms - NOW_MS), what, STR_ARG(text));
         abort();
@@ -932,6 +935,8 @@ struct counts {
     size_t verdicts;
     size_t bounded;
     size_t turned;
+    size_t rulesets;
+    size_t circles;
 };
 static struct counts counts;
 
@@ -1104,6 +1109,121 @@ static void check_laws(void)
     check(left_until_ms == right_until_ms, "de Morgan's untils", NOW_MS);
 }
 
+/* --- rules upon rules ------------------------------------------------------------------ */
+
+enum {
+    RULES = 12
+};
+
+static struct rule_definition random_rules[RULES];
+static bool refers[RULES][RULES];
+
+/* "traits.a = 7 and not "r3" in tags or ...": a fact, and other rules. */
+static void make_rule(size_t index, uint32_t links)
+{
+    struct str when =
+        str_printf(arena, "%s%s is set", draw(2) > 0 ? "not traits." : "traits.", PICK(trait_keys));
+    for (uint32_t i = draw(links); i > 0; i--) {
+        uint32_t other = draw(RULES);
+        refers[index][other] = true;
+        const char *glue = draw(2) > 0 ? "or" : "and";
+        if (random_rules[other].kind == RULE_KIND_TIER) {
+            when = str_printf(arena, "%.*s %s tiers.r%u = \"on\"", STR_ARG(when), glue, other);
+        } else {
+            when = str_printf(arena, "%.*s %s %s\"r%u\" in tags", STR_ARG(when), glue,
+                              draw(2) > 0 ? "not " : "", other);
+        }
+    }
+    struct rule_case *cases = ARENA_NEW_ARRAY(arena, 2, struct rule_case);
+    bool is_tier = random_rules[index].kind == RULE_KIND_TIER;
+    cases[0] = (struct rule_case){ .value = is_tier ? STR("on") : STR(""), .when = when };
+    cases[1] = (struct rule_case){ .value = STR("off"), .when = STR("identified") };
+    random_rules[index].cases = cases;
+    random_rules[index].case_count = is_tier ? 2 : 1;
+}
+
+static bool has_circle(void)
+{
+    bool reach[RULES][RULES];
+    memcpy(reach, refers, sizeof(reach));
+    for (size_t k = 0; k < RULES; k++) {
+        for (size_t i = 0; i < RULES; i++) {
+            for (size_t j = 0; j < RULES; j++) {
+                reach[i][j] = reach[i][j] || (reach[i][k] && reach[k][j]);
+            }
+        }
+    }
+    for (size_t i = 0; i < RULES; i++) {
+        if (reach[i][i]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* True when the rule's verdict is another one than it was. */
+static bool decide_rule(const struct rule *rule)
+{
+    struct verdict verdict = { .since_ms = NOW_MS };
+    uint32_t slot = rule->definition.slot;
+    const struct verdict *before = verdict_find(&profile.verdicts, slot);
+    bool holds = rule_verdict(arena, rule, &subject, NOW_MS, &verdict.value, NULL);
+    bool differs = holds != (before != NULL) || (holds && !str_equal(before->value, verdict.value));
+    bool put = verdict_put(arena, &profile.verdicts, slot, holds ? &verdict : NULL);
+    assert(put);
+    return differs;
+}
+
+/* One pass in order of dependence gives what deciding all rules over and over, in
+ * any order, ends in; and a circle is refused exactly when there is one. */
+static void check_rules(void)
+{
+    memset(refers, 0, sizeof(refers));
+    for (size_t i = 0; i < RULES; i++) {
+        random_rules[i] = (struct rule_definition){
+            .name = str_printf(arena, "r%zu", i),
+            .kind = draw(3) == 0 ? RULE_KIND_TIER : RULE_KIND_TAG,
+            .slot = (uint32_t)(RULES - i),
+            .enabled = true,
+        };
+    }
+    uint32_t links = 1 + draw(3);
+    for (size_t i = 0; i < RULES; i++) {
+        make_rule(i, links);
+    }
+    struct ruleset *built = NULL;
+    struct ruleset_error error = { 0 };
+    uint32_t next = 1;
+    enum status status =
+        ruleset_build(arena, 1, random_rules, RULES, NULL, 0, &next, &built, &error);
+    check((status == STATUS_INVALID) == has_circle(), "a circle is refused, nothing else", NOW_MS);
+    counts.circles += status == STATUS_INVALID;
+    if (status != STATUS_OK) {
+        return;
+    }
+    counts.rulesets++;
+    subject.ruleset = built;
+    profile.verdicts = (struct verdict_set){ 0 };
+    for (size_t i = 0; i < built->rule_count; i++) {
+        decide_rule(&built->rules[i]);
+    }
+    for (size_t i = 0; i < built->rule_count; i++) {
+        check(!decide_rule(&built->rules[i]), "one pass in order is enough", NOW_MS);
+    }
+    struct verdict_set once = profile.verdicts;
+    profile.verdicts = (struct verdict_set){ 0 };
+    for (size_t pass = 0; pass < 10 * RULES * RULES; pass++) {
+        decide_rule(&built->rules[draw(RULES)]);
+    }
+    check(once.count == profile.verdicts.count, "any order ends in the same", NOW_MS);
+    for (size_t i = 0; i < once.count; i++) {
+        check(once.items[i].slot == profile.verdicts.items[i].slot &&
+                  str_equal(once.items[i].value, profile.verdicts.items[i].value),
+              "any order ends in the same", NOW_MS);
+    }
+    profile.verdicts = (struct verdict_set){ 0 };
+}
+
 static void run_seed(uint64_t seed)
 {
     current_seed = seed;
@@ -1133,6 +1253,10 @@ static void run_seed(uint64_t seed)
         check_tree(random_exact(), true);
         check_laws();
     }
+    for (int i = 0; i < RULESETS; i++) {
+        current_tree = NULL;
+        check_rules();
+    }
     arena_destroy(scratch);
     arena_destroy(arena);
 }
@@ -1150,7 +1274,9 @@ int main(void)
     }
     printf("%zu trees, %zu refused; %zu verdicts, %zu with an until, %zu of them turned there\n",
            counts.trees, counts.refused, counts.verdicts, counts.bounded, counts.turned);
+    printf("%zu rulesets, %zu more with a circle\n", counts.rulesets, counts.circles);
     assert(counts.refused * 2 < counts.trees);
+    assert(counts.rulesets > counts.circles / 4);
     assert(counts.turned * 2 > counts.bounded);
     return 0;
 }

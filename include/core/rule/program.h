@@ -46,7 +46,8 @@ struct rule_subject {
 
 /* Compiles a checked tree. Aggregates become features of `table`, which is
  * shared by all rules of a ruleset under construction (and NULL for a `where`,
- * which has none). STATUS_LIMIT when the arena is full. */
+ * which has none). STATUS_INVALID for an aggregate without a table; STATUS_LIMIT
+ * when the arena is full or the tree is larger than parsing allows. */
 NODISCARD enum status rule_compile(struct arena *arena, const struct rule_node *root,
                                    struct feature_table *table,
                                    const struct rule_program **out_program);

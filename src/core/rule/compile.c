@@ -399,6 +399,7 @@ static void visit_aggregate(struct compiler *compiler, const struct rule_node *n
 
 static void visit(struct compiler *compiler, const struct rule_node *node)
 {
+    assert(node != NULL);
     switch (node->op) {
     case RULE_OP_LITERAL:
         push_finish(compiler, node, STEP_LITERAL, false);
@@ -591,6 +592,15 @@ static void run_tasks(struct compiler *compiler)
 
 /* --- the program ------------------------------------------------------------ */
 
+static size_t open_child(const struct rule_node **open, size_t open_count,
+                         const struct rule_node *child)
+{
+    if (child != NULL) {
+        open[open_count++] = child;
+    }
+    return open_count;
+}
+
 /* False when it is more than a person reads. */
 static bool count_nodes(const struct rule_node *root, size_t *out_count)
 {
@@ -603,15 +613,10 @@ static bool count_nodes(const struct rule_node *root, size_t *out_count)
         if (open_count + count > RULE_NODES_MAX) {
             return false;
         }
-        const struct rule_node *children[] = {
-            node->left,
-            node->right,
-            node->op == RULE_OP_AGGREGATE ? node->aggregation->after : NULL,
-        };
-        for (size_t i = 0; i < ARRAY_COUNT(children); i++) {
-            if (children[i] != NULL) {
-                open[open_count++] = children[i];
-            }
+        open_count = open_child(open, open_count, node->left);
+        open_count = open_child(open, open_count, node->right);
+        if (node->op == RULE_OP_AGGREGATE) {
+            open_count = open_child(open, open_count, node->aggregation->after);
         }
     }
     *out_count = count;

@@ -53,12 +53,9 @@ bool verdict_put(struct arena *arena, struct verdict_set *set, uint32_t slot,
         return true;
     }
     size_t count = set->count - replaced + added;
-    struct verdict *items = NULL;
-    if (count > 0) {
-        items = ARENA_NEW_ARRAY(arena, count, struct verdict);
-        if (items == NULL) {
-            return false;
-        }
+    struct verdict *items = ARENA_NEW_ARRAY(arena, count + 1, struct verdict);
+    if (items == NULL) {
+        return false;
     }
     for (size_t i = 0; i < position; i++) {
         items[i] = set->items[i];
