@@ -415,7 +415,7 @@ static struct feature_cell get_cell(const struct feature *feature, struct binary
     }
     cell.start_ms = index * size_ms;
     cell.newest_ms = cell.start_ms + (int64_t)binary_get_below(reader, (uint64_t)size_ms - 1);
-    cell.count = (int64_t)binary_get_below(reader, INT64_MAX);
+    cell.count = (int64_t)binary_get_below(reader, FEATURE_COUNT_MAX);
     must(reader, cell.count > 0);
     if (has_sum(feature)) {
         cell.sum = get_sum(reader);
@@ -479,7 +479,7 @@ static void decode_total(const struct feature *feature, struct binary_reader *re
                          struct feature_memory *memory)
 {
     struct feature_total *total = &memory->total;
-    total->count = (int64_t)binary_get_below(reader, INT64_MAX);
+    total->count = (int64_t)binary_get_below(reader, FEATURE_COUNT_MAX);
     must(reader, memory->lost.at_ms == INSTANT_NONE);
     must(reader, total->count > 0 || memory->is_broken);
     if (total->count == 0) {
@@ -792,7 +792,7 @@ enum {
     VARINT_BYTES_MAX = 10,
     MOMENT_BYTES = 7, /* with a mark, to the year 2278 */
     NUMBER_BYTES = 10,
-    COUNT_BYTES = 5,
+    COUNT_BYTES = 6,
     SUM_BYTES = NUMBER_BYTES + 3, /* of fewer facts than 2^20 times the greatest value */
 };
 

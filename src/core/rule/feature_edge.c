@@ -167,7 +167,7 @@ static void extreme_put(const struct feature *feature, struct feature_total *tot
         total->extreme = value;
         total->ties = ties;
     } else if (value == total->extreme) {
-        total->ties += ties;
+        total->ties = feature_count_add(total->ties, ties);
     }
 }
 
@@ -184,7 +184,7 @@ static bool total_add(struct arena *arena, const struct feature *feature,
         } else if (feature->function != RULE_COUNT) {
             feature_sum_add(&total->sum, fact->numbers[i]);
         }
-        total->count++;
+        total->count = feature_count_add(total->count, 1);
     }
     return true;
 }
@@ -241,7 +241,7 @@ static bool total_absorb(struct arena *arena, const struct feature *feature,
     if (has_extreme(feature) && loser->total.count > 0) {
         extreme_put(feature, &memory->total, loser->total.extreme, loser->total.ties);
     }
-    memory->total.count += loser->total.count;
+    memory->total.count = feature_count_add(memory->total.count, loser->total.count);
     feature_sum_absorb(&memory->total.sum, loser->total.sum);
     return true;
 }

@@ -126,6 +126,15 @@ enum {
  * with. */
 #define FEATURE_INSTANT_LIMIT_MS (INT64_C(1) << 52)
 
+/* More facts than anyone has: bytes that claim more are refused, and two counts
+ * can always be added. */
+#define FEATURE_COUNT_MAX (INT64_C(1) << 40)
+
+static inline int64_t feature_count_add(int64_t a, int64_t b)
+{
+    return a + b < FEATURE_COUNT_MAX ? a + b : FEATURE_COUNT_MAX;
+}
+
 static inline bool feature_instant_is_valid(int64_t at_ms)
 {
     return at_ms > -FEATURE_INSTANT_LIMIT_MS && at_ms < FEATURE_INSTANT_LIMIT_MS;

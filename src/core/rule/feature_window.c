@@ -51,7 +51,7 @@ static void cell_merge(const struct feature *feature, struct feature_cell *cell,
                        const struct feature_cell *other)
 {
     cell->newest_ms = other->newest_ms > cell->newest_ms ? other->newest_ms : cell->newest_ms;
-    cell->count += other->count;
+    cell->count = feature_count_add(cell->count, other->count);
     feature_sum_absorb(&cell->sum, other->sum);
     if (feature_beats(feature->function, other->extreme, cell->extreme)) {
         cell->extreme = other->extreme;
