@@ -53,6 +53,14 @@ struct resource_request {
     struct str topic;
     struct str profile;
     struct str subscription;
+    struct str rule;
+    struct str kind; /* of a rule, or of a job */
+    struct str cause;
+    struct str value; /* of a membership */
+    struct str from;  /* instants */
+    struct str to;
+    struct str state;   /* of a job: the parameter "status" */
+    struct str context; /* rule, trigger or filter */
     int64_t now_ms;
 };
 
@@ -68,6 +76,9 @@ struct resource_answer {
     struct str json;     /* empty when deleted */
     struct str location; /* of what was created: a path */
     int64_t version;     /* for the ETag; 0: it has none */
+    /* The one member that counts when the function fails: the problem's
+     * `errors`, as JSON, where the pointer alone says too little. */
+    struct str errors_json;
 };
 
 typedef enum status resource_fn(const struct resource_request *request,
@@ -108,6 +119,23 @@ resource_fn resource_subscription_test; /* calls the endpoint, too */
 resource_fn resource_subscription_pause;
 resource_fn resource_subscription_resume;
 resource_fn resource_subscription_rotate_secret;
+
+resource_fn resource_rule_create;
+resource_fn resource_rule_list;
+resource_fn resource_rule_show;
+resource_fn resource_rule_put;
+resource_fn resource_rule_delete;
+resource_fn resource_rule_members;
+/* Puts a shipped rule back; with an empty name all of them. */
+resource_fn resource_rule_restore;
+/* Body {"rules":[{"name":...},...]}: all of them as one new version. */
+resource_fn resource_rule_apply;
+resource_fn resource_name_list;
+resource_fn resource_transition_list;
+
+resource_fn resource_job_list;
+resource_fn resource_job_show;
+resource_fn resource_job_cancel;
 
 resource_fn resource_profile_list;
 resource_fn resource_profile_search; /* the list, asked for in a body */

@@ -18,7 +18,7 @@
 struct cli;
 
 enum {
-    ARGUMENTS_POSITIONALS_MAX = 8,
+    ARGUMENTS_POSITIONALS_MAX = 256, /* files that a shell found */
     ARGUMENTS_OPTIONS_MAX = 64
 };
 

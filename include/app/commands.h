@@ -40,6 +40,18 @@ command_fn command_key_list;
 command_fn command_key_show;
 command_fn command_key_delete;
 
+command_fn command_rule_list;
+command_fn command_rule_show;
+command_fn command_rule_set;
+command_fn command_rule_apply;
+command_fn command_rule_delete;
+command_fn command_rule_members;
+command_fn command_rule_restore;
+
+command_fn command_job_list;
+command_fn command_job_show;
+command_fn command_job_cancel;
+
 command_fn command_subscription_create;
 command_fn command_subscription_list;
 command_fn command_subscription_show;

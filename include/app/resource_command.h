@@ -56,5 +56,8 @@ NODISCARD enum status resource_body(struct cli *cli, const struct command_field 
                                     struct problem *problem);
 NODISCARD enum status resource_show(const struct cli *cli, struct str json, const char *columns,
                                     struct problem *problem);
+/* All pages of a list, one after the other. */
+NODISCARD enum status resource_pages(const struct cli *cli, const struct resource_command *command,
+                                     struct resource_request *request, struct problem *problem);
 
 #endif

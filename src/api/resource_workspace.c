@@ -2,6 +2,7 @@
 #include "base/limits.h"
 #include "base/money.h"
 #include "resource_priv.h"
+#include "store/rule_store.h"
 #include "store/source_store.h"
 #include "store/workspace.h"
 
@@ -9,8 +10,8 @@
  * Workspaces.
  *
  * A workspace is born with one source, "api", so that POST /v1/events works
- * without further ado. Its name and currency never change: the name stands in
- * every notification, and sums of money were counted in the currency.
+ * without further ado, and with the shipped rules. Its name and currency never change: the name
+ * stands in every notification, and sums of money were counted in the currency.
  */
 
 static void workspace_write_json(struct jsonw *json, const struct workspace *workspace)
@@ -70,7 +71,10 @@ static enum status insert_workspace(const struct resource_request *request, cons
         .history_since_ms = INSTANT_NONE,
         .created_at_ms = workspace->created_at_ms,
     };
-    return source_insert(request->pg, request->arena, &source, problem);
+    status = source_insert(request->pg, request->arena, &source, problem);
+    return status == STATUS_OK ? rule_store_ship(request->pg, request->arena, workspace->id,
+                                                 request->now_ms, problem)
+                               : status;
 }
 
 enum status resource_workspace_create(const struct resource_request *request,

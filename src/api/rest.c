@@ -31,6 +31,14 @@ static const struct {
     { "topic", REST_TOPIC },
     { "profile", REST_PROFILE },
     { "subscription", REST_SUBSCRIPTION },
+    { "rule", REST_TRANSITIONS },
+    { "kind", REST_TRANSITIONS | REST_JOBS },
+    { "cause", REST_TRANSITIONS },
+    { "from", REST_TRANSITIONS },
+    { "to", REST_TRANSITIONS },
+    { "value", REST_VALUE },
+    { "status", REST_JOBS },
+    { "context", REST_CONTEXT },
     { "validate_only", REST_WRITE },
 };
 
@@ -123,6 +131,14 @@ static bool read_request(struct http_exchange *x, const struct api *api, unsigne
         .topic = http_query(x, "topic"),
         .profile = http_query(x, "profile"),
         .subscription = http_query(x, "subscription"),
+        .rule = http_query(x, "rule"),
+        .kind = http_query(x, "kind"),
+        .cause = http_query(x, "cause"),
+        .value = http_query(x, "value"),
+        .from = http_query(x, "from"),
+        .to = http_query(x, "to"),
+        .state = http_query(x, "status"),
+        .context = http_query(x, "context"),
         .now_ms = clock_now_ms(),
     };
     read_path(x, request);
@@ -185,6 +201,8 @@ enum http_outcome rest_run(struct http_exchange *x, void *app, resource_fn *reso
     }
     if (status == STATUS_OK) {
         reply_answer(x, &answer);
+    } else if (answer.errors_json.size > 0) {
+        http_reply_problem_with(x, &problem, answer.errors_json);
     } else {
         http_reply_status(x, status, &problem);
     }

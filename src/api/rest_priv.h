@@ -17,10 +17,14 @@ enum rest_flag {
     REST_TOPIC = 1 << 4,
     REST_PROFILE = 1 << 5,
     REST_SUBSCRIPTION = 1 << 6,
-    REST_WRITE = 1 << 7,     /* validate_only */
-    REST_CREATE = 1 << 8,    /* Idempotency-Key; a write, too */
-    REST_CALLS_OUT = 1 << 9, /* waits for somebody else's endpoint */
-    REST_INLINE = 1 << 10,   /* needs no database: not on a worker */
+    REST_WRITE = 1 << 7,        /* validate_only */
+    REST_CREATE = 1 << 8,       /* Idempotency-Key; a write, too */
+    REST_CALLS_OUT = 1 << 9,    /* waits for somebody else's endpoint */
+    REST_INLINE = 1 << 10,      /* needs no database: not on a worker */
+    REST_TRANSITIONS = 1 << 11, /* rule, kind, cause, from, to */
+    REST_VALUE = 1 << 12,
+    REST_JOBS = 1 << 13, /* kind, status */
+    REST_CONTEXT = 1 << 14,
 };
 
 enum http_outcome rest_run(struct http_exchange *x, void *app, resource_fn *resource,

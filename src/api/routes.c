@@ -59,6 +59,20 @@ const struct http_route api_routes[] = {
     { HTTP_POST, "/v1/subscriptions/{name}/resume", handle_subscription_resume, SUBSCRIBER, HTTP_WORKER, 0 },
     { HTTP_POST, "/v1/subscriptions/{name}/rotate-secret", handle_subscription_rotate_secret, SUBSCRIBER, HTTP_WORKER, 0 },
 
+    { HTTP_POST, "/v1/rules", handle_rule_create, SCOPE_CONFIGURE, HTTP_WORKER | HTTP_BODY_NEEDED, 0 },
+    { HTTP_GET, "/v1/rules", handle_rule_list, SEE_SETUP, HTTP_WORKER, 0 },
+    { HTTP_GET, "/v1/rules/{name}", handle_rule_show, SEE_SETUP, HTTP_WORKER, 0 },
+    { HTTP_PUT, "/v1/rules/{name}", handle_rule_put, SCOPE_CONFIGURE, HTTP_WORKER | HTTP_BODY_NEEDED, 0 },
+    { HTTP_DELETE, "/v1/rules/{name}", handle_rule_delete, SCOPE_CONFIGURE, HTTP_WORKER, 0 },
+    { HTTP_GET, "/v1/rules/{name}/members", handle_rule_members, SCOPE_READ, HTTP_WORKER, 0 },
+    { HTTP_POST, "/v1/rules/{name}/restore", handle_rule_restore, SCOPE_CONFIGURE, HTTP_WORKER, 0 },
+    { HTTP_GET, "/v1/names", handle_name_list, SEE_SETUP | SCOPE_SUBSCRIBE, HTTP_WORKER, 0 },
+    { HTTP_GET, "/v1/transitions", handle_transition_list, SCOPE_READ, HTTP_WORKER, 0 },
+
+    { HTTP_GET, "/v1/jobs", handle_job_list, SEE_SETUP, HTTP_WORKER, 0 },
+    { HTTP_GET, "/v1/jobs/{id}", handle_job_show, SEE_SETUP, HTTP_WORKER, 0 },
+    { HTTP_POST, "/v1/jobs/{id}/cancel", handle_job_cancel, SCOPE_CONFIGURE, HTTP_WORKER, 0 },
+
     { HTTP_GET, "/v1/profiles", handle_profile_list, SCOPE_READ, HTTP_WORKER, 0 },
     { HTTP_POST, "/v1/profiles/search", handle_profile_search, SCOPE_READ, HTTP_WORKER, 0 },
     { HTTP_POST, "/v1/profiles/lookup", handle_profile_lookup, SCOPE_READ, HTTP_WORKER | HTTP_BODY_NEEDED, 0 },

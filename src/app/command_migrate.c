@@ -2,10 +2,12 @@
 #include "app/commands.h"
 #include "base/clock.h"
 #include "store/migrate.h"
+#include "store/rule_store.h"
 
 /*
- * shopbell migrate: brings the database to this program's schema, and makes
- * the partitions of the coming days. Safe beside running instances and beside
+ * shopbell migrate: brings the database to this program's schema, makes the
+ * partitions of the coming days, and gives workspaces that have no rules yet
+ * the shipped ones. Safe beside running instances and beside
  * another migrate: an advisory lock lets one at a time.
  */
 
@@ -17,6 +19,7 @@ static void say_step(void *context, const struct migration *step)
 enum status command_migrate(struct cli *cli, struct problem *problem)
 {
     size_t applied = 0;
+    size_t shipped = 0;
     enum status status = cli_open(cli, CLI_NEEDS_DATABASE, problem);
     if (status == STATUS_OK && arguments_has(cli->arguments, "check")) {
         status = migrate_check(cli->pg, problem);
@@ -24,6 +27,9 @@ enum status command_migrate(struct cli *cli, struct problem *problem)
         status = migrate_apply(cli->pg, &applied, say_step, cli, problem);
         if (status == STATUS_OK) {
             status = partition_ensure(cli->pg, clock_now_ms(), problem);
+        }
+        if (status == STATUS_OK) {
+            status = rule_store_ship_all(cli->pg, clock_now_ms(), &shipped, problem);
         }
     }
     if (status != STATUS_OK) {

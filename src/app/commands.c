@@ -129,6 +129,16 @@ static const struct command_option rotate_options[] = {
     { NULL, NULL, NULL },
 };
 
+static const struct command_option rule_options[] = {
+    { "dry-run", NULL, "check everything, save nothing" },
+    { NULL, NULL, NULL },
+};
+
+static const struct command_option rule_members_options[] = {
+    { "value", "VALUE", "of a lifecycle or tier: only those with this one" },
+    { NULL, NULL, NULL },
+};
+
 static const struct command command_list[] = {
     { "serve", "[--embedded DIR]", "run the server",
       "shopbell serve --embedded ./shopbell-data\n"
@@ -210,6 +220,34 @@ static const struct command command_list[] = {
       command_key_show },
     { "key delete", "NAME", "revoke it", "shopbell key delete mailhouse --yes", key_options, 1, 1,
       command_key_delete },
+
+    { "rule list", "", "tags, segments, the lifecycle, tiers", "shopbell rule list", NULL, 0, 0,
+      command_rule_list },
+    { "rule show", "NAME", "one rule: what it says, uses, and counts",
+      "shopbell rule show lifecycle\nshopbell rule show at_risk --json > rules/at_risk.json", NULL,
+      1, 1, command_rule_show },
+    { "rule set", "NAME FILE", "create or replace one rule",
+      "shopbell rule set shoes_three_views shoes.json --dry-run\n"
+      "echo '{\"kind\":\"tag\",\"when\":\"orders.count >= 10\"}' | shopbell rule set vip -",
+      rule_options, 2, 2, command_rule_set },
+    { "rule apply", "FILE...", "create or replace many, as one version",
+      "shopbell rule apply rules/*.json\nshopbell rule apply all-rules.json --dry-run",
+      rule_options, 1, ARGUMENTS_POSITIONALS_MAX, command_rule_apply },
+    { "rule delete", "NAME", "delete a rule that no other uses",
+      "shopbell rule delete shoes_three_views --yes", NULL, 1, 1, command_rule_delete },
+    { "rule members", "NAME", "who is in it",
+      "shopbell rule members basket --value high\nshopbell rule members at_risk --json",
+      rule_members_options, 1, 1, command_rule_members },
+    { "rule restore", "[NAME]", "put a shipped rule back, or all of them",
+      "shopbell rule restore lifecycle --yes\nshopbell rule restore --dry-run", rule_options, 0, 1,
+      command_rule_restore },
+
+    { "job list", "", "long work: how far it is", "shopbell job list", NULL, 0, 0,
+      command_job_list },
+    { "job show", "ID", "one of them", "shopbell job show 0199d2d0-2222-7000-8000-0000000000bb",
+      NULL, 1, 1, command_job_show },
+    { "job cancel", "ID", "stop it at its next step",
+      "shopbell job cancel 0199d2d0-2222-7000-8000-0000000000bb", NULL, 1, 1, command_job_cancel },
 
     { "subscription create", "NAME --url URL --topic TOPIC", "tell somebody of what happens",
       "shopbell subscription create mailhouse --url https://hooks.mailhouse.example/8841 "

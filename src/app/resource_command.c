@@ -255,8 +255,8 @@ static struct str next_page_token(struct str json)
     return (struct str){ start, end != NULL ? (size_t)(end - start) : 0 };
 }
 
-static enum status show_pages(const struct cli *cli, const struct resource_command *command,
-                              struct resource_request *request, struct problem *problem)
+enum status resource_pages(const struct cli *cli, const struct resource_command *command,
+                           struct resource_request *request, struct problem *problem)
 {
     for (;;) {
         struct resource_answer answer = { .effect = RESOURCE_SHOWN };
@@ -312,6 +312,6 @@ enum status resource_command(struct cli *cli, const struct resource_command *com
     if (command->has_part) {
         request.part = str_from_z(arguments_positional(cli->arguments, 1));
     }
-    return command->columns != NULL ? show_pages(cli, command, &request, problem)
+    return command->columns != NULL ? resource_pages(cli, command, &request, problem)
                                     : show_one(cli, command, &request, problem);
 }

@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "store/migrate.h"
 #include "store/pg.h"
+#include "store/rule_store.h"
 
 /*
  * The life of a server.
@@ -119,7 +120,12 @@ static enum status schema_prepare(struct cli *cli, struct problem *problem)
                          "\"serve --migrate\" does so at start");
         }
     }
-    return status == STATUS_OK ? partition_ensure(cli->pg, clock_now_ms(), problem) : status;
+    if (status == STATUS_OK) {
+        status = partition_ensure(cli->pg, clock_now_ms(), problem);
+    }
+    size_t shipped = 0;
+    return status == STATUS_OK ? rule_store_ship_all(cli->pg, clock_now_ms(), &shipped, problem)
+                               : status;
 }
 
 static void report_embedded(void *context, const char *message)
