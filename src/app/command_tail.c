@@ -42,11 +42,12 @@ enum stream {
 static const struct pg_statement stream_statements[STREAM_COUNT] = {
     [STREAM_WEBHOOK] = {
         .name = "tail_webhook",
-        .sql = "SELECT w.received_at, w.id, w.topic, coalesce(s.name, ''), w.source_id, "
-               "octet_length(w.body)::bigint, '', 0::bigint, 0::bigint FROM webhook w "
-               "LEFT JOIN source s ON s.workspace_id = $1 AND s.id = w.source_id "
-               "WHERE w.workspace_id = $1 AND w.received_at > $2 "
-               "ORDER BY w.received_at, w.id LIMIT 1000",
+        .sql = "SELECT r.received_at, r.id, r.topic, s.name, s.id, "
+               "octet_length(r.body)::bigint, '', 0::bigint, 0::bigint FROM source s "
+               "CROSS JOIN LATERAL (SELECT w.received_at, w.id, w.topic, w.body FROM webhook w "
+               "WHERE w.workspace_id = $1 AND w.source_id = s.id AND w.received_at > $2 "
+               "ORDER BY w.received_at, w.id LIMIT 1000) r "
+               "WHERE s.workspace_id = $1 ORDER BY r.received_at, r.id LIMIT 1000",
     },
     [STREAM_NOTIFICATION] = {
         .name = "tail_notification",

@@ -25,7 +25,7 @@ static const struct pg_statement save_webhook = {
     " SELECT $1, u.received_at, u.id, u.source_id, u.topic, u.dedup_key, u.headers, u.body"
     " FROM unnest($2::timestamptz[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[],"
     " $8::bytea[]) AS u (received_at, id, source_id, topic, dedup_key, headers, body)"
-    " ON CONFLICT (workspace_id, received_at, id) DO NOTHING",
+    " ON CONFLICT (workspace_id, source_id, received_at, id) DO NOTHING",
 };
 
 #define SAVE_PROFILE_UNNEST                                                                 \

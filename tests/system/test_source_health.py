@@ -129,3 +129,82 @@ def test_gaps_are_when_we_were_down_and_what_was_answered_503(own):
     assert json.loads(shop.send("themes/publish", {"id": 1}).body)["status"] == "ignored"
     wait_for(lambda: health_of(api)["state"] == "healthy", HEALTH_S, 0.1,
              "what is ignored was believed")
+
+
+def blocks_read(cluster, table, call):
+    """Pages of the table's partitions and their indexes that a call looks at."""
+    def so_far():
+        return cluster.query(
+            "SELECT sum(heap_blks_read + heap_blks_hit + coalesce(idx_blks_read, 0)"
+            " + coalesce(idx_blks_hit, 0))::bigint FROM pg_statio_user_tables"
+            " WHERE relname ~ %s", f"^{table}_")[0][0]
+    for _ in range(10):  # by then the statement has its plan
+        call()
+    time.sleep(1.2)  # a connection reports at most once a second
+    call()
+    before = so_far()
+    time.sleep(1.2)
+    call()
+    time.sleep(1.2)
+    call()
+    time.sleep(0.2)
+    return so_far() - before
+
+
+def test_a_quiet_source_beside_a_busy_one(own):
+    cluster, server = own
+    api = make_workspace(server, "busy")
+    quiet, busy = Shopify(api, "quiet"), Shopify(api, "busy")
+    for number in range(3):
+        assert quiet.send("orders/create", shopify_order(number + 1, 1, "q@example.com")).status == 200
+    cluster.query(
+        "INSERT INTO webhook SELECT w.workspace_id, w.received_at + g * interval '1 ms',"
+        " gen_random_uuid(), %s, w.topic, g::text, w.headers, w.body FROM (SELECT * FROM webhook"
+        " WHERE source_id = %s LIMIT 1) w, generate_series(1, 20000) g",
+        busy.source["id"], quiet.source["id"])
+    cluster.query("ANALYZE webhook")
+
+    def deliveries(name="quiet"):
+        return api.get(f"/v1/sources/{name}/deliveries")["data"]
+    assert [d["topic"] for d in deliveries()] == ["orders/create"] * 3
+    times = [d["received_at"] for d in deliveries("busy")]
+    assert len(times) == 50 and times == sorted(times, reverse=True)
+    read = blocks_read(cluster, "webhook", deliveries)
+    print("pages for 3 deliveries beside 20,000:", read)
+    assert read < 400
+
+
+def test_a_notification_is_found_by_its_id(own, esp):
+    cluster, server = own
+    api = make_workspace(server, "found")
+    esp.subscribe(api, ["order.completed"])
+    shop = Shopify(api)
+    esp.answer = lambda headers, body: (500, {}, b"")
+    assert shop.send("orders/create", shopify_order(1, 1, "found@example.com")).status == 200
+    esp.wait_types(["order.completed"])
+    made = esp.of_type("order.completed")[0]["id"]
+    cluster.query(
+        "INSERT INTO notification SELECT n.workspace_id, n.created_at - g * interval '1 second',"
+        " gen_random_uuid(), n.profile_id, n.topic, n.sequence, n.body FROM notification n,"
+        " generate_series(1, 20000) g")
+    cluster.query("ANALYZE notification")
+
+    def show():
+        return api.get(f"/v1/notifications/{made}")
+    wait_for(lambda: api.get(f"/v1/notifications/{made}/attempts")["data"], 5, 0.1)
+    assert show()["type"] == "order.completed" and len(show()["pending"]) == 1
+    cluster.query("UPDATE delivery SET due_at = now() + interval '1 hour'")
+    cluster.query("CREATE TABLE kept AS SELECT * FROM attempt")
+    cluster.query("DELETE FROM attempt")
+    pending = blocks_read(cluster, "notification", show)
+    cluster.query("INSERT INTO attempt SELECT * FROM kept")
+    cluster.query("DELETE FROM delivery")
+    assert show()["pending"] == []
+    attempted = blocks_read(cluster, "notification", show)
+    print("pages for one among 20,000: pending", pending, "attempted", attempted)
+    assert pending < 300 and attempted < 400
+    cluster.query("UPDATE attempt SET at = at + interval '3 days'")
+    assert show()["id"] == made, "attempted late"
+    cluster.query("DELETE FROM attempt")
+    assert show()["id"] == made, "looked for everywhere"
+    api.get("/v1/notifications/0199d2b1-0c2d-7a44-9a55-0b7f3f1e2d10", 404)
