@@ -10,14 +10,15 @@
  *
  * Problem: thresholds must be exact where that is affordable, and the same for
  * the same rows. So a threshold is the value of rank ceil(n * percent / 100) in
- * ascending order, in integers: percentile_disc's definition without its
- * floats, by which 7 % of 100 values would be the eighth. Everything profiles
- * are ranked by comes out of one pass over their rows.
+ * ascending order, and the rank is found in integers: in percentile_disc's
+ * floats 7 % of 100 values would be the eighth, so it is asked for (rank - 1/2) /
+ * n. Everything profiles are ranked by comes out of one pass over their rows.
  *
  * Beyond STATISTIC_ROWS_MAX rows a Bernoulli sample of about that many is
  * ranked: it errs by some 0.1 percentage points, which no threshold of a
  * marketer notices, and the sort stays bounded. Rejected: SYSTEM sampling (a
- * block holds the orders of one day, so sales would weigh by blocks), and
+ * block holds the orders of one day, so sales would weigh by blocks), numbering
+ * all rows and joining ranks (11.6 s for 300,000 profiles, against 1.4 s), and
  * approximate sketches kept per write (every order would pay for a nightly
  * number).
  *
@@ -78,28 +79,52 @@ int64_t statistic_minor_worth(struct str currency)
 #define PROFILE_ROWS_OF \
     " WHERE p.workspace_id = $1 AND p.merged_into IS NULL AND p.orders_count > 0"
 
-#define RANKED_BY_KIND                                                               \
-    ", total AS (SELECT k, count(*) AS n FROM value GROUP BY k),"                    \
-    " wanted AS (SELECT w.k, w.percent, total.n,"                                    \
-    " greatest(1, (w.percent * total.n + 99999999) / 100000000) AS rank"             \
-    " FROM unnest($4::integer[], $5::bigint[]) AS w (k, percent)"                    \
-    " JOIN total ON total.k = w.k),"                                                 \
-    " ranked AS (SELECT k, v, row_number() OVER (PARTITION BY k ORDER BY v) AS rank" \
-    " FROM value)"                                                                   \
-    " SELECT wanted.k, wanted.percent, wanted.n, ranked.v FROM wanted"               \
-    " JOIN ranked ON ranked.k = wanted.k AND ranked.rank = wanted.rank"              \
-    " ORDER BY wanted.k, wanted.percent"
+/* The half between two ranks, so that no rounding of a float reaches the next. */
+#define WANTED_OF_TOTAL                                                                 \
+    " wanted AS (SELECT w.k, t.n, array_agg(w.percent ORDER BY w.percent) AS percents," \
+    " array_agg(((greatest(1, (w.percent * t.n + 99999999) / 100000000) - 0.5) / t.n)"  \
+    "::float8 ORDER BY w.percent) AS shares"                                            \
+    " FROM unnest($4::integer[], $5::bigint[]) AS w (k, percent)"                       \
+    " JOIN total t ON t.k = w.k AND t.n > 0 GROUP BY w.k, t.n),"
 
-/* The sample goes between the two halves. $2 and $3 bound the instants of orders;
- * profiles have no use for them. */
-#define ORDER_VALUES                                                                           \
-    "WITH value AS MATERIALIZED (SELECT 0 AS k, o.counted_gross_minor * $7::bigint AS v FROM " \
-    "orders o"
-#define THAT_FIT " AND o.counted_gross_minor BETWEEN -$6::bigint AND $6)"
-#define PROFILE_VALUES "WITH value AS MATERIALIZED (SELECT a.k, a.v FROM profile p"
-#define OF_PROFILES                                                                        \
-    " CROSS JOIN LATERAL (VALUES" STATISTIC_PROFILE_VALUES ") AS a (k, v)" PROFILE_ROWS_OF \
-    " AND $2::timestamptz < $3::timestamptz AND a.k = ANY($4) AND a.v IS NOT NULL)"
+/* A sample goes between the two halves of a statement. $2 and $3 bound the
+ * instants of orders; profiles have no use for them. */
+#define ORDER_VALUES                                                             \
+    "WITH value AS MATERIALIZED (SELECT o.counted_gross_minor * $7::bigint AS v" \
+    " FROM orders o"
+#define RANKED_ORDERS                                                                  \
+    " AND o.counted_gross_minor BETWEEN -$6::bigint AND $6),"                          \
+    " total AS (SELECT 0 AS k, count(v) AS n FROM value)," WANTED_OF_TOTAL             \
+    " ranked AS (SELECT percentile_disc((SELECT shares FROM wanted))"                  \
+    " WITHIN GROUP (ORDER BY v) AS t FROM value)"                                      \
+    " SELECT wanted.k, u.percent, wanted.n, u.threshold FROM wanted CROSS JOIN ranked" \
+    " CROSS JOIN LATERAL unnest(wanted.percents, ranked.t) AS u (percent, threshold)"  \
+    " ORDER BY wanted.k, u.percent"
+
+#define PROFILE_VALUES                                                 \
+    "WITH value AS MATERIALIZED (SELECT"                               \
+    " CASE WHEN 1 = ANY($4) THEN p.orders_count * 1000000 END AS v1,"  \
+    " CASE WHEN 2 = ANY($4) THEN " STATISTIC_REVENUE_SQL " END AS v2," \
+    " CASE WHEN 3 = ANY($4) THEN " STATISTIC_NET_SQL " END AS v3,"     \
+    " CASE WHEN 4 = ANY($4) THEN " STATISTIC_LARGEST_SQL " END AS v4," \
+    " CASE WHEN 5 = ANY($4) THEN " STATISTIC_LAST_AT_SQL " END AS v5"  \
+    " FROM profile p"
+#define RANKED_PROFILES                                                                           \
+    " AND $2::timestamptz < $3::timestamptz),"                                                    \
+    " total AS (SELECT a.k, a.n FROM (SELECT count(v1) AS n1, count(v2) AS n2,"                   \
+    " count(v3) AS n3, count(v4) AS n4, count(v5) AS n5 FROM value) c CROSS JOIN"                 \
+    " LATERAL (VALUES (1, n1), (2, n2), (3, n3), (4, n4), (5, n5)) AS a (k, n))," WANTED_OF_TOTAL \
+    " ranked AS (SELECT"                                                                          \
+    " percentile_disc((SELECT shares FROM wanted WHERE k = 1)) WITHIN GROUP (ORDER BY v1) AS t1," \
+    " percentile_disc((SELECT shares FROM wanted WHERE k = 2)) WITHIN GROUP (ORDER BY v2) AS t2," \
+    " percentile_disc((SELECT shares FROM wanted WHERE k = 3)) WITHIN GROUP (ORDER BY v3) AS t3," \
+    " percentile_disc((SELECT shares FROM wanted WHERE k = 4)) WITHIN GROUP (ORDER BY v4) AS t4," \
+    " percentile_disc((SELECT shares FROM wanted WHERE k = 5)) WITHIN GROUP (ORDER BY v5) AS t5"  \
+    " FROM value)"                                                                                \
+    " SELECT wanted.k, u.percent, wanted.n, u.threshold FROM wanted CROSS JOIN ranked r"          \
+    " CROSS JOIN LATERAL unnest(wanted.percents, CASE wanted.k WHEN 1 THEN r.t1"                  \
+    " WHEN 2 THEN r.t2 WHEN 3 THEN r.t3 WHEN 4 THEN r.t4 ELSE r.t5 END)"                          \
+    " AS u (percent, threshold) ORDER BY wanted.k, u.percent"
 #define SAMPLED " TABLESAMPLE BERNOULLI ($8::bigint / 10000.0)"
 
 static const struct pg_statement statistic_order_count_sql = {
@@ -114,22 +139,22 @@ static const struct pg_statement statistic_profile_count_sql = {
 
 static const struct pg_statement statistic_orders_sql = {
     "statistic_orders",
-    ORDER_VALUES ORDER_ROWS_OF THAT_FIT RANKED_BY_KIND,
+    ORDER_VALUES ORDER_ROWS_OF RANKED_ORDERS,
 };
 
 static const struct pg_statement statistic_orders_sampled_sql = {
     "statistic_orders_sampled",
-    ORDER_VALUES SAMPLED ORDER_ROWS_OF THAT_FIT RANKED_BY_KIND,
+    ORDER_VALUES SAMPLED ORDER_ROWS_OF RANKED_ORDERS,
 };
 
 static const struct pg_statement statistic_profiles_sql = {
     "statistic_profiles",
-    PROFILE_VALUES OF_PROFILES RANKED_BY_KIND,
+    PROFILE_VALUES PROFILE_ROWS_OF RANKED_PROFILES,
 };
 
 static const struct pg_statement statistic_profiles_sampled_sql = {
     "statistic_profiles_sampled",
-    PROFILE_VALUES SAMPLED OF_PROFILES RANKED_BY_KIND,
+    PROFILE_VALUES SAMPLED PROFILE_ROWS_OF RANKED_PROFILES,
 };
 
 /* ---- what is wanted ---- */

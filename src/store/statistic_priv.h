@@ -40,10 +40,10 @@ enum statistic_kind statistic_kind_of(enum rule_attribute attribute);
 #define STATISTIC_LARGEST_SQL          \
     "CASE WHEN p.orders_largest_minor" \
     " BETWEEN -$6::bigint AND $6 THEN p.orders_largest_minor * $7::bigint END"
+#define STATISTIC_LAST_AT_SQL "(extract(epoch FROM p.orders_last_at) * 1000)::bigint"
 #define STATISTIC_PROFILE_VALUES                                                             \
     " (1, p.orders_count * 1000000), (2, " STATISTIC_REVENUE_SQL "), (3, " STATISTIC_NET_SQL \
-    "), (4, " STATISTIC_LARGEST_SQL                                                          \
-    "), (5, (extract(epoch FROM p.orders_last_at) * 1000)::bigint)"
+    "), (4, " STATISTIC_LARGEST_SQL "), (5, " STATISTIC_LAST_AT_SQL ")"
 
 /* Millionths that one minor unit of a currency is worth. */
 int64_t statistic_minor_worth(struct str currency);
