@@ -100,7 +100,9 @@ ALTER TABLE profile
     ADD COLUMN tags text[] NOT NULL DEFAULT '{}',
     ADD COLUMN segments text[] NOT NULL DEFAULT '{}',
     ADD COLUMN tiers jsonb NOT NULL DEFAULT '{}';
-CREATE INDEX profile_behind ON profile (workspace_id, ruleset_version, id) WHERE merged_into IS NULL;
+-- A negative version waits for its history; so does 0.
+CREATE INDEX profile_behind ON profile (workspace_id, id)
+    WHERE ruleset_version <= 0 AND merged_into IS NULL;
 
 -- The rule's kind beside its name, so that a timeline needs no join; the rule's
 -- version that decided.

@@ -59,6 +59,9 @@
 #define LIMIT_BATCH_RETRIES 8u
 #define LIMIT_OWNER_RELOADS 3u
 
+/* A history that may be read within an ingest transaction (correctness 11). */
+#define LIMIT_HOT_HISTORY_FACTS 500u
+
 /* Identity (correctness 3 and 8). */
 #define LIMIT_IDENTITIES_PER_KIND 50u
 #define LIMIT_MERGES_PER_PROFILE 100u

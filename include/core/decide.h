@@ -7,7 +7,8 @@
  * A batch is loaded into a struct decision: the rows that its events name,
  * locked. decide_event applies one event at a time (correctness 12): steps the
  * profile through every due instant up to now, resolves whose event it is,
- * folds, re-decides the lifecycle, and appends what is to be written. The
+ * folds, decides the rules that the event touched, and appends what is to be
+ * written. The
  * shell then saves exactly what the decision holds. Nothing here does I/O,
  * looks at a clock, or allocates outside the arena; the same inputs give the
  * same decision, notification ids included.
@@ -22,9 +23,10 @@
 #include "base/status.h"
 #include "base/str.h"
 #include "core/event/event.h"
-#include "core/lifecycle/lifecycle.h"
 #include "core/order/order.h"
 #include "core/profile/profile.h"
+#include "core/rule/ruleset.h"
+#include "core/rule/statistic.h"
 #include "core/trigger/subscription.h"
 
 struct decision; /* opaque: the working set of one batch */
@@ -43,6 +45,14 @@ struct decide_context {
     size_t interest_count;
     const struct source_name *sources; /* the cause of a notification names its source */
     size_t source_count;
+    /* Ascending by version, the one in force last; older ones decide for the
+     * profiles that have not reached it yet (correctness 11). */
+    const struct ruleset *const *rulesets;
+    size_t ruleset_count;
+    const struct statistics *statistics; /* NULL: never computed */
+    /* History coming in: nothing rings, rules are decided once, at the end, and
+     * what changed has the cause `import`. */
+    bool is_import;
     /* Seeds fresh profile and merge ids; drawn by the shell once a batch. */
     uint8_t random[16];
 };
@@ -88,14 +98,21 @@ enum cause_kind {
     CAUSE_TIME,
     CAUSE_MERGE,
     CAUSE_IMPORT,
-    CAUSE_MANUAL
+    CAUSE_MANUAL,
+    CAUSE_RULE,
+    CAUSE_STATISTIC,
 };
 
+/* A rule's verdict changed for a profile. */
 struct transition_row {
     struct id id;
     struct id profile_id;
-    enum lifecycle from;
-    enum lifecycle to;
+    const struct rule *rule; /* of the ruleset that decided */
+    int64_t ruleset_version;
+    bool had; /* it held before: `from` says what; empty for a tag or segment */
+    bool has;
+    struct str from;
+    struct str to;
     enum cause_kind cause;
     struct id event_id; /* zero when time alone */
     int64_t at_ms;      /* when it became true */
@@ -112,6 +129,14 @@ struct notification_row {
     int64_t sequence;
     const struct id *subscription_ids; /* who gets it; deliveries follow from it */
     size_t subscription_count;
+};
+
+/* Who has which verdict now: what membership lists. */
+struct membership_row {
+    struct id profile_id;
+    struct id rule_id;
+    struct str value;
+    int64_t since_ms;
 };
 
 /* --- building the working set (the shell's Load) ------------------------ */
@@ -161,10 +186,16 @@ NODISCARD enum status decide_event(struct decision *decision, const struct event
 NODISCARD enum status decide_due(struct decision *decision, struct profile *profile,
                                  int64_t now_ms);
 
-/* After a hydrate, an un-merge, an import: evaluates once, at now, records a
- * change under `cause`, rings nothing (correctness 11). */
+/* After a hydrate, an un-merge, an import, an edit: all rules once, at now;
+ * records what changed under `cause`, rings nothing (correctness 11). The
+ * profile's features must be those of the newest ruleset; it stands there
+ * afterwards. */
 NODISCARD enum status decide_silently(struct decision *decision, struct profile *profile,
                                       int64_t now_ms, enum cause_kind cause);
+
+/* Loaded profiles that stand behind the newest rules and can only be brought up
+ * from their history; in the arena. */
+size_t decision_wanting_history(const struct decision *decision, struct profile ***out_profiles);
 
 /* For profiles with orders_shrunk: the shell may supply the extremes from the
  * orders themselves before Save (at most once per profile). */
@@ -179,6 +210,8 @@ struct id decision_canonical_id(const struct decision *decision, struct id profi
 struct decision_rows {
     struct profile **profiles; /* dirty; is_new tells insert from update */
     size_t profile_count;
+    struct profile **woken; /* nothing changed but due_at */
+    size_t woken_count;
     struct identity_row **moved_identities;
     size_t moved_identity_count;
     struct order **orders; /* dirty */
@@ -189,6 +222,10 @@ struct decision_rows {
     size_t identity_decision_count;
     struct transition_row *transitions;
     size_t transition_count;
+    struct membership_row *memberships_gone; /* value and since are what they were */
+    size_t membership_gone_count;
+    struct membership_row *memberships_come; /* or with another `since` */
+    size_t membership_come_count;
     struct notification_row *notifications;
     size_t notification_count;
 };

@@ -33,12 +33,21 @@ enum event_result {
 
 /* What became of one event, for `Prefer: return=representation`. Filled only
  * when want_details is set; text lives in the delivery's arena. */
+struct event_change {
+    struct str rule;
+    enum rule_kind kind;
+    bool had;
+    bool has;
+    struct str from; /* empty for a tag or segment */
+    struct str to;
+};
+
 struct event_detail {
     struct id profile_id;
     bool profile_created;
     int64_t sequence;
-    const char *lifecycle_from; /* static names; NULL: none */
-    const char *lifecycle_to;   /* NULL: unchanged */
+    struct event_change *changes; /* of rules, by this event */
+    size_t change_count;
     struct id notification_ids[8];
     struct str notification_topics[8];
     size_t notification_count;

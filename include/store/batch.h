@@ -125,6 +125,29 @@ NODISCARD enum status batch_next_due(struct pg *pg, struct arena *arena, struct 
                                      int64_t floor_ms, int64_t *out_due_ms,
                                      struct problem *problem);
 
+/* Profiles that stand at an older ruleset than `version`, or that wait for their
+ * history. Walks on from after_id over at most walk_limit rows until `limit` are
+ * found; those that nobody else holds are locked in a transaction left open
+ * (none is open if behind_count is 0). */
+struct batch_behind {
+    struct id after_id;
+    int64_t version;
+    bool only_marked; /* only those that wait for their history */
+    size_t limit;
+    size_t walk_limit;
+};
+struct batch_behind_found {
+    struct profile **profiles; /* locked */
+    size_t profile_count;
+    size_t behind_count; /* locked or not */
+    size_t walked;
+    struct id last_id; /* go on behind this one */
+    bool is_end;
+};
+NODISCARD enum status batch_claim_behind(struct batch *batch, const struct batch_behind *behind,
+                                         struct batch_behind_found *out_found,
+                                         struct problem *problem);
+
 /* One profile as stored, not locked; *out_profile NULL when there is none.
  * Follows merged_into once. For reads. */
 NODISCARD enum status batch_read_profile(struct pg *pg, struct arena *arena, struct id workspace_id,

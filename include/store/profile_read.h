@@ -45,6 +45,14 @@ struct profile_view {
     struct str preferences_json;
     struct str consent_json;
     struct str cart_json; /* empty: none */
+    const struct str *tags;
+    size_t tag_count;
+    const struct str *segments;
+    size_t segment_count;
+    struct str tiers_json;
+    int64_t ruleset_version; /* negative: waits to be hydrated */
+    int64_t statistics_version;
+    struct str state; /* profile_state_decode reads it */
 };
 
 /* The survivor of `profile_id` (itself when it was never merged). */

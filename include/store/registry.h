@@ -19,6 +19,7 @@
 
 #include "base/status.h"
 #include "core/access.h"
+#include "core/decide.h"
 #include "core/source.h"
 #include "core/trigger/subscription.h"
 #include "store/pg.h"
@@ -100,6 +101,10 @@ const struct registry_workspace *snapshot_workspace(const struct registry_snapsh
                                                     struct id workspace_id);
 const struct registry_workspace *snapshot_workspace_at(const struct registry_snapshot *snapshot,
                                                        size_t index); /* NULL past the end */
+/* What a decision in this workspace takes as given; sources and random are the
+ * caller's. Borrows from the snapshot. */
+void registry_decide_context(const struct registry_workspace *workspace,
+                             struct decide_context *out_context);
 const struct source *snapshot_source(const struct registry_snapshot *snapshot, struct id source_id);
 const struct registry_subscription *snapshot_subscription(const struct registry_snapshot *snapshot,
                                                           struct id subscription_id);

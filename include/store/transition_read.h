@@ -16,7 +16,7 @@
 #include "base/str.h"
 #include "store/pg.h"
 
-struct transition_row {
+struct transition_entry {
     struct id id;
     struct id profile_id;
     int64_t occurred_at_ms;
@@ -44,7 +44,7 @@ struct transition_query {
 };
 
 struct transition_page {
-    struct transition_row *rows;
+    struct transition_entry *rows;
     size_t count;
     /* Filters left out so many that the scan ended early: go on behind this
      * place, even if the page is empty. */

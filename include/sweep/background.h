@@ -4,7 +4,8 @@
 /*
  * Background work on its own thread and connection, in short steps: the
  * registry's poll (250 ms), partitions ahead of time, retention, the receipt
- * and idempotency tables, the flush of source health.
+ * and idempotency tables, the flush of source health, profiles on their
+ * way to newer rules.
  */
 
 #include <stdint.h>
@@ -17,6 +18,7 @@ struct background;
 struct background_config {
     const char *database_url;
     struct registry *registry;
+    struct id instance_id;
     int64_t webhook_retention_ms;
     int64_t attempt_retention_ms;
     /* Called once a second with the background connection: what app flushes. */

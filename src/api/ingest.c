@@ -111,41 +111,102 @@ static void write_notifications(struct jsonw *json, const struct event_detail *c
     jsonw_close_array(json);
 }
 
-/* One profile's details, in order: first "from", last "to". */
-static void write_profile(struct jsonw *json, const struct event_detail *const *details,
-                          size_t count)
+static bool change_shows(const struct event_change *change, enum rule_kind kind, bool comes)
 {
-    const char *from = NULL;
-    const char *to = NULL;
-    bool created = false;
+    return change->kind == kind && change->had != comes && change->has == comes;
+}
+
+static void write_change(struct jsonw *json, const struct event_change *change)
+{
+    jsonw_open(json);
+    jsonw_put_str_or_null(json, "from", change->from);
+    jsonw_put_str_or_null(json, "to", change->to);
+    jsonw_close(json);
+}
+
+static void write_names_changed(struct jsonw *json, const char *key,
+                                const struct event_change *changes, size_t count,
+                                enum rule_kind kind, bool comes)
+{
+    jsonw_key(json, key);
+    jsonw_open_array(json);
     for (size_t i = 0; i < count; i++) {
-        created = created || details[i]->profile_created;
-        if (details[i]->lifecycle_to != NULL) {
-            from = to == NULL ? details[i]->lifecycle_from : from;
-            to = details[i]->lifecycle_to;
+        if (change_shows(&changes[i], kind, comes)) {
+            jsonw_str(json, changes[i].rule);
         }
     }
+    jsonw_close_array(json);
+}
+
+static void write_changes(struct jsonw *json, const struct event_change *changes, size_t count)
+{
+    const struct event_change *stage = NULL;
+    for (size_t i = 0; i < count; i++) {
+        stage = changes[i].kind == RULE_KIND_LIFECYCLE ? &changes[i] : stage;
+    }
+    jsonw_key(json, "changed");
+    jsonw_open(json);
+    jsonw_key(json, "lifecycle");
+    if (stage == NULL) {
+        jsonw_null(json);
+    } else {
+        write_change(json, stage);
+    }
+    write_names_changed(json, "tags_added", changes, count, RULE_KIND_TAG, true);
+    write_names_changed(json, "tags_removed", changes, count, RULE_KIND_TAG, false);
+    write_names_changed(json, "segments_entered", changes, count, RULE_KIND_SEGMENT, true);
+    write_names_changed(json, "segments_left", changes, count, RULE_KIND_SEGMENT, false);
+    jsonw_key(json, "tiers");
+    jsonw_open(json);
+    for (size_t i = 0; i < count; i++) {
+        if (changes[i].kind == RULE_KIND_TIER) {
+            jsonw_key_str(json, changes[i].rule);
+            write_change(json, &changes[i]);
+        }
+    }
+    jsonw_close(json);
+    jsonw_close(json);
+}
+
+/* Each rule once: what was before the first event, what is after the last. */
+static size_t fold_changes(const struct event_detail *const *details, size_t count,
+                           struct event_change *out_changes)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < details[i]->change_count; k++) {
+            const struct event_change *change = &details[i]->changes[k];
+            size_t at = 0;
+            while (at < size && !str_equal(out_changes[at].rule, change->rule)) {
+                at++;
+            }
+            if (at == size) {
+                out_changes[size++] = *change;
+            }
+            out_changes[at].has = change->has;
+            out_changes[at].to = change->to;
+        }
+    }
+    return size;
+}
+
+/* One profile's details, in order. */
+static void write_profile(struct jsonw *json, struct arena *arena,
+                          const struct event_detail *const *details, size_t count)
+{
+    bool created = false;
+    size_t change_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        created = created || details[i]->profile_created;
+        change_count += details[i]->change_count;
+    }
+    struct event_change *changes = ARENA_NEW_ARRAY(arena, change_count + 1, struct event_change);
+    change_count = changes != NULL ? fold_changes(details, count, changes) : 0;
     jsonw_open(json);
     jsonw_put_id(json, "id", details[0]->profile_id);
     jsonw_put_bool(json, "created", created);
     jsonw_put_i64(json, "sequence", details[count - 1]->sequence);
-    jsonw_key(json, "changed");
-    jsonw_open(json);
-    jsonw_key(json, "lifecycle");
-    if (to == NULL) {
-        jsonw_null(json);
-    } else {
-        jsonw_open(json);
-        jsonw_put_z(json, "from", from);
-        jsonw_put_z(json, "to", to);
-        jsonw_close(json);
-    }
-    jsonw_put_raw(json, "tags_added", STR("[]"));
-    jsonw_put_raw(json, "tags_removed", STR("[]"));
-    jsonw_put_raw(json, "segments_entered", STR("[]"));
-    jsonw_put_raw(json, "segments_left", STR("[]"));
-    jsonw_put_raw(json, "tiers", STR("{}"));
-    jsonw_close(json);
+    write_changes(json, changes, change_count);
     write_notifications(json, details, count);
     jsonw_close(json);
 }
@@ -170,7 +231,7 @@ static void write_profiles(struct jsonw *json, const struct intake_delivery *del
         while (end < count && id_equal(details[end]->profile_id, details[begin]->profile_id)) {
             end++;
         }
-        write_profile(json, details + begin, end - begin);
+        write_profile(json, delivery->arena, details + begin, end - begin);
         begin = end;
     }
     jsonw_close_array(json);

@@ -3,15 +3,13 @@
 #include "api/mask.h"
 #include "base/instant.h"
 #include "core/event/event.h"
-#include "core/lifecycle/lifecycle.h"
 #include "profile_priv.h"
 
 /*
  * A profile as contract 5 shows it.
  *
- * Members that rules will fill (tags, segments, tiers, rfm, engagement, habits)
- * are there and empty. Until when the stage holds is asked of the core, not
- * stored: it follows from the same three facts that gave the stage.
+ * Columns are shown as they stand; what moves with time (scores, cycles, until
+ * when a verdict holds) is evaluated at the moment of asking: profile_insight.c.
  */
 
 bool profile_is_masked(const struct resource_request *request)
@@ -48,7 +46,8 @@ static void write_average(struct jsonw *json, const struct profile_view *view, s
                     (sum >= 0 ? sum + half : sum - half) / view->orders_count, currency);
 }
 
-static void write_orders(struct jsonw *json, const struct profile_view *view, struct str currency,
+static void write_orders(struct jsonw *json, const struct profile_view *view,
+                         const struct profile *profile, struct str currency, int64_t now_ms,
                          bool history_complete)
 {
     jsonw_key(json, "orders");
@@ -61,21 +60,25 @@ static void write_orders(struct jsonw *json, const struct profile_view *view, st
     jsonw_put_str(json, "currency", currency);
     jsonw_put_instant(json, "first_at", view->orders_first_at_ms);
     jsonw_put_instant(json, "last_at", view->orders_last_at_ms);
-    jsonw_put_null(json, "cycle_days");
-    jsonw_put_null(json, "cycle_stage");
-    jsonw_put_null(json, "next_expected_at");
+    insight_write_cycle(json, profile, now_ms);
     jsonw_put_i64(json, "foreign_count", view->orders_foreign_count);
     jsonw_put_bool(json, "history_complete", history_complete);
     jsonw_close(json);
 }
 
-static void put_empty_array(struct jsonw *json, const char *key)
+static void write_names(struct jsonw *json, const char *key, const struct str *names, size_t count)
 {
-    jsonw_put_raw(json, key, STR("[]"));
+    jsonw_key(json, key);
+    jsonw_open_array(json);
+    for (size_t i = 0; i < count; i++) {
+        jsonw_str(json, names[i]);
+    }
+    jsonw_close_array(json);
 }
 
 static void write_body(struct jsonw *json, const struct resource_request *request,
-                       const struct profile_view *view, struct str currency, bool history_complete)
+                       const struct profile_view *view, const struct profile *profile,
+                       const struct profile_reader *reader, bool history_complete)
 {
     struct arena *arena = request->arena;
     bool is_masked = profile_is_masked(request);
@@ -93,14 +96,15 @@ static void write_body(struct jsonw *json, const struct resource_request *reques
     jsonw_put_instant(json, "last_seen_at", view->last_seen_at_ms);
     jsonw_put_instant(json, "signed_up_at", view->signed_up_at_ms);
     jsonw_put_str_or_null(json, "lifecycle", view->lifecycle);
-    put_empty_array(json, "tags");
-    put_empty_array(json, "segments");
-    jsonw_put_raw(json, "tiers", STR("{}"));
-    jsonw_put_null(json, "rfm");
-    write_orders(json, view, currency, history_complete);
+    write_names(json, "tags", view->tags, view->tag_count);
+    write_names(json, "segments", view->segments, view->segment_count);
+    jsonw_put_raw(json, "tiers", view->tiers_json.size > 0 ? view->tiers_json : STR("{}"));
+    insight_write_rfm(json, profile, reader, request->now_ms);
+    write_orders(json, view, profile, reader->workspace->currency, request->now_ms,
+                 history_complete);
     jsonw_put_raw(json, "cart", json_or(is_masked, arena, view->cart_json, STR("null")));
-    jsonw_put_null(json, "engagement");
-    jsonw_put_null(json, "habits");
+    insight_write_engagement(json, profile, request->now_ms);
+    insight_write_habits(json, profile, reader);
     jsonw_put_raw(json, "traits", json_or(is_masked, arena, view->traits_json, STR("{}")));
     jsonw_put_raw(json, "preferences",
                   json_or(is_masked, arena, view->preferences_json, STR("{}")));
@@ -108,10 +112,10 @@ static void write_body(struct jsonw *json, const struct resource_request *reques
 }
 
 void profile_write_summary(struct jsonw *json, const struct resource_request *request,
-                           const struct profile_view *view, struct str currency)
+                           const struct profile_view *view, const struct profile_reader *reader)
 {
     jsonw_open(json);
-    write_body(json, request, view, currency, false);
+    write_body(json, request, view, profile_of_view(request->arena, view), reader, false);
     jsonw_close(json);
 }
 
@@ -143,28 +147,17 @@ static void write_identities(struct jsonw *json, const struct resource_request *
     jsonw_close_array(json);
 }
 
-static void write_memberships(struct jsonw *json, const struct resource_request *request,
-                              const struct profile_view *view)
+/* Which rules decided, and whether newer ones are on their way to it. */
+static void write_rules(struct jsonw *json, const struct profile_view *view,
+                        const struct profile_reader *reader)
 {
-    jsonw_key(json, "memberships");
-    jsonw_open_array(json);
-    if (view->lifecycle.size > 0) {
-        struct lifecycle_facts facts = {
-            .first_seen_at_ms = view->first_seen_at_ms,
-            .last_seen_at_ms = view->last_seen_at_ms,
-            .order_count = view->orders_count,
-        };
-        struct lifecycle_verdict verdict = lifecycle_at(&facts, request->now_ms);
-        int64_t until_ms = verdict.until_ms == INSTANT_NEVER ? INSTANT_NONE : verdict.until_ms;
-        jsonw_open(json);
-        jsonw_put_z(json, "rule", "lifecycle");
-        jsonw_put_z(json, "kind", "lifecycle");
-        jsonw_put_str(json, "value", view->lifecycle);
-        jsonw_put_instant(json, "since", view->lifecycle_since_ms);
-        jsonw_put_instant(json, "until", until_ms);
-        jsonw_close(json);
-    }
-    jsonw_close_array(json);
+    int64_t version = view->ruleset_version;
+    int64_t newest = reader->newest != NULL ? reader->newest->version : 0;
+    jsonw_key(json, "rules");
+    jsonw_open(json);
+    jsonw_put_i64(json, "version", version < 0 ? -version : version);
+    jsonw_put_bool(json, "stale", version < newest);
+    jsonw_close(json);
 }
 
 static void write_links(struct jsonw *json, struct arena *arena, struct id profile_id)
@@ -181,12 +174,13 @@ static void write_links(struct jsonw *json, struct arena *arena, struct id profi
 }
 
 void profile_write_json(struct jsonw *json, const struct resource_request *request,
-                        const struct profile_whole *whole, struct str currency)
+                        const struct profile_whole *whole, const struct profile_reader *reader)
 {
+    const struct profile *profile = profile_of_view(request->arena, &whole->view);
     jsonw_open(json);
-    write_body(json, request, &whole->view, currency, whole->history_complete);
+    write_body(json, request, &whole->view, profile, reader, whole->history_complete);
     write_identities(json, request, whole);
-    write_memberships(json, request, &whole->view);
+    insight_write_memberships(json, request->arena, profile, reader, request->now_ms);
     jsonw_key(json, "merged_from");
     jsonw_open_array(json);
     for (size_t i = 0; i < whole->origin_count; i++) {
@@ -195,7 +189,7 @@ void profile_write_json(struct jsonw *json, const struct resource_request *reque
         }
     }
     jsonw_close_array(json);
-    jsonw_put_raw(json, "rules", STR("{\"version\":1,\"stale\":false}"));
+    write_rules(json, &whole->view, reader);
     if (!id_is_zero(whole->requested_id)) {
         jsonw_put_id(json, "requested_id", whole->requested_id);
     }

@@ -1,7 +1,6 @@
 #include "base/instant.h"
 #include "base/limits.h"
 #include "core/event/event.h"
-#include "core/lifecycle/lifecycle.h"
 #include "profile_priv.h"
 #include "store/source_store.h"
 
@@ -17,18 +16,28 @@ enum {
     PROFILE_TOTAL_MAX = 10000,
 };
 
-enum status profile_currency(const struct resource_request *request, struct str *out_currency,
-                             struct problem *problem)
+enum status profile_reader_open(const struct resource_request *request,
+                                struct profile_reader *out_reader, struct problem *problem)
 {
-    struct workspace workspace;
-    char id[ID_TEXT_SIZE];
-    id_format(request->principal->workspace_id, id);
-    enum status status =
-        workspace_find(request->pg, request->arena, str_from_z(id), &workspace, problem);
-    if (status == STATUS_OK) {
-        *out_currency = workspace.currency;
+    struct profile_reader reader = { .registry = request->api->registry };
+    reader.snapshot = registry_hold(reader.registry);
+    reader.workspace = snapshot_workspace(reader.snapshot, request->principal->workspace_id);
+    if (reader.workspace == NULL) {
+        profile_reader_close(&reader);
+        return problem_set(problem, STATUS_RETRY, "overloaded", "the workspace is not known yet");
     }
-    return resource_missing(status, "workspace", request->principal->workspace_name, problem);
+    size_t count = reader.workspace->ruleset_count;
+    reader.newest = count > 0 ? reader.workspace->rulesets[count - 1] : NULL;
+    *out_reader = reader;
+    return STATUS_OK;
+}
+
+void profile_reader_close(struct profile_reader *reader)
+{
+    if (reader->snapshot != NULL) {
+        registry_release(reader->registry, reader->snapshot);
+        reader->snapshot = NULL;
+    }
 }
 
 static enum status no_profile(enum status status, struct problem *problem)
@@ -69,12 +78,8 @@ static enum status answer_with(const struct resource_request *request, struct st
     struct id canonical = ID_ZERO;
     struct id *origins = NULL;
     struct identity_view *identities = NULL;
-    struct str currency = { NULL, 0 };
     enum status status = profile_resolve(request, id_text, &whole.requested_id, &canonical,
                                          &origins, &whole.origin_count, problem);
-    if (status == STATUS_OK) {
-        status = profile_currency(request, &currency, problem);
-    }
     if (status == STATUS_OK) {
         status = profile_read(request->pg, request->arena, workspace_id, canonical, &whole.view,
                               problem);
@@ -92,11 +97,17 @@ static enum status answer_with(const struct resource_request *request, struct st
     if (id_equal(whole.requested_id, canonical)) {
         whole.requested_id = ID_ZERO;
     }
+    struct profile_reader reader;
+    status = profile_reader_open(request, &reader, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
     struct buf buf;
     struct jsonw json;
     buf_init(&buf, request->arena, RESOURCE_BYTES_MAX);
     jsonw_begin(&json, &buf);
-    profile_write_json(&json, request, &whole, currency);
+    profile_write_json(&json, request, &whole, &reader);
+    profile_reader_close(&reader);
     return resource_answer_set(&buf, RESOURCE_SHOWN, whole.view.sequence, out_answer, problem);
 }
 
@@ -209,10 +220,6 @@ static enum status read_query(const struct resource_request *request, struct pro
         .identified = -1,
         .updated_since_ms = INSTANT_NONE,
     };
-    if (request->lifecycle.size > 0 &&
-        lifecycle_from_name(request->lifecycle.data, request->lifecycle.size) == LIFECYCLE_NONE) {
-        return bad_field(problem, "lifecycle", "lifecycle is new, active, lapsed or churned");
-    }
     if (request->identified.size > 0) {
         query->identified = str_equal(request->identified, STR("true")) ? 1 : 0;
         if (query->identified == 0 && !str_equal(request->identified, STR("false"))) {
@@ -255,15 +262,12 @@ enum status resource_profile_list(const struct resource_request *request,
     struct str filters = str_printf(request->arena, "%.*s|%.*s|%.*s|%d|%d",
                                     STR_ARG(request->lifecycle), STR_ARG(request->identified),
                                     STR_ARG(request->updated_since), query.order, query.descending);
-    struct str currency = { NULL, 0 };
+    struct profile_reader reader = { .snapshot = NULL };
     struct profile_view *rows = NULL;
     size_t count = 0;
     int64_t total = -1;
     bool exact = true;
     status = page_open(&page, request, "profiles", filters, problem);
-    if (status == STATUS_OK) {
-        status = profile_currency(request, &currency, problem);
-    }
     if (status == STATUS_OK) {
         (void)cursor_parse(page.cursor, &query.after_ms, &query.after_id);
         query.limit = page.size + 1;
@@ -272,17 +276,21 @@ enum status resource_profile_list(const struct resource_request *request,
     if (status == STATUS_OK) {
         status = read_total(request, &query, &total, &exact, problem);
     }
+    if (status == STATUS_OK) {
+        status = profile_reader_open(request, &reader, problem);
+    }
     if (status != STATUS_OK) {
         return status;
     }
     struct str next = { NULL, 0 };
     for (size_t i = 0; i < count && i < page.size; i++) {
-        profile_write_summary(&page.json, request, &rows[i], currency);
+        profile_write_summary(&page.json, request, &rows[i], &reader);
         if (i + 1 == page.size && count > page.size) {
             int64_t at_ms = query.order == PROFILE_BY_LAST_SEEN ? rows[i].last_seen_at_ms : 0;
             next = cursor_format(request->arena, at_ms, rows[i].id);
         }
     }
+    profile_reader_close(&reader);
     return page_close(&page, next, total, exact, out_answer, problem);
 }
 

@@ -22,8 +22,7 @@ static const char PROFILE_SCHEMA[] =
     ",\"email\":" TEXT_OR_NULL_SCHEMA ",\"phone\":" TEXT_OR_NULL_SCHEMA
     ",\"external_id\":" TEXT_OR_NULL_SCHEMA ",\"first_name\":" TEXT_OR_NULL_SCHEMA
     ",\"last_name\":" TEXT_OR_NULL_SCHEMA ",\"locale\":" TEXT_OR_NULL_SCHEMA
-    ",\"time_zone\":" TEXT_OR_NULL_SCHEMA
-    ",\"lifecycle\":{\"enum\":[\"new\",\"active\",\"lapsed\",\"churned\",null]}"
+    ",\"time_zone\":" TEXT_OR_NULL_SCHEMA ",\"lifecycle\":" TEXT_OR_NULL_SCHEMA
     ",\"tags\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}}"
     ",\"segments\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}}"
     ",\"tiers\":{\"type\":\"object\"},\"orders\":{\"type\":\"object\",\"properties\":{"
@@ -31,9 +30,12 @@ static const char PROFILE_SCHEMA[] =
     "\"average_value\":{\"type\":[\"number\",\"null\"]},\"currency\":{\"type\":\"string\"},"
     "\"last_at\":" INSTANT_OR_NULL_SCHEMA "}},\"consent\":{\"type\":\"object\"}}}";
 
-static const char LIFECYCLE_SCHEMA[] =
-    "{\"type\":\"object\",\"required\":[\"to\",\"since\"],\"properties\":{"
-    "\"from\":" TEXT_OR_NULL_SCHEMA ",\"to\":{\"type\":\"string\"},\"rule_version\":{\"type\":"
+/* Of lifecycle, tier, tag and segment alike; the first has no name, the last two
+ * have no values. */
+static const char VERDICT_SCHEMA[] =
+    "{\"type\":\"object\",\"required\":[\"rule_version\",\"since\"],\"properties\":{"
+    "\"name\":{\"type\":\"string\"},\"title\":{\"type\":\"string\"}"
+    ",\"from\":" TEXT_OR_NULL_SCHEMA ",\"to\":" TEXT_OR_NULL_SCHEMA ",\"rule_version\":{\"type\":"
     "\"integer\"},\"since\":" INSTANT_SCHEMA ",\"until\":" INSTANT_OR_NULL_SCHEMA
     ",\"previous_since\":" INSTANT_OR_NULL_SCHEMA "}}";
 
@@ -144,7 +146,7 @@ enum status resource_topic_list(const struct resource_request *request,
             .shown = info->name,
             .title = info->title,
             .object = str_from_z(info->object),
-            .object_schema = is_merge ? MERGE_SCHEMA : LIFECYCLE_SCHEMA,
+            .object_schema = is_merge ? MERGE_SCHEMA : VERDICT_SCHEMA,
         };
         write_topic(&page, &row);
     }

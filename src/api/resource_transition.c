@@ -72,7 +72,7 @@ static enum status read_query(const struct resource_request *request,
     return status;
 }
 
-static void write_transition(struct jsonw *json, const struct transition_row *row)
+static void write_transition(struct jsonw *json, const struct transition_entry *row)
 {
     jsonw_open(json);
     jsonw_put_id(json, "id", row->id);
@@ -132,7 +132,7 @@ enum status resource_transition_list(const struct resource_request *request,
     }
     struct str next = { NULL, 0 };
     if (found.count > page.size) {
-        const struct transition_row *last = &found.rows[shown - 1];
+        const struct transition_entry *last = &found.rows[shown - 1];
         next = cursor_format(request->arena, last->occurred_at_ms, last->id);
     } else if (found.is_cut) {
         next = cursor_format(request->arena, found.cut_ms, found.cut_id);

@@ -42,11 +42,9 @@ static enum status run_unmerge(const struct resource_request *request,
     if (workspace == NULL) {
         return problem_set(problem, STATUS_RETRY, "overloaded", "the workspace is not known yet");
     }
-    struct decide_context context = {
-        .workspace_id = workspace->id,
-        .workspace_name = workspace->name,
-        .currency = workspace->currency,
-    };
+    struct decide_context context;
+    registry_decide_context(workspace, &context);
+    context.interest_count = 0; /* an un-merge is silent */
     randombytes_buf(context.random, sizeof(context.random));
     return unmerge(request->pg, request->arena, &context, profile_id, merge_id, request->now_ms,
                    out_unmerged, problem);

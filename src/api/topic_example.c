@@ -56,15 +56,25 @@ static const struct object_example OBJECTS[] = {
     { "email", "{\"url\":\"https://aurora.example/sale\"}" },
 };
 
-static const char LIFECYCLE[] =
-    "{\"from\":\"active\",\"to\":\"lapsed\",\"rule_version\":1,"
-    "\"since\":\"2026-11-22T03:12:44.000Z\",\"until\":\"2027-03-22T03:12:44.000Z\","
-    "\"previous_since\":\"2026-06-01T09:00:03.000Z\"}";
-
-static const char MERGE[] =
-    "{\"id\":\"0199d1aa-0001-7000-8000-000000000003\","
-    "\"from_id\":\"0199a000-0000-7000-8000-00000000000a\","
-    "\"into_id\":\"0198c1f0-7c1e-7b3a-9d55-5f3b2a1c9e10\",\"because\":{\"kind\":\"email\"}}";
+/* Of the derived topics, by the member of data. */
+static const struct object_example DERIVED[] = {
+    { "lifecycle", "{\"from\":\"active\",\"to\":\"lapsed\",\"rule_version\":1,"
+                   "\"since\":\"2026-11-22T03:12:44.000Z\",\"until\":\"2027-03-22T03:12:44.000Z\","
+                   "\"previous_since\":\"2026-06-01T09:00:03.000Z\"}" },
+    { "tag", "{\"name\":\"frequent_buyer\",\"title\":\"Frequent buyer\",\"rule_version\":1,"
+             "\"since\":\"2026-11-02T18:20:11.000Z\",\"until\":\"2027-01-31T18:20:11.000Z\"}" },
+    { "segment",
+      "{\"name\":\"shoes_three_views\",\"title\":\"Viewed shoes three times in 24 hours\","
+      "\"rule_version\":7,\"since\":\"2026-11-22T14:03:07.120Z\","
+      "\"until\":\"2026-11-23T13:41:55.020Z\"}" },
+    { "tier", "{\"name\":\"basket\",\"title\":\"Basket value\",\"from\":\"mid\",\"to\":\"high\","
+              "\"rule_version\":2,\"since\":\"2026-11-02T18:20:11.000Z\",\"until\":null,"
+              "\"previous_since\":\"2026-06-01T09:00:03.000Z\"}" },
+    { "merge",
+      "{\"id\":\"0199d1aa-0001-7000-8000-000000000003\","
+      "\"from_id\":\"0199a000-0000-7000-8000-00000000000a\","
+      "\"into_id\":\"0198c1f0-7c1e-7b3a-9d55-5f3b2a1c9e10\",\"because\":{\"kind\":\"email\"}}" },
+};
 
 static const struct topic_info *derived_topic(struct str topic)
 {
@@ -102,24 +112,28 @@ static void write_cause(struct jsonw *json, struct str topic, int64_t at_ms)
     jsonw_close(json);
 }
 
+static struct str example_of(const struct object_example *examples, size_t count, struct str object)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (str_equal_z(object, examples[i].object)) {
+            return str_from_z(examples[i].json);
+        }
+    }
+    return STR("{}");
+}
+
 static void write_object(struct jsonw *json, struct str topic, const struct topic_info *derived)
 {
     if (derived != NULL) {
         if (derived->object != NULL) {
-            bool is_merge = str_equal(str_from_z(derived->object), STR("merge"));
-            jsonw_put_raw(json, derived->object, str_from_z(is_merge ? MERGE : LIFECYCLE));
+            jsonw_put_raw(json, derived->object,
+                          example_of(DERIVED, ARRAY_COUNT(DERIVED), str_from_z(derived->object)));
         }
         return;
     }
     struct str object = object_of(topic);
-    struct str value = STR("{}");
-    for (size_t i = 0; i < ARRAY_COUNT(OBJECTS); i++) {
-        if (str_equal_z(object, OBJECTS[i].object)) {
-            value = str_from_z(OBJECTS[i].json);
-        }
-    }
     jsonw_key_str(json, object);
-    jsonw_raw(json, value);
+    jsonw_raw(json, example_of(OBJECTS, ARRAY_COUNT(OBJECTS), object));
 }
 
 struct str topic_example_write(struct arena *arena, struct str topic,

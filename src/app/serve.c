@@ -308,6 +308,7 @@ static enum status start_background(struct app *app, struct problem *problem)
     const struct background_config config = {
         .database_url = app->cli->database_url,
         .registry = app->registry,
+        .instance_id = app->instance_id,
         .webhook_retention_ms = app->cli->config.numbers[CONFIG_RETENTION_WEBHOOK],
         .attempt_retention_ms = app->cli->config.numbers[CONFIG_RETENTION_ATTEMPT],
         .flush = app_flush,

@@ -14,8 +14,9 @@
  *             silence a customer lapses, then churns, and both are told
  *   resolve   whose event it is; what merges, moves or stays
  *   settle    a merge's own difference, silently (correctness 8 and 11)
- *   fold      what the event says, and its order
- *   decide    the stage at now, so that only the event's difference rings
+ *   fold      what the event says, and its order, into facts and features
+ *   judge     the rules that this touched, so that only the event's difference
+ *             rings
  *
  * A batch is a commit boundary and nothing else: orders 9, 10 and 11 in one
  * batch give three profiles, of which the one with ten orders is seen.
@@ -27,98 +28,7 @@
  * order is an update.
  */
 
-/* --- stages ------------------------------------------------------------- */
-
-struct stage_change {
-    const struct transition_row *transition; /* NULL: the stage stays */
-    int64_t until_ms;
-    int64_t previous_since_ms;
-};
-
-static struct transition_row *add_transition(struct decision *decision,
-                                             const struct transition_row *values)
-{
-    struct transition_row *row = ARENA_NEW(decision->arena, struct transition_row);
-    if (row == NULL) {
-        return NULL;
-    }
-    struct id_hash hash;
-    id_hash_begin(&hash, "transition");
-    id_hash_add(&hash, STR("lifecycle"));
-    id_hash_add_id(&hash, values->profile_id);
-    id_hash_add_i64(&hash, values->from);
-    id_hash_add_i64(&hash, values->to);
-    id_hash_add_i64(&hash, values->cause);
-    id_hash_add_id(&hash, values->event_id);
-    id_hash_add_i64(&hash, values->at_ms);
-    *row = *values;
-    row->id = id_hash_end(&hash);
-    list_add(decision->arena, &decision->transitions, row);
-    return row;
-}
-
-/* The only place that changes a stage: evaluates at `at_ms`, and if the verdict
- * differs records that it did so as of `true_at_ms`. */
-static struct stage_change change_stage(struct decision *decision, struct profile *profile,
-                                        int64_t at_ms, int64_t true_at_ms, enum cause_kind cause,
-                                        const struct event *event)
-{
-    const struct lifecycle_facts facts = {
-        .first_seen_at_ms = profile->first_seen_at_ms,
-        .last_seen_at_ms = profile->last_seen_at_ms,
-        .order_count = profile->orders.count,
-    };
-    struct lifecycle_verdict verdict = lifecycle_at(&facts, at_ms);
-    assert(verdict.until_ms > at_ms);
-    struct stage_change change = {
-        .until_ms = verdict.until_ms,
-        .previous_since_ms = profile->lifecycle_since_ms,
-    };
-    profile->due_at_ms = verdict.until_ms;
-    profile->is_dirty = true;
-    if (profile->decided_at_ms < at_ms) {
-        profile->decided_at_ms = at_ms;
-    }
-    if (verdict.stage == profile->lifecycle) {
-        return change;
-    }
-    if (true_at_ms < profile->lifecycle_since_ms) {
-        true_at_ms = profile->lifecycle_since_ms;
-    }
-    const struct transition_row values = {
-        .profile_id = profile->id,
-        .from = profile->lifecycle,
-        .to = verdict.stage,
-        .cause = cause,
-        .event_id = event != NULL ? event->id : ID_ZERO,
-        .at_ms = true_at_ms,
-        .decided_at_ms = at_ms,
-    };
-    change.transition = add_transition(decision, &values);
-    profile->lifecycle = verdict.stage;
-    profile->lifecycle_since_ms = true_at_ms;
-    return change;
-}
-
-static void ring_stage(struct decision *decision, struct profile *profile,
-                       const struct stage_change *change, const struct event *event,
-                       int64_t cause_at_ms, int64_t now_ms)
-{
-    if (change->transition == NULL) {
-        return;
-    }
-    const struct bell bell = {
-        .topic = STR("lifecycle.changed"),
-        .profile = profile,
-        .event = event,
-        .cause_at_ms = cause_at_ms,
-        .at_ms = change->transition->at_ms,
-        .transition = change->transition,
-        .until_ms = change->until_ms,
-        .previous_since_ms = change->previous_since_ms,
-    };
-    bell_ring(decision, &bell, now_ms);
-}
+/* --- time --------------------------------------------------------------- */
 
 static int64_t now_of(const struct profile *profile, int64_t now_ms)
 {
@@ -128,20 +38,24 @@ static int64_t now_of(const struct profile *profile, int64_t now_ms)
 void decide_step(struct decision *decision, struct profile *profile, int64_t now_ms)
 {
     now_ms = now_of(profile, now_ms);
-    if (!id_is_zero(profile->merged_into) || profile->lifecycle == LIFECYCLE_NONE) {
+    if (!id_is_zero(profile->merged_into)) {
         return;
     }
     while (profile->due_at_ms <= now_ms) {
         int64_t at_ms = profile->due_at_ms;
-        struct stage_change change =
-            change_stage(decision, profile, at_ms, at_ms, CAUSE_TIME, NULL);
-        if (change.transition != NULL) {
+        const struct occasion occasion = { .at_ms = at_ms,
+                                           .true_at_ms = at_ms,
+                                           .cause = CAUSE_TIME };
+        struct judgement judgement;
+        judge_timed(decision, profile, &occasion, &judgement);
+        if (judgement.changes.count > 0) {
             /* A wake-up for nothing (due_at is only lowered by writes) is no version. */
             profile->sequence++;
             profile->updated_at_ms = now_ms;
         }
-        ring_stage(decision, profile, &change, NULL, at_ms, now_ms);
+        judge_ring(decision, profile, &judgement, NULL, at_ms, now_ms);
     }
+    judge_bring_up(decision, profile, now_ms);
 }
 
 enum status decide_due(struct decision *decision, struct profile *profile, int64_t now_ms)
@@ -156,7 +70,8 @@ enum status decide_silently(struct decision *decision, struct profile *profile, 
     now_ms = now_of(profile, now_ms);
     profile->sequence++;
     profile->updated_at_ms = now_ms;
-    change_stage(decision, profile, now_ms, now_ms, cause, NULL);
+    profile->is_dirty = true;
+    judge_settle(decision, profile, now_ms, cause);
     return arena_is_full(decision->arena) ? STATUS_LIMIT : STATUS_OK;
 }
 
@@ -184,6 +99,28 @@ static void recount(struct profile *owner, const struct order *order,
     }
 }
 
+bool decide_change_order(struct decision *decision, struct profile *owner,
+                         const struct order *before, const struct order *after, int64_t now_ms)
+{
+    struct property_view was;
+    struct property_view is;
+    bool counted = before != NULL && before->contribution.counted;
+    bool counts = after != NULL && after->contribution.counted;
+    if (counted) {
+        property_view_order(&was, before);
+    }
+    if (counts) {
+        property_view_order(&is, after);
+    }
+    bool complete =
+        !counted || indicators_remove_order(decision->arena, &owner->indicators, before);
+    complete =
+        complete && (!counts || indicators_add_order(decision->arena, &owner->indicators, after));
+    owner->needs_history = owner->needs_history || owner->indicators.is_incomplete;
+    return complete && profile_change_order(decision->arena, owner, judge_ruleset(decision, owner),
+                                            counted ? &was : NULL, counts ? &is : NULL, now_ms);
+}
+
 /* Folds the event's document into its order. *out_completes: the order counts
  * for the first time. */
 static enum status fold_order(struct decision *decision, const struct event *event, int64_t now_ms,
@@ -201,13 +138,16 @@ static enum status fold_order(struct decision *decision, const struct event *eve
         decide_step(decision, owner, now_ms);
         list_add(decision->arena, &resolution->touched, owner);
     }
-    int64_t before_placed_at_ms = order->placed_at_ms;
+    const struct order before = *order;
     reach->order->is_dirty = true;
     order->profile_id = owner_id;
     order_fold(decision->arena, order, event->order);
     struct order_contribution after = order_contribution_now(order, decision->context->currency);
-    recount(owner, order, &after, before_placed_at_ms);
+    recount(owner, order, &after, before.placed_at_ms);
     order->contribution = after;
+    if (!decide_change_order(decision, owner, &before, order, now_of(owner, now_ms))) {
+        return STATUS_LIMIT;
+    }
     if (after.counted && !order->completed) {
         order->completed = true;
         *out_completed = order;
@@ -344,27 +284,61 @@ static void ring_profile(struct decision *decision, struct profile *profile, con
     bell_ring(decision, &bell, recorded->received_at_ms);
 }
 
-/* A profile that lost something, or was made on the way: its own stage. */
+static struct occasion occasion_of(const struct decision *decision, const struct event *recorded,
+                                   int64_t now_ms)
+{
+    return (struct occasion){ .at_ms = now_ms,
+                              .true_at_ms = recorded->occurred_at_ms,
+                              .cause = decision->context->is_import ? CAUSE_IMPORT : CAUSE_EVENT,
+                              .event = recorded };
+}
+
+/* What the event changed for this profile; import asks once, at its end. */
+static void judge_event(struct decision *decision, struct profile *profile,
+                        const struct event *recorded, int64_t now_ms,
+                        struct judgement *out_judgement)
+{
+    *out_judgement = (struct judgement){ 0 };
+    if (decision->context->is_import) {
+        decision->import_now_ms = now_ms;
+        list_add(decision->arena, &decision->imported, profile);
+        return;
+    }
+    const struct occasion occasion = occasion_of(decision, recorded, now_ms);
+    if (profile->is_new && !profile->is_judged) {
+        profile->is_judged = true;
+        judge_all(decision, profile, &occasion, out_judgement);
+    } else {
+        judge_touched(decision, profile, &occasion, out_judgement);
+    }
+}
+
+/* A profile that lost something. */
 static void settle_bystander(struct decision *decision, struct profile *profile,
                              const struct event *recorded, int64_t cause_at_ms, int64_t now_ms)
 {
     now_ms = now_of(profile, now_ms);
     profile->sequence++;
     profile->updated_at_ms = now_ms;
-    struct stage_change change =
-        change_stage(decision, profile, now_ms, recorded->occurred_at_ms, CAUSE_EVENT, recorded);
-    if (change.transition != NULL && change.transition->from == LIFECYCLE_NONE) {
-        ring_profile(decision, profile, "profile.created", recorded, cause_at_ms, NULL);
-        ring_profile(decision, profile, "profile.identified", recorded, cause_at_ms, NULL);
-    }
-    ring_stage(decision, profile, &change, recorded, cause_at_ms, now_ms);
+    struct judgement judgement;
+    judge_event(decision, profile, recorded, now_ms, &judgement);
+    judge_ring(decision, profile, &judgement, recorded, cause_at_ms, now_ms);
+}
+
+/* One that was made on the way. */
+static void settle_stray(struct decision *decision, struct profile *profile,
+                         const struct event *recorded, int64_t cause_at_ms, int64_t now_ms)
+{
+    ring_profile(decision, profile, "profile.created", recorded, cause_at_ms, NULL);
+    ring_profile(decision, profile, "profile.identified", recorded, cause_at_ms, NULL);
+    settle_bystander(decision, profile, recorded, cause_at_ms, now_ms);
 }
 
 static void settle_bystanders(struct decision *decision, const struct resolution *resolution,
                               const struct event *recorded, int64_t cause_at_ms, int64_t now_ms)
 {
     for (size_t i = 0; i < resolution->strays.count; i++) {
-        settle_bystander(decision, resolution->strays.items[i], recorded, cause_at_ms, now_ms);
+        settle_stray(decision, resolution->strays.items[i], recorded, cause_at_ms, now_ms);
     }
     for (size_t i = 0; i < resolution->touched.count; i++) {
         struct profile *profile = resolution->touched.items[i];
@@ -378,13 +352,36 @@ static void settle_bystanders(struct decision *decision, const struct resolution
     }
 }
 
+static bool fold_features(struct decision *decision, struct profile *target,
+                          const struct event *event, int64_t now_ms)
+{
+    struct property_view view;
+    if (event == NULL) {
+        return true;
+    }
+    property_view_event(&view, event);
+    return profile_add_fact(decision->arena, target, judge_ruleset(decision, target), &view,
+                            now_ms);
+}
+
+/* A merge's own difference, silently (correctness 8 and 11). */
+static void settle_merge(struct decision *decision, struct profile *target,
+                         const struct event *event, int64_t now_ms)
+{
+    const struct occasion occasion = {
+        .at_ms = now_ms, .true_at_ms = event->occurred_at_ms, .cause = CAUSE_MERGE, .event = event
+    };
+    struct judgement silent;
+    judge_all(decision, target, &occasion, &silent);
+}
+
 /* Everything after it is known whose event it is. */
 static enum status apply(struct decision *decision, const struct event *event, int64_t now_ms,
                          struct resolution *resolution)
 {
     struct profile *target = resolution->target;
     if (resolution->merges.count > 0) {
-        change_stage(decision, target, now_ms, event->occurred_at_ms, CAUSE_MERGE, event);
+        settle_merge(decision, target, event, now_ms);
     }
     profile_fold_event(decision->arena, target, event);
     const struct order *completed = NULL;
@@ -400,8 +397,12 @@ static enum status apply(struct decision *decision, const struct event *event, i
     }
     target->sequence++;
     target->updated_at_ms = now_ms;
-    struct stage_change change = change_stage(
-        decision, target, now_ms, recorded.event->occurred_at_ms, CAUSE_EVENT, recorded.event);
+    if (!fold_features(decision, target, recorded.event, now_ms) ||
+        !fold_features(decision, target, recorded.beside, now_ms)) {
+        return STATUS_LIMIT;
+    }
+    struct judgement judgement;
+    judge_event(decision, target, recorded.event, now_ms, &judgement);
     add_interaction(decision, event, recorded.event, target);
     if (recorded.beside != NULL) {
         add_interaction(decision, event, recorded.beside, target);
@@ -422,7 +423,7 @@ static enum status apply(struct decision *decision, const struct event *event, i
     if (recorded.beside != NULL) {
         ring_event(decision, target, recorded.beside, event->occurred_at_ms, now_ms);
     }
-    ring_stage(decision, target, &change, recorded.event, event->occurred_at_ms, now_ms);
+    judge_ring(decision, target, &judgement, recorded.event, event->occurred_at_ms, now_ms);
     settle_bystanders(decision, resolution, recorded.event, event->occurred_at_ms, now_ms);
     decision_add_event(decision, event->id, target->id);
     return arena_is_full(decision->arena) ? STATUS_LIMIT : STATUS_OK;
@@ -436,8 +437,8 @@ static void refuse(struct decision *decision, const struct event *event, int64_t
     resolve_attach(decision, event, now_ms, resolution);
     struct profile *target = resolution->target;
     target->sequence++;
-    change_stage(decision, target, now_of(target, now_ms), event->occurred_at_ms, CAUSE_EVENT,
-                 event);
+    struct judgement judgement;
+    judge_event(decision, target, event, now_of(target, now_ms), &judgement);
     settle_bystanders(decision, resolution, event, event->occurred_at_ms, now_ms);
 }
 

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "core/decide.h"
+#include "core/rule/verdict.h"
 
 struct map_slot {
     uint64_t hash;
@@ -63,6 +64,7 @@ struct pending_bell {
     int64_t until_ms;
     int64_t previous_since_ms;
     const struct identity_decision_row *merge;
+    const struct ruleset *ruleset; /* whose names the labels have */
     struct notification_row row;
 };
 
@@ -86,6 +88,8 @@ struct decision {
     struct list interactions; /* rows, each of its own */
     struct list identity_decisions;
     struct list transitions;
+    struct list imported; /* profiles whose rules are decided once, at the end */
+    int64_t import_now_ms;
     struct list bells;
     size_t stale_count;
 };
@@ -141,10 +145,69 @@ void resolve_attach(struct decision *decision, const struct event *event, int64_
 NODISCARD enum status resolve_others(struct decision *decision, const struct event *event,
                                      int64_t now_ms, struct resolution *resolution);
 
+/* --- judge.c ------------------------------------------------------------ */
+
+/* One rule's new answer, and what a message about it says. */
+struct verdict_change {
+    const struct transition_row *transition;
+    int64_t until_ms;
+    int64_t previous_since_ms;
+};
+
+struct judgement {
+    struct list changes; /* of verdict_change, in order of dependence */
+};
+
+/* Why rules are decided, and as of when what they say became true. */
+struct occasion {
+    int64_t at_ms;
+    int64_t true_at_ms;
+    enum cause_kind cause;
+    const struct event *event; /* NULL: none */
+};
+
+/* The rules the profile stands at; NULL when they are not at hand. */
+const struct ruleset *judge_ruleset(const struct decision *decision,
+                                    const struct profile *profile);
+/* The newest; NULL when there are no rules at all. */
+const struct ruleset *judge_newest(const struct decision *decision);
+/* A fresh profile stands at the newest rules: it has no history to fold. */
+void judge_welcome(const struct decision *decision, struct profile *profile);
+
+/* Brings a profile that is behind to the newest rules and statistics, silently,
+ * if that needs no history; else leaves it, to be hydrated. */
+void judge_bring_up(struct decision *decision, struct profile *profile, int64_t now_ms);
+/* All rules, silently, under `cause`; the profile's features are those of the
+ * newest rules (hydrated, or an import's end). */
+void judge_settle(struct decision *decision, struct profile *profile, int64_t now_ms,
+                  enum cause_kind cause);
+/* Decides the rules that changed parts and features touched. */
+void judge_touched(struct decision *decision, struct profile *profile,
+                   const struct occasion *occasion, struct judgement *out_judgement);
+/* All rules. */
+void judge_all(struct decision *decision, struct profile *profile, const struct occasion *occasion,
+               struct judgement *out_judgement);
+/* Those that time alone can change. */
+void judge_timed(struct decision *decision, struct profile *profile,
+                 const struct occasion *occasion, struct judgement *out_judgement);
+/* Rings for each change. */
+void judge_ring(struct decision *decision, struct profile *profile,
+                const struct judgement *judgement, const struct event *event, int64_t cause_at_ms,
+                int64_t now_ms);
+
+/* The loser's features into the survivor's. Both must have been brought up;
+ * what cannot be joined is left to be hydrated. */
+void judge_absorb(struct decision *decision, struct profile *survivor,
+                  const struct profile *loser, int64_t now_ms);
+
 /* --- decide.c ----------------------------------------------------------- */
 
-/* Steps a profile through every due instant up to now. */
+/* Steps a profile through every due instant up to now, then brings it up. */
 void decide_step(struct decision *decision, struct profile *profile, int64_t now_ms);
+/* What counts of an order changed for its owner, from `before` to `after` (NULL:
+ * not its order): features and indicators follow. False when the arena is full. */
+bool decide_change_order(struct decision *decision, struct profile *owner,
+                         const struct order *before, const struct order *after, int64_t now_ms);
 
 /* --- trigger/bell.c ----------------------------------------------------- */
 

@@ -13,13 +13,19 @@ static bool finish_profiles(struct decision *decision, struct decision_rows *row
 {
     rows->profiles =
         ARENA_NEW_ARRAY(decision->arena, decision->profiles.count + 1, struct profile *);
-    for (size_t i = 0; rows->profiles != NULL && i < decision->profiles.count; i++) {
+    rows->woken = ARENA_NEW_ARRAY(decision->arena, decision->profiles.count + 1, struct profile *);
+    if (rows->profiles == NULL || rows->woken == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < decision->profiles.count; i++) {
         struct profile *profile = decision->profiles.items[i];
         if (profile->is_dirty) {
             rows->profiles[rows->profile_count++] = profile;
+        } else if (profile->due_moved) {
+            rows->woken[rows->woken_count++] = profile;
         }
     }
-    return rows->profiles != NULL;
+    return true;
 }
 
 static bool finish_identities(struct decision *decision, struct decision_rows *rows)
@@ -74,6 +80,111 @@ static bool finish_log(struct decision *decision, struct decision_rows *rows)
     return true;
 }
 
+/* What an import brought is decided once, at now (correctness 12). */
+static void finish_import(struct decision *decision)
+{
+    for (size_t i = 0; i < decision->imported.count; i++) {
+        struct profile *profile = decision->imported.items[i];
+        if (id_is_zero(profile->merged_into) && (profile->changed_parts != 0 || profile->is_new)) {
+            judge_settle(decision, profile, decision->import_now_ms, CAUSE_IMPORT);
+        }
+    }
+}
+
+static bool verdict_same(const struct verdict *a, const struct verdict *b)
+{
+    return a->since_ms == b->since_ms && str_equal(a->value, b->value);
+}
+
+static void add_membership(struct list *list, struct decision *decision,
+                           const struct profile *profile, const struct ruleset *ruleset,
+                           const struct verdict *verdict)
+{
+    const struct rule *rule = ruleset_rule_by_slot(ruleset, verdict->slot);
+    struct membership_row *row = rule != NULL ? ARENA_NEW(decision->arena, struct membership_row)
+                                              : NULL; /* a rule that is gone took its list along */
+    if (row != NULL) {
+        *row = (struct membership_row){ .profile_id = profile->id,
+                                        .rule_id = rule->definition.id,
+                                        .value = verdict->value,
+                                        .since_ms = verdict->since_ms };
+        list_add(decision->arena, list, row);
+    }
+}
+
+/* The difference between what membership says and the verdicts now: both are
+ * sorted by slot. */
+static void diff_memberships(struct decision *decision, const struct profile *profile,
+                             const struct ruleset *ruleset, struct list *gone, struct list *come)
+{
+    const struct verdict_set *before = &profile->stored;
+    const struct verdict_set *after = &profile->verdicts;
+    size_t b = 0;
+    size_t a = 0;
+    while (b < before->count || a < after->count) {
+        const struct verdict *old = b < before->count ? &before->items[b] : NULL;
+        const struct verdict *new = a < after->count ? &after->items[a] : NULL;
+        bool same_slot = old != NULL && new != NULL && old->slot == new->slot;
+        bool is_old = old != NULL && (new == NULL || old->slot <= new->slot);
+        bool is_new = new != NULL && (old == NULL || new->slot <= old->slot);
+        bool is_same = same_slot && verdict_same(old, new);
+        if (is_old && !is_same && !(same_slot && str_equal(old->value, new->value))) {
+            add_membership(gone, decision, profile, ruleset, old);
+        }
+        if (is_new && !is_same) {
+            add_membership(come, decision, profile, ruleset, new);
+        }
+        b += is_old ? 1 : 0;
+        a += is_new ? 1 : 0;
+    }
+}
+
+static struct membership_row *membership_array(struct decision *decision, const struct list *list)
+{
+    struct membership_row *rows =
+        ARENA_NEW_ARRAY(decision->arena, list->count + 1, struct membership_row);
+    for (size_t i = 0; rows != NULL && i < list->count; i++) {
+        rows[i] = *(const struct membership_row *)list->items[i];
+    }
+    return rows;
+}
+
+/* Labels of whoever's verdicts changed. */
+static bool finish_labels(struct decision *decision, struct profile *profile,
+                          const struct ruleset *ruleset)
+{
+    bool same = profile->verdicts.items == profile->stored.items &&
+                profile->verdicts.count == profile->stored.count;
+    if (same && !profile->is_new) {
+        return true;
+    }
+    profile->has_labels = true;
+    return profile_labels_of(decision->arena, profile, ruleset, &profile->labels);
+}
+
+static bool finish_memberships(struct decision *decision, struct decision_rows *rows)
+{
+    struct list gone = { 0 };
+    struct list come = { 0 };
+    const struct ruleset *newest = judge_newest(decision);
+    for (size_t i = 0; i < rows->profile_count; i++) {
+        struct profile *profile = rows->profiles[i];
+        const struct ruleset *ruleset = judge_ruleset(decision, profile);
+        ruleset = ruleset != NULL ? ruleset : newest;
+        if (ruleset != NULL) {
+            diff_memberships(decision, profile, ruleset, &gone, &come);
+        }
+        if (!finish_labels(decision, profile, ruleset)) {
+            return false;
+        }
+    }
+    rows->memberships_gone = membership_array(decision, &gone);
+    rows->membership_gone_count = gone.count;
+    rows->memberships_come = membership_array(decision, &come);
+    rows->membership_come_count = come.count;
+    return rows->memberships_gone != NULL && rows->memberships_come != NULL;
+}
+
 static bool finish_bells(struct decision *decision, int64_t recorded_at_ms,
                          struct decision_rows *rows)
 {
@@ -94,8 +205,10 @@ enum status decision_finish(struct decision *decision, int64_t recorded_at_ms,
                             struct decision_rows *out_rows)
 {
     struct decision_rows rows = { 0 };
+    finish_import(decision);
     bool complete = finish_profiles(decision, &rows) && finish_identities(decision, &rows) &&
                     finish_orders(decision, &rows) && finish_log(decision, &rows) &&
+                    finish_memberships(decision, &rows) &&
                     finish_bells(decision, recorded_at_ms, &rows);
     if (!complete || arena_is_full(decision->arena)) {
         return STATUS_LIMIT;

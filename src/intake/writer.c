@@ -11,6 +11,7 @@
 #include "core/decide.h"
 #include "intake_priv.h"
 #include "store/batch.h"
+#include "store/bring_up.h"
 #include "store/delivery_store.h"
 
 /*
@@ -108,15 +109,9 @@ static enum status context_fill(struct attempt_state *attempt, struct problem *p
     for (size_t i = 0; i < workspace->source_count; i++) {
         names[i] = (struct source_name){ workspace->sources[i].id, workspace->sources[i].name };
     }
-    attempt->context = (struct decide_context){
-        .workspace_id = workspace->id,
-        .workspace_name = workspace->name,
-        .currency = workspace->currency,
-        .interests = workspace->interests,
-        .interest_count = workspace->interest_count,
-        .sources = names,
-        .source_count = workspace->source_count,
-    };
+    registry_decide_context(workspace, &attempt->context);
+    attempt->context.sources = names;
+    attempt->context.source_count = workspace->source_count;
     randombytes_buf(attempt->context.random, sizeof(attempt->context.random));
     return STATUS_OK;
 }
@@ -164,6 +159,22 @@ static enum status load_and_lock(struct attempt_state *attempt, struct problem *
         pg_reset(attempt->writer->pg);
     }
     return problem_set(problem, STATUS_CONFLICT, "", "owners kept moving");
+}
+
+/* Rules that came since and need history: at once where it is short; whoever
+ * has a long one is decided by the rules he stands at until the sweep comes. */
+static enum status bring_up_short(struct attempt_state *attempt, struct problem *problem)
+{
+    const struct bring_up bring_up = {
+        .pg = attempt->writer->pg,
+        .arena = attempt->writer->arena,
+        .decision = attempt->decision,
+        .context = &attempt->context,
+        .now_ms = attempt->now_ms,
+        .facts_max = LIMIT_HOT_HISTORY_FACTS,
+    };
+    size_t left = 0;
+    return bring_up_profiles(&bring_up, &left, problem);
 }
 
 static enum status decide_all(struct attempt_state *attempt, bool *out_any, struct problem *problem)
@@ -321,6 +332,26 @@ static void detail_notifications(struct event_detail *detail, const struct decis
     }
 }
 
+static void detail_changes(struct event_detail *detail, const struct decision_rows *rows,
+                           struct id event_id, struct arena *arena)
+{
+    detail->changes = ARENA_NEW_ARRAY(arena, rows->transition_count + 1, struct event_change);
+    for (size_t i = 0; detail->changes != NULL && i < rows->transition_count; i++) {
+        const struct transition_row *row = &rows->transitions[i];
+        if (!id_equal(row->event_id, event_id)) {
+            continue;
+        }
+        detail->changes[detail->change_count++] = (struct event_change){
+            .rule = str_dup(arena, row->rule->definition.name),
+            .kind = row->rule->definition.kind,
+            .had = row->had,
+            .has = row->has,
+            .from = str_dup(arena, row->from),
+            .to = str_dup(arena, row->to),
+        };
+    }
+}
+
 static void fill_details(struct attempt_state *attempt, const struct decision_rows *rows)
 {
     for (size_t i = 0; i < attempt->range.count; i++) {
@@ -336,12 +367,7 @@ static void fill_details(struct attempt_state *attempt, const struct decision_ro
         detail->profile_id = profile->id;
         detail->profile_created = profile->is_new;
         detail->sequence = profile->sequence;
-        for (size_t k = 0; k < rows->transition_count; k++) {
-            if (id_equal(rows->transitions[k].event_id, event->id)) {
-                detail->lifecycle_from = lifecycle_name(rows->transitions[k].from);
-                detail->lifecycle_to = lifecycle_name(rows->transitions[k].to);
-            }
-        }
+        detail_changes(detail, rows, event->id, delivery->arena);
         detail_notifications(detail, rows, event->id, delivery->arena);
     }
 }
@@ -413,6 +439,9 @@ static enum status attempt_run(struct attempt_state *attempt, struct problem *pr
     }
     if (status == STATUS_OK) {
         status = load_and_lock(attempt, problem);
+    }
+    if (status == STATUS_OK) {
+        status = bring_up_short(attempt, problem);
     }
     bool any = false;
     if (status == STATUS_OK) {

@@ -42,9 +42,10 @@ enum status batch_profile_decode(struct arena *arena, const struct pg_result *re
     profile->last_seen_at_ms = pg_get_instant(result, row, 7);
     profile->signed_up_at_ms = pg_get_instant(result, row, 8);
     profile->identified = pg_get_bool(result, row, 9);
-    struct str stage = pg_get_text(result, row, 10);
-    profile->lifecycle = lifecycle_from_name(stage.data, stage.size);
-    profile->lifecycle_since_ms = pg_get_instant(result, row, 11);
+    int64_t version = pg_get_i64(result, row, 10);
+    profile->needs_history = version < 0;
+    profile->ruleset_version = version < 0 ? -version : version;
+    profile->statistics_version = pg_get_i64(result, row, 11);
     profile->due_at_ms =
         pg_is_null(result, row, 12) ? INSTANT_NEVER : pg_get_instant(result, row, 12);
     profile->orders = (struct profile_orders){
@@ -57,6 +58,8 @@ enum status batch_profile_decode(struct arena *arena, const struct pg_result *re
         .last_at_ms = pg_get_instant(result, row, 19),
     };
     profile->cart_json = optional_json(result, row, 20);
+    /* Before there were rules: nothing is known of its features. */
+    profile->needs_history = profile->needs_history || version == 0;
     *out_profile = profile;
     return STATUS_OK;
 }

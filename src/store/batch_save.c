@@ -34,12 +34,14 @@ static const struct pg_statement save_webhook = {
     " $11::timestamptz[], $12::boolean[], $13::jsonb[], $14::jsonb[], $15::jsonb[],"        \
     " $16::text[], $17::timestamptz[], $18::timestamptz[], $19::bigint[], $20::bigint[],"   \
     " $21::bigint[], $22::bigint[], $23::bigint[], $24::timestamptz[], $25::timestamptz[]," \
-    " $26::jsonb[], $27::jsonb[], $28::jsonb[], $29::jsonb[], $30::bytea[])"                \
+    " $26::jsonb[], $27::jsonb[], $28::jsonb[], $29::jsonb[], $30::bytea[], $31::text[],"   \
+    " $32::text[], $33::jsonb[], $34::boolean[], $35::bigint[], $36::bigint[])"             \
     " AS u (id, merged_into, sequence, created_at, updated_at, decided_at, first_seen_at,"  \
     " last_seen_at, last_seen_day, signed_up_at, identified, email, phone, external_id,"    \
     " lifecycle, lifecycle_since, due_at, orders_count, orders_foreign_count,"              \
     " orders_gross_minor, orders_refunded_minor, orders_largest_minor, orders_first_at,"    \
-    " orders_last_at, traits, preferences, consent, cart, state)"
+    " orders_last_at, traits, preferences, consent, cart, state, tags, segments, tiers,"    \
+    " has_labels, ruleset_version, statistics_version)"
 
 static const struct pg_statement save_profile_insert = {
     "save_profile_insert",
@@ -47,27 +49,35 @@ static const struct pg_statement save_profile_insert = {
     " decided_at, first_seen_at, last_seen_at, last_seen_day, signed_up_at, identified, email,"
     " phone, external_id, lifecycle, lifecycle_since, due_at, orders_count,"
     " orders_foreign_count, orders_gross_minor, orders_refunded_minor, orders_largest_minor,"
-    " orders_first_at, orders_last_at, traits, preferences, consent, cart, state)"
+    " orders_first_at, orders_last_at, traits, preferences, consent, cart, state, tags,"
+    " segments, tiers, ruleset_version, statistics_version)"
     " SELECT $1, u.id, u.merged_into, u.sequence, u.created_at, u.updated_at, u.decided_at,"
     " u.first_seen_at, u.last_seen_at, u.last_seen_day, u.signed_up_at, u.identified,"
     " u.email #>> '{}', u.phone #>> '{}', u.external_id #>> '{}', u.lifecycle,"
     " u.lifecycle_since, u.due_at, u.orders_count, u.orders_foreign_count,"
     " u.orders_gross_minor, u.orders_refunded_minor, u.orders_largest_minor,"
-    " u.orders_first_at, u.orders_last_at, u.traits, u.preferences, u.consent, u.cart, u.state"
+    " u.orders_first_at, u.orders_last_at, u.traits, u.preferences, u.consent, u.cart, u.state,"
+    " u.tags::text[], u.segments::text[], u.tiers, u.ruleset_version, u.statistics_version"
     " FROM " SAVE_PROFILE_UNNEST,
 };
 
-/* $31: the sweep raises due_at, a write only lowers it. Facts are null when
- * they did not change. */
+/* $37: the sweep raises due_at, a write only lowers it. Facts and labels are not
+ * written when they did not change. */
 static const struct pg_statement save_profile_update = {
     "save_profile_update",
     "UPDATE profile AS p SET merged_into = u.merged_into, sequence = u.sequence,"
     " updated_at = u.updated_at, decided_at = u.decided_at, first_seen_at = u.first_seen_at,"
     " last_seen_at = u.last_seen_at, last_seen_day = u.last_seen_day,"
     " signed_up_at = u.signed_up_at, identified = u.identified, email = u.email #>> '{}',"
-    " phone = u.phone #>> '{}', external_id = u.external_id #>> '{}', lifecycle = u.lifecycle,"
-    " lifecycle_since = u.lifecycle_since,"
-    " due_at = CASE WHEN $31 OR u.merged_into IS NOT NULL THEN u.due_at"
+    " phone = u.phone #>> '{}', external_id = u.external_id #>> '{}',"
+    " lifecycle = CASE WHEN u.has_labels THEN u.lifecycle ELSE p.lifecycle END,"
+    " lifecycle_since = CASE WHEN u.has_labels THEN u.lifecycle_since"
+    " ELSE p.lifecycle_since END,"
+    " tags = CASE WHEN u.has_labels THEN u.tags::text[] ELSE p.tags END,"
+    " segments = CASE WHEN u.has_labels THEN u.segments::text[] ELSE p.segments END,"
+    " tiers = CASE WHEN u.has_labels THEN u.tiers ELSE p.tiers END,"
+    " ruleset_version = u.ruleset_version, statistics_version = u.statistics_version,"
+    " due_at = CASE WHEN $37 OR u.merged_into IS NOT NULL THEN u.due_at"
     " ELSE LEAST(p.due_at, u.due_at) END,"
     " orders_count = u.orders_count, orders_foreign_count = u.orders_foreign_count,"
     " orders_gross_minor = u.orders_gross_minor,"
@@ -156,12 +166,10 @@ static const struct pg_statement save_identity_decision = {
 static const struct pg_statement save_transition = {
     "save_transition",
     "INSERT INTO transition (workspace_id, occurred_at, id, profile_id, rule, from_value, to_value,"
-    " cause, event_id, decided_at)"
-    " SELECT $1, u.occurred_at, u.id, u.profile_id, 'lifecycle', u.from_value, u.to_value,"
-    " u.cause, u.event_id, u.decided_at"
-    " FROM unnest($2::timestamptz[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[],"
-    " $8::uuid[], $9::timestamptz[])"
-    " AS u (occurred_at, id, profile_id, from_value, to_value, cause, event_id, decided_at)"
+    " cause, event_id, decided_at, kind, rule_version, ruleset_version)"
+    " SELECT $1, u.* FROM unnest($2::timestamptz[], $3::uuid[], $4::uuid[], $5::text[],"
+    " $6::text[], $7::text[], $8::text[], $9::uuid[], $10::timestamptz[], $11::text[],"
+    " $12::bigint[], $13::bigint[]) AS u"
     " ON CONFLICT (workspace_id, occurred_at, id) DO NOTHING",
 };
 
@@ -186,13 +194,13 @@ static const struct pg_statement save_notification = {
 };
 
 enum {
-    SAVE_STATEMENTS_MAX = 16
+    SAVE_STATEMENTS_MAX = 19
 };
 
 /* --- columns ------------------------------------------------------------ */
 
 struct columns {
-    struct pg_array column[32];
+    struct pg_array column[36];
     size_t count;
 };
 
@@ -271,6 +279,57 @@ static void put_profile_facts(struct columns *columns, struct arena *arena,
     }
 }
 
+/* Names are of [a-z0-9_], so an array literal needs no quotes. */
+static struct str name_array(struct arena *arena, const struct str *names, size_t count)
+{
+    struct buf buf;
+    buf_init(&buf, arena, (size_t)RULESET_RULES_MAX * (LIMIT_NAME_BYTES + 1) + 2);
+    buf_add_char(&buf, '{');
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0) {
+            buf_add_char(&buf, ',');
+        }
+        buf_add_str(&buf, names[i]);
+    }
+    buf_add_char(&buf, '}');
+    return buf_str(&buf);
+}
+
+static struct str tiers_json(struct arena *arena, const struct profile_labels *labels)
+{
+    struct buf buf;
+    struct jsonw json;
+    buf_init(&buf, arena, (size_t)RULESET_RULES_MAX * (LIMIT_NAME_BYTES + 1) * 2);
+    jsonw_begin(&json, &buf);
+    jsonw_open(&json);
+    for (size_t i = 0; i < labels->tier_count; i++) {
+        jsonw_key_str(&json, labels->tiers[i].name);
+        jsonw_str(&json, labels->tiers[i].value);
+    }
+    jsonw_close(&json);
+    return buf_str(&buf);
+}
+
+/* A negative version: it stands there, but wants to be hydrated. */
+static void put_labels(struct columns *columns, struct arena *arena, const struct profile *p)
+{
+    struct pg_array *c = columns->column;
+    struct str tags = STR("{}");
+    struct str segments = STR("{}");
+    struct str tiers = STR("{}");
+    if (p->has_labels) {
+        tags = name_array(arena, p->labels.tags, p->labels.tag_count);
+        segments = name_array(arena, p->labels.segments, p->labels.segment_count);
+        tiers = tiers_json(arena, &p->labels);
+    }
+    pg_array_text(&c[29], tags);
+    pg_array_text(&c[30], segments);
+    pg_array_jsonb_or_null(&c[31], tiers);
+    pg_array_bool(&c[32], p->has_labels);
+    pg_array_i64(&c[33], p->needs_history ? -p->ruleset_version : p->ruleset_version);
+    pg_array_i64(&c[34], p->statistics_version);
+}
+
 static bool put_profile(struct columns *columns, struct arena *arena, const struct profile *p)
 {
     struct str state = { 0 };
@@ -292,8 +351,8 @@ static bool put_profile(struct columns *columns, struct arena *arena, const stru
     pg_array_jsonb_or_null(&c[11], profile_fact_value(p, FACT_TRAIT, "email"));
     pg_array_jsonb_or_null(&c[12], profile_fact_value(p, FACT_TRAIT, "phone"));
     pg_array_jsonb_or_null(&c[13], profile_fact_value(p, FACT_TRAIT, "external_id"));
-    pg_array_text_or_null(&c[14], str_from_z(lifecycle_name(p->lifecycle)));
-    pg_array_instant(&c[15], p->lifecycle_since_ms);
+    pg_array_text_or_null(&c[14], p->labels.lifecycle);
+    pg_array_instant(&c[15], p->labels.lifecycle_since_ms);
     pg_array_instant(&c[16], p->due_at_ms);
     pg_array_i64(&c[17], p->orders.count);
     pg_array_i64(&c[18], p->orders.foreign_count);
@@ -305,17 +364,18 @@ static bool put_profile(struct columns *columns, struct arena *arena, const stru
     put_profile_facts(columns, arena, p);
     pg_array_jsonb_or_null(&c[27], p->cart_json);
     pg_array_bytes(&c[28], state);
+    put_labels(columns, arena, p);
     return true;
 }
 
 static enum status queue_profiles(struct batch *batch, const struct batch_save *save, bool is_new)
 {
     static const enum pg_type types[] = {
-        PG_UUID,    PG_UUID,    PG_INT8,  PG_INSTANT, PG_INSTANT, PG_INSTANT,
-        PG_INSTANT, PG_INSTANT, PG_DATE,  PG_INSTANT, PG_BOOL,    PG_JSONB,
-        PG_JSONB,   PG_JSONB,   PG_TEXT,  PG_INSTANT, PG_INSTANT, PG_INT8,
-        PG_INT8,    PG_INT8,    PG_INT8,  PG_INT8,    PG_INSTANT, PG_INSTANT,
-        PG_JSONB,   PG_JSONB,   PG_JSONB, PG_JSONB,   PG_BYTEA,
+        PG_UUID,    PG_UUID,    PG_INT8,    PG_INSTANT, PG_INSTANT, PG_INSTANT, PG_INSTANT,
+        PG_INSTANT, PG_DATE,    PG_INSTANT, PG_BOOL,    PG_JSONB,   PG_JSONB,   PG_JSONB,
+        PG_TEXT,    PG_INSTANT, PG_INSTANT, PG_INT8,    PG_INT8,    PG_INT8,    PG_INT8,
+        PG_INT8,    PG_INSTANT, PG_INSTANT, PG_JSONB,   PG_JSONB,   PG_JSONB,   PG_JSONB,
+        PG_BYTEA,   PG_TEXT,    PG_TEXT,    PG_JSONB,   PG_BOOL,    PG_INT8,    PG_INT8,
     };
     size_t count = 0;
     for (size_t i = 0; i < save->rows->profile_count; i++) {
@@ -342,6 +402,34 @@ static enum status queue_profiles(struct batch *batch, const struct batch_save *
     }
     pg_put_bool(params, save->raises_due);
     return pg_queue(batch->pg, &save_profile_update, params);
+}
+
+/* A wake-up that changed nothing: one indexed column. */
+static const struct pg_statement save_profile_woken = {
+    "save_profile_woken",
+    "UPDATE profile AS p SET due_at = u.due_at FROM (SELECT $1::uuid AS workspace_id, u.* FROM"
+    " unnest($2::uuid[], $3::timestamptz[]) AS u (id, due_at) OFFSET 0) u"
+    " WHERE p.workspace_id = u.workspace_id AND p.id = u.id",
+};
+
+static enum status queue_woken(struct batch *batch, const struct decision_rows *rows)
+{
+    if (rows->woken_count == 0) {
+        return STATUS_OK;
+    }
+    static const enum pg_type types[] = { PG_UUID, PG_INSTANT };
+    struct columns columns;
+    struct pg_params *params = params_new(batch);
+    if (params == NULL) {
+        return STATUS_LIMIT;
+    }
+    columns_begin(&columns, params, types, ARRAY_COUNT(types), rows->woken_count);
+    for (size_t i = 0; i < rows->woken_count; i++) {
+        pg_array_id(&columns.column[0], rows->woken[i]->id);
+        pg_array_instant(&columns.column[1], rows->woken[i]->due_at_ms);
+    }
+    columns_end(&columns);
+    return pg_queue(batch->pg, &save_profile_woken, params);
 }
 
 static enum status queue_merges(struct batch *batch, const struct decision_rows *rows)
@@ -584,8 +672,21 @@ static const char *cause_name(enum cause_kind cause)
         return "import";
     case CAUSE_MANUAL:
         return "manual";
+    case CAUSE_RULE:
+        return "rule";
+    case CAUSE_STATISTIC:
+        return "statistic";
     }
     return "";
+}
+
+/* A tag or segment that holds has no value: "true". */
+static struct str transition_value(bool holds, struct str value)
+{
+    if (!holds) {
+        return (struct str){ 0 };
+    }
+    return value.size > 0 ? value : STR("true");
 }
 
 static enum status queue_transitions(struct batch *batch, const struct decision_rows *rows)
@@ -594,7 +695,8 @@ static enum status queue_transitions(struct batch *batch, const struct decision_
         return STATUS_OK;
     }
     static const enum pg_type types[] = { PG_INSTANT, PG_UUID, PG_UUID, PG_TEXT,
-                                          PG_TEXT,    PG_TEXT, PG_UUID, PG_INSTANT };
+                                          PG_TEXT,    PG_TEXT, PG_TEXT, PG_UUID,
+                                          PG_INSTANT, PG_TEXT, PG_INT8, PG_INT8 };
     struct columns columns;
     struct pg_params *params = params_new(batch);
     if (params == NULL) {
@@ -607,14 +709,62 @@ static enum status queue_transitions(struct batch *batch, const struct decision_
         pg_array_instant(&c[0], row->at_ms);
         pg_array_id(&c[1], row->id);
         pg_array_id(&c[2], row->profile_id);
-        pg_array_text_or_null(&c[3], str_from_z(lifecycle_name(row->from)));
-        pg_array_text_or_null(&c[4], str_from_z(lifecycle_name(row->to)));
-        pg_array_text(&c[5], str_from_z(cause_name(row->cause)));
-        pg_array_id_or_null(&c[6], row->event_id);
-        pg_array_instant(&c[7], row->decided_at_ms);
+        const struct rule_definition *rule = &row->rule->definition;
+        pg_array_text(&c[3], rule->name);
+        pg_array_text_or_null(&c[4], transition_value(row->had, row->from));
+        pg_array_text_or_null(&c[5], transition_value(row->has, row->to));
+        pg_array_text(&c[6], str_from_z(cause_name(row->cause)));
+        pg_array_id_or_null(&c[7], row->event_id);
+        pg_array_instant(&c[8], row->decided_at_ms);
+        pg_array_text(&c[9], str_from_z(rule_kind_name(rule->kind)));
+        pg_array_i64(&c[10], rule->version);
+        pg_array_i64(&c[11], row->ruleset_version);
     }
     columns_end(&columns);
     return pg_queue(batch->pg, &save_transition, params);
+}
+
+/* --- memberships -------------------------------------------------------- */
+
+static const struct pg_statement save_membership_gone = {
+    "save_membership_gone",
+    "DELETE FROM membership AS m USING (SELECT $1::uuid AS workspace_id, u.* FROM"
+    " unnest($2::uuid[], $3::text[], $4::uuid[]) AS u (rule_id, value, profile_id) OFFSET 0) u"
+    " WHERE m.workspace_id = u.workspace_id AND m.rule_id = u.rule_id AND m.value = u.value"
+    " AND m.profile_id = u.profile_id",
+};
+
+static const struct pg_statement save_membership_come = {
+    "save_membership_come",
+    "INSERT INTO membership (workspace_id, rule_id, value, profile_id, since)"
+    " SELECT $1, u.* FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::timestamptz[]) AS u"
+    " ON CONFLICT (workspace_id, rule_id, value, profile_id) DO UPDATE SET since = EXCLUDED.since",
+};
+
+static enum status queue_memberships(struct batch *batch, const struct membership_row *rows,
+                                     size_t count, bool come)
+{
+    if (count == 0) {
+        return STATUS_OK;
+    }
+    static const enum pg_type types[] = { PG_UUID, PG_TEXT, PG_UUID, PG_INSTANT };
+    struct columns columns;
+    struct pg_params *params = params_new(batch);
+    if (params == NULL) {
+        return STATUS_LIMIT;
+    }
+    columns_begin(&columns, params, types, come ? 4 : 3, count);
+    for (size_t i = 0; i < count; i++) {
+        struct pg_array *c = columns.column;
+        pg_array_id(&c[0], rows[i].rule_id);
+        pg_array_text(&c[1], rows[i].value);
+        pg_array_id(&c[2], rows[i].profile_id);
+        if (come) {
+            pg_array_instant(&c[3], rows[i].since_ms);
+        }
+    }
+    columns_end(&columns);
+    return pg_queue(batch->pg, come ? &save_membership_come : &save_membership_gone, params);
 }
 
 /* --- notifications and their deliveries --------------------------------- */
@@ -759,6 +909,9 @@ static enum status queue_rows(struct batch *batch, const struct batch_save *save
         status = queue_profiles(batch, save, false);
     }
     if (status == STATUS_OK) {
+        status = queue_woken(batch, rows);
+    }
+    if (status == STATUS_OK) {
         status = queue_merges(batch, rows);
     }
     if (status == STATUS_OK) {
@@ -778,6 +931,14 @@ static enum status queue_rows(struct batch *batch, const struct batch_save *save
     }
     if (status == STATUS_OK) {
         status = queue_transitions(batch, rows);
+    }
+    if (status == STATUS_OK) {
+        status =
+            queue_memberships(batch, rows->memberships_gone, rows->membership_gone_count, false);
+    }
+    if (status == STATUS_OK) {
+        status =
+            queue_memberships(batch, rows->memberships_come, rows->membership_come_count, true);
     }
     *statement_count = pg_queued(batch->pg) - before;
     return status;

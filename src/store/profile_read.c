@@ -17,7 +17,7 @@
     " identified, email, phone, external_id, lifecycle, lifecycle_since, orders_count," \
     " orders_foreign_count, orders_gross_minor, orders_refunded_minor,"                 \
     " orders_largest_minor, orders_first_at, orders_last_at, traits, preferences,"      \
-    " consent, cart"
+    " consent, cart, tags, segments, tiers, ruleset_version, statistics_version, state"
 
 #define PROFILE_LIST                                                  \
     "SELECT " PROFILE_COLUMNS " FROM profile WHERE workspace_id = $1" \
@@ -109,8 +109,13 @@ static const struct pg_statement profile_count_sql = {
     " LIMIT $6) AS counted",
 };
 
-static struct profile_view profile_row(const struct pg_result *result, size_t row)
+static struct profile_view profile_row(const struct pg_result *result, struct arena *arena,
+                                       size_t row)
 {
+    struct str *tags = NULL;
+    struct str *segments = NULL;
+    size_t tag_count = pg_get_text_array(result, arena, row, 24, &tags);
+    size_t segment_count = pg_get_text_array(result, arena, row, 25, &segments);
     return (struct profile_view){
         .id = pg_get_id(result, row, 0),
         .sequence = pg_get_i64(result, row, 1),
@@ -137,6 +142,14 @@ static struct profile_view profile_row(const struct pg_result *result, size_t ro
         .consent_json = pg_get_jsonb(result, row, 22),
         .cart_json =
             pg_is_null(result, row, 23) ? (struct str){ NULL, 0 } : pg_get_jsonb(result, row, 23),
+        .tags = tags,
+        .tag_count = tag_count,
+        .segments = segments,
+        .segment_count = segment_count,
+        .tiers_json = pg_get_jsonb(result, row, 26),
+        .ruleset_version = pg_get_i64(result, row, 27),
+        .statistics_version = pg_get_i64(result, row, 28),
+        .state = pg_get_bytes(result, row, 29),
     };
 }
 
@@ -205,7 +218,7 @@ enum status profile_read(struct pg *pg, struct arena *arena, struct id workspace
     enum status status =
         ids_read(pg, arena, &profile_read_sql, workspace_id, profile_id, &result, problem);
     if (status == STATUS_OK) {
-        *out_profile = profile_row(result, 0);
+        *out_profile = profile_row(result, arena, 0);
     }
     return status;
 }
@@ -330,7 +343,7 @@ enum status profile_page(struct pg *pg, struct arena *arena, const struct profil
         return STATUS_LIMIT;
     }
     for (size_t i = 0; i < count; i++) {
-        profiles[i] = profile_row(result, i);
+        profiles[i] = profile_row(result, arena, i);
     }
     *out_profiles = profiles;
     *out_count = count;

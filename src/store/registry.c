@@ -247,3 +247,18 @@ const struct registry_key *snapshot_key(const struct registry_snapshot *snapshot
     }
     return NULL;
 }
+
+void registry_decide_context(const struct registry_workspace *workspace,
+                             struct decide_context *out_context)
+{
+    *out_context = (struct decide_context){
+        .workspace_id = workspace->id,
+        .workspace_name = workspace->name,
+        .currency = workspace->currency,
+        .interests = workspace->interests,
+        .interest_count = workspace->interest_count,
+        .rulesets = workspace->rulesets,
+        .ruleset_count = workspace->ruleset_count,
+        .statistics = workspace->statistics,
+    };
+}

@@ -42,9 +42,9 @@ static void put_scan(struct pg_params *params, const struct transition_query *qu
     pg_put_id(params, query->before_id);
 }
 
-static struct transition_row row_of(const struct pg_result *result, size_t row)
+static struct transition_entry row_of(const struct pg_result *result, size_t row)
 {
-    return (struct transition_row){
+    return (struct transition_entry){
         .id = pg_get_id(result, row, 0),
         .profile_id = pg_get_id(result, row, 1),
         .occurred_at_ms = pg_get_instant(result, row, 2),
@@ -97,7 +97,7 @@ enum status transition_page(struct pg *pg, struct arena *arena,
         return status;
     }
     struct transition_page page = { .count = pg_row_count(result) };
-    page.rows = ARENA_NEW_ARRAY(arena, page.count, struct transition_row);
+    page.rows = ARENA_NEW_ARRAY(arena, page.count, struct transition_entry);
     if (page.rows == NULL) {
         return STATUS_LIMIT;
     }

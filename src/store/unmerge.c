@@ -6,6 +6,7 @@
 #include "batch_priv.h"
 #include "core/profile/hydrate.h"
 #include "store/batch.h"
+#include "store/history.h"
 
 /*
  * One transaction: lock the survivor and its tombstones in key order, find what
@@ -39,30 +40,6 @@ static const struct pg_statement unmerge_side = {
     " SELECT id FROM side",
 };
 
-static const struct pg_statement unmerge_facts = {
-    "unmerge_facts",
-    "SELECT i.id, i.origin_id, i.source_id, i.type, i.trust, i.occurred_at, i.received_at, i.facts"
-    " FROM unnest($2::uuid[]) AS o (id) CROSS JOIN LATERAL (SELECT id, origin_id, source_id, type,"
-    " trust, occurred_at, received_at, facts FROM interaction"
-    " WHERE workspace_id = $1 AND origin_id = o.id) i"
-    " ORDER BY i.occurred_at, i.id LIMIT $3",
-};
-
-static const struct pg_statement unmerge_orders = {
-    "unmerge_orders",
-    "SELECT r.source_id, r.order_ref, " BATCH_ORDER_COLUMNS
-    " FROM unnest($2::uuid[]) AS o (id) CROSS JOIN LATERAL (SELECT source_id, "
-    "order_ref, " BATCH_ORDER_COLUMNS " FROM orders WHERE workspace_id = $1 AND profile_id = o.id"
-    " FOR UPDATE) r",
-};
-
-static const struct pg_statement unmerge_identities = {
-    "unmerge_identities",
-    "SELECT r.kind, r.source_id, r.value, r.origin_id FROM unnest($2::uuid[]) AS o (id)"
-    " CROSS JOIN LATERAL (SELECT kind, source_id, value, origin_id FROM identity"
-    " WHERE workspace_id = $1 AND profile_id = o.id) r",
-};
-
 static const struct pg_statement unmerge_identity_back = {
     "unmerge_identity_back",
     "UPDATE identity SET profile_id = $2 WHERE workspace_id = $1 AND profile_id = $3"
@@ -84,12 +61,7 @@ struct side {
     struct id *ids; /* origins */
     size_t count;
     struct profile *profile;
-    struct event *events;
-    size_t event_count;
-    struct order **orders;
-    size_t order_count;
-    struct identifier *identifiers;
-    size_t identifier_count;
+    struct history_side facts;
 };
 
 struct unmerge_run {
@@ -219,104 +191,42 @@ static enum status split_sides(struct unmerge_run *run, struct problem *problem)
     return STATUS_OK;
 }
 
-static enum status read_facts(struct unmerge_run *run, struct side *side, struct problem *problem)
+/* Each fact, order and identity goes where its origin goes. */
+static enum status read_histories(struct unmerge_run *run, struct problem *problem)
 {
-    struct pg_params params;
-    struct pg_result *result = NULL;
-    params_begin(run, &params);
-    put_ids(&params, side->ids, side->count);
-    pg_put_i64(&params, UNMERGE_FACTS_MAX + 1);
-    enum status status = pg_run(run->pg, run->arena, &unmerge_facts, &params, &result, problem);
+    struct history_origin *origins =
+        ARENA_NEW_ARRAY(run->arena, run->all_count + 1, struct history_origin);
+    if (origins == NULL) {
+        return STATUS_LIMIT;
+    }
+    enum {
+        SIDE_STAYS,
+        SIDE_LEAVES,
+        SIDE_COUNT
+    };
+    for (size_t i = 0; i < run->all_count; i++) {
+        bool leaves = side_has(&run->leaves, run->all_ids[i]);
+        origins[i] = (struct history_origin){ run->all_ids[i], leaves ? SIDE_LEAVES : SIDE_STAYS };
+    }
+    const struct history_request request = {
+        .workspace_id = run->context->workspace_id,
+        .origins = origins,
+        .origin_count = run->all_count,
+        .side_count = SIDE_COUNT,
+        .facts_max = UNMERGE_FACTS_MAX,
+        .by_origin = true,
+    };
+    struct history_side *sides = NULL;
+    enum status status = history_read(run->pg, run->arena, &request, &sides, problem);
     if (status != STATUS_OK) {
         return status;
     }
-    side->event_count = pg_row_count(result);
-    side->events = ARENA_NEW_ARRAY(run->arena, side->event_count + 1, struct event);
-    if (side->event_count > UNMERGE_FACTS_MAX || side->events == NULL) {
+    if (sides[SIDE_STAYS].is_cut || sides[SIDE_LEAVES].is_cut) {
         return problem_set(problem, STATUS_LIMIT, "limit-reached",
                            "the history is longer than %d facts", UNMERGE_FACTS_MAX);
     }
-    for (size_t row = 0; row < side->event_count; row++) {
-        struct event *event = &side->events[row];
-        event->id = pg_get_id(result, row, 0);
-        event->source_id = pg_get_id(result, row, 2);
-        event->name = pg_get_text(result, row, 3);
-        event->type = event_type_from_name(event->name);
-        event->trust = (enum trust)pg_get_i64(result, row, 4);
-        event->occurred_at_ms = pg_get_instant(result, row, 5);
-        event->received_at_ms = pg_get_instant(result, row, 6);
-        event->act = event->type != 0 && event_type_info(event->type)->act;
-        if (!pg_is_null(result, row, 7) &&
-            !profile_facts_decode(run->arena, pg_get_bytes(result, row, 7), &event->facts,
-                                  &event->fact_count)) {
-            return problem_set(problem, STATUS_BROKEN, "internal", "a stored fact does not decode");
-        }
-    }
-    return STATUS_OK;
-}
-
-/* Owned by the merged profile now; each goes where its origin goes. */
-static enum status read_orders(struct unmerge_run *run, struct problem *problem)
-{
-    struct pg_params params;
-    struct pg_result *result = NULL;
-    params_begin(run, &params);
-    put_ids(&params, run->all_ids, run->all_count);
-    enum status status = pg_run(run->pg, run->arena, &unmerge_orders, &params, &result, problem);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    size_t count = pg_row_count(result);
-    run->stays.orders = ARENA_NEW_ARRAY(run->arena, count + 1, struct order *);
-    run->leaves.orders = ARENA_NEW_ARRAY(run->arena, count + 1, struct order *);
-    if (run->stays.orders == NULL || run->leaves.orders == NULL) {
-        return STATUS_LIMIT;
-    }
-    for (size_t row = 0; row < count; row++) {
-        struct order *order = ARENA_NEW(run->arena, struct order);
-        if (order == NULL) {
-            return STATUS_LIMIT;
-        }
-        order->source_id = pg_get_id(result, row, 0);
-        order->order_ref = pg_get_text(result, row, 1);
-        order->origin_id = pg_get_id(result, row, 3);
-        status = batch_order_decode(run->arena, result, row, 4, order, problem);
-        if (status != STATUS_OK) {
-            return status;
-        }
-        assert(run->leaves.profile != NULL && run->stays.profile != NULL); /* lock_profiles */
-        struct side *side = side_has(&run->leaves, order->origin_id) ? &run->leaves : &run->stays;
-        order->profile_id = side->profile->id;
-        side->orders[side->order_count++] = order;
-    }
-    return STATUS_OK;
-}
-
-static enum status read_identities(struct unmerge_run *run, struct problem *problem)
-{
-    struct pg_params params;
-    struct pg_result *result = NULL;
-    params_begin(run, &params);
-    put_ids(&params, run->all_ids, run->all_count);
-    enum status status =
-        pg_run(run->pg, run->arena, &unmerge_identities, &params, &result, problem);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    size_t count = pg_row_count(result);
-    run->stays.identifiers = ARENA_NEW_ARRAY(run->arena, count + 1, struct identifier);
-    run->leaves.identifiers = ARENA_NEW_ARRAY(run->arena, count + 1, struct identifier);
-    if (run->stays.identifiers == NULL || run->leaves.identifiers == NULL) {
-        return STATUS_LIMIT;
-    }
-    for (size_t row = 0; row < count; row++) {
-        struct id origin_id = pg_get_id(result, row, 3);
-        struct side *side = side_has(&run->leaves, origin_id) ? &run->leaves : &run->stays;
-        side->identifiers[side->identifier_count++] =
-            (struct identifier){ .kind = identity_kind_from_name(pg_get_text(result, row, 0)),
-                                 .source_id = pg_get_id(result, row, 1),
-                                 .value = pg_get_text(result, row, 2) };
-    }
+    run->stays.facts = sides[SIDE_STAYS];
+    run->leaves.facts = sides[SIDE_LEAVES];
     return STATUS_OK;
 }
 
@@ -324,13 +234,17 @@ static enum status read_identities(struct unmerge_run *run, struct problem *prob
 
 static enum status hydrate_side(struct unmerge_run *run, struct side *side, struct problem *problem)
 {
+    const struct decide_context *context = run->context;
     const struct history history = {
-        .events = side->events,
-        .event_count = side->event_count,
-        .orders = side->orders,
-        .order_count = side->order_count,
-        .identifiers = side->identifiers,
-        .identifier_count = side->identifier_count,
+        .events = side->facts.events,
+        .event_count = side->facts.event_count,
+        .orders = side->facts.orders,
+        .order_count = side->facts.order_count,
+        .identifiers = side->facts.identifiers,
+        .identifier_count = side->facts.identifier_count,
+        .ruleset =
+            context->ruleset_count > 0 ? context->rulesets[context->ruleset_count - 1] : NULL,
+        .now_ms = run->now_ms,
     };
     if (!profile_hydrate(run->arena, side->profile, &history)) {
         return problem_set(problem, STATUS_CONFLICT, "merge-blocked",
@@ -374,16 +288,14 @@ static enum status save(struct unmerge_run *run, struct problem *problem)
     }
     struct batch batch;
     status = batch_init(&batch, run->pg, run->arena, run->context->workspace_id, NULL, 0);
-    struct order **orders = ARENA_NEW_ARRAY(
-        run->arena, run->leaves.order_count + run->stays.order_count + 1, struct order *);
-    if (status != STATUS_OK || orders == NULL) {
-        return STATUS_LIMIT;
+    if (status != STATUS_OK) {
+        return status;
     }
-    for (size_t i = 0; i < run->leaves.order_count; i++) {
-        orders[i] = run->leaves.orders[i];
+    for (size_t i = 0; i < run->leaves.facts.order_count; i++) {
+        run->leaves.facts.orders[i]->profile_id = run->loser_id;
     }
-    rows.orders = orders;
-    rows.order_count = run->leaves.order_count;
+    rows.orders = run->leaves.facts.orders;
+    rows.order_count = run->leaves.facts.order_count;
     const struct batch_save what = { .rows = &rows, .raises_due = true, .orders_are_stored = true };
     struct delivery *deliveries = NULL;
     size_t delivery_count = 0;
@@ -401,19 +313,13 @@ static enum status unmerge_all(struct unmerge_run *run, struct id profile_id,
         status = split_sides(run, problem);
     }
     if (status == STATUS_OK) {
-        status = read_orders(run, problem);
-    }
-    if (status == STATUS_OK) {
-        status = read_identities(run, problem);
+        status = read_histories(run, problem);
     }
     struct side *const sides[] = { &run->stays, &run->leaves };
     for (size_t i = 0; i < ARRAY_COUNT(sides) && status == STATUS_OK; i++) {
-        status = read_facts(run, sides[i], problem);
-        if (status == STATUS_OK) {
-            assert(sides[i]->profile != NULL); /* lock_profiles */
-            sides[i]->profile->merged_into = ID_ZERO;
-            status = hydrate_side(run, sides[i], problem);
-        }
+        assert(sides[i]->profile != NULL); /* lock_profiles */
+        sides[i]->profile->merged_into = ID_ZERO;
+        status = hydrate_side(run, sides[i], problem);
     }
     return status == STATUS_OK ? save(run, problem) : status;
 }

@@ -6,9 +6,11 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "store/batch.h"
 #include "store/migrate.h"
 #include "store/retention.h"
+#include "sweep/hydrate.h"
 
 /*
  * Background work: nothing here is in anybody's way, so it is done in steps,
@@ -42,6 +44,7 @@ struct background {
     struct pg *pg;
     struct arena *arena;
     struct background_task tasks[TASK_COUNT];
+    struct hydrate hydrate;
 };
 
 static enum status task_flush(struct background *background, struct problem *problem)
@@ -139,11 +142,27 @@ static void run_due_tasks(struct background *background)
     }
 }
 
-static bool tick(struct background *background)
+/* Profiles on their way to newer rules: as many steps as fit between two polls
+ * of the registry. True when there is more. */
+static bool run_hydrate(struct background *background)
+{
+    int64_t until_ms = clock_monotonic_ms() + BACKGROUND_TICK_MS;
+    bool worked = true;
+    while (worked && clock_monotonic_ms() < until_ms) {
+        struct problem problem = { 0 };
+        enum status status = hydrate_step(&background->hydrate, &worked, &problem);
+        if (status != STATUS_OK && status != STATUS_RETRY) {
+            log_event(LOG_WARN, "hydrate_failed", LOG_STR("detail", str_from_z(problem.detail)));
+        }
+    }
+    return worked;
+}
+
+static bool tick(struct background *background, int64_t wait_ms)
 {
     struct timespec at;
     clock_gettime(CLOCK_REALTIME, &at);
-    at.tv_nsec += BACKGROUND_TICK_MS * 1000000L;
+    at.tv_nsec += wait_ms * 1000000L;
     if (at.tv_nsec >= 1000000000L) {
         at.tv_sec++;
         at.tv_nsec -= 1000000000L;
@@ -160,9 +179,11 @@ static bool tick(struct background *background)
 static void *background_thread(void *argument)
 {
     struct background *background = argument;
-    while (tick(background)) {
+    int64_t wait_ms = BACKGROUND_TICK_MS;
+    while (tick(background, wait_ms)) {
         refresh_registry(background);
         run_due_tasks(background);
+        wait_ms = run_hydrate(background) ? 0 : BACKGROUND_TICK_MS;
     }
     struct problem problem = { 0 };
     (void)task_flush(background, &problem);
@@ -184,11 +205,17 @@ enum status background_start(const struct background_config *config,
     pthread_mutex_init(&background->lock, NULL);
     pthread_cond_init(&background->wake, NULL);
     background->arena = arena_create(LIMIT_ARENA_REQUEST_BYTES);
-    if (background->arena == NULL ||
+    background->hydrate = (struct hydrate){ .registry = config->registry,
+                                            .instance_id = config->instance_id,
+                                            .arena = arena_create(LIMIT_ARENA_BATCH_BYTES) };
+    if (background->arena == NULL || background->hydrate.arena == NULL ||
         pg_open(config->database_url, false, &background->pg) != STATUS_OK ||
+        pg_open(config->database_url, true, &background->hydrate.pg) != STATUS_OK ||
         pthread_create(&background->thread, NULL, background_thread, background) != 0) {
         pg_close(background->pg);
+        pg_close(background->hydrate.pg);
         arena_destroy(background->arena);
+        arena_destroy(background->hydrate.arena);
         free(background);
         return problem_set(problem, STATUS_BROKEN, "internal", "background work does not start");
     }
@@ -207,7 +234,9 @@ void background_stop(struct background *background)
     pthread_mutex_unlock(&background->lock);
     pthread_join(background->thread, NULL);
     pg_close(background->pg);
+    pg_close(background->hydrate.pg);
     arena_destroy(background->arena);
+    arena_destroy(background->hydrate.arena);
     pthread_cond_destroy(&background->wake);
     pthread_mutex_destroy(&background->lock);
     free(background);

@@ -185,13 +185,8 @@ static enum status due_save(struct due_run *run, struct decision *decision, stru
 static enum status due_batch(struct due_run *run, struct problem *problem)
 {
     struct due_sweep *sweep = run->sweep;
-    struct decide_context context = {
-        .workspace_id = run->configured->id,
-        .workspace_name = run->configured->name,
-        .currency = run->configured->currency,
-        .interests = run->configured->interests,
-        .interest_count = run->configured->interest_count,
-    };
+    struct decide_context context;
+    registry_decide_context(run->configured, &context);
     randombytes_buf(context.random, sizeof(context.random));
     arena_reset(sweep->arena);
     struct decision *decision = decision_create(sweep->arena, &context, DUE_BATCH);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shipped_rules.h"
+
 /*
  * The shell of the tests. It does what correctness 2 asks of the real one, one
  * batch at a time and without a race: read identities and orders named, plan
@@ -21,6 +23,7 @@ struct world *world_open(void)
     world->arena = arena_create(WORLD_ARENA_BYTES);
     assert(world->arena != NULL);
     world->now_ms = WORLD_START_MS;
+    world->rulesets[0] = rules_with(world->arena, 1, NULL, 0);
     world->sources[0] = (struct source_name){ { { 1 } }, STR("shop_one") };
     world->sources[1] = (struct source_name){ { { 2 } }, STR("shop_two") };
     world->context = (struct decide_context){
@@ -30,6 +33,8 @@ struct world *world_open(void)
         .interests = world->interests,
         .sources = world->sources,
         .source_count = 2,
+        .rulesets = world->rulesets,
+        .ruleset_count = 1,
     };
     return world;
 }
@@ -585,18 +590,37 @@ static void dump_facts(struct buf *buf, const struct profile *profile)
     }
 }
 
+/* What each rule says now; the stored verdict must say the same. */
+static void dump_verdicts(struct world *world, struct buf *buf, const struct profile *profile)
+{
+    const struct ruleset *ruleset = world->rulesets[0];
+    const struct rule_subject subject = { .profile = profile,
+                                          .ruleset = ruleset,
+                                          .currency = world->context.currency };
+    for (size_t i = 0; i < ruleset->rule_count; i++) {
+        const struct rule *rule = &ruleset->rules[i];
+        struct str value = { 0 };
+        int64_t until_ms = INSTANT_NEVER;
+        bool holds = rule_verdict(world->arena, rule, &subject, world->now_ms, &value, &until_ms);
+        const struct verdict *stored = verdict_find(&profile->verdicts, rule->definition.slot);
+        assert((stored != NULL) == holds);
+        assert(stored == NULL || str_equal(stored->value, value));
+        assert(profile->due_at_ms <= until_ms);
+        buf_printf(buf, "  %.*s=%d %.*s until=%lld\n", STR_ARG(rule->definition.name), holds,
+                   STR_ARG(value), (long long)until_ms);
+    }
+}
+
 static struct str dump_profile(struct world *world, const struct profile *profile)
 {
     struct buf buf;
     buf_init(&buf, world->arena, 16u * 1024 * 1024);
-    struct lifecycle_facts facts = { profile->first_seen_at_ms, profile->last_seen_at_ms,
-                                     profile->orders.count };
-    struct lifecycle_verdict verdict = lifecycle_at(&facts, world->now_ms);
-    assert(verdict.stage == profile->lifecycle);
-    buf_printf(&buf, "profile [%.*s] seen=%lld..%lld signed_up=%lld identified=%d %s until=%lld\n",
+    struct profile asked = *profile;
+    buf_printf(&buf, "profile [%.*s] seen=%lld..%lld signed_up=%lld identified=%d\n",
                STR_ARG(profile_name(world, profile->id)), (long long)profile->first_seen_at_ms,
                (long long)profile->last_seen_at_ms, (long long)profile->signed_up_at_ms,
-               profile->identified, lifecycle_name(verdict.stage), (long long)verdict.until_ms);
+               profile->identified);
+    dump_verdicts(world, &buf, &asked);
     const struct profile_orders *orders = &profile->orders;
     buf_printf(
         &buf, "  orders=%lld foreign=%lld gross=%lld refunded=%lld largest=%lld %lld..%lld\n",
@@ -671,8 +695,7 @@ struct str world_everything(struct world *world)
         assert(encoded);
         dump_id(&buf, profile->id);
         dump_id(&buf, profile->merged_into);
-        buf_printf(&buf, "%lld %lld %lld ", (long long)profile->sequence,
-                   (long long)profile->lifecycle_since_ms, (long long)profile->due_at_ms);
+        buf_printf(&buf, "%lld %lld ", (long long)profile->sequence, (long long)profile->due_at_ms);
         buf_add_str(&buf, bytes);
     }
     for (size_t i = 0; i < world->interaction_count; i++) {
@@ -694,4 +717,12 @@ struct str world_everything(struct world *world)
     }
     assert(!buf.failed);
     return buf_str(&buf);
+}
+
+struct str world_stage(const struct world *world, const struct profile *profile)
+{
+    struct profile_labels labels;
+    bool named = profile_labels_of(world->arena, profile, world->rulesets[0], &labels);
+    assert(named);
+    return labels.lifecycle;
 }

@@ -30,6 +30,7 @@ struct world {
     struct decide_context context;
     struct subscription_interest interests[WORLD_INTERESTS_MAX];
     struct source_name sources[2];
+    const struct ruleset *rulesets[1]; /* the shipped rules */
     int64_t now_ms;
     int64_t event_count; /* made by world_event */
     uint32_t batch_count;
@@ -74,6 +75,8 @@ void world_sweep(struct world *world);
 
 /* The canonical profile that one identifier ("c1") names; NULL when unknown. */
 struct profile *world_find(struct world *world, const char *identifier);
+/* Its lifecycle stage by name; empty when it has none. */
+struct str world_stage(const struct world *world, const struct profile *profile);
 struct order *world_find_order(struct world *world, const char *order_ref);
 size_t world_count_decisions(const struct world *world, enum identity_decision_kind kind);
 /* How many notifications have this topic. */

@@ -84,7 +84,7 @@ static void lists_derived_topics(void **state)
         assert_non_null(info->title);
         count++;
     }
-    assert_int_equal(count, 4);
+    assert_int_equal(count, 9);
 }
 
 int main(void)

@@ -16,16 +16,18 @@
 #include "core/profile/profile.h"
 
 struct history {
-    const struct event *events; /* as stored: type, instants, trust, facts; no order document */
+    const struct event *events; /* as stored, properties too; no order document */
     size_t event_count;
     struct order *const *orders; /* those the profile owns, contributions as counted */
     size_t order_count;
     const struct identifier *identifiers;
     size_t identifier_count;
+    const struct ruleset *ruleset; /* whose features are folded; NULL: none */
+    int64_t now_ms;                /* what fell out of its window by then is not kept */
 };
 
 /* Replaces everything in `profile` that is a fold of facts; keeps its id,
- * created_at, sequence, and the log of what was decided (stage and since). The
+ * created_at, sequence, and the log of what was decided (its verdicts). The
  * cart is kept if the event that set it is part of the history, else emptied.
  * False when the arena is full or the history has nothing in it. */
 bool profile_hydrate(struct arena *arena, struct profile *profile, const struct history *history);

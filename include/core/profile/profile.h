@@ -21,7 +21,6 @@
 #include "base/jsonw.h"
 #include "base/str.h"
 #include "core/event/event.h"
-#include "core/lifecycle/lifecycle.h"
 #include "core/order/order.h"
 #include "core/profile/indicator.h"
 #include "core/rule/feature.h"
@@ -53,6 +52,23 @@ struct profile_orders {
     int64_t last_at_ms;
 };
 
+/* The verdicts by name, as they stand on the profile's row and in messages. */
+struct profile_tier {
+    struct str name;
+    struct str value;
+};
+
+struct profile_labels {
+    struct str lifecycle; /* empty: none */
+    int64_t lifecycle_since_ms;
+    struct str *tags; /* by name */
+    size_t tag_count;
+    struct str *segments;
+    size_t segment_count;
+    struct profile_tier *tiers;
+    size_t tier_count;
+};
+
 struct profile {
     struct id id;
     struct id merged_into; /* zero: canonical */
@@ -77,22 +93,33 @@ struct profile {
     int64_t cart_at_ms;
     struct id cart_event_id;
 
-    enum lifecycle lifecycle; /* LIFECYCLE_NONE until first decided */
-    int64_t lifecycle_since_ms;
     int64_t due_at_ms; /* INSTANT_NEVER: nothing changes by time alone */
 
     struct feature_set features; /* of the ruleset of `ruleset_version` */
     struct verdict_set verdicts; /* what holds, since when: the log of what was decided */
     struct indicators indicators;
     int64_t ruleset_version;    /* 0: never decided by rules */
+    bool needs_history;         /* a feature knows less than its rules ask: to be hydrated */
     int64_t statistics_version; /* the set in force at the last decision */
 
     /* Working marks of one decision; not stored. */
     bool is_new;
     bool is_dirty;
+    bool due_moved; /* if not dirty besides, only due_at is written */
+    bool is_judged; /* a new one: all rules were asked once */
     bool facts_changed;
     bool orders_shrunk; /* a contribution was removed: first, last, largest need the orders */
+    bool has_labels;    /* the verdicts changed, and `labels` says them by name */
+    struct profile_labels labels;
+    uint32_t changed_parts;    /* 1u << enum rule_part, since the rules were last decided */
+    uint64_t *touched;         /* rules whose features changed; NULL: none */
+    struct verdict_set stored; /* verdicts as loaded: what membership says */
+    struct str stored_state;   /* bytes as loaded */
 };
+
+/* `ruleset` may be NULL: no labels. False when the arena is full. */
+bool profile_labels_of(struct arena *arena, const struct profile *profile,
+                       const struct ruleset *ruleset, struct profile_labels *out_labels);
 
 void profile_init(struct profile *profile, struct id id, int64_t created_at_ms);
 
@@ -107,14 +134,34 @@ bool profile_fold_event(struct arena *arena, struct profile *profile, const stru
 void profile_count_order(struct profile *profile, const struct order_contribution *before,
                          const struct order_contribution *after, int64_t placed_at_ms);
 
-/* Folds the loser into the survivor: union of facts by stamp, sums, extremes. */
+/* Folds the loser into the survivor: union of facts by stamp, sums, extremes,
+ * indicators. Features and verdicts are decide's business. */
 bool profile_absorb(struct arena *arena, struct profile *survivor, const struct profile *loser);
+
+/* The ruleset's features of `profile`: a fact comes, or goes as it was when it
+ * came. Marks the rules to be decided again. False when the arena is full. */
+bool profile_add_fact(struct arena *arena, struct profile *profile, const struct ruleset *ruleset,
+                      struct property_view *fact, int64_t now_ms);
+bool profile_remove_fact(struct arena *arena, struct profile *profile,
+                         const struct ruleset *ruleset, struct property_view *fact, int64_t now_ms);
+/* An order's contribution changed from `before` to `after` (a view each; NULL:
+ * it did not count): what both say alike is not touched. */
+bool profile_change_order(struct arena *arena, struct profile *profile,
+                          const struct ruleset *ruleset, struct property_view *before,
+                          struct property_view *after, int64_t now_ms);
+
+static inline void profile_touch(struct profile *profile, enum rule_part part)
+{
+    profile->changed_parts |= 1u << part;
+}
 
 /* The value of a fact, or the empty string: JSON text. */
 struct str profile_fact_value(const struct profile *profile, enum fact_kind kind, const char *key);
 
 /* Versioned binary form of facts, exclusives, identity counts, merge count, cart
- * stamp: the `state` column. Decode refuses versions it does not know. */
+ * stamp, indicators, verdicts, features: the `state` column. Decode refuses
+ * versions it does not know; of version 1, which had no rules, what is missing
+ * stays as profile_init left it. */
 bool profile_state_encode(struct arena *arena, const struct profile *profile,
                           struct str *out_bytes);
 bool profile_state_decode(struct arena *arena, struct str bytes, struct profile *profile);
@@ -129,14 +176,11 @@ bool profile_facts_decode(struct arena *arena, struct str bytes, struct event_fa
  * has all five channels, "never" when unknown. */
 void profile_write_facts(struct jsonw *json, const struct profile *profile, enum fact_kind kind);
 
-/* The "profile" object of a notification (contract 4, `fields: default`). */
-void profile_write_default(struct jsonw *json, const struct profile *profile, struct str currency);
+/* lifecycle, tags, segments, tiers: four members of an open object. */
+void profile_write_labels(struct jsonw *json, const struct profile_labels *labels);
 
-/* The body of contract 5 up to "consent": what the profile itself holds. Opens
- * the object and leaves it open, so that the caller adds identities,
- * memberships and links and closes it. Masked: addresses are starred, names
- * and birth date null. */
-void profile_write_full(struct jsonw *json, const struct profile *profile, struct str currency,
-                        int64_t as_of_ms, bool masked);
+/* The "profile" object of a notification (contract 4, `fields: default`). */
+void profile_write_default(struct jsonw *json, const struct profile *profile,
+                           const struct profile_labels *labels, struct str currency);
 
 #endif

@@ -171,6 +171,7 @@ static struct profile *create_profile(struct decision *decision, struct id id,
     profile->is_new = true;
     profile->is_dirty = true;
     profile->facts_changed = true;
+    judge_welcome(decision, profile);
     decision_put_profile(decision, profile);
     return profile;
 }
@@ -222,6 +223,7 @@ static void attach_identity(struct decision *decision, const struct event *event
         add_exclusive(decision->arena, profile, &row->identifier);
     }
     profile->identified = profile->identified || identity_kind_is_strong(kind);
+    profile_touch(profile, RULE_PART_IDENTITY);
 }
 
 static void attach_order(struct order_slot *slot, const struct profile *profile)
@@ -268,9 +270,12 @@ static void merge(struct decision *decision, const struct event *event, int64_t 
     bool target_survives = id_compare(target->id, other->id) < 0;
     struct profile *survivor = target_survives ? target : other;
     struct profile *loser = target_survives ? other : target;
+    decide_step(decision, survivor, now_ms);
     if (!profile_absorb(decision->arena, survivor, loser)) {
         return; /* the arena is full */
     }
+    judge_absorb(decision, survivor, loser, now_ms);
+    loser->verdicts = (struct verdict_set){ 0 };
     if (survivor->sequence < loser->sequence) {
         survivor->sequence = loser->sequence;
     }
@@ -299,6 +304,7 @@ static void move_order(struct decision *decision, int64_t now_ms, struct resolut
     decide_step(decision, owner, now_ms);
     if (order->contribution.counted) {
         profile_count_order(owner, &order->contribution, &none, order->placed_at_ms);
+        decide_change_order(decision, owner, order, NULL, now_ms);
         order->contribution = none;
     }
     order->profile_id = resolution->target->id;
@@ -318,6 +324,7 @@ static void move_identity(struct decision *decision, int64_t now_ms, struct reso
     }
     owner->is_dirty = true;
     decide_step(decision, owner, now_ms);
+    profile_touch(owner, RULE_PART_IDENTITY);
     list_add(decision->arena, &resolution->touched, owner);
 }
 

@@ -38,15 +38,37 @@ static bool add_identifiers(struct arena *arena, struct profile *profile,
     return true;
 }
 
-static void add_orders(struct profile *profile, const struct history *history)
+static bool add_orders(struct arena *arena, struct profile *profile, const struct history *history)
 {
     const struct order_contribution none = { 0 };
     for (size_t i = 0; i < history->order_count; i++) {
         const struct order *order = history->orders[i];
-        if (order->contribution.counted) {
-            profile_count_order(profile, &none, &order->contribution, order->placed_at_ms);
+        if (!order->contribution.counted) {
+            continue;
+        }
+        profile_count_order(profile, &none, &order->contribution, order->placed_at_ms);
+        struct property_view view;
+        property_view_order(&view, order);
+        if (!indicators_add_order(arena, &profile->indicators, order) ||
+            !profile_change_order(arena, profile, history->ruleset, NULL, &view, history->now_ms)) {
+            return false;
         }
     }
+    return true;
+}
+
+static bool add_events(struct arena *arena, struct profile *profile, const struct history *history)
+{
+    for (size_t i = 0; i < history->event_count; i++) {
+        const struct event *event = &history->events[i];
+        struct property_view view;
+        property_view_event(&view, event);
+        if (!profile_fold_event(arena, profile, event) ||
+            !profile_add_fact(arena, profile, history->ruleset, &view, history->now_ms)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 bool profile_hydrate(struct arena *arena, struct profile *profile, const struct history *history)
@@ -60,17 +82,14 @@ bool profile_hydrate(struct arena *arena, struct profile *profile, const struct 
     fresh.sequence = profile->sequence;
     fresh.updated_at_ms = profile->updated_at_ms;
     fresh.decided_at_ms = profile->decided_at_ms;
-    fresh.lifecycle = profile->lifecycle;
-    fresh.lifecycle_since_ms = profile->lifecycle_since_ms;
-    for (size_t i = 0; i < history->event_count; i++) {
-        if (!profile_fold_event(arena, &fresh, &history->events[i])) {
-            return false;
-        }
-    }
-    if (!add_identifiers(arena, &fresh, history)) {
+    fresh.verdicts = profile->verdicts;
+    fresh.stored = profile->stored;
+    fresh.merge_count = profile->merge_count;
+    if (!add_events(arena, &fresh, history) || !add_identifiers(arena, &fresh, history) ||
+        !add_orders(arena, &fresh, history)) {
         return false;
     }
-    add_orders(&fresh, history);
+    fresh.ruleset_version = history->ruleset != NULL ? history->ruleset->version : 0;
     if (profile->cart_at_ms != INSTANT_NONE && owns_event(history, profile->cart_event_id)) {
         fresh.cart_json = profile->cart_json;
         fresh.cart_at_ms = profile->cart_at_ms;

@@ -9,7 +9,7 @@
 /*
  * The fold (design 7): each field is a maximum, a minimum, a sum that cancels
  * exactly, or the claim with the greatest stamp, so the order of arrival does
- * not matter. What is not of that form stays out of here: lifecycle, since and
+ * not matter. What is not of that form stays out of here: verdicts, since and
  * sequence are the log of what was decided.
  *
  * Placing an order is the customer's act, at placed_at. It is folded from
@@ -35,9 +35,8 @@ void profile_init(struct profile *profile, struct id id, int64_t created_at_ms)
     profile->orders.first_at_ms = INSTANT_NONE;
     profile->orders.last_at_ms = INSTANT_NONE;
     profile->cart_at_ms = INSTANT_NONE;
-    profile->lifecycle = LIFECYCLE_NONE;
-    profile->lifecycle_since_ms = INSTANT_NONE;
     profile->due_at_ms = INSTANT_NEVER;
+    indicators_init(&profile->indicators);
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -51,6 +50,28 @@ static int64_t earlier(int64_t a, int64_t b)
 static int64_t later(int64_t a, int64_t b)
 {
     return a > b ? a : b; /* INSTANT_NONE is the least there is */
+}
+
+/* A fact with a newer stamp but the same value is stored; no rule can tell. */
+static void mark_fact(struct profile *profile, const struct profile_fact *fact,
+                      const struct profile_fact *before)
+{
+    profile->facts_changed = true;
+    if (before != NULL && str_equal(before->value_json, fact->value_json)) {
+        return;
+    }
+    switch (fact->kind) {
+    case FACT_TRAIT:
+        profile_touch(profile, RULE_PART_TRAITS);
+        profile_touch(profile, RULE_PART_IDENTITY);
+        break;
+    case FACT_PREFERENCE:
+        profile_touch(profile, RULE_PART_PREFERENCES);
+        break;
+    case FACT_CONSENT:
+        profile_touch(profile, RULE_PART_CONSENT);
+        break;
+    }
 }
 
 /* Merges two sorted lists into a new one; of a pair the greater stamp stays.
@@ -81,11 +102,13 @@ static bool fold_facts(struct arena *arena, struct profile *profile,
         if (known) {
             bool wins = fact_wins(&facts[i], &profile->facts[old]);
             merged[size++] = wins ? facts[i] : profile->facts[old];
-            profile->facts_changed = profile->facts_changed || wins;
+            if (wins) {
+                mark_fact(profile, &facts[i], &profile->facts[old]);
+            }
             old++;
         } else if (room > 0) {
             merged[size++] = facts[i];
-            profile->facts_changed = true;
+            mark_fact(profile, &facts[i], NULL);
             room--;
         } else {
             all_fit = false;
@@ -110,12 +133,13 @@ static void fold_cart(struct arena *arena, struct profile *profile, struct str c
         return;
     }
     bool cleared = str_equal(cart_json, STR("null"));
+    profile_touch(profile, RULE_PART_CART);
     profile->cart_json = cleared ? ((struct str){ 0 }) : str_dup(arena, cart_json);
     profile->cart_at_ms = at_ms;
     profile->cart_event_id = event_id;
 }
 
-static void fold_seen(struct arena *arena, struct profile *profile, const struct event *event)
+static void fold_instants(struct arena *arena, struct profile *profile, const struct event *event)
 {
     profile->first_seen_at_ms = earlier(profile->first_seen_at_ms, event->occurred_at_ms);
     const struct order_document *order = event->order;
@@ -134,6 +158,27 @@ static void fold_seen(struct arena *arena, struct profile *profile, const struct
     }
 }
 
+static void fold_seen(struct arena *arena, struct profile *profile, const struct event *event)
+{
+    int64_t first_ms = profile->first_seen_at_ms;
+    int64_t last_ms = profile->last_seen_at_ms;
+    int64_t signed_up_ms = profile->signed_up_at_ms;
+    fold_instants(arena, profile, event);
+    if (first_ms != profile->first_seen_at_ms || last_ms != profile->last_seen_at_ms ||
+        signed_up_ms != profile->signed_up_at_ms) {
+        profile_touch(profile, RULE_PART_SEEN);
+    }
+}
+
+static bool fold_indicators(struct arena *arena, struct profile *profile, const struct event *event)
+{
+    bool failed = false;
+    if (indicators_add_event(arena, &profile->indicators, event, &failed)) {
+        profile_touch(profile, RULE_PART_ENGAGEMENT);
+    }
+    return !failed;
+}
+
 bool profile_fold_event(struct arena *arena, struct profile *profile, const struct event *event)
 {
     fold_seen(arena, profile, event);
@@ -143,7 +188,7 @@ bool profile_fold_event(struct arena *arena, struct profile *profile, const stru
     struct profile_fact *facts = NULL;
     size_t count = 0;
     profile->is_dirty = true;
-    return fact_collect(arena, event, &facts, &count) &&
+    return fold_indicators(arena, profile, event) && fact_collect(arena, event, &facts, &count) &&
            fold_facts(arena, profile, facts, count, LIMIT_TRAITS_PER_PROFILE);
 }
 
@@ -200,6 +245,8 @@ void profile_count_order(struct profile *profile, const struct order_contributio
         profile->orders_shrunk = false;
     }
     profile->is_dirty = true;
+    profile_touch(profile, RULE_PART_ORDERS);
+    profile_touch(profile, RULE_PART_HABITS);
 }
 
 static bool absorb_exclusives(struct arena *arena, struct profile *survivor,
@@ -249,7 +296,8 @@ static void absorb_orders(struct profile_orders *ours, const struct profile_orde
 bool profile_absorb(struct arena *arena, struct profile *survivor, const struct profile *loser)
 {
     if (!fold_facts(arena, survivor, loser->facts, loser->fact_count, SIZE_MAX) ||
-        !absorb_exclusives(arena, survivor, loser)) {
+        !absorb_exclusives(arena, survivor, loser) ||
+        !indicators_absorb(arena, &survivor->indicators, &loser->indicators)) {
         return false;
     }
     survivor->created_at_ms = earlier(survivor->created_at_ms, loser->created_at_ms);

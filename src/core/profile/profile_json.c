@@ -14,27 +14,10 @@
 
 static const char *const channels[] = { "email", "sms", "push", "tracking", "sale" };
 
-/* Traits that name or place a person; null when masked. */
-static const char *const personal_traits[] = {
-    "first_name", "last_name", "name",       "full_name",   "middle_name", "nickname",
-    "birth_date", "address",   "street",     "address_1",   "address_2",   "company",
-    "username",   "avatar",    "avatar_url", "postal_code", "tax_id",      "note",
-};
-
 static bool is_column_trait(struct str key)
 {
     for (size_t i = 0; i < FACT_IDENTITY_COUNT; i++) {
         if (str_equal_z(key, fact_identities[i].key)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool is_personal(struct str key)
-{
-    for (size_t i = 0; i < ARRAY_COUNT(personal_traits); i++) {
-        if (str_equal_z(key, personal_traits[i])) {
             return true;
         }
     }
@@ -52,8 +35,7 @@ static void write_consent(struct jsonw *json, const struct profile *profile)
     jsonw_close(json);
 }
 
-static void write_members(struct jsonw *json, const struct profile *profile, enum fact_kind kind,
-                          bool masked)
+static void write_members(struct jsonw *json, const struct profile *profile, enum fact_kind kind)
 {
     jsonw_open(json);
     for (size_t i = 0; i < profile->fact_count; i++) {
@@ -62,8 +44,7 @@ static void write_members(struct jsonw *json, const struct profile *profile, enu
             continue;
         }
         jsonw_key_str(json, fact->key);
-        bool hidden = masked && kind == FACT_TRAIT && is_personal(fact->key);
-        jsonw_raw(json, hidden ? STR("null") : fact->value_json);
+        jsonw_raw(json, fact->value_json);
     }
     jsonw_close(json);
 }
@@ -73,7 +54,7 @@ void profile_write_facts(struct jsonw *json, const struct profile *profile, enum
     if (kind == FACT_CONSENT) {
         write_consent(json, profile);
     } else {
-        write_members(json, profile, kind, false);
+        write_members(json, profile, kind);
     }
 }
 
@@ -125,22 +106,32 @@ static void put_average(struct jsonw *json, const struct profile_orders *orders,
     }
 }
 
-static void write_labels(struct jsonw *json, const struct profile *profile)
+static void write_names(struct jsonw *json, const char *key, const struct str *names, size_t count)
 {
-    const char *stage = lifecycle_name(profile->lifecycle);
-    jsonw_put_z(json, "lifecycle", stage);
-    jsonw_key(json, "tags");
+    jsonw_key(json, key);
     jsonw_open_array(json);
+    for (size_t i = 0; i < count; i++) {
+        jsonw_str(json, names[i]);
+    }
     jsonw_close_array(json);
-    jsonw_key(json, "segments");
-    jsonw_open_array(json);
-    jsonw_close_array(json);
+}
+
+void profile_write_labels(struct jsonw *json, const struct profile_labels *labels)
+{
+    jsonw_put_str_or_null(json, "lifecycle", labels->lifecycle);
+    write_names(json, "tags", labels->tags, labels->tag_count);
+    write_names(json, "segments", labels->segments, labels->segment_count);
     jsonw_key(json, "tiers");
     jsonw_open(json);
+    for (size_t i = 0; i < labels->tier_count; i++) {
+        jsonw_key_str(json, labels->tiers[i].name);
+        jsonw_str(json, labels->tiers[i].value);
+    }
     jsonw_close(json);
 }
 
-void profile_write_default(struct jsonw *json, const struct profile *profile, struct str currency)
+void profile_write_default(struct jsonw *json, const struct profile *profile,
+                           const struct profile_labels *labels, struct str currency)
 {
     jsonw_open(json);
     jsonw_put_id(json, "id", profile->id);
@@ -151,7 +142,7 @@ void profile_write_default(struct jsonw *json, const struct profile *profile, st
     put_trait(json, profile, "last_name");
     put_trait(json, profile, "locale");
     put_trait(json, profile, "time_zone");
-    write_labels(json, profile);
+    profile_write_labels(json, labels);
     jsonw_key(json, "orders");
     jsonw_open(json);
     jsonw_put_i64(json, "count", profile->orders.count);
@@ -163,149 +154,4 @@ void profile_write_default(struct jsonw *json, const struct profile *profile, st
     jsonw_key(json, "consent");
     write_consent(json, profile);
     jsonw_close(json);
-}
-
-/* The text of a JSON string without its quotes; false for null and others. */
-static bool unquote(struct str json, struct str *out_text)
-{
-    if (json.size < 2 || json.data[0] != '"') {
-        return false;
-    }
-    *out_text = str_take(str_drop(json, 1), json.size - 2);
-    return true;
-}
-
-static void append(char *text, size_t *size, struct str part)
-{
-    for (size_t i = 0; i < part.size; i++) {
-        text[(*size)++] = part.data[i];
-    }
-}
-
-/* First character, if it stands alone: neither an escape nor part of UTF-8. */
-static struct str initial(struct str text)
-{
-    bool plain = text.data[0] > ' ' && text.data[0] < 0x7f && text.data[0] != '\\';
-    return plain ? str_take(text, 1) : (struct str){ 0 };
-}
-
-static struct str last_label(struct str domain)
-{
-    size_t dot = domain.size;
-    for (size_t i = 0; i < domain.size; i++) {
-        dot = domain.data[i] == '.' ? i : dot;
-    }
-    return str_drop(domain, dot);
-}
-
-/* "jane@example.com" -> "j***@e***.com"; what is not of the form shows
- * nothing. */
-static void put_masked_email(struct jsonw *json, struct str value)
-{
-    enum {
-        ENDING_SIZE_MAX = 24
-    };
-    struct str address = { 0 };
-    struct str local = { 0 };
-    struct str domain = { 0 };
-    if (!unquote(value, &address)) {
-        jsonw_put_null(json, "email");
-        return;
-    }
-    if (!str_split(address, '@', &local, &domain) || local.size == 0 || domain.size == 0) {
-        jsonw_put_z(json, "email", "***");
-        return;
-    }
-    char text[ENDING_SIZE_MAX + 16];
-    size_t size = 0;
-    append(text, &size, initial(local));
-    append(text, &size, STR("***@"));
-    append(text, &size, initial(domain));
-    append(text, &size, STR("***"));
-    append(text, &size, str_take(last_label(domain), ENDING_SIZE_MAX));
-    jsonw_put_str(json, "email", (struct str){ text, size });
-}
-
-/* "+33612345678" -> "+336*****78". */
-static void put_masked_phone(struct jsonw *json, struct str value)
-{
-    enum {
-        SHOWN_FIRST = 4,
-        SHOWN_LAST = 2,
-        PHONE_SIZE_MIN = 9
-    };
-    struct str phone = { 0 };
-    if (!unquote(value, &phone)) {
-        jsonw_put_null(json, "phone");
-        return;
-    }
-    if (phone.size < PHONE_SIZE_MIN || phone.data[0] != '+') {
-        jsonw_put_z(json, "phone", "***");
-        return;
-    }
-    char text[SHOWN_FIRST + SHOWN_LAST + 8];
-    size_t size = 0;
-    append(text, &size, str_take(phone, SHOWN_FIRST));
-    append(text, &size, STR("*****"));
-    append(text, &size, str_drop(phone, phone.size - SHOWN_LAST));
-    jsonw_put_str(json, "phone", (struct str){ text, size });
-}
-
-static void write_addresses(struct jsonw *json, const struct profile *profile, bool masked)
-{
-    if (masked) {
-        put_masked_email(json, profile_fact_value(profile, FACT_TRAIT, "email"));
-        put_masked_phone(json, profile_fact_value(profile, FACT_TRAIT, "phone"));
-    } else {
-        put_trait(json, profile, "email");
-        put_trait(json, profile, "phone");
-    }
-    put_external_id(json, profile);
-}
-
-static void write_orders(struct jsonw *json, const struct profile_orders *orders,
-                         struct str currency)
-{
-    jsonw_key(json, "orders");
-    jsonw_open(json);
-    jsonw_put_i64(json, "count", orders->count);
-    jsonw_put_money(json, "revenue", orders->gross_minor, currency);
-    put_average(json, orders, currency);
-    if (orders->count > orders->foreign_count) {
-        jsonw_put_money(json, "largest_value", orders->largest_minor, currency);
-    } else {
-        jsonw_put_null(json, "largest_value");
-    }
-    jsonw_put_money(json, "refunded", orders->refunded_minor, currency);
-    jsonw_put_str(json, "currency", currency);
-    jsonw_put_instant(json, "first_at", orders->first_at_ms);
-    jsonw_put_instant(json, "last_at", orders->last_at_ms);
-    jsonw_put_i64(json, "foreign_count", orders->foreign_count);
-    jsonw_close(json);
-}
-
-void profile_write_full(struct jsonw *json, const struct profile *profile, struct str currency,
-                        int64_t as_of_ms, bool masked)
-{
-    jsonw_open(json);
-    jsonw_put_id(json, "id", profile->id);
-    jsonw_put_i64(json, "sequence", profile->sequence);
-    jsonw_put_instant(json, "as_of", as_of_ms);
-    jsonw_put_bool(json, "masked", masked);
-    jsonw_put_bool(json, "identified", profile->identified);
-    write_addresses(json, profile, masked);
-    jsonw_put_instant(json, "created_at", profile->created_at_ms);
-    jsonw_put_instant(json, "updated_at", profile->updated_at_ms);
-    jsonw_put_instant(json, "first_seen_at", profile->first_seen_at_ms);
-    jsonw_put_instant(json, "last_seen_at", profile->last_seen_at_ms);
-    jsonw_put_instant(json, "signed_up_at", profile->signed_up_at_ms);
-    write_labels(json, profile);
-    write_orders(json, &profile->orders, currency);
-    jsonw_put_raw(json, "cart", profile->cart_json);
-    jsonw_key(json, "traits");
-    write_members(json, profile, FACT_TRAIT, masked);
-    jsonw_key(json, "preferences");
-    write_members(json, profile, FACT_PREFERENCE, masked);
-    jsonw_key(json, "consent");
-    write_consent(json, profile);
 }

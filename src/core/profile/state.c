@@ -6,7 +6,8 @@
  * The `state` column: what a profile knows that has no column of its own, and
  * the facts of one interaction, in the same form.
  *
- *   version 1 | merge count | identity counts | exclusives | cart stamp | facts
+ *   version 2 | merge count | identity counts | exclusives | cart stamp | facts
+ *             | verdicts | indicators | features
  *
  * Facts are the bulk: kind, trust, key, value, stamp; typically 15 of 40 bytes.
  * They must come strictly ascending, since the fold searches them by halves.
@@ -15,7 +16,9 @@
  */
 
 enum {
-    STATE_VERSION = 1,
+    STATE_VERSION = 2,
+    STATE_VERSION_WITHOUT_RULES = 1, /* ended with the facts */
+    VERDICT_SIZE_MIN = 3,
     FACTS_VERSION = 1,
     PROFILE_FACT_SIZE_MIN = 6 + ID_SIZE,
     EVENT_FACT_SIZE_MIN = 3,
@@ -40,6 +43,19 @@ static void put_facts(struct buf *buf, const struct profile *profile)
     }
 }
 
+static void put_verdicts(struct buf *buf, const struct verdict_set *verdicts)
+{
+    binary_put_u64(buf, verdicts->count);
+    uint32_t slot = 0;
+    for (size_t i = 0; i < verdicts->count; i++) {
+        const struct verdict *verdict = &verdicts->items[i];
+        binary_put_u64(buf, verdict->slot - slot);
+        binary_put_str(buf, verdict->value);
+        binary_put_i64(buf, verdict->since_ms);
+        slot = verdict->slot;
+    }
+}
+
 bool profile_state_encode(struct arena *arena, const struct profile *profile, struct str *out_bytes)
 {
     struct buf buf;
@@ -59,7 +75,9 @@ bool profile_state_encode(struct arena *arena, const struct profile *profile, st
     binary_put_i64(&buf, profile->cart_at_ms);
     binary_put_id(&buf, profile->cart_event_id);
     put_facts(&buf, profile);
-    if (buf.failed) {
+    put_verdicts(&buf, &profile->verdicts);
+    if (!indicators_encode(&profile->indicators, &buf) ||
+        !feature_set_encode(arena, &profile->features, &buf) || buf.failed) {
         return false;
     }
     *out_bytes = buf_str(&buf);
@@ -127,11 +145,48 @@ static void get_facts(struct arena *arena, struct binary_reader *reader, struct 
     }
 }
 
+/* Slots ascend strictly: the first may be 0, a later step may not. */
+static void get_verdicts(struct arena *arena, struct binary_reader *reader,
+                         struct verdict_set *verdicts)
+{
+    size_t count = binary_get_count(reader, VERDICT_SIZE_MIN);
+    *verdicts = (struct verdict_set){ 0 };
+    if (count == 0) {
+        return;
+    }
+    struct verdict *items = ARENA_NEW_ARRAY(arena, count, struct verdict);
+    if (items == NULL) {
+        reader->failed = true;
+        return;
+    }
+    uint64_t slot = 0;
+    for (size_t i = 0; i < count && !reader->failed; i++) {
+        uint64_t step = binary_get_below(reader, UINT32_MAX);
+        slot += step;
+        items[i].slot = (uint32_t)slot;
+        items[i].value = binary_get_str(reader);
+        items[i].since_ms = binary_get_i64(reader);
+        if (slot > UINT32_MAX || (i > 0 && step == 0)) {
+            reader->failed = true;
+        }
+    }
+    *verdicts = (struct verdict_set){ items, count };
+}
+
+static bool get_rules(struct arena *arena, struct binary_reader *reader, struct profile *profile)
+{
+    get_verdicts(arena, reader, &profile->verdicts);
+    return !reader->failed && indicators_decode(arena, &reader->rest, &profile->indicators) &&
+           feature_set_decode(arena, reader->rest, &profile->features);
+}
+
 bool profile_state_decode(struct arena *arena, struct str bytes, struct profile *profile)
 {
-    if (bytes.size == 0 || bytes.data[0] != STATE_VERSION) {
+    if (bytes.size == 0 ||
+        (bytes.data[0] != STATE_VERSION && bytes.data[0] != STATE_VERSION_WITHOUT_RULES)) {
         return false;
     }
+    bool has_rules = bytes.data[0] == STATE_VERSION;
     struct str copy = str_dup(arena, bytes);
     struct binary_reader reader = { .rest = str_drop(copy, 1), .failed = copy.size == 0 };
     struct profile decoded = *profile;
@@ -146,9 +201,12 @@ bool profile_state_decode(struct arena *arena, struct str bytes, struct profile 
     decoded.cart_at_ms = binary_get_i64(&reader);
     decoded.cart_event_id = binary_get_id(&reader);
     get_facts(arena, &reader, &decoded);
-    if (!binary_is_done(&reader)) {
+    bool is_whole =
+        has_rules ? !reader.failed && get_rules(arena, &reader, &decoded) : binary_is_done(&reader);
+    if (!is_whole) {
         return false;
     }
+    decoded.stored = decoded.verdicts;
     *profile = decoded;
     return true;
 }

@@ -28,8 +28,12 @@ static struct id bell_id(const struct decision *decision, const struct bell *bel
         id_hash_add_id(&hash, bell->event->id);
     } else {
         id_hash_add_i64(&hash, bell->at_ms);
-        id_hash_add_i64(&hash, bell->transition->from);
-        id_hash_add_i64(&hash, bell->transition->to);
+    }
+    if (bell->transition != NULL) {
+        id_hash_add_id(&hash, bell->transition->rule->definition.id);
+        id_hash_add_i64(&hash, bell->transition->has);
+        id_hash_add(&hash, bell->transition->from);
+        id_hash_add(&hash, bell->transition->to);
     }
     if (bell->merge != NULL) {
         id_hash_add_id(&hash, bell->merge->from_id);
@@ -63,6 +67,9 @@ static size_t find_listeners(const struct decision *decision, struct str topic, 
 
 void bell_ring(struct decision *decision, const struct bell *bell, int64_t now_ms)
 {
+    if (bell->event != NULL && decision->context->is_import) {
+        return;
+    }
     struct id *listeners = NULL;
     size_t listener_count = find_listeners(decision, bell->topic, &listeners);
     if (listener_count == 0) {
@@ -87,6 +94,7 @@ void bell_ring(struct decision *decision, const struct bell *bell, int64_t now_m
         .until_ms = bell->until_ms,
         .previous_since_ms = bell->previous_since_ms,
         .merge = bell->merge,
+        .ruleset = judge_ruleset(decision, bell->profile),
         .row = {
             .id = bell_id(decision, bell),
             .created_at_ms = bell->event != NULL ? heard_at_ms : bell->at_ms,

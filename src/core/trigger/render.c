@@ -53,20 +53,44 @@ static void write_cause(struct jsonw *json, const struct decide_context *context
     jsonw_close(json);
 }
 
-static void write_lifecycle(struct jsonw *json, const struct pending_bell *bell)
+static void put_instant_or_null(struct jsonw *json, const char *key, int64_t ms)
 {
-    jsonw_key(json, "lifecycle");
-    jsonw_open(json);
-    jsonw_put_z(json, "from", lifecycle_name(bell->transition->from));
-    jsonw_put_z(json, "to", lifecycle_name(bell->transition->to));
-    jsonw_put_i64(json, "rule_version", 1);
-    jsonw_put_instant(json, "since", bell->transition->at_ms);
-    if (bell->until_ms == INSTANT_NEVER) {
-        jsonw_put_null(json, "until");
+    jsonw_put_instant(json, key, ms == INSTANT_NEVER ? INSTANT_NONE : ms);
+}
+
+static void put_text_or_null(struct jsonw *json, const char *key, bool has, struct str text)
+{
+    if (has) {
+        jsonw_put_str(json, key, text);
     } else {
-        jsonw_put_instant(json, "until", bell->until_ms);
+        jsonw_put_null(json, key);
     }
-    jsonw_put_instant(json, "previous_since", bell->previous_since_ms);
+}
+
+/* "lifecycle", "tier", "tag" or "segment": the rule and what it says now. */
+static void write_transition(struct jsonw *json, const struct pending_bell *bell)
+{
+    const struct transition_row *row = bell->transition;
+    const struct rule_definition *rule = &row->rule->definition;
+    bool has_values = rule->kind == RULE_KIND_LIFECYCLE || rule->kind == RULE_KIND_TIER;
+    jsonw_key(json, rule_kind_name(rule->kind));
+    jsonw_open(json);
+    if (rule->kind != RULE_KIND_LIFECYCLE) {
+        jsonw_put_str(json, "name", rule->name);
+        jsonw_put_str(json, "title", rule->title);
+    }
+    if (has_values) {
+        put_text_or_null(json, "from", row->had, row->from);
+        put_text_or_null(json, "to", row->has, row->to);
+    }
+    jsonw_put_i64(json, "rule_version", rule->version);
+    jsonw_put_instant(json, "since", row->at_ms);
+    put_instant_or_null(json, "until", row->has ? bell->until_ms : INSTANT_NEVER);
+    if (row->had) {
+        jsonw_put_instant(json, "previous_since", bell->previous_since_ms);
+    } else if (has_values) {
+        jsonw_put_null(json, "previous_since");
+    }
     jsonw_close(json);
 }
 
@@ -116,14 +140,16 @@ static void write_event_object(struct jsonw *json, const struct pending_bell *be
     jsonw_raw(json, properties.size > 0 ? properties : STR("{}"));
 }
 
+/* Thin without labels. */
 static void write_data(struct jsonw *json, const struct decide_context *context,
-                       const struct pending_bell *bell, bool thin)
+                       const struct pending_bell *bell, const struct profile_labels *labels)
 {
+    bool thin = labels == NULL;
     jsonw_key(json, "data");
     jsonw_open(json);
     bool is_of_profile = str_starts_with(bell->topic, STR("profile."));
     if (bell->transition != NULL) {
-        write_lifecycle(json, bell);
+        write_transition(json, bell);
     } else if (bell->merge != NULL) {
         write_merge(json, bell->merge);
     } else if (!is_of_profile) {
@@ -135,13 +161,14 @@ static void write_data(struct jsonw *json, const struct decide_context *context,
         jsonw_put_id(json, "id", bell->profile.id);
         jsonw_close(json);
     } else {
-        profile_write_default(json, &bell->profile, context->currency);
+        profile_write_default(json, &bell->profile, labels, context->currency);
     }
     jsonw_close(json);
 }
 
 static void write_body(struct buf *buf, const struct decide_context *context,
-                       const struct pending_bell *bell, int64_t recorded_at_ms, bool thin)
+                       const struct pending_bell *bell, int64_t recorded_at_ms,
+                       const struct profile_labels *labels)
 {
     struct jsonw json;
     jsonw_begin(&json, buf);
@@ -154,11 +181,11 @@ static void write_body(struct buf *buf, const struct decide_context *context,
     jsonw_put_str(&json, "workspace", context->workspace_name);
     jsonw_put_i64(&json, "sequence", bell->row.sequence);
     jsonw_put_bool(&json, "test", false);
-    if (thin) {
+    if (labels == NULL) {
         jsonw_put_bool(&json, "truncated", true);
     }
     write_cause(&json, context, bell);
-    write_data(&json, context, bell, thin);
+    write_data(&json, context, bell, labels);
     jsonw_close(&json);
 }
 
@@ -189,10 +216,14 @@ bool render_body(struct arena *arena, const struct decide_context *context,
     struct buf buf;
     buf_init(&buf, arena, RENDER_BYTES_MAX);
     buf_reserve(&buf, RENDER_BYTES_TYPICAL + object_size(&whole));
-    write_body(&buf, context, &whole, recorded_at_ms, false);
+    struct profile_labels labels;
+    if (!profile_labels_of(arena, &whole.profile, bell->ruleset, &labels)) {
+        return false;
+    }
+    write_body(&buf, context, &whole, recorded_at_ms, &labels);
     if (!buf.failed && buf.size > (size_t)LIMIT_DELIVERY_BODY_BYTES) {
         buf_reset(&buf);
-        write_body(&buf, context, &whole, recorded_at_ms, true);
+        write_body(&buf, context, &whole, recorded_at_ms, NULL);
     }
     if (buf.failed) {
         return false;

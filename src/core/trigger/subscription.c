@@ -16,6 +16,11 @@ static const struct topic_info derived[] = {
     { "profile.identified", "A profile got its first exclusive or strong identity", NULL },
     { "profile.merged", "Two profiles turned out to be one customer", "merge" },
     { "lifecycle.changed", "The lifecycle stage changed", "lifecycle" },
+    { "tag.added", "A customer got a tag", "tag" },
+    { "tag.removed", "A customer lost a tag", "tag" },
+    { "segment.entered", "A customer entered a segment", "segment" },
+    { "segment.left", "A customer left a segment, at the instant the window slid past", "segment" },
+    { "tier.changed", "A customer moved to another tier", "tier" },
 };
 
 static bool is_segment(struct str text)

@@ -1,0 +1,33 @@
+#ifndef STORE_BRING_UP_H
+#define STORE_BRING_UP_H
+
+/*
+ * Profiles whose newer rules ask for their history: read, folded anew, decided
+ * silently at now (correctness 11). Within the transaction that holds their
+ * locks; the caller saves.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/status.h"
+#include "core/decide.h"
+#include "store/pg.h"
+
+struct bring_up {
+    struct pg *pg;
+    struct arena *arena;
+    struct decision *decision; /* the profiles are in it */
+    const struct decide_context *context;
+    int64_t now_ms;
+    size_t facts_max; /* of one origin: longer histories are left as they are */
+};
+
+/* Two round trips if any profile of the decision wants its history, else none.
+ * Instants that fell due are stepped through first, under the rules the profile
+ * stood at, and ring. *out_left: how many histories were too long. */
+NODISCARD enum status bring_up_profiles(const struct bring_up *bring_up, size_t *out_left,
+                                        struct problem *problem);
+
+#endif

@@ -1,0 +1,98 @@
+#include "store/bring_up.h"
+
+#include "core/profile/hydrate.h"
+#include "store/history.h"
+
+/*
+ * Shared by the hot path, which brings up whoever has a short history before the
+ * event is folded, and by the background sweep, which takes everyone else.
+ */
+
+/* A stray that only has a name: there is nothing to fold. */
+static void stand_empty(struct profile *profile, const struct ruleset *newest)
+{
+    profile->features = (struct feature_set){ 0 };
+    profile->needs_history = false;
+    profile->ruleset_version = newest->version;
+}
+
+static enum status fold(const struct bring_up *bring_up, struct profile *profile,
+                        const struct history_side *side)
+{
+    const struct decide_context *context = bring_up->context;
+    const struct ruleset *newest = context->rulesets[context->ruleset_count - 1];
+    enum cause_kind cause = profile->ruleset_version == 0 ? CAUSE_IMPORT : CAUSE_RULE;
+    const struct history history = {
+        .events = side->events,
+        .event_count = side->event_count,
+        .orders = side->orders,
+        .order_count = side->order_count,
+        .identifiers = side->identifiers,
+        .identifier_count = side->identifier_count,
+        .ruleset = newest,
+        .now_ms = bring_up->now_ms,
+    };
+    enum status status = decide_due(bring_up->decision, profile, bring_up->now_ms);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (side->event_count == 0) {
+        stand_empty(profile, newest);
+    } else if (!profile_hydrate(bring_up->arena, profile, &history)) {
+        return STATUS_LIMIT;
+    }
+    return decide_silently(bring_up->decision, profile, bring_up->now_ms, cause);
+}
+
+static enum status read_sides(const struct bring_up *bring_up, struct profile *const *profiles,
+                              size_t count, struct history_side **out_sides,
+                              struct problem *problem)
+{
+    struct id *ids = ARENA_NEW_ARRAY(bring_up->arena, count, struct id);
+    struct history_origin *origins = NULL;
+    size_t origin_count = 0;
+    if (ids == NULL) {
+        return STATUS_LIMIT;
+    }
+    for (size_t i = 0; i < count; i++) {
+        ids[i] = profiles[i]->id;
+    }
+    struct id workspace_id = bring_up->context->workspace_id;
+    enum status status = history_origins(bring_up->pg, bring_up->arena, workspace_id, ids, count,
+                                         &origins, &origin_count, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    const struct history_request request = {
+        .workspace_id = workspace_id,
+        .origins = origins,
+        .origin_count = origin_count,
+        .side_count = count,
+        .facts_max = bring_up->facts_max,
+    };
+    return history_read(bring_up->pg, bring_up->arena, &request, out_sides, problem);
+}
+
+enum status bring_up_profiles(const struct bring_up *bring_up, size_t *out_left,
+                              struct problem *problem)
+{
+    struct profile **profiles = NULL;
+    size_t count = decision_wanting_history(bring_up->decision, &profiles);
+    struct history_side *sides = NULL;
+    size_t left = 0;
+    enum status status = STATUS_OK;
+    if (count > 0) {
+        status = read_sides(bring_up, profiles, count, &sides, problem);
+    }
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        if (sides[i].is_cut) {
+            left++;
+        } else {
+            status = fold(bring_up, profiles[i], &sides[i]);
+        }
+    }
+    if (status == STATUS_OK) {
+        *out_left = left;
+    }
+    return status;
+}

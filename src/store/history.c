@@ -1,0 +1,272 @@
+#include "store/history.h"
+
+#include "batch_priv.h"
+
+/*
+ * Reads whole histories, many profiles at a time: three statements in one round
+ * trip, each LATERAL over the origins so that a stranger's row is never looked
+ * at. An interaction is an event again, with everything that a rule may read;
+ * what the order documents said is in the orders.
+ */
+
+static const struct pg_statement history_origins_sql = {
+    "history_origins",
+    "SELECT u.n, o.id FROM unnest($2::uuid[]) WITH ORDINALITY AS u (id, n)"
+    " CROSS JOIN LATERAL (SELECT u.id UNION ALL (SELECT p.id FROM profile p"
+    " WHERE p.workspace_id = $1 AND p.merged_into = u.id)) o",
+};
+
+static const struct pg_statement history_events_sql = {
+    "history_events",
+    "SELECT o.n, i.id, i.source_id, i.type, i.trust, i.occurred_at, i.received_at, i.product_id,"
+    " i.category, i.currency, i.amount_minor, i.order_ref, i.facts, i.properties, i.context"
+    " FROM unnest($2::uuid[]) WITH ORDINALITY AS o (id, n) CROSS JOIN LATERAL"
+    " (SELECT * FROM interaction WHERE workspace_id = $1 AND origin_id = o.id"
+    " ORDER BY occurred_at, id LIMIT $3) i",
+};
+
+static const struct pg_statement history_orders_sql = {
+    "history_orders",
+    "SELECT o.n, r.source_id, r.order_ref, " BATCH_ORDER_COLUMNS
+    " FROM unnest($2::uuid[]) WITH ORDINALITY AS o (id, n) CROSS JOIN LATERAL (SELECT source_id, "
+    "order_ref, " BATCH_ORDER_COLUMNS " FROM orders WHERE workspace_id = $1 AND profile_id = o.id"
+    " OFFSET 0) r",
+};
+
+static const struct pg_statement history_identities_sql = {
+    "history_identities",
+    "SELECT o.n, r.kind, r.source_id, r.value, r.origin_id"
+    " FROM unnest($2::uuid[]) WITH ORDINALITY AS o (id, n) CROSS JOIN LATERAL"
+    " (SELECT kind, source_id, value, origin_id FROM identity"
+    " WHERE workspace_id = $1 AND profile_id = o.id OFFSET 0) r",
+};
+
+struct history_run {
+    struct arena *arena;
+    const struct history_request *request;
+    struct history_side *sides;
+    struct problem *problem;
+};
+
+static struct pg_params *ids_params(struct arena *arena, struct id workspace_id,
+                                    const struct history_origin *origins, size_t count)
+{
+    struct pg_params *params = ARENA_NEW(arena, struct pg_params);
+    if (params == NULL) {
+        return NULL;
+    }
+    struct pg_array array;
+    pg_params_init(params, arena);
+    pg_put_id(params, workspace_id);
+    pg_array_begin(&array, params, PG_UUID, count);
+    for (size_t i = 0; i < count; i++) {
+        pg_array_id(&array, origins[i].id);
+    }
+    pg_array_end(&array);
+    return params;
+}
+
+static const struct history_origin *origin_of_row(const struct history_run *run,
+                                                  const struct pg_result *result, size_t row)
+{
+    return &run->request->origins[(size_t)pg_get_i64(result, row, 0) - 1];
+}
+
+/* Whose it is: the side of the origin named, or of the profile it is on. */
+static size_t side_of(const struct history_run *run, const struct pg_result *result, size_t row,
+                      struct id origin_id)
+{
+    const struct history_request *request = run->request;
+    for (size_t i = 0; request->by_origin && i < request->origin_count; i++) {
+        if (id_equal(request->origins[i].id, origin_id)) {
+            return request->origins[i].side;
+        }
+    }
+    return origin_of_row(run, result, row)->side;
+}
+
+/* --- events ------------------------------------------------------------- */
+
+static enum status event_of_row(const struct history_run *run, const struct pg_result *result,
+                                size_t row, struct event *event)
+{
+    event->id = pg_get_id(result, row, 1);
+    event->source_id = pg_get_id(result, row, 2);
+    event->name = pg_get_text(result, row, 3);
+    event->type = event_type_from_name(event->name);
+    event->trust = (enum trust)pg_get_i64(result, row, 4);
+    event->occurred_at_ms = pg_get_instant(result, row, 5);
+    event->claimed_at_ms = event->occurred_at_ms;
+    event->received_at_ms = pg_get_instant(result, row, 6);
+    event->act = event->type != 0 && event_type_info(event->type)->act;
+    event->product_id = pg_get_text(result, row, 7);
+    event->category = pg_get_text(result, row, 8);
+    event->currency = pg_get_text(result, row, 9);
+    event->has_amount = !pg_is_null(result, row, 10);
+    event->amount_minor = pg_get_i64(result, row, 10);
+    event->properties_json = pg_get_jsonb(result, row, 13);
+    event->context_json = pg_get_jsonb(result, row, 14);
+    if (!pg_is_null(result, row, 12) &&
+        !profile_facts_decode(run->arena, pg_get_bytes(result, row, 12), &event->facts,
+                              &event->fact_count)) {
+        return problem_set(run->problem, STATUS_BROKEN, "internal",
+                           "a stored fact does not decode");
+    }
+    return STATUS_OK;
+}
+
+static enum status take_events(const struct history_run *run, const struct pg_result *result)
+{
+    const struct history_request *request = run->request;
+    size_t *counts = ARENA_NEW_ARRAY(run->arena, request->side_count + 1, size_t);
+    size_t *per_origin = ARENA_NEW_ARRAY(run->arena, request->origin_count + 1, size_t);
+    if (counts == NULL || per_origin == NULL) {
+        return STATUS_LIMIT;
+    }
+    for (size_t row = 0; row < pg_row_count(result); row++) {
+        counts[origin_of_row(run, result, row)->side]++;
+    }
+    for (size_t side = 0; side < request->side_count; side++) {
+        run->sides[side].events = ARENA_NEW_ARRAY(run->arena, counts[side] + 1, struct event);
+        if (run->sides[side].events == NULL) {
+            return STATUS_LIMIT;
+        }
+    }
+    for (size_t row = 0; row < pg_row_count(result); row++) {
+        size_t origin = (size_t)pg_get_i64(result, row, 0) - 1;
+        struct history_side *side = &run->sides[request->origins[origin].side];
+        if (++per_origin[origin] > request->facts_max) {
+            side->is_cut = true;
+            continue;
+        }
+        enum status status = event_of_row(run, result, row, &side->events[side->event_count++]);
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
+    return STATUS_OK;
+}
+
+/* --- orders and identities ---------------------------------------------- */
+
+static enum status take_orders(const struct history_run *run, const struct pg_result *result)
+{
+    size_t count = pg_row_count(result);
+    for (size_t side = 0; side < run->request->side_count && count > 0; side++) {
+        run->sides[side].orders = ARENA_NEW_ARRAY(run->arena, count, struct order *);
+        if (run->sides[side].orders == NULL) {
+            return STATUS_LIMIT;
+        }
+    }
+    for (size_t row = 0; row < count; row++) {
+        struct order *order = ARENA_NEW(run->arena, struct order);
+        if (order == NULL) {
+            return STATUS_LIMIT;
+        }
+        order->source_id = pg_get_id(result, row, 1);
+        order->order_ref = pg_get_text(result, row, 2);
+        order->profile_id = pg_get_id(result, row, 3);
+        order->origin_id = pg_get_id(result, row, 4);
+        enum status status = batch_order_decode(run->arena, result, row, 5, order, run->problem);
+        if (status != STATUS_OK) {
+            return status;
+        }
+        struct history_side *side = &run->sides[side_of(run, result, row, order->origin_id)];
+        side->orders[side->order_count++] = order;
+    }
+    return STATUS_OK;
+}
+
+static enum status take_identities(const struct history_run *run, const struct pg_result *result)
+{
+    size_t count = pg_row_count(result);
+    for (size_t side = 0; side < run->request->side_count && count > 0; side++) {
+        run->sides[side].identifiers = ARENA_NEW_ARRAY(run->arena, count, struct identifier);
+        if (run->sides[side].identifiers == NULL) {
+            return STATUS_LIMIT;
+        }
+    }
+    for (size_t row = 0; row < count; row++) {
+        struct history_side *side =
+            &run->sides[side_of(run, result, row, pg_get_id(result, row, 4))];
+        side->identifiers[side->identifier_count++] =
+            (struct identifier){ .kind = identity_kind_from_name(pg_get_text(result, row, 1)),
+                                 .source_id = pg_get_id(result, row, 2),
+                                 .value = pg_get_text(result, row, 3) };
+    }
+    return STATUS_OK;
+}
+
+/* --- the whole ---------------------------------------------------------- */
+
+enum status history_read(struct pg *pg, struct arena *arena, const struct history_request *request,
+                         struct history_side **out_sides, struct problem *problem)
+{
+    struct history_run run = { .arena = arena, .request = request, .problem = problem };
+    run.sides = ARENA_NEW_ARRAY(arena, request->side_count + 1, struct history_side);
+    struct pg_params *ids =
+        ids_params(arena, request->workspace_id, request->origins, request->origin_count);
+    struct pg_params *limited =
+        ids_params(arena, request->workspace_id, request->origins, request->origin_count);
+    if (run.sides == NULL || ids == NULL || limited == NULL) {
+        return STATUS_LIMIT;
+    }
+    pg_put_i64(limited, (int64_t)request->facts_max + 1);
+    struct pg_result *results[3] = { NULL };
+    enum status status = pg_queue(pg, &history_events_sql, limited);
+    if (status == STATUS_OK) {
+        status = pg_queue(pg, &history_orders_sql, ids);
+    }
+    if (status == STATUS_OK) {
+        status = pg_queue(pg, &history_identities_sql, ids);
+    }
+    if (status == STATUS_OK) {
+        status = pg_sync(pg, arena, results, ARRAY_COUNT(results), problem);
+    }
+    if (status == STATUS_OK) {
+        status = take_events(&run, results[0]);
+    }
+    if (status == STATUS_OK) {
+        status = take_orders(&run, results[1]);
+    }
+    if (status == STATUS_OK) {
+        status = take_identities(&run, results[2]);
+    }
+    if (status == STATUS_OK) {
+        *out_sides = run.sides;
+    }
+    return status;
+}
+
+enum status history_origins(struct pg *pg, struct arena *arena, struct id workspace_id,
+                            const struct id *profiles, size_t profile_count,
+                            struct history_origin **out_origins, size_t *out_count,
+                            struct problem *problem)
+{
+    struct history_origin *asked = ARENA_NEW_ARRAY(arena, profile_count + 1, struct history_origin);
+    for (size_t i = 0; asked != NULL && i < profile_count; i++) {
+        asked[i].id = profiles[i];
+    }
+    struct pg_params *params =
+        asked != NULL ? ids_params(arena, workspace_id, asked, profile_count) : NULL;
+    struct pg_result *result = NULL;
+    if (params == NULL) {
+        return STATUS_LIMIT;
+    }
+    enum status status = pg_run(pg, arena, &history_origins_sql, params, &result, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    size_t count = pg_row_count(result);
+    struct history_origin *origins = ARENA_NEW_ARRAY(arena, count + 1, struct history_origin);
+    if (origins == NULL) {
+        return STATUS_LIMIT;
+    }
+    for (size_t row = 0; row < count; row++) {
+        origins[row] = (struct history_origin){ .id = pg_get_id(result, row, 1),
+                                                .side = (size_t)pg_get_i64(result, row, 0) - 1 };
+    }
+    *out_origins = origins;
+    *out_count = count;
+    return STATUS_OK;
+}
