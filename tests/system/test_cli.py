@@ -520,6 +520,15 @@ def test_tls_with_a_certificate_of_its_own(cluster, tmp_path):
         wait_for(is_ready, 15)
         with pytest.raises((OSError, http.client.HTTPException)):
             server.request("GET", "/readyz", timeout=3)
+        # Refused at its head, it reads why although it goes on sending.
+        context = ssl.create_default_context(cafile=certificate)
+        with socket.create_connection(("localhost", server.port), timeout=10) as plain, \
+                context.wrap_socket(plain, server_hostname="localhost") as s:
+            s.sendall(b"POST /v1/sources HTTP/1.1\r\nHost: localhost\r\n"
+                      b"Content-Length: 2000000\r\n\r\n" + b"x" * 60_000)
+            time.sleep(0.3)
+            s.sendall(b"x" * 1_940_000)
+            assert s.recv(65536).startswith(b"HTTP/1.1 401 ")
         issue("second")  # renewed: SIGHUP, and no connection is lost
         with pytest.raises(ssl.SSLError):
             answer()
