@@ -4,7 +4,7 @@
 
 /*
  * What the forms are made of: the mark of what was thrown away, sums that are
- * exact in any order, and lists of instants.
+ * exact in any order (the rest of them is in the header), lists of instants.
  */
 
 /* --- what was thrown away ----------------------------------------------------- */
@@ -44,40 +44,12 @@ void feature_lost_absorb(struct feature_lost *lost, struct feature_lost other)
 
 /* --- sums --------------------------------------------------------------------- */
 
-void feature_sum_absorb(struct feature_sum *sum, struct feature_sum other)
-{
-    uint64_t low = sum->low + other.low;
-    uint64_t carry = low < other.low ? 1 : 0;
-    sum->low = low;
-    sum->high = (int64_t)((uint64_t)sum->high + (uint64_t)other.high + carry);
-}
-
-void feature_sum_add(struct feature_sum *sum, int64_t value)
-{
-    feature_sum_absorb(sum, (struct feature_sum){ (uint64_t)value, value < 0 ? -1 : 0 });
-}
-
 void feature_sum_subtract(struct feature_sum *sum, int64_t value)
 {
     uint64_t borrow = sum->low < (uint64_t)value ? 1 : 0;
     uint64_t high = value < 0 ? UINT64_MAX : 0;
     sum->low -= (uint64_t)value;
     sum->high = (int64_t)((uint64_t)sum->high - high - borrow);
-}
-
-bool feature_sum_value(struct feature_sum sum, int64_t *out_value)
-{
-    int64_t value = (int64_t)sum.low;
-    if (sum.high != (value < 0 ? -1 : 0)) {
-        return false;
-    }
-    *out_value = value;
-    return true;
-}
-
-bool feature_beats(enum rule_aggregate function, int64_t a, int64_t b)
-{
-    return function == RULE_MIN ? a < b : a > b;
 }
 
 /* --- lists of instants -------------------------------------------------------- */

@@ -151,6 +151,37 @@ static inline int64_t feature_leaves_ms(const struct feature *feature, int64_t a
     return feature->within_ms > 0 ? at_ms + feature->within_ms : INSTANT_NEVER;
 }
 
+/* Inline: a comparison walks some 190 of them. */
+static inline void feature_sum_absorb(struct feature_sum *sum, struct feature_sum other)
+{
+    uint64_t low = sum->low + other.low;
+    uint64_t carry = low < other.low ? 1 : 0;
+    sum->low = low;
+    sum->high = (int64_t)((uint64_t)sum->high + (uint64_t)other.high + carry);
+}
+
+static inline void feature_sum_add(struct feature_sum *sum, int64_t value)
+{
+    feature_sum_absorb(sum, (struct feature_sum){ (uint64_t)value, value < 0 ? -1 : 0 });
+}
+
+/* False when it does not fit: then it is null. */
+static inline bool feature_sum_value(struct feature_sum sum, int64_t *out_value)
+{
+    int64_t value = (int64_t)sum.low;
+    if (sum.high != (value < 0 ? -1 : 0)) {
+        return false;
+    }
+    *out_value = value;
+    return true;
+}
+
+/* Of the functions min and max: is `a` further out than `b`? */
+static inline bool feature_beats(enum rule_aggregate function, int64_t a, int64_t b)
+{
+    return function == RULE_MIN ? a < b : a > b;
+}
+
 /* --- what all forms share: feature_parts.c ----------------------------------- */
 
 /* A fact of `at_ms` is not kept. */
@@ -160,14 +191,7 @@ void feature_lost_prune(struct feature_lost *lost, int64_t floor_ms);
 NODISCARD bool feature_lost_remove(struct feature_lost *lost, int64_t at_ms);
 void feature_lost_absorb(struct feature_lost *lost, struct feature_lost other);
 
-void feature_sum_add(struct feature_sum *sum, int64_t value);
 void feature_sum_subtract(struct feature_sum *sum, int64_t value);
-void feature_sum_absorb(struct feature_sum *sum, struct feature_sum other);
-/* False when it does not fit: then it is null. */
-bool feature_sum_value(struct feature_sum sum, int64_t *out_value);
-
-/* Of the functions min and max: is `a` further out than `b`? */
-bool feature_beats(enum rule_aggregate function, int64_t a, int64_t b);
 
 NODISCARD bool feature_times_reserve(struct arena *arena, struct feature_times *times,
                                      size_t capacity);

@@ -166,20 +166,21 @@ struct stages {
 static void stages_add(const struct feature *feature, struct stages *stages,
                        const struct stage *more)
 {
-    struct stage stage = *more;
-    if (stages->count > 0) {
-        const struct stage *newer = stages->end - stages->count;
-        stage.count += newer->count;
-        feature_sum_absorb(&stage.sum, newer->sum);
-        if (feature_beats(feature->function, newer->extreme, stage.extreme)) {
-            stage.extreme = newer->extreme;
-        }
-        if (newer->leaves_ms == stage.leaves_ms) {
-            stages->count--;
-        }
+    const struct stage *newer = stages->end - stages->count;
+    bool is_first = stages->count == 0;
+    bool is_together = !is_first && newer->leaves_ms == more->leaves_ms;
+    stages->count += is_together ? 0 : 1;
+    struct stage *stage = stages->end - stages->count;
+    if (is_first) {
+        *stage = *more;
+        return;
     }
-    stages->count++;
-    *(stages->end - stages->count) = stage;
+    bool is_beaten = feature_beats(feature->function, newer->extreme, more->extreme);
+    stage->leaves_ms = more->leaves_ms;
+    stage->count = newer->count + more->count;
+    stage->extreme = is_beaten ? newer->extreme : more->extreme;
+    stage->sum = newer->sum;
+    feature_sum_absorb(&stage->sum, more->sum);
 }
 
 static void stages_fill(const struct feature_memory *memory, struct span span,
@@ -423,19 +424,45 @@ static void compare_count(const struct feature_memory *memory, struct span span,
     }
 }
 
-static bool compare_window(struct arena *arena, const struct feature_memory *memory,
-                           struct span span, enum rule_op op, struct rule_value constant,
-                           int64_t *out_until_ms)
+static bool compare_numbers(int64_t value, enum rule_op op, int64_t constant)
+{
+    switch (op) {
+    case RULE_OP_EQ:
+        return value == constant;
+    case RULE_OP_NE:
+        return value != constant;
+    case RULE_OP_LT:
+        return value < constant;
+    case RULE_OP_LE:
+        return value <= constant;
+    case RULE_OP_GT:
+        return value > constant;
+    default:
+        return value >= constant;
+    }
+}
+
+/* What a window says is a number or null. */
+static bool stage_verdict(const struct feature *feature, const struct stage *stage, enum rule_op op,
+                          struct rule_value constant)
+{
+    struct rule_value value = stage_value(feature, stage);
+    return value.type == RULE_NUMBER && constant.type == RULE_NUMBER &&
+           compare_numbers(value.number, op, constant.number);
+}
+
+static bool compare_window(const struct feature_memory *memory, struct span span, enum rule_op op,
+                           struct rule_value constant, int64_t *out_until_ms)
 {
     struct stage array[STAGES_MAX];
     struct stages stages = { .end = array + STAGES_MAX };
     stages_fill(memory, span, &stages);
     const struct feature *feature = memory->feature;
-    bool verdict = compare_values(arena, stage_value(feature, stage_at(&stages, 0)), op, constant);
+    bool verdict = stage_verdict(feature, stage_at(&stages, 0), op, constant);
     *out_until_ms = INSTANT_NEVER;
     for (size_t i = 0; i < stages.count && feature->within_ms > 0; i++) {
         const struct stage *next = stage_at(&stages, i + 1);
-        if (compare_values(arena, stage_value(feature, next), op, constant) != verdict) {
+        if (stage_verdict(feature, next, op, constant) != verdict) {
             *out_until_ms = stage_at(&stages, i)->leaves_ms;
             break;
         }
@@ -483,7 +510,7 @@ bool feature_compare(struct arena *arena, const struct feature *feature,
         }
         break;
     case FEATURE_WINDOW:
-        verdict = compare_window(arena, memory, span, op, constant, &until_ms);
+        verdict = compare_window(memory, span, op, constant, &until_ms);
         break;
     case FEATURE_TOTAL:
         read_total(memory, &reading);
