@@ -180,6 +180,17 @@ static void want(struct wanted *wanted, int64_t percent)
     wanted->count++;
 }
 
+static void want_asked(struct wanted *wanted, const struct statistic_task *task,
+                       enum rule_attribute attribute)
+{
+    for (size_t i = 0; i < task->percent_count; i++) {
+        bool is_percent = task->percents[i] >= 0 && task->percents[i] <= 100 * RULE_NUMBER_ONE;
+        if (is_percent && task->attributes[i] == attribute) {
+            want(wanted, task->percents[i]);
+        }
+    }
+}
+
 static bool collect(struct arena *arena, const struct statistic_task *task,
                     struct wanted *out_wanted)
 {
@@ -194,12 +205,7 @@ static bool collect(struct arena *arena, const struct statistic_task *task,
         for (int64_t quintile = 1; is_rfm && quintile <= QUINTILES; quintile++) {
             want(wanted, quintile * 20 * RULE_NUMBER_ONE);
         }
-        for (size_t i = 0; i < task->percent_count; i++) {
-            bool is_percent = task->percents[i] >= 0 && task->percents[i] <= 100 * RULE_NUMBER_ONE;
-            if (is_percent && task->attributes[i] == statistic_attribute_of(kind)) {
-                want(wanted, task->percents[i]);
-            }
-        }
+        want_asked(wanted, task, statistic_attribute_of(kind));
     }
     return true;
 }

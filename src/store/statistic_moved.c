@@ -80,26 +80,35 @@ static void add_range(struct ranges *ranges, const struct statistic_move *move,
     ranges->items[ranges->count++] = (struct range){ kind, low, high };
 }
 
-/* Thresholds that `ours` has: those that `theirs` has otherwise give a range;
- * those that it lacks concern everybody. */
+/* One threshold of ours: where theirs is another, a range; where they have none,
+ * it concerns everybody. */
+static void compare_one(struct ranges *ranges, const struct statistic_move *move,
+                        const struct statistics *ours, const struct statistics *theirs,
+                        enum rule_attribute attribute, int64_t percent)
+{
+    int64_t mine = 0;
+    int64_t other = 0;
+    enum statistic_kind kind = statistic_kind_of(attribute);
+    bool has_mine = statistics_percentile(ours, attribute, percent, &mine);
+    bool has_other = statistics_percentile(theirs, attribute, percent, &other);
+    if (kind == STATISTIC_KINDS || !has_mine) {
+        return;
+    }
+    if (!has_other) {
+        ranges->items[ranges->count++] = (struct range){ kind, INT64_MIN, INT64_MAX };
+    } else if (mine != other) {
+        add_range(ranges, move, kind, mine, other);
+    }
+}
+
+/* Called both ways round: what both have gives its range twice. */
 static void compare_sets(struct ranges *ranges, const struct statistic_move *move,
-                         const struct statistics *ours, const struct statistics *theirs,
-                         bool only_lacking)
+                         const struct statistics *ours, const struct statistics *theirs)
 {
     for (size_t i = 0; ours != NULL && i < ours->count; i++) {
         const struct statistic *item = &ours->items[i];
-        enum statistic_kind kind = statistic_kind_of(item->attribute);
-        for (size_t j = 0; kind < STATISTIC_KINDS && j < item->count; j++) {
-            int64_t mine = 0;
-            int64_t other = 0;
-            bool has_mine = statistics_percentile(ours, item->attribute, item->percents[j], &mine);
-            bool has_other =
-                statistics_percentile(theirs, item->attribute, item->percents[j], &other);
-            if (has_mine && !has_other) {
-                ranges->items[ranges->count++] = (struct range){ kind, INT64_MIN, INT64_MAX };
-            } else if (has_mine && !only_lacking && mine != other) {
-                add_range(ranges, move, kind, mine, other);
-            }
+        for (size_t j = 0; j < item->count; j++) {
+            compare_one(ranges, move, ours, theirs, item->attribute, item->percents[j]);
         }
     }
 }
@@ -166,8 +175,8 @@ enum status statistic_store_moved(struct pg *pg, struct arena *arena,
     if (ranges.items == NULL) {
         return STATUS_LIMIT;
     }
-    compare_sets(&ranges, move, move->after, move->before, false);
-    compare_sets(&ranges, move, move->before, move->after, true);
+    compare_sets(&ranges, move, move->after, move->before);
+    compare_sets(&ranges, move, move->before, move->after);
     if (ranges.count == 0) {
         *out_moved = (struct statistic_moved){ .count = 0 };
         return STATUS_OK;

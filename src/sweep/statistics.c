@@ -38,17 +38,20 @@ int64_t statistics_last_night_ms(const char *zone, int64_t now_ms)
     return utc_ms;
 }
 
+static bool item_has(const struct statistic *item, int64_t percent)
+{
+    bool has = item->n == 0; /* of nothing there is no percentile: asking again does not help */
+    for (size_t i = 0; i < item->count; i++) {
+        has = has || item->percents[i] == percent;
+    }
+    return has;
+}
+
 static bool set_has(const struct statistics *set, enum rule_attribute attribute, int64_t percent)
 {
     for (size_t i = 0; i < set->count; i++) {
-        const struct statistic *item = &set->items[i];
-        if (item->attribute == attribute) {
-            /* Of nothing there is no percentile: asking again does not help. */
-            bool has = item->n == 0;
-            for (size_t j = 0; j < item->count; j++) {
-                has = has || item->percents[j] == percent;
-            }
-            return has;
+        if (set->items[i].attribute == attribute) {
+            return item_has(&set->items[i], percent);
         }
     }
     return false;
