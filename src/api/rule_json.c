@@ -10,6 +10,10 @@
  * is not enabled is not in the set and has none of them.
  */
 
+enum {
+    COMPILE_ARENA_BYTES = 128 * 1024 * 1024
+};
+
 /* --- the compiled set ----------------------------------------------------- */
 
 static enum status find_job(const struct resource_request *request, struct rule_view *view,
@@ -25,7 +29,11 @@ static enum status compile(const struct resource_request *request, struct rule_v
                            struct problem *problem)
 {
     struct ruleset *ruleset = NULL;
-    enum status status = rule_store_compile(request->pg, request->arena,
+    view->arena = arena_create(COMPILE_ARENA_BYTES);
+    if (view->arena == NULL) {
+        return problem_set(problem, STATUS_BROKEN, "internal", "no memory");
+    }
+    enum status status = rule_store_compile(request->pg, view->arena,
                                             request->principal->workspace_id, &ruleset, problem);
     view->ruleset = ruleset;
     return status == STATUS_MISSING ? STATUS_OK : status;
@@ -65,6 +73,8 @@ void rule_view_close(struct rule_view *view)
         registry_release(view->registry, view->snapshot);
         view->snapshot = NULL;
     }
+    arena_destroy(view->arena);
+    view->arena = NULL;
 }
 
 /* --- a rule ----------------------------------------------------------------- */

@@ -13,8 +13,9 @@
 #define RULE_MEMBERS_MAX 10000
 
 /* The compiled set that an answer is written by: of the registry where there
- * is one, else compiled into the request's arena. */
+ * is one, else compiled here, in an arena of its own. */
 struct rule_view {
+    struct arena *arena;                      /* NULL: nothing was compiled here */
     const struct registry_snapshot *snapshot; /* held; NULL: not of the registry */
     struct registry *registry;
     const struct ruleset *ruleset; /* NULL: there is none yet */

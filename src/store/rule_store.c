@@ -30,6 +30,7 @@
 enum {
     SHIP_ARENA_BYTES = 16 * 1024 * 1024,
     SHIP_PAGE = 100,
+    FORMER_ARENA_BYTES = 128 * 1024 * 1024,
 };
 
 static const struct pg_statement rule_lock_sql = {
@@ -361,7 +362,8 @@ static bool is_deleted(const struct saving *saving, struct str name)
     return index != SIZE_MAX && saving->changes[index].action == RULE_DELETE;
 }
 
-/* The rules that stay and refer to `name`, by the former set. */
+/* The rules that stay and refer to `name`, by the former set, which does not
+ * outlive this: names are copied. */
 static enum status find_users(struct saving *saving, const struct ruleset *former, struct str name,
                               size_t change_index)
 {
@@ -377,7 +379,7 @@ static enum status find_users(struct saving *saving, const struct ruleset *forme
             uses = str_equal(former->rules[rule->uses[u]].definition.name, name);
         }
         if (uses && !is_deleted(saving, rule->definition.name)) {
-            users[count++] = rule->definition.name;
+            users[count++] = str_dup(saving->arena, rule->definition.name);
         }
     }
     if (count == 0) {
@@ -391,26 +393,36 @@ static enum status find_users(struct saving *saving, const struct ruleset *forme
                        count > 1 ? " and others" : "");
 }
 
-static enum status check_deletions(struct saving *saving)
+static bool deletes_any(const struct saving *saving)
 {
-    struct ruleset *former = NULL;
     for (size_t i = 0; i < saving->change_count; i++) {
-        if (saving->changes[i].action != RULE_DELETE) {
-            continue;
-        }
-        enum status status = STATUS_OK;
-        if (former == NULL) {
-            status = rule_store_compile(saving->pg, saving->arena, saving->workspace_id, &former,
-                                        saving->problem);
-        }
-        if (status == STATUS_OK) {
-            status = find_users(saving, former, saving->changes[i].wanted.definition.name, i);
-        }
-        if (status != STATUS_OK) {
-            return status;
+        if (saving->changes[i].action == RULE_DELETE) {
+            return true;
         }
     }
-    return STATUS_OK;
+    return false;
+}
+
+/* In an arena of its own: a large set compiled twice is more than a request
+ * may hold. */
+static enum status check_deletions(struct saving *saving)
+{
+    if (!deletes_any(saving)) {
+        return STATUS_OK;
+    }
+    CLEANUP(arena_destroy_at) struct arena *arena = arena_create(FORMER_ARENA_BYTES);
+    if (arena == NULL) {
+        return problem_set(saving->problem, STATUS_BROKEN, "internal", "no memory");
+    }
+    struct ruleset *former = NULL;
+    enum status status =
+        rule_store_compile(saving->pg, arena, saving->workspace_id, &former, saving->problem);
+    for (size_t i = 0; i < saving->change_count && status == STATUS_OK; i++) {
+        if (saving->changes[i].action == RULE_DELETE) {
+            status = find_users(saving, former, saving->changes[i].wanted.definition.name, i);
+        }
+    }
+    return status;
 }
 
 /* --- writing -------------------------------------------------------------- */

@@ -6,11 +6,12 @@ showing them.
 """
 
 import json
+import threading
 import time
 import uuid
 
 import pytest
-from shopbell import Api, wait_for
+from shopbell import Api, Server, wait_for
 
 VIEWS = 'count(product.viewed where category = "Shoes" within 24h) >= 3'
 SHIPPED = {"lifecycle", "frequent_buyer", "abandoned_cart", "high_engagement", "discount_seeker",
@@ -339,6 +340,64 @@ def test_a_new_version_is_in_force_at_the_very_next_request(api):
         shown = api.get("/v1/rules/vip")
         assert shown["when"].endswith(str(count))
         assert str(count) in shown["features"][0].rpartition("up to")[2], shown["features"]
+
+
+def test_saves_at_once_are_one_version_each(api, cluster):
+    answers = []
+    def save(number):
+        answers.append(put(api, f"rule_{number}", {"kind": "tag", "when":
+                                                   f"count(page.viewed within {number}h) >= 2"}))
+    threads = [threading.Thread(target=save, args=(n,)) for n in range(1, 9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [a.status for a in answers] == [201] * 8
+    workspace = workspace_id(api, cluster)
+    assert cluster.query("SELECT count(*), max(version) FROM ruleset WHERE workspace_id = %s",
+                         workspace) == [(9, 9)]
+    numbers = cluster.query("SELECT count(*), count(DISTINCT f->>'number') FROM ruleset,"
+                            " jsonb_array_elements(features) f"
+                            " WHERE workspace_id = %s AND version = 9", workspace)
+    assert numbers[0][0] == numbers[0][1] >= 8
+
+
+def test_another_instance_has_it_within_its_poll(api, cluster, tmp_path):
+    other = Api(Server(cluster, str(tmp_path)), api.key)
+    other.server.start()
+    try:
+        put(api, "shoes", segment(), 201)
+        # Features are read off the instance's own compiled rules.
+        features = api.get("/v1/rules/shoes")["features"]
+        assert len(features) == 1
+        wait_for(lambda: other.get("/v1/rules/shoes")["features"] == features, 5)
+    finally:
+        other.server.stop()
+
+
+def test_a_workspace_has_2000_rules_and_no_more(api, server, cluster):
+    workspace = cluster.query("SELECT name FROM workspace WHERE id = %s",
+                              workspace_id(api, cluster))[0][0]
+    rules = [{"name": f"rule_{n}", "kind": "tag", "when": f"orders.count >= {n % 50}"}
+             for n in range(2000 - len(SHIPPED))]
+    server.command("rule", "apply", "-", "--workspace", workspace, stdin=json.dumps(rules))
+    problem = put(api, "one_more", {"kind": "tag", "when": "true"}, 422).json
+    assert problem["type"] == "/problems/limit-reached" and "2000" in problem["detail"]
+    wait_for(lambda: api.get("/v1/rules/rule_7")["used_by"] == [], 5)
+    put(api, "rule_7", {"kind": "tag", "when": "orders.count >= 51"}, 200)
+    api.call("DELETE", "/v1/rules/rule_7", expect=204)
+    put(api, "one_more", {"kind": "tag", "when": "true"}, 201)
+
+
+def test_what_many_files_say_is_all_or_nothing(api, server, cluster, tmp_path):
+    workspace = cluster.query("SELECT name FROM workspace WHERE id = %s",
+                              workspace_id(api, cluster))[0][0]
+    (tmp_path / "a.json").write_text(json.dumps({"name": "fine", "kind": "tag", "when": "true"}))
+    (tmp_path / "b.json").write_text(json.dumps({"name": "wrong", "kind": "tag", "when": "tru"}))
+    done = server.command("rule", "apply", str(tmp_path / "a.json"), str(tmp_path / "b.json"),
+                          "--workspace", workspace, check=False)
+    assert done.returncode == 2 and "#/rules/1/when, line 1, column 1" in done.stderr
+    api.get("/v1/rules/fine", expect=404)
 
 
 def test_the_command_line_does_the_same(api, server, cluster, tmp_path):
