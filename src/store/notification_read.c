@@ -175,18 +175,20 @@ enum status notification_find(struct pg *pg, struct arena *arena, struct id work
     if (status != STATUS_OK) {
         return status;
     }
-    int64_t first_ms = pg_get_instant(attempted, 0, 0);
-    int64_t made_ms = pg_get_instant(pending, 0, 0);
+    bool is_attempted = !pg_is_null(attempted, 0, 0);
+    bool is_pending = !pg_is_null(pending, 0, 0);
+    int64_t first_ms = is_attempted ? pg_get_instant(attempted, 0, 0) : 0;
+    int64_t made_ms = is_pending ? pg_get_instant(pending, 0, 0) : 0;
     const struct {
         bool is_known;
         int64_t from_ms;
         int64_t until_ms;
     } places[] = {
-        { made_ms != INSTANT_NONE, made_ms, made_ms },
+        { is_pending, made_ms, made_ms },
         /* Nearly all are attempted at once; clocks of instances differ. */
-        { first_ms != INSTANT_NONE, first_ms - INSTANT_MINUTE_MS, first_ms + INSTANT_MINUTE_MS },
+        { is_attempted, first_ms - INSTANT_MINUTE_MS, first_ms + INSTANT_MINUTE_MS },
         /* The schedule's length and more. */
-        { first_ms != INSTANT_NONE, first_ms - 10 * INSTANT_DAY_MS, first_ms + INSTANT_DAY_MS },
+        { is_attempted, first_ms - 10 * INSTANT_DAY_MS, first_ms + INSTANT_DAY_MS },
         { true, 0, INT64_C(253370764800000) },
     };
     status = STATUS_MISSING;
