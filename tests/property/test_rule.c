@@ -1022,7 +1022,7 @@ static void check_nodes(const struct rule_program *program, const struct rule_no
         }
         check(holds, "the value of the node is the oracle's", at_ms);
         check(until_ms > at_ms, "until is later", at_ms);
-        if (node->left != NULL && node->op != RULE_OP_PERCENTILE) {
+        if (node->left != NULL) {
             open[count++] = node->left;
         }
         if (node->right != NULL) {

@@ -408,6 +408,7 @@ static void visit(struct compiler *compiler, const struct rule_node *node)
         push_finish(compiler, node, STEP_NAME, false);
         break;
     case RULE_OP_PERCENTILE:
+        compiler->fused[compiler->fused_count++] = (struct fused){ .node = node->left };
         push_finish(compiler, node, STEP_PERCENTILE, false);
         break;
     case RULE_OP_AND:
