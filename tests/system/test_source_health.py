@@ -24,8 +24,10 @@ def own(tmp_path):
     cluster = Cluster()
     server = Server(cluster, str(tmp_path)).migrate().start()
     yield cluster, server
-    server.stop()
-    cluster.remove()
+    try:
+        server.stop()
+    finally:
+        cluster.remove()
 
 
 def test_lag_is_from_the_newest_claim_to_the_arrival(api, shopify):
