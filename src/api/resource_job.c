@@ -66,7 +66,7 @@ static enum status answer_with(const struct resource_request *request, const str
 enum status resource_job_show(const struct resource_request *request,
                               struct resource_answer *out_answer, struct problem *problem)
 {
-    struct job job;
+    struct job job = { .id = ID_ZERO };
     enum status status = find(request, &job, problem);
     return status == STATUS_OK ? answer_with(request, &job, RESOURCE_SHOWN, out_answer, problem)
                                : status;
@@ -75,7 +75,7 @@ enum status resource_job_show(const struct resource_request *request,
 enum status resource_job_cancel(const struct resource_request *request,
                                 struct resource_answer *out_answer, struct problem *problem)
 {
-    struct job job;
+    struct job job = { .id = ID_ZERO };
     enum status status = find(request, &job, problem);
     if (status == STATUS_OK && !request->validate_only) {
         status = job_cancel(request->pg, request->arena, job.workspace_id, job.id, request->now_ms,

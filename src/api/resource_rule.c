@@ -303,7 +303,7 @@ static enum status write_page(struct page *page, const struct rule_row *rows, si
     if (status == STATUS_OK) {
         status = rule_view_open(page->request, &view, problem);
     }
-    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
+    for (size_t i = 0; status == STATUS_OK && counts != NULL && i < count; i++) {
         bool exact = counts[i] <= RULE_MEMBERS_MAX / 10;
         struct rule_members members = { .count = exact ? counts[i] : RULE_MEMBERS_MAX / 10,
                                         .exact = exact };

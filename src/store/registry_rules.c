@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -137,6 +138,7 @@ enum status registry_rules_load(struct pg *pg, const struct pg_result *rows,
                 return status;
             }
         }
+        assert(rules != NULL);
         snapshot->rules[snapshot->rules_count++] = rules;
         snapshot->unreadable_ruleset_count += rules->ruleset == NULL ? 1 : 0;
     }

@@ -176,6 +176,28 @@ def test_circles_and_use(api):
     api.call("DELETE", "/v1/rules/vip", expect=404)
 
 
+def test_what_others_use_is_not_switched_off(api):
+    put(api, "vip", {"kind": "tag", "when": "orders.count >= 10"}, 201)
+    put(api, "idle_vip", {"kind": "segment", "when": '"vip" in tags and age(last_seen_at) > 30d'},
+        201)
+    problem = put(api, "vip", {"kind": "tag", "when": "orders.count >= 10", "enabled": False},
+                  422).json
+    assert problem["type"] == "/problems/invalid-expression"
+    assert problem["detail"].startswith('rule "idle_vip" would not hold any more: ')
+    assert problem["errors"][0]["pointer"] == "#"
+    put(api, "idle_vip", {**api.get("/v1/rules/idle_vip"), "enabled": False}, 200)
+    off = put(api, "vip", {"kind": "tag", "when": "orders.count >= 10", "enabled": False}, 200)
+    assert off.json["enabled"] is False and off.json["features"] == []
+
+
+def test_what_takes_too_much_of_a_profile_is_refused(api):
+    greedy = " + ".join(f"sum(order.completed.total within {n}d)" for n in range(30, 60))
+    problem = put(api, "greedy", segment(f"{greedy} > 500"), 422).json
+    assert problem["type"] == "/problems/limit-reached"
+    assert "sum(order.completed.total within" in problem["detail"]
+    assert problem["errors"][0]["pointer"] == "#/when"
+
+
 def test_a_kind_never_changes(api):
     put(api, "vip", {"kind": "tag", "when": "true"}, 201)
     assert put(api, "vip", {"kind": "segment", "when": "true"}, 422).json["errors"][0]["pointer"] \
