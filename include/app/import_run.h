@@ -15,13 +15,13 @@
 #include <sys/types.h>
 
 #include "base/status.h"
-#include "core/decide.h"
 #include "sources/import.h"
 #include "store/import_store.h"
+#include "store/registry.h"
 
 struct import_run_config {
     const char *database_url;
-    const struct decide_context *context; /* of the workspace */
+    struct registry *registry; /* refreshed once a second: rules may change meanwhile */
     const struct import_reader *reader;
     struct id workspace_id;
     struct id job_id;

@@ -68,7 +68,7 @@ struct import_outcome {
 };
 
 /* Writes one lane of a chunk and commits it, trying again what is passing. `context` is
- * that of the workspace; its random seed is drawn here. STATUS_RETRY: the
+ * that of the workspace, as an import; its random seed is drawn here. STATUS_RETRY: the
  * database is away. The arena is reset. */
 NODISCARD enum status import_store_chunk(struct pg *pg, struct arena *arena, struct arena *kept,
                                          const struct decide_context *context,

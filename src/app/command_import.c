@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 
+#include "app/app.h"
 #include "app/cli.h"
 #include "app/commands.h"
 #include "app/file.h"
@@ -55,7 +56,8 @@ struct import_file {
     bool is_whole;
 
     struct source source;
-    struct decide_context context;
+    struct id workspace_id;
+    struct registry *registry;
     struct import_options options;
     struct import_reader *reader;
     size_t first_byte;
@@ -292,7 +294,7 @@ static enum status take_over(struct import_file *file, struct problem *problem)
 {
     struct cli *cli = file->cli;
     bool is_ours = false;
-    struct id workspace_id = file->context.workspace_id;
+    struct id workspace_id = file->workspace_id;
     enum status status = import_job_lock(cli->pg, file->arena, file->job_id, &is_ours, problem);
     if (status == STATUS_OK && !is_ours) {
         return problem_set(problem, STATUS_CONFLICT, "job-running",
@@ -314,7 +316,7 @@ static enum status new_job(struct import_file *file, struct problem *problem)
     bool is_ours = false;
     file->job_id = id_create();
     struct import_job job = {
-        .workspace_id = file->context.workspace_id,
+        .workspace_id = file->workspace_id,
         .id = file->job_id,
         .parameters_json = parameters_of(file),
         .total = file->size,
@@ -352,8 +354,8 @@ static enum status find_job(struct import_file *file, struct problem *problem)
     struct str parameters = { NULL, 0 };
     bool is_open = false;
     enum status status =
-        import_job_of_file(file->cli->pg, file->arena, file->context.workspace_id,
-                           file->fingerprint, &file->job_id, &parameters, &is_open, problem);
+        import_job_of_file(file->cli->pg, file->arena, file->workspace_id, file->fingerprint,
+                           &file->job_id, &parameters, &is_open, problem);
     if (status == STATUS_OK && exported_at == NULL) {
         options->exported_at_ms =
             parameter_instant(parameters, "exported_at", options->exported_at_ms);
@@ -408,7 +410,7 @@ static enum status end_job(struct import_file *file, enum status outcome,
                            struct problem *problem)
 {
     struct cli *cli = file->cli;
-    struct id workspace_id = file->context.workspace_id;
+    struct id workspace_id = file->workspace_id;
     bool is_over = outcome == STATUS_OK || file->is_cancelled;
     if (!is_over) {
         return STATUS_OK; /* it stays open, to be gone on with */
@@ -448,7 +450,7 @@ static bool is_in(const struct import_file *file, uint64_t line)
 {
     for (size_t i = 0; i < file->range_count; i++) {
         const struct import_range *range = &file->ranges[i];
-        if ((int64_t)line >= range->first_line &&
+        if (range->lanes_done == range->lanes && (int64_t)line >= range->first_line &&
             (int64_t)line < range->first_line + range->line_count) {
             return true;
         }
@@ -565,7 +567,7 @@ static bool note_progress(struct import_file *file, int64_t done_bytes)
     bool is_cancelled = false;
     struct arena *arena = arena_create((size_t)1024 * 1024);
     struct job_progress progress = {
-        .workspace_id = file->context.workspace_id,
+        .workspace_id = file->workspace_id,
         .job_id = file->job_id,
         .owner = file->owner,
         .cursor_json = STR("{}"), /* the chunks are the cursor */
@@ -604,9 +606,9 @@ static enum status run_file(struct import_file *file, struct import_counts *coun
 {
     struct import_run_config config = {
         .database_url = file->cli->database_url,
-        .context = &file->context,
+        .registry = file->registry,
         .reader = file->reader,
-        .workspace_id = file->context.workspace_id,
+        .workspace_id = file->workspace_id,
         .job_id = file->job_id,
         .is_dry = arguments_has(file->cli->arguments, "dry-run"),
         .first_byte = (int64_t)file->first_byte,
@@ -697,19 +699,22 @@ static enum status import_one(struct import_file *file, int64_t *rejected, struc
     return status == STATUS_OK ? show(file, &counts, problem) : status;
 }
 
-static enum status import_path(struct cli *cli, const struct workspace *workspace, const char *path,
-                               int64_t *rejected, struct problem *problem)
+static enum status import_path(struct cli *cli, const struct workspace *workspace,
+                               struct registry *registry, const char *path, int64_t *rejected,
+                               struct problem *problem)
 {
     CLEANUP(arena_destroy_at) struct arena *arena = arena_create(FILES_ARENA_BYTES);
-    struct import_file file = { .cli = cli, .arena = arena, .path = path, .fd = -1 };
+    struct import_file file = {
+        .cli = cli,
+        .arena = arena,
+        .path = path,
+        .fd = -1,
+        .workspace_id = workspace->id,
+        .registry = registry,
+    };
     if (arena == NULL) {
         return problem_set(problem, STATUS_BROKEN, "internal", "no memory");
     }
-    file.context = (struct decide_context){
-        .workspace_id = workspace->id,
-        .workspace_name = workspace->name,
-        .currency = workspace->currency,
-    };
     enum status status = find_source(&file, workspace, problem);
     if (status == STATUS_OK) {
         status = import_one(&file, rejected, problem);
@@ -723,18 +728,34 @@ static enum status import_path(struct cli *cli, const struct workspace *workspac
     return status;
 }
 
-enum status command_import(struct cli *cli, struct problem *problem)
+static enum status import_paths(struct cli *cli, struct registry *registry, int64_t *rejected,
+                                struct problem *problem)
 {
     struct workspace workspace;
-    int64_t rejected = 0;
-    enum status status = cli_open(cli, CLI_NEEDS_DATABASE | CLI_NEEDS_SCHEMA, problem);
+    enum status status = cli_workspace(cli, &workspace, problem);
     if (status == STATUS_OK) {
-        status = cli_workspace(cli, &workspace, problem);
+        status = registry_refresh(registry, true, problem);
     }
     for (size_t i = 0; status == STATUS_OK && i < cli->arguments->positional_count; i++) {
-        status = import_path(cli, &workspace, arguments_positional(cli->arguments, i), &rejected,
-                             problem);
+        status = import_path(cli, &workspace, registry, arguments_positional(cli->arguments, i),
+                             rejected, problem);
     }
+    return status;
+}
+
+enum status command_import(struct cli *cli, struct problem *problem)
+{
+    int64_t rejected = 0;
+    struct registry *registry = NULL;
+    enum status status =
+        cli_open(cli, CLI_NEEDS_DATABASE | CLI_NEEDS_SCHEMA | CLI_NEEDS_SEAL, problem);
+    if (status == STATUS_OK) {
+        status = registry_create(cli->database_url, cli->seal, app_parse_source, &registry);
+    }
+    if (status == STATUS_OK) {
+        status = import_paths(cli, registry, &rejected, problem);
+    }
+    registry_destroy(registry);
     if (status == STATUS_OK && rejected > 0 && arguments_has(cli->arguments, "strict")) {
         return problem_set(problem, STATUS_CONFLICT, "rejected", "%lld records were rejected",
                            (long long)rejected);

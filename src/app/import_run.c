@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "store/pg.h"
 
@@ -46,6 +47,7 @@ enum {
     LANES = 2,
     SLOTS = 4,
     PROGRESS_MS = 200,
+    REFRESH_MS = 1000,
 };
 
 /* What one lane has of a chunk. */
@@ -81,6 +83,7 @@ struct run {
     bool is_eof;
     size_t next_range;
     size_t rejects_kept;
+    int64_t refreshed_ms; /* monotonic */
 
     struct slot *slots;
     pthread_mutex_t lock;
@@ -222,8 +225,16 @@ static void take_record(struct run *run, struct slot *slot, enum import_verdict 
 
 static bool slot_is_full(const struct slot *slot)
 {
-    return slot->chunk.event_count >= CHUNK_EVENTS || slot->chunk.record_count >= CHUNK_RECORDS ||
+    return slot->event_count >= CHUNK_EVENTS || slot->chunk.record_count >= CHUNK_RECORDS ||
            slot->used >= CHUNK_BYTES;
+}
+
+/* Another version may have dealt out larger chunks: what does not fit is read on
+ * as a chunk of its own. */
+static bool has_no_room(const struct slot *slot)
+{
+    return slot->event_count > EVENTS_MAX - EVENTS_PER_RECORD_MAX ||
+           slot->chunk.record_count >= CHUNK_RECORDS;
 }
 
 /* The chunk of a former run that begins here; NULL: none does. */
@@ -260,7 +271,8 @@ static enum status slot_fill(struct run *run, struct slot *slot, bool *out_is_la
     slot_begin(run, slot);
     slot->lanes_done = 0;
     *out_is_last = false;
-    while (run->offset < end_byte && !(end_byte == INT64_MAX && slot_is_full(slot))) {
+    while (run->offset < end_byte && !has_no_room(slot) &&
+           !(end_byte == INT64_MAX && slot_is_full(slot))) {
         const struct import_range *range = end_byte == INT64_MAX ? range_here(run) : NULL;
         if (range != NULL && slot->used > 0 && slot->chunk.first_byte < run->offset) {
             break; /* a chunk has no holes */
@@ -350,6 +362,27 @@ static void give_back(struct run *run, struct slot *slot)
     pthread_cond_signal(&run->free_cond);
 }
 
+/* By the rules that are in force now. */
+static enum status store_share(const struct worker *worker, const struct import_chunk *chunk,
+                               struct import_outcome *out_outcome, struct problem *problem)
+{
+    struct registry *registry = worker->run->config->registry;
+    struct decide_context context;
+    const struct registry_snapshot *snapshot = registry_hold(registry);
+    const struct registry_workspace *workspace = snapshot_workspace(snapshot, chunk->workspace_id);
+    enum status status = STATUS_BROKEN;
+    if (workspace == NULL) {
+        (void)problem_set(problem, STATUS_BROKEN, "internal", "the workspace is not configured");
+    } else {
+        registry_decide_context(workspace, &context);
+        context.is_import = true;
+        status = import_store_chunk(worker->pg, worker->arena, worker->kept, &context, chunk,
+                                    out_outcome, problem);
+    }
+    registry_release(registry, snapshot);
+    return status;
+}
+
 static void write_share(struct worker *worker, struct slot *slot)
 {
     struct run *run = worker->run;
@@ -357,8 +390,7 @@ static void write_share(struct worker *worker, struct slot *slot)
     struct import_outcome outcome = { .refused_count = 0 };
     struct problem problem = { .type = "" };
     arena_reset(worker->kept);
-    enum status status = import_store_chunk(worker->pg, worker->arena, worker->kept,
-                                            run->config->context, chunk, &outcome, &problem);
+    enum status status = store_share(worker, chunk, &outcome, &problem);
     for (size_t i = 0; i < outcome.refused_count; i++) {
         reject(run, &outcome.refused[i]);
     }
@@ -456,8 +488,23 @@ static void count_dry(struct run *run, const struct slot *slot)
     count_in(run, &counts, chunk->end_byte - chunk->first_byte);
 }
 
+/* A refresh that fails is tried again; the writers see for themselves whether
+ * the database is away. */
+static void refresh(struct run *run)
+{
+    struct problem ignored = { .detail = "" };
+    int64_t now_ms = clock_monotonic_ms();
+    if (!run->config->is_dry && now_ms - run->refreshed_ms >= REFRESH_MS) {
+        run->refreshed_ms = now_ms;
+        if (registry_refresh(run->config->registry, false, &ignored) != STATUS_OK) {
+            run->refreshed_ms = now_ms - REFRESH_MS / 2;
+        }
+    }
+}
+
 static bool report(struct run *run)
 {
+    refresh(run);
     pthread_mutex_lock(&run->lock);
     struct import_counts counts = run->counts;
     int64_t done_bytes = run->done_bytes;

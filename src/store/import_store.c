@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "store/batch.h"
+#include "store/bring_up.h"
 
 /*
  * A chunk of a file: load, lock, decide, save, as intake does it, and nothing
@@ -24,10 +25,11 @@
  * by webhook, or an earlier import) is found by receipts and interactions, as
  * always, so a chunk may be written any number of times.
  *
- * Nobody listens: the decision is given no subscriptions. What the database
- * refuses for the data's own sake is bisected down to the event, whose line is
- * then rejected; the halves that are good commit on their own, and the chunk's
- * row last.
+ * The context says that this is an import, so no event rings and rules are
+ * decided once. What fell due by time alone for somebody who is known already is
+ * told as ever; the server's sender finds it. What the database refuses for the
+ * data's own sake is bisected down to the event, whose line is then rejected; the
+ * halves that are good commit on their own, and the chunk's row last.
  */
 
 struct event_range {
@@ -144,6 +146,22 @@ static enum status load_and_lock(struct chunk_attempt *attempt, struct event_ran
     return status;
 }
 
+/* As intake does: a profile behind the rules is brought up where its history is
+ * short, and decided by the rules it stands at where it is long. */
+static enum status bring_up_short(const struct chunk_attempt *attempt, struct problem *problem)
+{
+    const struct bring_up bring_up = {
+        .pg = attempt->pg,
+        .arena = attempt->arena,
+        .decision = attempt->decision,
+        .context = &attempt->context,
+        .now_ms = attempt->now_ms,
+        .facts_max = LIMIT_HOT_HISTORY_FACTS,
+    };
+    size_t left = 0;
+    return bring_up_profiles(&bring_up, &left, problem);
+}
+
 static enum status decide_all(struct chunk_attempt *attempt, struct import_counts *counts,
                               struct problem *problem)
 {
@@ -235,7 +253,6 @@ static enum status save(struct chunk_attempt *attempt, struct problem *problem)
     if (status != STATUS_OK) {
         return status;
     }
-    assert(rows.notification_count == 0);
     struct batch_save what = { .rows = &rows };
     struct delivery *deliveries = NULL;
     size_t delivery_count = 0;
@@ -254,6 +271,9 @@ static enum status write_range(struct chunk_attempt *attempt, struct event_range
     *problem = (struct problem){ 0 };
     randombytes_buf(attempt->context.random, sizeof(attempt->context.random));
     enum status status = load_and_lock(attempt, range, &any, problem);
+    if (status == STATUS_OK && any) {
+        status = bring_up_short(attempt, problem);
+    }
     if (status == STATUS_OK && any) {
         status = decide_all(attempt, &counts, problem);
     }
@@ -360,6 +380,7 @@ static enum status write_in_parts(struct chunk_attempt *attempt, struct arena *k
     struct import_counts none = { 0 };
     rest.rejects = rejects;
     rest.reject_count = chunk->reject_count + outcome->refused_count;
+    rest.reject_room += chunk->reject_room == chunk->reject_count ? outcome->refused_count : 0;
     attempt->chunk = &rest;
     attempt->before = outcome->counts;
     return try_range(attempt, (struct event_range){ 0, 0 }, true, &none, problem);
