@@ -134,6 +134,7 @@ resource_fn resource_name_list;
 resource_fn resource_transition_list;
 
 resource_fn resource_job_list;
+resource_fn resource_import_rejects;
 resource_fn resource_job_show;
 resource_fn resource_job_cancel;
 

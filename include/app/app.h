@@ -27,6 +27,7 @@
 #include "sweep/due.h"
 
 struct delivery_queue;
+struct import_worker;
 struct metrics;
 
 enum {
@@ -50,6 +51,7 @@ struct app {
     struct due_sweep *due;
     struct intake *intake;
     struct background *background;
+    struct import_worker *imports;
     struct api api;
     struct http_server *http;
 

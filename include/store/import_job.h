@@ -61,6 +61,21 @@ NODISCARD enum status import_input_read(struct pg *pg, struct arena *arena, stru
                                         struct id job_id, struct str *out_body,
                                         struct problem *problem);
 
+/* How many uploads of the workspace wait or are being read. */
+NODISCARD enum status import_input_count(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                         int64_t *out_count, struct problem *problem);
+
+struct import_reject_row {
+    int64_t line;
+    struct str column;
+    struct str reason;
+};
+/* Those behind `after_line`, in the order of the file. */
+NODISCARD enum status import_reject_list(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                         struct id job_id, int64_t after_line, size_t limit,
+                                         struct import_reject_row **out_rows, size_t *out_count,
+                                         struct problem *problem);
+
 /* All of the source's history is in: its customers' past is known from now on.
  * Raises the workspace's config_version. */
 NODISCARD enum status import_history_complete(struct pg *pg, struct arena *arena,

@@ -9,6 +9,8 @@
 
 http_handler_fn handle_hook;
 http_handler_fn handle_events;
+http_handler_fn handle_import_create;
+http_handler_fn handle_import_rejects;
 
 http_handler_fn handle_workspace_create;
 http_handler_fn handle_workspace_list;

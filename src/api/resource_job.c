@@ -35,6 +35,13 @@ void job_write_json(struct jsonw *json, const struct job *job)
     jsonw_put_str_or_null(json, "error", job->error);
     jsonw_key(json, "links");
     jsonw_open(json);
+    if (str_starts_with(job->kind, STR("import"))) {
+        char path[ID_TEXT_SIZE + 32];
+        char id[ID_TEXT_SIZE];
+        id_format(job->id, id);
+        (void)snprintf(path, sizeof(path), "/v1/jobs/%s/rejects", id);
+        jsonw_put_z(json, "rejects", path);
+    }
     jsonw_close(json);
     jsonw_close(json);
 }

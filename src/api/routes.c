@@ -69,6 +69,8 @@ const struct http_route api_routes[] = {
     { HTTP_GET, "/v1/names", handle_name_list, SEE_SETUP | SCOPE_SUBSCRIBE, HTTP_WORKER, 0 },
     { HTTP_GET, "/v1/transitions", handle_transition_list, SCOPE_READ, HTTP_WORKER, 0 },
 
+    { HTTP_POST, "/v1/imports", handle_import_create, SCOPE_CONFIGURE, HTTP_WORKER | HTTP_ANY_BODY | HTTP_BODY_NEEDED, LIMIT_EVENTS_BODY_BYTES },
+    { HTTP_GET, "/v1/jobs/{id}/rejects", handle_import_rejects, SEE_SETUP, HTTP_WORKER, 0 },
     { HTTP_GET, "/v1/jobs", handle_job_list, SEE_SETUP, HTTP_WORKER, 0 },
     { HTTP_GET, "/v1/jobs/{id}", handle_job_show, SEE_SETUP, HTTP_WORKER, 0 },
     { HTTP_POST, "/v1/jobs/{id}/cancel", handle_job_cancel, SCOPE_CONFIGURE, HTTP_WORKER, 0 },

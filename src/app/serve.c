@@ -15,6 +15,7 @@
 #include "app/delivery_queue.h"
 #include "app/embedded.h"
 #include "app/file.h"
+#include "app/import_worker.h"
 #include "app/metrics.h"
 #include "app/systemd.h"
 #include "app/version.h"
@@ -318,6 +319,12 @@ static enum status start_background(struct app *app, struct problem *problem)
     return background_start(&config, &app->background, problem);
 }
 
+static enum status start_imports(struct app *app, struct problem *problem)
+{
+    return import_worker_start(app->cli->database_url, app->registry, app->instance_id,
+                               &app->imports, problem);
+}
+
 static enum status start_http(struct app *app, struct problem *problem)
 {
     const struct config *config = &app->cli->config;
@@ -358,8 +365,8 @@ static enum status start_http(struct app *app, struct problem *problem)
 static enum status app_start(struct app *app, struct problem *problem)
 {
     typedef enum status step_fn(struct app * app, struct problem * problem);
-    static step_fn *const steps[] = { start_registry, start_sender,     start_due,
-                                      start_intake,   start_background, start_http };
+    static step_fn *const steps[] = { start_registry,   start_sender,  start_due, start_intake,
+                                      start_background, start_imports, start_http };
     app->instance_id = id_create();
     app->started_at_ms = clock_now_ms();
     atomic_store(&app->schema_matches, true);
@@ -398,6 +405,7 @@ static void app_stop(struct app *app)
     if (app->background != NULL) {
         background_stop(app->background);
     }
+    import_worker_stop(app->imports);
     /* No thread but HTTP's own is left, and those have nothing to do. */
     if (app->http != NULL) {
         http_server_destroy(app->http);

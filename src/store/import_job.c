@@ -56,6 +56,17 @@ static const struct pg_statement import_input_load = {
     "SELECT body FROM import_input WHERE workspace_id = $1 AND job_id = $2",
 };
 
+static const struct pg_statement import_input_counted = {
+    "import_input_counted",
+    "SELECT count(*) FROM import_input WHERE workspace_id = $1",
+};
+
+static const struct pg_statement import_reject_page = {
+    "import_reject_page",
+    "SELECT line, field, reason FROM job_reject WHERE workspace_id = $1 AND job_id = $2"
+    " AND line > $3 ORDER BY line LIMIT $4",
+};
+
 static const struct pg_statement import_source_complete = {
     "import_source_complete",
     "UPDATE source SET history_complete = true, version = version + 1, updated_at = $3"
@@ -176,6 +187,51 @@ enum status import_input_read(struct pg *pg, struct arena *arena, struct id work
         return STATUS_MISSING;
     }
     *out_body = pg_get_bytes(result, 0, 0);
+    return STATUS_OK;
+}
+
+enum status import_input_count(struct pg *pg, struct arena *arena, struct id workspace_id,
+                               int64_t *out_count, struct problem *problem)
+{
+    struct pg_params params;
+    struct pg_result *result = NULL;
+    pg_params_init(&params, arena);
+    pg_put_id(&params, workspace_id);
+    enum status status = pg_run(pg, arena, &import_input_counted, &params, &result, problem);
+    if (status == STATUS_OK) {
+        *out_count = pg_get_i64(result, 0, 0);
+    }
+    return status;
+}
+
+enum status import_reject_list(struct pg *pg, struct arena *arena, struct id workspace_id,
+                               struct id job_id, int64_t after_line, size_t limit,
+                               struct import_reject_row **out_rows, size_t *out_count,
+                               struct problem *problem)
+{
+    struct pg_params params;
+    struct pg_result *result = NULL;
+    put_job(&params, arena, workspace_id, job_id);
+    pg_put_i64(&params, after_line);
+    pg_put_i64(&params, (int64_t)limit);
+    enum status status = pg_run(pg, arena, &import_reject_page, &params, &result, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    size_t count = pg_row_count(result);
+    struct import_reject_row *rows = ARENA_NEW_ARRAY(arena, count + 1, struct import_reject_row);
+    if (rows == NULL) {
+        return problem_set(problem, STATUS_LIMIT, "internal", "no memory for a page");
+    }
+    for (size_t row = 0; row < count; row++) {
+        rows[row] = (struct import_reject_row){
+            .line = pg_get_i64(result, row, 0),
+            .column = pg_get_text(result, row, 1),
+            .reason = pg_get_text(result, row, 2),
+        };
+    }
+    *out_rows = rows;
+    *out_count = count;
     return STATUS_OK;
 }
 

@@ -12,7 +12,7 @@ import subprocess
 import time
 
 import pytest
-from shopbell import binary, shopify_order, wait_for
+from shopbell import Server, binary, shopify_order, wait_for
 
 ORDER_COLUMNS = ["Name", "Email", "Financial Status", "Paid at", "Fulfillment Status",
                  "Fulfilled at", "Currency", "Subtotal", "Total", "Created at",
@@ -384,3 +384,87 @@ def test_a_mistaken_call_says_what_to_mend(brand, server, tmp_path, arguments, c
     assert done.returncode == code, done.stderr
     assert says in done.stderr
     assert brand.rows("SELECT count(*) FROM job WHERE workspace_id = %s")[0][0] == 0
+
+
+# --- by REST ------------------------------------------------------------------------
+
+def upload(api, body, query, expect=202):
+    return api.call("POST", f"/v1/imports?{query}", body, expect=expect,
+                    headers={"Content-Type": "text/csv"})
+
+
+def job_done(api, made):
+    path = made.headers["Location"]
+    return wait_for(lambda: (job := api.get(path)) and job["finished_at"] and job, 20, 0.05, path)
+
+
+def test_an_upload_is_a_job(brand, shopify, server, esp, tmp_path):
+    esp.subscribe(brand, ["*"])
+    rows = history(1500, 300)
+    rows[3]["Currency"] = "Euro" if rows[3].get("Id") else rows[3].get("Currency", "")
+    bad = [i for i, row in enumerate(rows) if row.get("Currency") == "Euro"]
+    rows += order_rows(9000, "z@example.com", "x", "2025-01-01 10:00:00 +0000")
+    body = write_orders(tmp_path / "o.csv", rows).read_bytes()
+    made = upload(brand, body, "source=shopify_main&complete=true")
+    assert made.json["status"] == "queued" and made.json["kind"] == "import"
+    assert made.json["parameters"]["format"] == "shopify-orders"
+    job = job_done(brand, made)
+    assert job["status"] == "succeeded", job
+    assert job["result"]["records"] == 1501
+    assert job["result"]["events"] == {"applied": 1500 - len(bad), "duplicate": 0}
+    assert job["result"]["rejected"] == 1 + len(bad)
+    assert job["progress"]["total"] == len(body)
+    rejects = brand.get(job["links"]["rejects"])["data"]
+    assert {"line": body.count(b"\n") - 1, "column": "Total", "reason": "not an amount"} in rejects
+    assert len(rejects) == 1 + len(bad)
+    assert brand.get("/v1/sources/shopify_main")["history"]["complete"] is True
+    assert brand.rows("SELECT count(*) FROM import_input WHERE workspace_id = %s")[0][0] == 0
+    again = job_done(brand, upload(brand, body, "source=shopify_main"))
+    assert again["result"]["events"] == {"applied": 0, "duplicate": 1500 - len(bad)}
+    assert esp.messages == []
+
+
+def test_an_upload_may_be_tried_first(brand, shopify, server):
+    body = "email,first_name\na@example.com,Jane\nnobody,Joe\n"
+    tried = upload(brand, body, "source=api&kind=customers&dry_run=true")
+    job = job_done(brand, tried)
+    assert job["status"] == "succeeded" and job["result"]["dry_run"] is True
+    assert job["result"]["records"] == 2 and job["result"]["rejected"] == 1
+    assert brand.rows("SELECT count(*) FROM profile WHERE workspace_id = %s")[0][0] == 0
+    upload(brand, body, "source=api&kind=customers&validate_only=true", 200)
+    assert len(brand.get("/v1/jobs")["data"]) == 1
+
+
+@pytest.mark.parametrize("query,body,status,pointer", [
+    ("kind=orders", "order_id,total\n", 422, "#/query/source"),
+    ("source=nobody&kind=orders", "order_id,total\n", 404, ""),
+    ("source=api&kind=products", "a,b\n", 422, "#/query/kind"),
+    ("source=api&format=xls", "a,b\n", 422, "#/query/format"),
+    ("source=api", "a,b\n", 422, "#/query/kind"),
+    ("source=api&kind=orders&exported_at=soon", "order_id,total\n", 422, "#/query/exported_at"),
+    ("source=api&kind=orders&sorce=x", "order_id,total\n", 422, "#/query/sorce"),
+    ("source=api&kind=orders&dry_run=maybe", "order_id,total\n", 422, "#/query/dry_run"),
+    ("source=api&kind=orders&map=x%3Dtotal", "order_id,total\n", 422, ""),
+    ("source=shopify_main", "Name,Lineitem name,Financial Status\n", 422, ""),
+])
+def test_an_upload_that_cannot_be_read_is_refused_at_once(brand, shopify, query, body, status,
+                                                          pointer):
+    refused = upload(brand, body, query, None)
+    assert refused.status in (status, 400 if status == 422 else status), refused.body
+    if pointer:
+        assert pointer in refused.body.decode()
+    assert brand.get("/v1/jobs")["data"] == []
+
+
+def test_of_two_servers_one_reads_an_upload(brand, shopify, cluster, tmp_path):
+    body = write_orders(tmp_path / "o.csv", history(4000, 900)).read_bytes()
+    other = Server(cluster, str(tmp_path))
+    made = upload(brand, body, "source=shopify_main")
+    other.start()
+    try:
+        job = job_done(brand, made)
+        assert job["status"] == "succeeded"
+        assert job["result"]["events"] == {"applied": 4000, "duplicate": 0}
+        assert brand.rows("SELECT count(*) FROM orders WHERE workspace_id = %s")[0][0] == 4000
+    finally:
+        other.stop()
