@@ -150,6 +150,8 @@ struct transition_view {
     struct str cause;
     struct id event_id;
     int64_t decided_at_ms;
+    struct str rule_kind; /* tag segment lifecycle tier */
+    int64_t rule_version;
 };
 NODISCARD enum status profile_transitions(struct pg *pg, struct arena *arena,
                                           struct id workspace_id, const struct id *origins,

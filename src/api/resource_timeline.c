@@ -85,6 +85,8 @@ static void write_transition(struct jsonw *json, const struct transition_view *r
     jsonw_put_z(json, "kind", "transition");
     jsonw_put_id(json, "id", row->id);
     jsonw_put_str(json, "rule", row->rule);
+    jsonw_put_str(json, "rule_kind", row->rule_kind);
+    jsonw_put_i64(json, "rule_version", row->rule_version);
     jsonw_put_str_or_null(json, "from", row->from_value);
     jsonw_put_str_or_null(json, "to", row->to_value);
     jsonw_put_instant(json, "occurred_at", row->occurred_at_ms);

@@ -31,9 +31,9 @@ static const struct pg_statement profile_interactions_sql = {
 static const struct pg_statement profile_transitions_sql = {
     "profile_transitions",
     "SELECT t.id, t.profile_id, t.occurred_at, t.rule, t.from_value, t.to_value, t.cause,"
-    " t.event_id, t.decided_at" FROM_ORIGINS
+    " t.event_id, t.decided_at, t.kind, t.rule_version" FROM_ORIGINS
     "(SELECT n.id, n.profile_id, n.occurred_at, n.rule, n.from_value, n.to_value, n.cause,"
-    " n.event_id, n.decided_at FROM transition n"
+    " n.event_id, n.decided_at, n.kind, n.rule_version FROM transition n"
     " WHERE n.workspace_id = $1 AND n.profile_id = o.id"
     " AND n.occurred_at <= $3 AND (n.occurred_at, n.id) < ($3, $4)"
     " ORDER BY n.occurred_at DESC, n.id DESC LIMIT $5) t"
@@ -165,6 +165,8 @@ enum status profile_transitions(struct pg *pg, struct arena *arena, struct id wo
             .cause = pg_get_text(result, i, 6),
             .event_id = pg_get_id(result, i, 7),
             .decided_at_ms = pg_get_instant(result, i, 8),
+            .rule_kind = pg_get_text(result, i, 9),
+            .rule_version = pg_get_i64(result, i, 10),
         };
     }
     *out_rows = rows;

@@ -318,6 +318,7 @@ def test_transitions_by_rule_kind_cause_and_time(api, cluster):
     api.get("/v1/transitions?from=yesterday", expect=422)
     line = api.get(f"/v1/profiles/{person}/timeline")["data"][0]
     assert line["kind"] == "transition" and line["rule"] == "basket"
+    assert line["rule_kind"] == "tier" and line["rule_version"] == 2
 
 
 def test_names_are_enough_to_write_a_rule(api):
