@@ -25,6 +25,7 @@
 #include "store/registry.h"
 #include "sweep/background.h"
 #include "sweep/due.h"
+#include "sweep/nightly.h"
 
 struct delivery_queue;
 struct import_worker;
@@ -52,6 +53,7 @@ struct app {
     struct intake *intake;
     struct background *background;
     struct import_worker *imports;
+    struct nightly *nightly;
     struct api api;
     struct http_server *http;
 
@@ -73,6 +75,7 @@ void app_observe_due(void *app, size_t profiles, int64_t lag_ms);
 void app_observe_attempt(void *app, enum attempt_outcome outcome, int64_t duration_ms);
 void app_flush(void *app, struct pg *pg);
 void app_clock_offset(void *app, int64_t offset_ms);
+void app_report_work(void *app, const char *work, const struct problem *problem);
 void app_write_metrics(void *app, struct buf *text);
 bool app_readiness(void *app, struct buf *json);
 

@@ -44,6 +44,7 @@ struct batch {
     struct batch_owner **owner_table; /* open addressing by identifier */
     size_t owner_table_size;
     struct decision *decision;
+    size_t unreadable; /* rows claimed whose state does not decode: left out, left alone */
 };
 
 /* Events must be unique by id. */
@@ -127,8 +128,7 @@ NODISCARD enum status batch_next_due(struct pg *pg, struct arena *arena, struct 
 
 /* Profiles that stand at an older ruleset than `version`, or that wait for their
  * history. Walks on from after_id over at most walk_limit rows until `limit` are
- * found; those that nobody else holds are locked in a transaction left open
- * (none is open if behind_count is 0). */
+ * found; those that nobody else holds are locked in a transaction left open. */
 struct batch_behind {
     struct id after_id;
     int64_t version;
@@ -140,6 +140,7 @@ struct batch_behind_found {
     struct profile **profiles; /* locked */
     size_t profile_count;
     size_t behind_count; /* locked or not */
+    bool is_open;        /* a transaction */
     size_t walked;
     struct id last_id; /* go on behind this one */
     bool is_end;
@@ -147,6 +148,12 @@ struct batch_behind_found {
 NODISCARD enum status batch_claim_behind(struct batch *batch, const struct batch_behind *behind,
                                          struct batch_behind_found *out_found,
                                          struct problem *problem);
+
+/* Those of `ids` that are canonical and that nobody else holds, locked in a
+ * transaction left open. */
+NODISCARD enum status batch_claim_ids(struct batch *batch, const struct id *ids, size_t count,
+                                      struct profile ***out_profiles, size_t *out_count,
+                                      struct problem *problem);
 
 /* One profile as stored, not locked; *out_profile NULL when there is none.
  * Follows merged_into once. For reads. */

@@ -25,6 +25,8 @@ struct background_config {
     void (*flush)(void *app, struct pg *pg);
     /* The database's clock minus ours, measured every 30 s. */
     void (*clock_offset)(void *app, int64_t offset_ms);
+    /* A step of long work failed and will be tried again: for the log. May be NULL. */
+    void (*report)(void *app, const char *work, const struct problem *problem);
     void *app;
 };
 

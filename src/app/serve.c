@@ -32,7 +32,7 @@
  *   prepare   limits raised, nothing dumped, before there are threads
  *   open      configuration, embedded PostgreSQL, seal, schema, partitions
  *   block     from here on signals wait for the main thread
- *   start     registry, sender, due sweep, intake, background, HTTP
+ *   start     registry, sender, due sweep, intake, background, statistics, HTTP
  *   serve     the main thread waits for signals and does nothing else
  *   stop      the same list backwards: HTTP stops taking, intake finishes what
  *             was taken, the sweep and the sender settle what they hold
@@ -314,6 +314,7 @@ static enum status start_background(struct app *app, struct problem *problem)
         .attempt_retention_ms = app->cli->config.numbers[CONFIG_RETENTION_ATTEMPT],
         .flush = app_flush,
         .clock_offset = app_clock_offset,
+        .report = app_report_work,
         .app = app,
     };
     return background_start(&config, &app->background, problem);
@@ -323,6 +324,18 @@ static enum status start_imports(struct app *app, struct problem *problem)
 {
     return import_worker_start(app->cli->database_url, app->registry, app->instance_id,
                                &app->imports, problem);
+}
+
+static enum status start_nightly(struct app *app, struct problem *problem)
+{
+    const struct nightly_config config = {
+        .database_url = app->cli->database_url,
+        .registry = app->registry,
+        .instance_id = app->instance_id,
+        .report = app_report_work,
+        .app = app,
+    };
+    return nightly_start(&config, &app->nightly, problem);
 }
 
 static enum status start_http(struct app *app, struct problem *problem)
@@ -365,8 +378,8 @@ static enum status start_http(struct app *app, struct problem *problem)
 static enum status app_start(struct app *app, struct problem *problem)
 {
     typedef enum status step_fn(struct app * app, struct problem * problem);
-    static step_fn *const steps[] = { start_registry,   start_sender,  start_due, start_intake,
-                                      start_background, start_imports, start_http };
+    static step_fn *const steps[] = { start_registry,   start_sender,  start_due,     start_intake,
+                                      start_background, start_nightly, start_imports, start_http };
     app->instance_id = id_create();
     app->started_at_ms = clock_now_ms();
     atomic_store(&app->schema_matches, true);
@@ -402,6 +415,7 @@ static void app_stop(struct app *app)
     if (app->sender != NULL) {
         sender_stop(app->sender, clock_monotonic_ms() + DRAIN_SENDER_MS);
     }
+    nightly_stop(app->nightly);
     if (app->background != NULL) {
         background_stop(app->background);
     }

@@ -102,6 +102,13 @@ void app_flush(void *app, struct pg *pg)
     }
 }
 
+void app_report_work(void *app, const char *work, const struct problem *problem)
+{
+    (void)app;
+    log_event(LOG_WARN, "a step of long work failed and will be tried again",
+              LOG_STR("work", str_from_z(work)), LOG_STR("detail", str_from_z(problem->detail)));
+}
+
 void app_clock_offset(void *app, int64_t offset_ms)
 {
     struct app *self = app;

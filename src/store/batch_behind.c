@@ -46,8 +46,9 @@ static enum status walk(struct batch *batch, const struct batch_behind *behind,
     return pg_run(batch->pg, batch->arena, &batch_behind_walk, &params, out_result, problem);
 }
 
-static enum status lock(struct batch *batch, const struct id *ids, size_t count,
-                        struct batch_behind_found *found, struct problem *problem)
+enum status batch_claim_ids(struct batch *batch, const struct id *ids, size_t count,
+                            struct profile ***out_profiles, size_t *out_count,
+                            struct problem *problem)
 {
     struct pg_params params;
     struct pg_array keys;
@@ -66,16 +67,9 @@ static enum status lock(struct batch *batch, const struct id *ids, size_t count,
     if (status == STATUS_OK) {
         status = pg_sync(batch->pg, batch->arena, results, ARRAY_COUNT(results), problem);
     }
-    size_t locked = status == STATUS_OK ? pg_row_count(results[1]) : 0;
-    found->profiles = ARENA_NEW_ARRAY(batch->arena, locked + 1, struct profile *);
-    if (status == STATUS_OK && found->profiles == NULL) {
-        status = STATUS_LIMIT;
+    if (status == STATUS_OK) {
+        status = batch_profiles_decode(batch, results[1], out_profiles, out_count, problem);
     }
-    for (size_t row = 0; row < locked && status == STATUS_OK; row++) {
-        status =
-            batch_profile_decode(batch->arena, results[1], row, &found->profiles[row], problem);
-    }
-    found->profile_count = locked;
     return status;
 }
 
@@ -104,12 +98,14 @@ enum status batch_claim_behind(struct batch *batch, const struct batch_behind *b
     }
     found.walked = seen;
     found.behind_count = count;
+    found.is_open = count > 0;
     found.is_end =
         seen == rows && rows < (behind->only_marked ? behind->limit : behind->walk_limit);
     if (count > 0) {
-        status = lock(batch, ids, count, &found, problem);
+        status = batch_claim_ids(batch, ids, count, &found.profiles, &found.profile_count, problem);
     }
     if (status == STATUS_OK) {
+        found.behind_count -= batch->unreadable; /* nobody waits for them */
         *out_found = found;
     }
     return status;

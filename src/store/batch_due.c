@@ -47,17 +47,14 @@ enum status batch_claim_due(struct batch *batch, int64_t floor_ms, int64_t now_m
     if (status != STATUS_OK) {
         return status;
     }
-    size_t count = pg_row_count(results[1]);
-    struct profile **profiles = ARENA_NEW_ARRAY(batch->arena, count + 1, struct profile *);
-    if (profiles == NULL) {
-        return STATUS_LIMIT;
+    struct profile **profiles = NULL;
+    size_t count = 0;
+    status = batch_profiles_decode(batch, results[1], &profiles, &count, problem);
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        decision_put_profile(batch->decision, profiles[i]);
     }
-    for (size_t row = 0; row < count; row++) {
-        status = batch_profile_decode(batch->arena, results[1], row, &profiles[row], problem);
-        if (status != STATUS_OK) {
-            return status;
-        }
-        decision_put_profile(batch->decision, profiles[row]);
+    if (status != STATUS_OK) {
+        return status;
     }
     *out_profiles = profiles;
     *out_count = count;

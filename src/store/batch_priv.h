@@ -40,6 +40,11 @@ struct batch_event_key {
 NODISCARD enum status batch_profile_decode(struct arena *arena, const struct pg_result *result,
                                            size_t row, struct profile **out_profile,
                                            struct problem *problem);
+/* All rows; one that does not decode must not keep the others from the sweep: it
+ * is counted in batch->unreadable and left out. */
+NODISCARD enum status batch_profiles_decode(struct batch *batch, const struct pg_result *result,
+                                            struct profile ***out_profiles, size_t *out_count,
+                                            struct problem *problem);
 /* Fills `order`, whose key and owner are already there, from BATCH_ORDER_COLUMNS
  * less the first two (profile_id, origin_id); `first` is the column of has_body. */
 NODISCARD enum status batch_order_decode(struct arena *arena, const struct pg_result *result,

@@ -64,6 +64,32 @@ enum status batch_profile_decode(struct arena *arena, const struct pg_result *re
     return STATUS_OK;
 }
 
+enum status batch_profiles_decode(struct batch *batch, const struct pg_result *result,
+                                  struct profile ***out_profiles, size_t *out_count,
+                                  struct problem *problem)
+{
+    size_t rows = pg_row_count(result);
+    struct profile **profiles = ARENA_NEW_ARRAY(batch->arena, rows + 1, struct profile *);
+    size_t count = 0;
+    if (profiles == NULL) {
+        return STATUS_LIMIT;
+    }
+    for (size_t row = 0; row < rows; row++) {
+        enum status status =
+            batch_profile_decode(batch->arena, result, row, &profiles[count], problem);
+        if (status == STATUS_OK) {
+            count++;
+        } else if (status == STATUS_BROKEN) {
+            batch->unreadable++;
+        } else {
+            return status;
+        }
+    }
+    *out_profiles = profiles;
+    *out_count = count;
+    return STATUS_OK;
+}
+
 static enum order_rank rank_from_name(struct str name)
 {
     for (enum order_rank rank = ORDER_OPEN; rank <= ORDER_CANCELLED; rank++) {

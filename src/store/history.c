@@ -21,7 +21,9 @@ static const struct pg_statement history_events_sql = {
     "SELECT o.n, i.id, i.source_id, i.type, i.trust, i.occurred_at, i.received_at, i.product_id,"
     " i.category, i.currency, i.amount_minor, i.order_ref, i.facts, i.properties, i.context"
     " FROM unnest($2::uuid[]) WITH ORDINALITY AS o (id, n) CROSS JOIN LATERAL"
-    " (SELECT * FROM interaction WHERE workspace_id = $1 AND origin_id = o.id"
+    " (SELECT id, source_id, type, trust, occurred_at, received_at, product_id, category, currency,"
+    " amount_minor, order_ref, facts, properties, context"
+    " FROM interaction WHERE workspace_id = $1 AND origin_id = o.id"
     " ORDER BY occurred_at, id LIMIT $3) i",
 };
 

@@ -6,7 +6,6 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
-#include "base/log.h"
 #include "store/batch.h"
 #include "store/migrate.h"
 #include "store/retention.h"
@@ -151,8 +150,8 @@ static bool run_hydrate(struct background *background)
     while (worked && clock_monotonic_ms() < until_ms) {
         struct problem problem = { 0 };
         enum status status = hydrate_step(&background->hydrate, &worked, &problem);
-        if (status != STATUS_OK && status != STATUS_RETRY) {
-            log_event(LOG_WARN, "hydrate_failed", LOG_STR("detail", str_from_z(problem.detail)));
+        if (status != STATUS_OK && status != STATUS_RETRY && background->config.report != NULL) {
+            background->config.report(background->config.app, "hydrate", &problem);
         }
     }
     return worked;

@@ -257,7 +257,7 @@ static enum status job_step(struct hydrate_run *run, struct problem *problem)
     }
     bool cancel = false;
     status = progress(hydrate, &walk, &cancel, problem);
-    if (status == STATUS_OK && run->found.behind_count > 0) {
+    if (status == STATUS_OK && run->found.is_open) {
         status = save(run, problem);
     }
     if (status != STATUS_OK) {

@@ -1,0 +1,54 @@
+"""Tiers by terciles: computed in the background over the shop's orders, applied to
+customers silently, and to the very order that comes in next."""
+
+import time
+
+from shopbell import make_workspace, wait_for
+
+
+def iso(offset_s=0.0):
+    moment = time.time() + offset_s
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment)) + ".%03dZ" % (moment % 1 * 1000)
+
+
+def order(number, email, total, offset_s=-3600):
+    return {"id": f"o{number}", "type": "order.completed", "occurred_at": iso(offset_s),
+            "identities": {"email": email},
+            "properties": {"order_id": f"T{number}", "total": total, "currency": "EUR",
+                           "products": []}}
+
+
+def tiers(api, email):
+    return api.post("/v1/profiles/lookup", {"kind": "email", "value": email},
+                    expect=200)["tiers"]
+
+
+def test_terciles_reach_everyone_and_the_order_that_comes_in(server, esp):
+    api = make_workspace(server, "terciles")
+    esp.subscribe(api, ["tier.changed"])
+    totals = list(range(10, 310, 2))  # 150 orders, one each
+    api.call("POST", "/v1/events",
+             [order(n, f"c{n}@example.com", total) for n, total in enumerate(totals)], 200)
+    assert tiers(api, "c149@example.com") == {}, "no statistic, no tier"
+    wait_for(lambda: tiers(api, "c149@example.com") == {"basket": "high"}, 60,
+             what="the first statistics")
+    wait_for(lambda: tiers(api, "c0@example.com") == {"basket": "low"}, 20)
+    # 150 values: the 50th is the lower tercile, the 101st (66.7 %) the upper; equal
+    # is the lower tier (correctness 20).
+    assert tiers(api, "c49@example.com") == {"basket": "low"}
+    assert tiers(api, "c50@example.com") == {"basket": "mid"}
+    assert tiers(api, "c100@example.com") == {"basket": "mid"}
+    assert tiers(api, "c101@example.com") == {"basket": "high"}
+    moved = [t for t in api.call("GET", "/v1/transitions?rule=basket&page_size=500").json["data"]]
+    assert {t["cause"]["kind"] for t in moved} == {"statistic"}
+    assert not esp.of_type("tier.changed"), "a statistic rings nothing"
+
+    answer = api.call("POST", "/v1/events", order("new", "fresh@example.com", 300.0, -5), 200,
+                      headers={"Prefer": "return=representation"}).json
+    assert answer["profiles"][0]["changed"]["tiers"] == {"basket": {"from": None, "to": "high"}}
+    wait_for(lambda: len(esp.of_type("tier.changed")) == 1, 10)
+    tier = esp.of_type("tier.changed")[0]["data"]["tier"]
+    assert (tier["name"], tier["from"], tier["to"]) == ("basket", None, "high")
+    profile = api.post("/v1/profiles/lookup", {"kind": "email", "value": "fresh@example.com"},
+                       expect=200)
+    assert profile["rfm"]["recency"] == 5 and profile["rfm"]["frequency"] >= 1
