@@ -3,10 +3,9 @@
 #include "world.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "shipped_rules.h"
 
 /*
  * The shell of the tests. It does what correctness 2 asks of the real one, one
@@ -16,6 +15,92 @@
 
 #define WORLD_ARENA_BYTES (1024u * 1024 * 1024)
 
+/* --- rules -------------------------------------------------------------- */
+
+/* As the store numbers them: a name keeps its slot for ever. */
+static uint32_t slot_of(struct world *world, struct str name)
+{
+    for (size_t i = 0; i < world->rule_name_count; i++) {
+        if (str_equal(world->rule_names[i], name)) {
+            return (uint32_t)i + 1;
+        }
+    }
+    assert(world->rule_name_count < WORLD_RULES_MAX);
+    world->rule_names[world->rule_name_count++] = str_dup(world->arena, name);
+    return (uint32_t)world->rule_name_count;
+}
+
+static struct feature_number *numbers_of(struct world *world, const struct ruleset *ruleset)
+{
+    struct feature_number *numbers =
+        ARENA_NEW_ARRAY(world->arena, ruleset->feature_count + 1, struct feature_number);
+    for (size_t i = 0; i < ruleset->feature_count; i++) {
+        const struct feature *feature = &ruleset->features[i];
+        numbers[i] = (struct feature_number){ feature->key, feature->number, feature->version,
+                                              feature->keep };
+    }
+    return numbers;
+}
+
+static void put_ruleset(struct world *world, const struct ruleset *ruleset)
+{
+    size_t count = world->profile_count > 0 ? world->context.ruleset_count : 0;
+    if (count == WORLD_RULESETS_MAX) {
+        memmove(&world->rulesets[0], &world->rulesets[1], (count - 1) * sizeof(world->rulesets[0]));
+        count--;
+    }
+    world->rulesets[count] = ruleset;
+    world->context.ruleset_count = count + 1;
+}
+
+const struct ruleset *world_newest_rules(const struct world *world)
+{
+    return world->rulesets[world->context.ruleset_count - 1];
+}
+
+void world_set_rules(struct world *world, const struct rule_definition *definitions, size_t count)
+{
+    const struct ruleset *before = world->profile_count > 0 ? world_newest_rules(world) : NULL;
+    int64_t version = before != NULL ? before->version + 1 : 1;
+    struct rule_definition *numbered =
+        ARENA_NEW_ARRAY(world->arena, count + 1, struct rule_definition);
+    for (size_t i = 0; i < count; i++) {
+        numbered[i] = definitions[i];
+        struct id_hash hash;
+        id_hash_begin(&hash, "test rule");
+        id_hash_add(&hash, definitions[i].name);
+        numbered[i].id = id_hash_end(&hash);
+        numbered[i].slot = slot_of(world, definitions[i].name);
+        numbered[i].version = 1;
+        numbered[i].since_version = version;
+        numbered[i].enabled = true;
+    }
+    struct ruleset *ruleset = NULL;
+    struct ruleset_error error = { 0 };
+    enum status status = ruleset_build(
+        world->arena, version, numbered, count, before != NULL ? numbers_of(world, before) : NULL,
+        before != NULL ? before->feature_count : 0, &world->next_feature, &ruleset, &error);
+    if (status != STATUS_OK) {
+        printf("rule %zu does not compile: %s\n", error.rule, error.error.detail);
+    }
+    assert(status == STATUS_OK);
+    put_ruleset(world, ruleset);
+}
+
+static void set_shipped_rules(struct world *world)
+{
+    struct rule_definition definitions[WORLD_RULES_MAX];
+    size_t count = 0;
+    while (rule_shipped(count) != NULL) {
+        definitions[count] = *rule_shipped(count);
+        count++;
+    }
+    world->next_feature = 1;
+    world_set_rules(world, definitions, count);
+}
+
+/* --- opening ------------------------------------------------------------ */
+
 struct world *world_open(void)
 {
     struct world *world = calloc(1, sizeof(*world));
@@ -23,7 +108,7 @@ struct world *world_open(void)
     world->arena = arena_create(WORLD_ARENA_BYTES);
     assert(world->arena != NULL);
     world->now_ms = WORLD_START_MS;
-    world->rulesets[0] = rules_with(world->arena, 1, NULL, 0);
+    world->history_max = 500;
     world->sources[0] = (struct source_name){ { { 1 } }, STR("shop_one") };
     world->sources[1] = (struct source_name){ { { 2 } }, STR("shop_two") };
     world->context = (struct decide_context){
@@ -34,8 +119,8 @@ struct world *world_open(void)
         .sources = world->sources,
         .source_count = 2,
         .rulesets = world->rulesets,
-        .ruleset_count = 1,
     };
+    set_shipped_rules(world);
     return world;
 }
 
@@ -178,10 +263,12 @@ static struct order *find_order(struct world *world, struct id source_id, struct
 /* As a row would come back: what has no column comes out of its bytes. */
 static struct profile *copy_profile(struct world *world, const struct profile *stored)
 {
+    assert(stored != NULL);
     struct str bytes = { 0 };
     bool encoded = profile_state_encode(world->arena, stored, &bytes);
     assert(encoded);
     struct profile *copy = ARENA_NEW(world->arena, struct profile);
+    assert(copy != NULL);
     *copy = *stored;
     copy->facts = NULL;
     copy->fact_count = 0;
@@ -195,6 +282,11 @@ static struct profile *copy_profile(struct world *world, const struct profile *s
     copy->is_dirty = false;
     copy->facts_changed = false;
     copy->orders_shrunk = false;
+    copy->due_moved = false;
+    copy->is_judged = false;
+    copy->has_labels = false;
+    copy->changed_parts = 0;
+    copy->touched = NULL;
     return copy;
 }
 
@@ -305,6 +397,7 @@ static void save_profile(struct world *world, const struct profile *profile)
     if (stored == NULL) {
         assert(world->profile_count < WORLD_ROWS_MAX);
         stored = ARENA_NEW(world->arena, struct profile);
+        assert(stored != NULL);
         world->profiles[world->profile_count++] = stored;
     } else {
         assert(profile->sequence > stored->sequence);
@@ -415,6 +508,11 @@ static void save(struct world *world, struct batch *batch)
     for (size_t i = 0; i < rows.profile_count; i++) {
         save_profile(world, rows.profiles[i]);
     }
+    for (size_t i = 0; i < rows.woken_count; i++) {
+        struct profile *stored = find_profile(world, rows.woken[i]->id);
+        assert(stored != NULL);
+        stored->due_at_ms = rows.woken[i]->due_at_ms;
+    }
     save_log(world, &rows);
     world->stale_count += decision_stale_count(batch->decision);
 }
@@ -444,6 +542,133 @@ static struct batch *begin(struct world *world, size_t count)
     return batch;
 }
 
+/* --- history ------------------------------------------------------------ */
+
+/* Whom an origin's facts belong to, by the merges that stand. */
+static struct id canonical_of(const struct world *world, struct id id)
+{
+    for (size_t i = 0; i < world->decision_count; i++) {
+        const struct identity_decision_row *row = &world->decisions[i];
+        if (row->kind == IDENTITY_MERGED && !world->undone[i] && id_equal(row->from_id, id)) {
+            return canonical_of(world, row->into_id);
+        }
+    }
+    return id;
+}
+
+/* An event as its row gives it back: what has no column is lost. */
+static struct event stored_event(struct world *world, const struct event *event)
+{
+    struct event stored = *event;
+    struct str facts = { 0 };
+    bool encoded = profile_facts_encode(world->arena, event, &facts);
+    assert(encoded);
+    stored.facts = NULL;
+    stored.fact_count = 0;
+    bool decoded = facts.size == 0 ||
+                   profile_facts_decode(world->arena, facts, &stored.facts, &stored.fact_count);
+    assert(decoded);
+    stored.identifiers = NULL;
+    stored.identifier_count = 0;
+    stored.act = event_type_info(event->type)->act;
+    stored.claimed_at_ms = event->occurred_at_ms;
+    stored.order = NULL;
+    stored.cart_json = (struct str){ 0 };
+    return stored;
+}
+
+static struct history history_of(struct world *world, const struct profile *profile)
+{
+    struct event *events =
+        ARENA_NEW_ARRAY(world->arena, world->interaction_count + 1, struct event);
+    struct order **orders = ARENA_NEW_ARRAY(world->arena, world->order_count + 1, struct order *);
+    struct identifier *identifiers =
+        ARENA_NEW_ARRAY(world->arena, world->identity_count + 1, struct identifier);
+    struct history history = { .events = events,
+                               .orders = orders,
+                               .identifiers = identifiers,
+                               .ruleset = world_newest_rules(world),
+                               .now_ms = world->now_ms };
+    for (size_t i = 0; i < world->interaction_count; i++) {
+        const struct interaction_row *row = &world->interactions[i];
+        if (id_equal(canonical_of(world, row->origin_id), profile->id)) {
+            events[history.event_count++] = stored_event(world, row->event);
+        }
+    }
+    for (size_t i = 0; i < world->order_count; i++) {
+        if (id_equal(world->orders[i]->profile_id, profile->id)) {
+            orders[history.order_count++] = copy_order(world, world->orders[i]);
+        }
+    }
+    for (size_t i = 0; i < world->identity_count; i++) {
+        if (id_equal(world->identities[i]->profile_id, profile->id)) {
+            identifiers[history.identifier_count++] = world->identities[i]->identifier;
+        }
+    }
+    return history;
+}
+
+/* store/bring_up, with arrays for a database. */
+static void bring_up(struct world *world, struct decision *decision, size_t facts_max)
+{
+    struct profile **wanting = NULL;
+    size_t count = decision_wanting_history(decision, &wanting);
+    for (size_t i = 0; i < count; i++) {
+        struct profile *profile = wanting[i];
+        struct history history = history_of(world, profile);
+        if (history.event_count > facts_max) {
+            continue;
+        }
+        enum cause_kind cause = profile->ruleset_version == 0 ? CAUSE_IMPORT : CAUSE_RULE;
+        enum status status = decide_due(decision, profile, world->now_ms);
+        assert(status == STATUS_OK);
+        if (history.event_count == 0) {
+            profile->features = (struct feature_set){ 0 };
+            profile->needs_history = false;
+            profile->ruleset_version = history.ruleset->version;
+        } else {
+            bool folded = profile_hydrate(world->arena, profile, &history);
+            assert(folded);
+        }
+        status = decide_silently(decision, profile, world->now_ms, cause);
+        assert(status == STATUS_OK);
+    }
+}
+
+static void judge_alone(struct world *world, struct profile *profile)
+{
+    const struct ruleset *ruleset = world_newest_rules(world);
+    const struct rule_subject subject = { .profile = profile,
+                                          .ruleset = ruleset,
+                                          .statistics = world->context.statistics,
+                                          .currency = world->context.currency };
+    profile->due_at_ms = INSTANT_NEVER;
+    for (size_t i = 0; i < ruleset->rule_count; i++) {
+        const struct rule *rule = &ruleset->rules[i];
+        struct verdict verdict = { .slot = rule->definition.slot };
+        int64_t until_ms = INSTANT_NEVER;
+        bool holds =
+            rule_verdict(world->arena, rule, &subject, world->now_ms, &verdict.value, &until_ms);
+        bool put = verdict_put(world->arena, &profile->verdicts, rule->definition.slot,
+                               holds ? &verdict : NULL);
+        assert(put);
+        profile->due_at_ms = until_ms < profile->due_at_ms ? until_ms : profile->due_at_ms;
+    }
+}
+
+struct profile *world_hydrated(struct world *world, const struct profile *profile)
+{
+    struct profile *folded = copy_profile(world, profile);
+    struct history history = history_of(world, profile);
+    bool complete = history.event_count == 0 || profile_hydrate(world->arena, folded, &history);
+    assert(complete);
+    folded->verdicts = (struct verdict_set){ 0 };
+    judge_alone(world, folded);
+    return folded;
+}
+
+/* --- writing ------------------------------------------------------------ */
+
 void world_apply(struct world *world, struct event *const *events, size_t count)
 {
     struct batch *batch = begin(world, count);
@@ -470,6 +695,7 @@ void world_apply(struct world *world, struct event *const *events, size_t count)
         save_order(world, new_orders[i]);
     }
     load_profiles(world, batch);
+    bring_up(world, batch->decision, world->history_max);
     for (size_t i = 0; i < fresh_count; i++) {
         enum decide_outcome outcome = DECIDE_NOBODY;
         status = decide_event(batch->decision, fresh[i], world->now_ms, &outcome);
@@ -483,13 +709,128 @@ void world_apply_one(struct world *world, struct event *event)
     world_apply(world, &event, 1);
 }
 
-void world_sweep(struct world *world)
+static struct batch *step_all(struct world *world)
 {
     struct batch *batch = begin(world, world->profile_count);
     for (size_t i = 0; i < world->profile_count; i++) {
         struct profile *copy = copy_profile(world, world->profiles[i]);
         decision_put_profile(batch->decision, copy);
         enum status status = decide_due(batch->decision, copy, world->now_ms);
+        assert(status == STATUS_OK);
+    }
+    return batch;
+}
+
+void world_sweep(struct world *world)
+{
+    save(world, step_all(world));
+}
+
+int64_t world_due_at(const struct world *world)
+{
+    int64_t due_at_ms = INSTANT_NEVER;
+    for (size_t i = 0; i < world->profile_count; i++) {
+        if (world->profiles[i]->due_at_ms < due_at_ms) {
+            due_at_ms = world->profiles[i]->due_at_ms;
+        }
+    }
+    return due_at_ms;
+}
+
+void world_hydrate(struct world *world)
+{
+    struct batch *batch = step_all(world);
+    bring_up(world, batch->decision, WORLD_ROWS_MAX);
+    save(world, batch);
+}
+
+/* --- taking a merge back ------------------------------------------------ */
+
+static bool side_has(const struct id *ids, size_t count, struct id id)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (id_equal(ids[i], id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_edge(const struct world *world, size_t index)
+{
+    return world->decisions[index].kind == IDENTITY_MERGED && !world->undone[index];
+}
+
+/* The loser and whoever was merged into it before, by edges that still stand. */
+static size_t side_of(struct world *world, struct id loser_id, struct id **out_ids)
+{
+    struct id *ids = ARENA_NEW_ARRAY(world->arena, world->profile_count + 1, struct id);
+    size_t count = 0;
+    ids[count++] = loser_id;
+    for (size_t done = 0; done < count; done++) {
+        for (size_t i = 0; i < world->decision_count; i++) {
+            if (is_edge(world, i) && id_equal(world->decisions[i].into_id, ids[done]) &&
+                !side_has(ids, count, world->decisions[i].from_id)) {
+                ids[count++] = world->decisions[i].from_id;
+            }
+        }
+    }
+    *out_ids = ids;
+    return count;
+}
+
+/* The latest edge on the way from where the identifier began. */
+static size_t edge_of(struct world *world, const char *identifier)
+{
+    struct identifier key = parse_identifier(world, str_from_z(identifier));
+    const struct identity_row *row = find_identity(world, &key);
+    assert(row != NULL);
+    struct id id = row->origin_id;
+    size_t found = SIZE_MAX;
+    for (size_t i = 0; i < world->decision_count; i++) {
+        if (is_edge(world, i) && id_equal(world->decisions[i].from_id, id)) {
+            found = i;
+            id = world->decisions[i].into_id;
+        }
+    }
+    assert(found != SIZE_MAX);
+    return found;
+}
+
+static void move_back(struct world *world, const struct id *ids, size_t count, struct id loser_id)
+{
+    for (size_t i = 0; i < world->identity_count; i++) {
+        if (side_has(ids, count, world->identities[i]->origin_id)) {
+            world->identities[i]->profile_id = loser_id;
+        }
+    }
+    for (size_t i = 0; i < world->order_count; i++) {
+        if (side_has(ids, count, world->orders[i]->origin_id)) {
+            world->orders[i]->profile_id = loser_id;
+        }
+    }
+}
+
+void world_unmerge(struct world *world, const char *identifier)
+{
+    struct profile *survivor = world_find(world, identifier);
+    size_t edge = edge_of(world, identifier);
+    struct profile *loser = find_profile(world, world->decisions[edge].from_id);
+    struct id *ids = NULL;
+    world->undone[edge] = true;
+    size_t count = side_of(world, loser->id, &ids);
+    move_back(world, ids, count, loser->id);
+    struct batch *batch = begin(world, 2);
+    struct profile *sides[] = { survivor, loser };
+    for (size_t i = 0; i < ARRAY_COUNT(sides); i++) {
+        struct profile *copy = copy_profile(world, sides[i]);
+        copy->merged_into = ID_ZERO;
+        struct history history = history_of(world, copy);
+        bool folded = profile_hydrate(world->arena, copy, &history);
+        assert(folded);
+        copy->merge_count = 0;
+        decision_put_profile(batch->decision, copy);
+        enum status status = decide_silently(batch->decision, copy, world->now_ms, CAUSE_MERGE);
         assert(status == STATUS_OK);
     }
     save(world, batch);
@@ -593,9 +934,10 @@ static void dump_facts(struct buf *buf, const struct profile *profile)
 /* What each rule says now; the stored verdict must say the same. */
 static void dump_verdicts(struct world *world, struct buf *buf, const struct profile *profile)
 {
-    const struct ruleset *ruleset = world->rulesets[0];
+    const struct ruleset *ruleset = world_newest_rules(world);
     const struct rule_subject subject = { .profile = profile,
                                           .ruleset = ruleset,
+                                          .statistics = world->context.statistics,
                                           .currency = world->context.currency };
     for (size_t i = 0; i < ruleset->rule_count; i++) {
         const struct rule *rule = &ruleset->rules[i];
@@ -722,7 +1064,7 @@ struct str world_everything(struct world *world)
 struct str world_stage(const struct world *world, const struct profile *profile)
 {
     struct profile_labels labels;
-    bool named = profile_labels_of(world->arena, profile, world->rulesets[0], &labels);
+    bool named = profile_labels_of(world->arena, profile, world_newest_rules(world), &labels);
     assert(named);
     return labels.lifecycle;
 }

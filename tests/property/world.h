@@ -16,10 +16,13 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "core/decide.h"
+#include "core/profile/hydrate.h"
 
 enum {
     WORLD_ROWS_MAX = 4096,
-    WORLD_INTERESTS_MAX = 4
+    WORLD_INTERESTS_MAX = 4,
+    WORLD_RULESETS_MAX = 8,
+    WORLD_RULES_MAX = 128,
 };
 
 /* 2026-06-01T12:00:00Z: where the tests' calendars begin. */
@@ -30,7 +33,11 @@ struct world {
     struct decide_context context;
     struct subscription_interest interests[WORLD_INTERESTS_MAX];
     struct source_name sources[2];
-    const struct ruleset *rulesets[1]; /* the shipped rules */
+    const struct ruleset *rulesets[WORLD_RULESETS_MAX]; /* at first the shipped rules alone */
+    struct str rule_names[WORLD_RULES_MAX];             /* their slots, less one */
+    size_t rule_name_count;
+    uint32_t next_feature;
+    size_t history_max; /* of one profile, read while it is decided (correctness 11) */
     int64_t now_ms;
     int64_t event_count; /* made by world_event */
     uint32_t batch_count;
@@ -49,6 +56,7 @@ struct world {
     size_t interaction_count;
     struct identity_decision_row decisions[WORLD_ROWS_MAX];
     size_t decision_count;
+    bool undone[WORLD_ROWS_MAX]; /* per decision: a merge that was taken back */
     struct transition_row transitions[WORLD_ROWS_MAX];
     size_t transition_count;
     struct notification_row notifications[WORLD_ROWS_MAX];
@@ -72,6 +80,21 @@ void world_apply(struct world *world, struct event *const *events, size_t count)
 void world_apply_one(struct world *world, struct event *event);
 /* Time alone: what the due sweep does, for every profile. */
 void world_sweep(struct world *world);
+/* The first instant at which a sweep has something to do. */
+int64_t world_due_at(const struct world *world);
+
+/* The next version of the rules: only these. Slots, ids and feature numbers go
+ * on from the version before; without a profile yet there is none before. */
+void world_set_rules(struct world *world, const struct rule_definition *definitions, size_t count);
+const struct ruleset *world_newest_rules(const struct world *world);
+/* What the background sweep does: whoever is behind is brought up, however long
+ * its history. */
+void world_hydrate(struct world *world);
+/* Takes back the latest merge that `identifier` came to its profile by. */
+void world_unmerge(struct world *world, const char *identifier);
+/* The profile folded anew out of what is stored, under the newest rules; its
+ * verdicts are what the rules say now. Not stored. */
+struct profile *world_hydrated(struct world *world, const struct profile *profile);
 
 /* The canonical profile that one identifier ("c1") names; NULL when unknown. */
 struct profile *world_find(struct world *world, const char *identifier);
