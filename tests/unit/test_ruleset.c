@@ -11,7 +11,7 @@
  */
 
 enum {
-    RULES_MAX = 8
+    RULES_MAX = 16
 };
 
 #define NOW_MS INT64_C(1795356300000) /* 2026-11-22T14:05:00Z */
@@ -287,6 +287,90 @@ static void test_rules_come_after_what_they_refer_to(void **state)
     assert_true(bit(ruleset->dependents[index_of("stages")], "top"));
     assert_ptr_equal(ruleset_rule_by_slot(ruleset, 12), ruleset_rule(ruleset, STR("base")));
     assert_null(ruleset_rule_by_slot(ruleset, 14));
+}
+
+/* What a fact matches is looked up; asking every feature must find the same. */
+static size_t check_matches(struct property_view *fact)
+{
+    uint32_t found[RULESET_FEATURES_MAX];
+    size_t count = feature_match_all(arena, ruleset, fact, found);
+    size_t matching = 0;
+    for (size_t i = 0; i < ruleset->feature_count; i++) {
+        bool is_found = false;
+        for (size_t k = 0; k < count; k++) {
+            is_found = is_found || found[k] == i;
+        }
+        bool matches = feature_matches(arena, &ruleset->features[i], fact);
+        assert_int_equal(is_found, matches);
+        matching += matches ? 1 : 0;
+    }
+    assert_int_equal(count, matching);
+    return matching;
+}
+
+static size_t matches_of(enum event_type type, const char *name, const char *category,
+                         const char *properties)
+{
+    const struct event event = {
+        .type = type,
+        .name = str_from_z(name),
+        .category = str_from_z(category),
+        .properties_json = str_from_z(properties),
+    };
+    struct property_view fact;
+    property_view_event(&fact, &event);
+    return check_matches(&fact);
+}
+
+static void test_features_are_looked_up(void **state)
+{
+    (void)state;
+    tag("a", "count(product.viewed where category = \"Shoes\" within 1d) >= 3");
+    tag("b", "count(product.viewed where \"Shoes\" = category and price > 5 within 1d) >= 3");
+    tag("c", "count(product.viewed where category = \"Shoes\" or price > 5 within 1d) >= 3");
+    tag("d", "count(product.viewed where not category = \"Shoes\" within 1d) >= 3");
+    tag("e", "count(product.viewed where price > 5 and size = \"42\" within 1d) >= 3");
+    tag("f", "count(product.viewed where size = \"42\" and category = \"Hats\" within 1d) >= 3");
+    tag("g", "count(product.viewed where size = 42 within 1d) >= 3");
+    tag("h", "count(product.viewed where maker.name = \"Eva\" within 1d) >= 3");
+    tag("i", "count(product.viewed where new = \"true\" within 1d) >= 3");
+    tag("j", "count(product.viewed where category ~= \"shoes\" within 1d) >= 3");
+    tag("k", "count(product.viewed where size = \"\" within 1d) >= 3");
+    tag("l", "count(custom.quiz where size = \"42\" within 1d) >= 3");
+    tag("m", "count(custom.quiz within 1d) >= 3");
+    tag("n", "count(custom.poll where size = \"42\" within 1d) >= 3");
+    tag("o", "count(product.viewed within 1d) >= 3");
+    assert_int_equal(build(), STATUS_OK);
+    assert_int_equal(ruleset->switch_count[EVENT_PRODUCT_VIEWED], 4);
+    static const struct {
+        const char *category;
+        const char *properties;
+        size_t matching;
+    } views[] = {
+        { "Shoes", "{}", 4 },                           /* a c j o */
+        { "", "{\"category\":\"Shoes\"}", 4 },          /* the same, from the text */
+        { "Shoes", "{\"price\":6}", 5 },                /* and b */
+        { "Hats", "{\"price\":\"6\"}", 3 },             /* c d o */
+        { "Hats", "{\"size\":42}", 4 },                 /* d f g o */
+        { "Hats", "{\"size\":\"42\",\"price\":9}", 6 }, /* c d e f g o */
+        { "Hats", "{\"size\":[\"42\"]}", 2 },           /* a list is no text */
+        { "Hats", "{\"size\":\"\"}", 3 },               /* k */
+        { "Hats", "{\"size\":null}", 2 },
+        { "Hats", "{\"maker\":{\"name\":\"Eva\"}}", 3 },
+        { "Hats", "{\"new\":true}", 2 }, /* a truth is no text */
+        { "", "{\"category\":[\"Shoes\"]}", 2 },
+        { "", "", 2 },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(views); i++) {
+        size_t matching = matches_of(EVENT_PRODUCT_VIEWED, "product.viewed", views[i].category,
+                                     views[i].properties);
+        assert_int_equal(matching, views[i].matching);
+    }
+    assert_int_equal(matches_of(EVENT_CUSTOM, "custom.quiz", "", "{\"size\":\"42\"}"), 2);
+    assert_int_equal(matches_of(EVENT_CUSTOM, "custom.quiz", "", "{}"), 1);
+    assert_int_equal(matches_of(EVENT_CUSTOM, "custom.poll", "", "{\"size\":42}"), 1);
+    assert_int_equal(matches_of(EVENT_CUSTOM, "custom.other", "", "{\"size\":42}"), 0);
+    assert_int_equal(matches_of(EVENT_CART_UPDATED, "cart.updated", "", "{}"), 0);
 }
 
 static void test_indexes(void **state)
@@ -682,6 +766,7 @@ int main(void)
         CASE(test_a_tag_over_all_tags_is_a_circle),
         CASE(test_a_full_arena_is_a_limit),
         CASE(test_rules_come_after_what_they_refer_to),
+        CASE(test_features_are_looked_up),
         CASE(test_indexes),
         CASE(test_percentiles_asked_for_are_listed_once),
         CASE(test_forms_follow_from_what_is_asked),

@@ -67,8 +67,13 @@ struct feature {
     struct str property; /* empty: the event itself */
     struct str by;
     const struct rule_program *where; /* NULL: all */
-    int64_t within_ms;                /* 0: no window */
-    uint32_t keep;                    /* NEWEST, DISTINCT, KEYED: entries kept */
+    /* `where` holds only if this property is this text, and if it asks no more,
+     * always then; empty: it asks no such thing. */
+    struct str where_property;
+    struct str where_text;
+    bool where_is_only;
+    int64_t within_ms; /* 0: no window */
+    uint32_t keep;     /* NEWEST, DISTINCT, KEYED: entries kept */
 };
 
 /* One profile's features as stored: only those that hold anything, ascending by
@@ -103,6 +108,12 @@ NODISCARD bool feature_remove(struct arena *arena, struct feature_set *set,
                               int64_t now_ms);
 bool feature_matches(struct arena *arena, const struct feature *feature,
                      struct property_view *fact);
+
+struct ruleset;
+/* The indexes of all features of a ruleset that a fact matches, in no order,
+ * and how many: at most RULESET_FEATURES_MAX. */
+size_t feature_match_all(struct arena *arena, const struct ruleset *ruleset,
+                         struct property_view *fact, uint32_t *out_indexes);
 
 /* A merge: the survivor's set takes the loser's in; as if all facts had come
  * to one profile. False when the arena is full. */

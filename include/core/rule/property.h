@@ -51,5 +51,7 @@ void property_view_order(struct property_view *view, const struct order *order);
  * `revenue` are the amount, `net` the amount less refunds, `context.*` looks in
  * the context. */
 struct rule_value property_get(struct arena *arena, struct property_view *view, struct str path);
+/* The path that a name of an expression says: without "event." */
+struct str rule_property_path(struct str name);
 
 #endif

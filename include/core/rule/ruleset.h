@@ -61,6 +61,20 @@ struct feature_number {
     uint32_t keep; /* a feature that must keep more than it did is a new one */
 };
 
+/* Features of an event type whose `where` asks a property for a text: a fact
+ * looks up its own text once, instead of running every `where`. Custom events
+ * are told apart by their name too. */
+struct feature_choice {
+    uint64_t hash; /* of the text; of a custom event's name and the text */
+    uint32_t index;
+};
+
+struct feature_switch {
+    struct str property;                  /* empty: custom events by name alone */
+    const struct feature_choice *choices; /* ascending by hash */
+    size_t count;
+};
+
 struct rule_bits { /* a set of rules, by index */
     const uint64_t *words;
 };
@@ -78,6 +92,11 @@ struct ruleset {
     /* Features fed by an event type: indexes into features. */
     const uint32_t *fed[EVENT_TYPE_COUNT];
     size_t fed_count[EVENT_TYPE_COUNT];
+    /* The same features: those to look up, and the rest. */
+    const struct feature_switch *switches[EVENT_TYPE_COUNT];
+    size_t switch_count[EVENT_TYPE_COUNT];
+    const uint32_t *fed_plainly[EVENT_TYPE_COUNT];
+    size_t fed_plainly_count[EVENT_TYPE_COUNT];
     struct rule_bits by_part[RULE_PART_COUNT];
     const struct rule_bits *by_feature; /* per feature index */
     const struct rule_bits *dependents; /* per rule index */

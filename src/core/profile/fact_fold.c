@@ -11,16 +11,24 @@
  * ask for the whole history.
  */
 
-static bool touch_rules(struct arena *arena, struct profile *profile, const struct ruleset *ruleset,
-                        size_t feature_index)
+struct folding {
+    struct arena *arena;
+    struct profile *profile;
+    const struct ruleset *ruleset;
+    int64_t now_ms;
+};
+
+static bool touch_rules(const struct folding *folding, size_t index)
 {
+    struct profile *profile = folding->profile;
+    const struct ruleset *ruleset = folding->ruleset;
     if (profile->touched == NULL) {
-        profile->touched = ARENA_NEW_ARRAY(arena, ruleset->word_count + 1, uint64_t);
+        profile->touched = ARENA_NEW_ARRAY(folding->arena, ruleset->word_count + 1, uint64_t);
         if (profile->touched == NULL) {
             return false;
         }
     }
-    const uint64_t *words = ruleset->by_feature[feature_index].words;
+    const uint64_t *words = ruleset->by_feature[index].words;
     for (size_t i = 0; i < ruleset->word_count; i++) {
         profile->touched[i] |= words[i];
     }
@@ -33,35 +41,36 @@ static bool is_order_fact(const struct property_view *fact)
     return fact->type == EVENT_ORDER_COMPLETED;
 }
 
-static bool add_to(struct arena *arena, struct profile *profile, const struct ruleset *ruleset,
-                   size_t index, struct property_view *fact, int64_t now_ms)
+static bool add_to(const struct folding *folding, size_t index, struct property_view *fact)
 {
-    return feature_add(arena, &profile->features, &ruleset->features[index], fact, now_ms) &&
-           touch_rules(arena, profile, ruleset, index);
+    return feature_add(folding->arena, &folding->profile->features,
+                       &folding->ruleset->features[index], fact, folding->now_ms) &&
+           touch_rules(folding, index);
 }
 
-static bool remove_from(struct arena *arena, struct profile *profile, const struct ruleset *ruleset,
-                        size_t index, struct property_view *fact, int64_t now_ms)
+static bool remove_from(const struct folding *folding, size_t index, struct property_view *fact)
 {
-    const struct feature *feature = &ruleset->features[index];
-    if (!feature_remove(arena, &profile->features, feature, fact, now_ms)) {
+    struct profile *profile = folding->profile;
+    const struct feature *feature = &folding->ruleset->features[index];
+    if (!feature_remove(folding->arena, &profile->features, feature, fact, folding->now_ms)) {
         return false;
     }
     const struct feature_state *state = feature_find(&profile->features, feature->number);
     profile->needs_history = profile->needs_history || (state != NULL && state->is_incomplete);
-    return touch_rules(arena, profile, ruleset, index);
+    return touch_rules(folding, index);
 }
 
 bool profile_add_fact(struct arena *arena, struct profile *profile, const struct ruleset *ruleset,
                       struct property_view *fact, int64_t now_ms)
 {
+    const struct folding folding = { arena, profile, ruleset, now_ms };
+    uint32_t matching[RULESET_FEATURES_MAX];
     if (ruleset == NULL || is_order_fact(fact)) {
         return true;
     }
-    for (size_t i = 0; i < ruleset->fed_count[fact->type]; i++) {
-        size_t index = ruleset->fed[fact->type][i];
-        if (feature_matches(arena, &ruleset->features[index], fact) &&
-            !add_to(arena, profile, ruleset, index, fact, now_ms)) {
+    size_t count = feature_match_all(arena, ruleset, fact, matching);
+    for (size_t i = 0; i < count; i++) {
+        if (!add_to(&folding, matching[i], fact)) {
             return false;
         }
     }
@@ -71,13 +80,14 @@ bool profile_add_fact(struct arena *arena, struct profile *profile, const struct
 bool profile_remove_fact(struct arena *arena, struct profile *profile,
                          const struct ruleset *ruleset, struct property_view *fact, int64_t now_ms)
 {
+    const struct folding folding = { arena, profile, ruleset, now_ms };
+    uint32_t matching[RULESET_FEATURES_MAX];
     if (ruleset == NULL || is_order_fact(fact)) {
         return true;
     }
-    for (size_t i = 0; i < ruleset->fed_count[fact->type]; i++) {
-        size_t index = ruleset->fed[fact->type][i];
-        if (feature_matches(arena, &ruleset->features[index], fact) &&
-            !remove_from(arena, profile, ruleset, index, fact, now_ms)) {
+    size_t count = feature_match_all(arena, ruleset, fact, matching);
+    for (size_t i = 0; i < count; i++) {
+        if (!remove_from(&folding, matching[i], fact)) {
             return false;
         }
     }
@@ -101,25 +111,39 @@ static bool say_the_same(struct arena *arena, const struct feature *feature,
     return true;
 }
 
+/* Of a feature that `before` matches: what it said goes, unless `after` says the
+ * same. */
+static bool change_one(const struct folding *folding, size_t index, struct property_view *before,
+                       struct property_view *after)
+{
+    const struct feature *feature = &folding->ruleset->features[index];
+    bool matches = after != NULL && feature_matches(folding->arena, feature, after);
+    if (matches && say_the_same(folding->arena, feature, before, after)) {
+        return true;
+    }
+    return remove_from(folding, index, before) && (!matches || add_to(folding, index, after));
+}
+
 bool profile_change_order(struct arena *arena, struct profile *profile,
                           const struct ruleset *ruleset, struct property_view *before,
                           struct property_view *after, int64_t now_ms)
 {
+    const struct folding folding = { arena, profile, ruleset, now_ms };
+    uint32_t matching[RULESET_FEATURES_MAX];
     if (ruleset == NULL) {
         return true;
     }
-    for (size_t i = 0; i < ruleset->fed_count[EVENT_ORDER_COMPLETED]; i++) {
-        size_t index = ruleset->fed[EVENT_ORDER_COMPLETED][i];
-        const struct feature *feature = &ruleset->features[index];
-        bool matched = before != NULL && feature_matches(arena, feature, before);
-        bool matches = after != NULL && feature_matches(arena, feature, after);
-        if (matched && matches && say_the_same(arena, feature, before, after)) {
-            continue;
-        }
-        if (matched && !remove_from(arena, profile, ruleset, index, before, now_ms)) {
+    size_t count = before != NULL ? feature_match_all(arena, ruleset, before, matching) : 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!change_one(&folding, matching[i], before, after)) {
             return false;
         }
-        if (matches && !add_to(arena, profile, ruleset, index, after, now_ms)) {
+    }
+    count = after != NULL ? feature_match_all(arena, ruleset, after, matching) : 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct feature *feature = &ruleset->features[matching[i]];
+        bool is_done = before != NULL && feature_matches(arena, feature, before);
+        if (!is_done && !add_to(&folding, matching[i], after)) {
             return false;
         }
     }

@@ -378,12 +378,10 @@ static struct rule_value read_habit(const struct profile *profile, enum rule_att
 static struct rule_value read_property(struct arena *arena, const struct rule_subject *subject,
                                        struct str key)
 {
-    struct str prefix = STR("event.");
     if (subject->fact == NULL) {
         return RULE_VALUE_NULL;
     }
-    return property_get(arena, subject->fact,
-                        str_starts_with(key, prefix) ? str_drop(key, prefix.size) : key);
+    return property_get(arena, subject->fact, rule_property_path(key));
 }
 
 static struct rule_value read_seen(const struct profile *profile, enum rule_attribute attribute)

@@ -173,6 +173,35 @@ static const char *form_mark(const struct rule_aggregation *aggregation, enum fe
     return "";
 }
 
+/* The first `property = "text"` that must hold for all of `where` to hold. */
+static void find_choice(const struct rule_node *where, struct feature *feature)
+{
+    const struct rule_node *waiting[RULE_DEPTH_MAX + 1];
+    size_t count = 0;
+    waiting[count++] = where;
+    while (count > 0) {
+        const struct rule_node *node = waiting[--count];
+        if (node->op == RULE_OP_AND && count + 2 <= ARRAY_COUNT(waiting)) {
+            waiting[count++] = node->right;
+            waiting[count++] = node->left;
+        }
+        if (node->op != RULE_OP_EQ) {
+            continue;
+        }
+        bool is_mirrored = node->left->op == RULE_OP_LITERAL;
+        const struct rule_node *name = is_mirrored ? node->right : node->left;
+        const struct rule_node *literal = is_mirrored ? node->left : node->right;
+        if (name->op == RULE_OP_NAME && name->name.attribute == RULE_PROPERTY &&
+            (name->type == RULE_NULL || name->type == RULE_TEXT) &&
+            literal->op == RULE_OP_LITERAL && literal->literal.type == RULE_TEXT) {
+            feature->where_property = rule_property_path(name->name.key);
+            feature->where_text = literal->literal.text;
+            feature->where_is_only = node == where;
+            return;
+        }
+    }
+}
+
 static bool fill(struct arena *arena, const struct rule_aggregation *aggregation,
                  struct feature *feature)
 {
@@ -182,6 +211,9 @@ static bool fill(struct arena *arena, const struct rule_aggregation *aggregation
     feature->property = aggregation->property;
     feature->by = aggregation->by;
     feature->within_ms = aggregation->within_ms;
+    if (aggregation->where != NULL) {
+        find_choice(aggregation->where, feature);
+    }
     return aggregation->where == NULL ||
            rule_compile(arena, aggregation->where, NULL, &feature->where) == STATUS_OK;
 }

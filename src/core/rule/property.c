@@ -434,6 +434,12 @@ struct rule_value property_get(struct arena *arena, struct property_view *view, 
     return RULE_VALUE_NULL;
 }
 
+struct str rule_property_path(struct str name)
+{
+    struct str prefix = STR("event.");
+    return str_starts_with(name, prefix) ? str_drop(name, prefix.size) : name;
+}
+
 void property_view_event(struct property_view *view, const struct event *event)
 {
     const struct order_document *order = event->order;

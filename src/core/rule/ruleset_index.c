@@ -162,6 +162,100 @@ static bool index_fed(struct arena *arena, struct ruleset *ruleset)
     return true;
 }
 
+/* --- by what `where` asks ----------------------------------------------------- */
+
+/* A profile engine has a hundred segments of "views in this category": without
+ * this, an event that is in one category runs a hundred `where`s to find it. */
+
+static bool is_chosen(const struct feature *feature)
+{
+    return feature->where_property.size > 0 || feature->event_type == EVENT_CUSTOM;
+}
+
+static int compare_choices(const void *a, const void *b)
+{
+    const struct feature_choice *left = a;
+    const struct feature_choice *right = b;
+    if (left->hash != right->hash) {
+        return left->hash < right->hash ? -1 : 1;
+    }
+    return (left->index > right->index) - (left->index < right->index);
+}
+
+/* The features of the list that ask `property`, as a switch. */
+static bool fill_switch(struct arena *arena, const struct ruleset *ruleset, int type,
+                        struct str property, struct feature_switch *out_switch)
+{
+    struct feature_choice *choices =
+        ARENA_NEW_ARRAY(arena, ruleset->fed_count[type], struct feature_choice);
+    if (choices == NULL) {
+        return false;
+    }
+    size_t count = 0;
+    for (size_t i = 0; i < ruleset->fed_count[type]; i++) {
+        uint32_t index = ruleset->fed[type][i];
+        const struct feature *feature = &ruleset->features[index];
+        if (is_chosen(feature) && str_equal(feature->where_property, property)) {
+            choices[count++] = (struct feature_choice){
+                feature_choice_hash(feature->event_type, feature->event_name, feature->where_text),
+                index
+            };
+        }
+    }
+    qsort(choices, count, sizeof(*choices), compare_choices);
+    *out_switch = (struct feature_switch){ property, choices, count };
+    return true;
+}
+
+static bool has_switch(const struct feature_switch *switches, size_t count, struct str property)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (str_equal(switches[i].property, property)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool index_switches(struct arena *arena, struct ruleset *ruleset, int type)
+{
+    size_t fed_count = ruleset->fed_count[type];
+    struct feature_switch *switches = ARENA_NEW_ARRAY(arena, fed_count + 1, struct feature_switch);
+    uint32_t *plain = ARENA_NEW_ARRAY(arena, fed_count + 1, uint32_t);
+    if (switches == NULL || plain == NULL) {
+        return false;
+    }
+    size_t count = 0;
+    size_t plain_count = 0;
+    for (size_t i = 0; i < fed_count; i++) {
+        uint32_t index = ruleset->fed[type][i];
+        struct str property = ruleset->features[index].where_property;
+        if (!is_chosen(&ruleset->features[index])) {
+            plain[plain_count++] = index;
+        } else if (!has_switch(switches, count, property)) {
+            if (!fill_switch(arena, ruleset, type, property, &switches[count])) {
+                return false;
+            }
+            count++;
+        }
+    }
+    ruleset->switches[type] = switches;
+    ruleset->switch_count[type] = count;
+    ruleset->fed_plainly[type] = plain;
+    ruleset->fed_plainly_count[type] = plain_count;
+    return true;
+}
+
+static bool index_choices(struct arena *arena, struct ruleset *ruleset)
+{
+    for (int type = 0; type < EVENT_TYPE_COUNT; type++) {
+        if (!index_switches(arena, ruleset, type)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* --- by name and by slot ----------------------------------------------------- */
 
 struct key { /* what is sorted: qsort has no argument for the rules */
@@ -214,5 +308,5 @@ bool ruleset_index(struct arena *arena, struct ruleset *ruleset)
     }
     return ruleset->by_name != NULL && ruleset->by_slot != NULL && index_parts(arena, ruleset) &&
            index_features(arena, ruleset) && index_dependents(arena, ruleset) &&
-           index_all(arena, ruleset) && index_fed(arena, ruleset);
+           index_all(arena, ruleset) && index_fed(arena, ruleset) && index_choices(arena, ruleset);
 }
