@@ -61,6 +61,8 @@ struct resource_request {
     struct str to;
     struct str state;   /* of a job: the parameter "status" */
     struct str context; /* rule, trigger or filter */
+    struct str as_of;   /* an instant; empty: now */
+    struct str filter;  /* an expression */
     int64_t now_ms;
 };
 
@@ -140,7 +142,8 @@ resource_fn resource_job_cancel;
 
 resource_fn resource_profile_list;
 resource_fn resource_profile_search; /* the list, asked for in a body */
-resource_fn resource_profile_show;
+resource_fn resource_profile_show; /* as of an instant, too */
+resource_fn resource_profile_explain;
 resource_fn resource_profile_lookup;
 resource_fn resource_profile_timeline;
 resource_fn resource_profile_orders;

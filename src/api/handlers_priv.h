@@ -55,6 +55,7 @@ http_handler_fn handle_job_cancel;
 http_handler_fn handle_profile_list;
 http_handler_fn handle_profile_search;
 http_handler_fn handle_profile_show;
+http_handler_fn handle_profile_explain;
 http_handler_fn handle_profile_lookup;
 http_handler_fn handle_profile_timeline;
 http_handler_fn handle_profile_orders;

@@ -1,7 +1,8 @@
 #include "base/instant.h"
 #include "base/limits.h"
 #include "core/event/event.h"
-#include "profile_priv.h"
+#include "moment_priv.h"
+#include "store/explain_read.h"
 #include "store/source_store.h"
 
 /*
@@ -92,6 +93,11 @@ static enum status answer_with(const struct resource_request *request, struct st
     if (status != STATUS_OK) {
         return no_profile(status, problem);
     }
+    status = history_is_complete(request->pg, request->arena, workspace_id, &whole.history_complete,
+                                 problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
     whole.origins = origins;
     whole.identities = identities;
     if (id_equal(whole.requested_id, canonical)) {
@@ -111,10 +117,43 @@ static enum status answer_with(const struct resource_request *request, struct st
     return resource_answer_set(&buf, RESOURCE_SHOWN, whole.view.sequence, out_answer, problem);
 }
 
+/* The same, with the clock and the statistics of then. */
+static enum status write_moment(const struct resource_request *request,
+                                const struct profile_reader *reader,
+                                struct resource_answer *out_answer, struct problem *problem)
+{
+    struct moment moment;
+    enum status status = moment_open(request, reader, &moment, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct resource_request then = *request;
+    struct profile_reader reader_then = *reader;
+    struct registry_workspace workspace = *reader->workspace;
+    then.now_ms = moment.at_ms;
+    workspace.statistics = moment.statistics;
+    reader_then.workspace = &workspace;
+    struct buf buf;
+    struct jsonw json;
+    buf_init(&buf, request->arena, RESOURCE_BYTES_MAX);
+    jsonw_begin(&json, &buf);
+    profile_write_json(&json, &then, &moment.whole, &reader_then);
+    return resource_answer_set(&buf, RESOURCE_SHOWN, 0, out_answer, problem);
+}
+
 enum status resource_profile_show(const struct resource_request *request,
                                   struct resource_answer *out_answer, struct problem *problem)
 {
-    return answer_with(request, request->name, out_answer, problem);
+    struct profile_reader reader;
+    if (request->as_of.size == 0) {
+        return answer_with(request, request->name, out_answer, problem);
+    }
+    enum status status = profile_reader_open(request, &reader, problem);
+    if (status == STATUS_OK) {
+        status = write_moment(request, &reader, out_answer, problem);
+        profile_reader_close(&reader);
+    }
+    return status;
 }
 
 /* Which source a customer_id or cart_token is of. */

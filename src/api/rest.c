@@ -31,7 +31,8 @@ static const struct {
     { "topic", REST_TOPIC },
     { "profile", REST_PROFILE },
     { "subscription", REST_SUBSCRIPTION },
-    { "rule", REST_TRANSITIONS },
+    { "rule", REST_TRANSITIONS | REST_EXPLAIN },
+    { "as_of", REST_AS_OF | REST_EXPLAIN },
     { "kind", REST_TRANSITIONS | REST_JOBS },
     { "cause", REST_TRANSITIONS },
     { "from", REST_TRANSITIONS },
@@ -139,6 +140,8 @@ static bool read_request(struct http_exchange *x, const struct api *api, unsigne
         .to = http_query(x, "to"),
         .state = http_query(x, "status"),
         .context = http_query(x, "context"),
+        .as_of = http_query(x, "as_of"),
+        .filter = http_query(x, "filter"),
         .now_ms = clock_now_ms(),
     };
     read_path(x, request);

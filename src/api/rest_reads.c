@@ -18,7 +18,12 @@ enum http_outcome handle_profile_search(struct http_exchange *x, void *app)
 
 enum http_outcome handle_profile_show(struct http_exchange *x, void *app)
 {
-    return rest_run(x, app, resource_profile_show, 0);
+    return rest_run(x, app, resource_profile_show, REST_AS_OF);
+}
+
+enum http_outcome handle_profile_explain(struct http_exchange *x, void *app)
+{
+    return rest_run(x, app, resource_profile_explain, REST_EXPLAIN);
 }
 
 enum http_outcome handle_profile_lookup(struct http_exchange *x, void *app)

@@ -1,0 +1,36 @@
+#ifndef CORE_PROFILE_AS_OF_H
+#define CORE_PROFILE_AS_OF_H
+
+/*
+ * A profile as its facts make it at an instant in the past (correctness 7):
+ * facts with occurred_at up to then, decided by the rules given. Orders count
+ * from placed_at on, with the contribution they have today.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "core/profile/hydrate.h"
+#include "core/profile/profile.h"
+#include "core/rule/statistic.h"
+
+struct as_of {
+    int64_t at_ms;
+    int64_t known_at_ms;                 /* facts received up to then; INSTANT_NEVER: all */
+    const struct statistics *statistics; /* in force then */
+    struct str currency;
+};
+
+/* Replaces `profile` by itself as of then. `whole` is its history up to today,
+ * with the rules to decide by; its now_ms is not looked at. Verdicts have at_ms
+ * as their `since`: when they began is not a fold of facts. False when the arena
+ * is full or nothing had happened by then (profile is as it was). */
+bool profile_as_of(struct arena *arena, struct profile *profile, const struct history *whole,
+                   const struct as_of *as_of);
+
+/* All rules of `ruleset` decided at `at_ms`, from no verdict at all. */
+bool profile_decide_as_of(struct arena *arena, struct profile *profile,
+                          const struct ruleset *ruleset, const struct as_of *as_of);
+
+#endif

@@ -1,0 +1,199 @@
+"""Why somebody is in a segment: the sentence, the tree and the facts behind it;
+what was true at an earlier instant; lists narrowed by the same language.
+"""
+
+import calendar
+import time
+import uuid
+
+import pytest
+from shopbell import wait_for
+
+WINDOW = 'count(product.viewed where category = "Shoes" within 4s) >= 3'
+
+
+def iso(at):
+    ms = round(at * 1000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(ms // 1000)) + ".%03dZ" % (ms % 1000)
+
+
+def seconds(text):
+    return calendar.timegm(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")) + int(text[20:23]) / 1000
+
+
+def event(email, kind, at, **properties):
+    return {"id": str(uuid.uuid4()), "type": kind, "occurred_at": iso(at),
+            "identities": {"email": email}, "properties": properties}
+
+
+def view(email, at, category="Shoes"):
+    return event(email, "product.viewed", at, product_id="1", category=category)
+
+
+def order(email, at, number, total, **more):
+    return event(email, "order.completed", at, order_id=str(number), total=total, currency="EUR",
+                 products=[], **more)
+
+
+def send(api, *events):
+    api.call("POST", "/v1/events", list(events), 200)
+
+
+def profile_of(api, email):
+    return api.post("/v1/profiles/lookup", {"kind": "email", "value": email}, expect=200)["id"]
+
+
+def put(api, name, when, kind="segment", **more):
+    body = {"kind": kind, **({"when": when} if isinstance(when, str) else {"cases": when}), **more}
+    return api.call("PUT", f"/v1/rules/{name}", body, 201).json
+
+
+def settled(api):
+    wait_for(lambda: all(j["status"] == "succeeded"
+                         for j in api.get("/v1/jobs?kind=hydrate")["data"]), what="hydrated")
+
+
+def explain(api, profile, rule, expect=200, **query):
+    more = "".join(f"&{k}={v}" for k, v in query.items())
+    return api.get(f"/v1/profiles/{profile}/explain?rule={rule}{more}", expect)
+
+
+def test_views_enter_and_the_window_leaves_on_the_millisecond(api):
+    put(api, "shoes", WINDOW)
+    start = time.time() - 0.5
+    views = [view("jane@example.com", start + n / 10) for n in range(3)]
+    send(api, view("jane@example.com", start, "Hats"), *views[:2])
+    jane = profile_of(api, "jane@example.com")
+    early = explain(api, jane, "shoes")
+    assert early["value"] is False and early["since"] is None
+    assert early["text"] == (
+        'Not in, because product.viewed with category "Shoes" happened 2 times in 4s'
+        ' (at least 3 needed). Only something new can change that.')
+    send(api, views[2])
+    leaves = iso(start + 4)
+    answer = explain(api, jane, "shoes")
+    assert answer["rule"] == {"name": "shoes", "kind": "segment", "version": 1}
+    assert answer["value"] is True and answer["since"] == iso(start + 0.2)
+    assert answer["until"] == leaves
+    assert answer["text"] == (
+        'In, because product.viewed with category "Shoes" happened 3 times in 4s'
+        f' (at least 3 needed). Leaves at {leaves} unless another one arrives.')
+    assert answer["stale"] is False and answer["partial_history"] is True
+    tree = answer["tree"]
+    assert (tree["text"], tree["start"], tree["end"]) == (WINDOW, 0, len(WINDOW))
+    assert (tree["op"], tree["value"], tree["until"]) == (">=", True, leaves)
+    count, three = tree["args"]
+    assert (count["op"], count["value"], count["text"]) == ("count", 3, WINDOW[:-5])
+    assert seconds(answer["as_of"]) - seconds(count["window_start"]) == pytest.approx(4)
+    assert [(e["occurred_at"], e["source"]) for e in count["events"]] == \
+        [(iso(start + n / 10), "api") for n in (2, 1, 0)]
+    timeline = api.get(f"/v1/profiles/{jane}/timeline")["data"]
+    assert {e["id"] for e in count["events"]} <= {t["id"] for t in timeline}
+    assert (three["op"], three["value"], three["args"]) == ("literal", 3, [])
+    membership = api.get(f"/v1/profiles/{jane}")["memberships"]
+    assert leaves in [m["until"] for m in membership if m["rule"] == "shoes"]
+    gone = wait_for(lambda: next((t for t in api.get("/v1/transitions?rule=shoes")["data"]
+                                  if t["to"] is None), None), what="left")
+    assert gone["occurred_at"] == leaves
+    late = explain(api, jane, "shoes")
+    assert late["value"] is False and late["since"] == leaves
+
+
+def test_as_of_tells_what_held_then(api):
+    put(api, "shoes", WINDOW)
+    now = time.time()
+    send(api, *[view("jane@example.com", now - 100 + n) for n in range(3)],
+         order("jane@example.com", now - 50, 1, "20.00"))
+    jane = profile_of(api, "jane@example.com")
+    assert explain(api, jane, "shoes")["value"] is False
+    then = explain(api, jane, "shoes", as_of=iso(now - 97.5))
+    assert then["value"] is True and then["as_of"] == iso(now - 97.5)
+    assert then["until"] == iso(now - 96)
+    assert len(then["tree"]["args"][0]["events"]) == 3
+    assert then["since"] is None, "nobody decided it then"
+    assert explain(api, jane, "shoes", as_of=iso(now - 98.5))["value"] is False
+    edge = iso(now - 96)
+    assert explain(api, jane, "shoes", as_of=edge)["value"] is False
+    profile = api.get(f"/v1/profiles/{jane}?as_of={iso(now - 97.5)}")
+    assert profile["segments"] == ["shoes"] and profile["orders"]["count"] == 0
+    assert profile["as_of"] == iso(now - 97.5) and profile["lifecycle"] == "new"
+    assert profile["last_seen_at"] == iso(now - 98)
+    later = api.get(f"/v1/profiles/{jane}?as_of={iso(now - 49)}")
+    assert later["orders"]["count"] == 1 and later["segments"] == []
+    for bad, words in ((iso(now + 60), "future"), (iso(now - 200), "kept"), ("yesterday", "offset")):
+        for path in (f"/v1/profiles/{jane}?as_of={bad}",
+                     f"/v1/profiles/{jane}/explain?rule=shoes&as_of={bad}"):
+            problem = api.get(path, 422)
+            assert problem["errors"][0]["pointer"] == "#/query/as_of" and words in problem["detail"]
+
+
+def test_orders_are_the_events_of_their_aggregate(api):
+    put(api, "buyers", "count(order.completed within 30d) >= 2 and sum(order.completed.total) > 25")
+    now = time.time()
+    send(api, order("jane@example.com", now - 100, 1, "20.00"),
+         order("jane@example.com", now - 50, 2, "10.00"))
+    answer = explain(api, profile_of(api, "jane@example.com"), "buyers")
+    assert answer["value"] is True
+    count, total = answer["tree"]["args"]
+    assert [e["occurred_at"] for e in count["args"][0]["events"]] == [iso(now - 50), iso(now - 100)]
+    assert all(e["id"] and e["source"] == "api" for e in count["args"][0]["events"])
+    assert total["args"][0]["value"] == 30 and total["args"][0]["window_start"] is None
+    assert "happened 2 times in 30d (at least 2 needed)" in answer["text"]
+    assert "sum(order.completed.total) is 30 (more than 25 needed)" in answer["text"]
+
+
+def test_cases_stand_up_to_the_first_that_holds(api):
+    put(api, "loyalty", [{"value": "gold", "when": "orders.count >= 2"},
+                         {"value": "silver", "when": "orders.count >= 1"},
+                         {"value": "none", "when": "true"}], kind="tier")
+    now = time.time()
+    send(api, order("jane@example.com", now - 100, 1, "20.00"), view("paul@example.com", now))
+    jane = explain(api, profile_of(api, "jane@example.com"), "loyalty")
+    assert jane["value"] == "silver" and jane["tree"] is None
+    assert [(c["value"], c["result"], c["tree"]["value"]) for c in jane["cases"]] == \
+        [("gold", False, False), ("silver", True, True)]
+    assert jane["text"].startswith('It is "silver", because orders.count is 1 (at least 1 needed).')
+    paul = explain(api, profile_of(api, "paul@example.com"), "loyalty")
+    assert [c["value"] for c in paul["cases"]] == ["gold", "silver", "none"]
+    put(api, "vip", [{"value": "gold", "when": "orders.count >= 2"}], kind="tier")
+    nobody = explain(api, profile_of(api, "paul@example.com"), "vip")
+    assert nobody["value"] is None and nobody["cases"][0]["result"] is False
+    assert nobody["text"].startswith("No case holds")
+    stage = explain(api, profile_of(api, "paul@example.com"), "lifecycle")
+    assert stage["value"] == "new" and stage["text"].startswith('It is "new", because ')
+    assert stage["until"] == iso(seconds(stage["since"]) + 30 * 86400)
+    assert f"Changes at {stage['until']}" in stage["text"]
+
+
+def test_errors_and_merged_profiles(api):
+    put(api, "shoes", WINDOW)
+    now = time.time()
+    send(api, view("jane@example.com", now))
+    jane = profile_of(api, "jane@example.com")
+    assert explain(api, jane, "shoos", 404)["type"] == "/problems/object-not-found"
+    assert explain(api, uuid.uuid4(), "shoes", 404)["type"] == "/problems/profile-not-found"
+    assert api.get(f"/v1/profiles/{jane}/explain", 422)["errors"][0]["pointer"] == "#/query/rule"
+    send(api, {**view("jane@example.com", now), "identities": {"phone": "+33612345678"}})
+    paul = api.post("/v1/profiles/lookup", {"kind": "phone", "value": "+33612345678"}, expect=200)
+    send(api, {**view("x", now), "identities": {"phone": "+33612345678",
+                                               "email": "jane@example.com"}})
+    survivor, loser = sorted([jane, paul["id"]])
+    answer = explain(api, loser, "shoes")
+    assert answer["profile_id"] == survivor and answer["requested_id"] == loser
+    assert answer["value"] is True and len(answer["tree"]["args"][0]["events"]) == 3
+    assert "requested_id" not in explain(api, survivor, "shoes")
+
+
+def test_who_may_not_see_the_person_reads_why_and_not_who(api, server):
+    put(api, "france", 'traits.first_name = "Jane" and email starts_with "jane"')
+    send(api, {**event("jane@example.com", "customer.created", time.time()),
+               "traits": {"first_name": "Jane"}})
+    jane = profile_of(api, "jane@example.com")
+    key = api.post("/v1/keys", {"name": "reader", "scopes": ["read"]}, expect=201)["key"]
+    reader = type(api)(server, key)
+    seen, masked = explain(api, jane, "france"), explain(reader, jane, "france")
+    assert seen["value"] is True and masked["value"] is True
+    assert "Jane" in str(seen["tree"]["args"][0]["args"][0]["value"])
+    assert masked["tree"]["args"][0]["args"][0]["value"] == "J***"
+    assert masked["tree"]["args"][1]["args"][0]["value"] == "j***@example.com"
+    assert "jane@example.com" not in str(masked) and "is hidden" in masked["text"]
