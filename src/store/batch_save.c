@@ -567,7 +567,8 @@ static bool put_interaction(struct columns *columns, struct arena *arena,
 {
     const struct event *event = row->event;
     struct str facts = { 0 };
-    if (event->fact_count > 0 && !profile_facts_encode(arena, event, &facts)) {
+    /* What the identifiers say too: hydrate has no other place to read it. */
+    if (!profile_facts_encode(arena, event, &facts)) {
         return false;
     }
     struct pg_array *c = columns->column;

@@ -10,6 +10,7 @@
 #include "store/batch.h"
 #include "store/bring_up.h"
 #include "store/job_store.h"
+#include "store/member_read.h"
 #include "store/rule_store.h"
 #include "store/workspace.h"
 
@@ -30,6 +31,7 @@
 #define HYDRATE_BATCH_MAX 512
 #define HYDRATE_WALK 4096
 #define HYDRATE_IDLE_MS 1000
+#define HYDRATE_ORPHANS 2000
 #define HYDRATE_LEASE_MS 30000
 /* Of one profile in one piece: 100,000 facts take some 100 MB. */
 #define HYDRATE_FACTS_MAX 100000
@@ -228,9 +230,25 @@ static enum status settle_version(struct hydrate *hydrate, struct problem *probl
     return status;
 }
 
+/* Lists of rules that are no more, a bounded number of rows a time. True when
+ * none are left. */
+static enum status drop_orphans(struct hydrate *hydrate, bool *out_done, struct problem *problem)
+{
+    size_t dropped = 0;
+    enum status status = member_drop_orphans(hydrate->pg, hydrate->arena, hydrate->job_workspace_id,
+                                             HYDRATE_ORPHANS, &dropped, problem);
+    *out_done = dropped < HYDRATE_ORPHANS;
+    return status;
+}
+
 static enum status end_walk(struct hydrate *hydrate, struct problem *problem)
 {
-    enum status status = settle_version(hydrate, problem);
+    bool done = false;
+    enum status status = drop_orphans(hydrate, &done, problem);
+    if (status != STATUS_OK || !done) {
+        return status; /* the next step walks to the end again, and goes on here */
+    }
+    status = settle_version(hydrate, problem);
     return status == STATUS_OK ? end_job(hydrate, JOB_SUCCEEDED, problem) : status;
 }
 

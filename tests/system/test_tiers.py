@@ -52,3 +52,27 @@ def test_terciles_reach_everyone_and_the_order_that_comes_in(server, esp):
     profile = api.post("/v1/profiles/lookup", {"kind": "email", "value": "fresh@example.com"},
                        expect=200)
     assert profile["rfm"]["recency"] == 5 and profile["rfm"]["frequency"] >= 1
+
+
+def test_a_hydrated_profile_is_the_profile_that_was_folded(server):
+    api = make_workspace(server, "hydrated")
+    api.call("POST", "/v1/events", [
+        {"id": "v1", "type": "product.viewed", "occurred_at": iso(-50),
+         "identities": {"email": "jane@example.com", "external_id": "u1"},
+         "properties": {"product_id": "p1", "category": "Shoes"}},
+        order("h1", "jane@example.com", 25.0, -40)], 200)
+    before = api.post("/v1/profiles/lookup", {"kind": "email", "value": "jane@example.com"},
+                      expect=200)
+    rule = api.call("PUT", "/v1/rules/viewed", {
+        "kind": "segment", "title": "Viewed",
+        "when": 'count(product.viewed where category = "Shoes" within 1h) >= 1'}).json
+    wait_for(lambda: api.call("GET", f"/v1/jobs/{rule['job']['id']}").json["status"]
+             == "succeeded", 20, what="the job")
+    after = api.post("/v1/profiles/lookup", {"kind": "email", "value": "jane@example.com"},
+                     expect=200)
+    assert after["segments"] == ["viewed"] and before["segments"] == []
+    moving = ("as_of", "sequence", "updated_at", "segments", "memberships", "rules", "engagement")
+    assert {k: v for k, v in after.items() if k not in moving} == \
+        {k: v for k, v in before.items() if k not in moving}
+    causes = api.call("GET", "/v1/transitions?rule=viewed").json["data"]
+    assert [t["cause"]["kind"] for t in causes] == ["rule"]

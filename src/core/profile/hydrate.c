@@ -90,7 +90,10 @@ bool profile_hydrate(struct arena *arena, struct profile *profile, const struct 
         return false;
     }
     fresh.ruleset_version = history->ruleset != NULL ? history->ruleset->version : 0;
-    if (profile->cart_at_ms != INSTANT_NONE && owns_event(history, profile->cart_event_id)) {
+    /* No event: an order emptied it. */
+    bool is_ours =
+        id_is_zero(profile->cart_event_id) || owns_event(history, profile->cart_event_id);
+    if (profile->cart_at_ms != INSTANT_NONE && is_ours) {
         fresh.cart_json = profile->cart_json;
         fresh.cart_at_ms = profile->cart_at_ms;
         fresh.cart_event_id = profile->cart_event_id;
