@@ -29,14 +29,22 @@
  * against all lock orders).
  *
  * The first failure stops everybody; what was committed stays.
+ *
+ * Measured on two cores with everything on them, Shopify's export with two rows
+ * an order, six orders a customer, the shipped rules: 25,000 rows a second, 70 us
+ * of processor time a row, two thirds of it PostgreSQL's. Rejected: COPY into a
+ * staging table. Taking the rows in costs the server 17 % of its time; the rest
+ * is indexes and profiles, which COPY would not spare, and stubs of profiles
+ * would be written twice.
  */
 
 enum {
-    /* A lane's share takes some 100 ms: an intake batch that waits for one of its
-     * profiles is far from its deadline. */
-    CHUNK_EVENTS = 2048,
-    CHUNK_RECORDS = 4096, /* most of them rejected, then */
-    CHUNK_BYTES = 2 * 1024 * 1024,
+    /* A lane's share takes some 200 ms: an intake batch that waits for one of its
+     * profiles is far from its deadline. Twice as many gained an eighth (the
+     * same customer is written once a chunk), half as many lost as much. */
+    CHUNK_EVENTS = 4096,
+    CHUNK_RECORDS = 8192, /* most of them rejected, then */
+    CHUNK_BYTES = 4 * 1024 * 1024,
     READ_BYTES = 512 * 1024,
     /* What is left unparsed at the end of a chunk and begins the next one. */
     CARRY_BYTES = IMPORT_RECORD_BYTES_MAX + READ_BYTES,
