@@ -24,10 +24,15 @@ struct bring_up {
     size_t facts_max; /* of one origin: longer histories are left as they are */
 };
 
+struct bring_up_left { /* whose histories were too long, in the arena */
+    struct id *ids;
+    size_t count;
+};
+
 /* Two round trips if any profile of the decision wants its history, else none.
  * Instants that fell due are stepped through first, under the rules the profile
- * stood at, and ring. *out_left: how many histories were too long. */
-NODISCARD enum status bring_up_profiles(const struct bring_up *bring_up, size_t *out_left,
-                                        struct problem *problem);
+ * stood at, and ring. out_left may be NULL. */
+NODISCARD enum status bring_up_profiles(const struct bring_up *bring_up,
+                                        struct bring_up_left *out_left, struct problem *problem);
 
 #endif

@@ -50,6 +50,16 @@ NODISCARD enum status history_read(struct pg *pg, struct arena *arena,
                                    const struct history_request *request,
                                    struct history_side **out_sides, struct problem *problem);
 
+/* One page of one origin's events, behind (after_ms, after_id), oldest first. */
+struct history_place_after {
+    int64_t after_ms;
+    struct id after_id;
+};
+NODISCARD enum status history_page(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                   struct id origin_id, struct history_place_after place,
+                                   size_t limit, struct event **out_events, size_t *out_count,
+                                   struct problem *problem);
+
 /* Each profile and everyone merged into it; side = index into `profiles`. */
 NODISCARD enum status history_origins(struct pg *pg, struct arena *arena, struct id workspace_id,
                                       const struct id *profiles, size_t profile_count,

@@ -31,6 +31,7 @@ struct hydrate_walk {
 struct hydrate {
     struct pg *pg;
     struct arena *arena; /* reset by each step */
+    struct arena *page;  /* of one page of a long history */
     struct registry *registry;
     struct id instance_id;
     size_t batch_size;     /* adapts to the time a step takes; 0: begin */

@@ -173,8 +173,7 @@ static enum status bring_up_short(struct attempt_state *attempt, struct problem 
         .now_ms = attempt->now_ms,
         .facts_max = LIMIT_HOT_HISTORY_FACTS,
     };
-    size_t left = 0;
-    return bring_up_profiles(&bring_up, &left, problem);
+    return bring_up_profiles(&bring_up, NULL, problem);
 }
 
 static enum status decide_all(struct attempt_state *attempt, bool *out_any, struct problem *problem)

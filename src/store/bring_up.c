@@ -73,25 +73,29 @@ static enum status read_sides(const struct bring_up *bring_up, struct profile *c
     return history_read(bring_up->pg, bring_up->arena, &request, out_sides, problem);
 }
 
-enum status bring_up_profiles(const struct bring_up *bring_up, size_t *out_left,
+enum status bring_up_profiles(const struct bring_up *bring_up, struct bring_up_left *out_left,
                               struct problem *problem)
 {
     struct profile **profiles = NULL;
     size_t count = decision_wanting_history(bring_up->decision, &profiles);
     struct history_side *sides = NULL;
-    size_t left = 0;
+    struct bring_up_left left = { 0 };
     enum status status = STATUS_OK;
     if (count > 0) {
         status = read_sides(bring_up, profiles, count, &sides, problem);
+        left.ids = ARENA_NEW_ARRAY(bring_up->arena, count, struct id);
+    }
+    if (status == STATUS_OK && count > 0 && left.ids == NULL) {
+        status = STATUS_LIMIT;
     }
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
         if (sides[i].is_cut) {
-            left++;
+            left.ids[left.count++] = profiles[i]->id;
         } else {
             status = fold(bring_up, profiles[i], &sides[i]);
         }
     }
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK && out_left != NULL) {
         *out_left = left;
     }
     return status;

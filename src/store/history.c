@@ -27,6 +27,14 @@ static const struct pg_statement history_events_sql = {
     " ORDER BY occurred_at, id LIMIT $3) i",
 };
 
+static const struct pg_statement history_page_sql = {
+    "history_page",
+    "SELECT 1::bigint, id, source_id, type, trust, occurred_at, received_at, product_id, category,"
+    " currency, amount_minor, order_ref, facts, properties, context FROM interaction"
+    " WHERE workspace_id = $1 AND origin_id = $2 AND (occurred_at, id) > ($3, $4)"
+    " ORDER BY occurred_at, id LIMIT $5",
+};
+
 static const struct pg_statement history_orders_sql = {
     "history_orders",
     "SELECT o.n, r.source_id, r.order_ref, " BATCH_ORDER_COLUMNS
@@ -197,6 +205,35 @@ static enum status take_identities(const struct history_run *run, const struct p
                                  .value = pg_get_text(result, row, 3) };
     }
     return STATUS_OK;
+}
+
+enum status history_page(struct pg *pg, struct arena *arena, struct id workspace_id,
+                         struct id origin_id, struct history_place_after place, size_t limit,
+                         struct event **out_events, size_t *out_count, struct problem *problem)
+{
+    const struct history_run run = { .arena = arena, .problem = problem };
+    struct pg_params params;
+    struct pg_result *result = NULL;
+    pg_params_init(&params, arena);
+    pg_put_id(&params, workspace_id);
+    pg_put_id(&params, origin_id);
+    pg_put_instant(&params, place.after_ms);
+    pg_put_id(&params, place.after_id);
+    pg_put_i64(&params, (int64_t)limit);
+    enum status status = pg_run(pg, arena, &history_page_sql, &params, &result, problem);
+    size_t count = status == STATUS_OK ? pg_row_count(result) : 0;
+    struct event *events = ARENA_NEW_ARRAY(arena, count + 1, struct event);
+    if (status == STATUS_OK && events == NULL) {
+        status = STATUS_LIMIT;
+    }
+    for (size_t row = 0; row < count && status == STATUS_OK; row++) {
+        status = event_of_row(&run, result, row, &events[row]);
+    }
+    if (status == STATUS_OK) {
+        *out_events = events;
+        *out_count = count;
+    }
+    return status;
 }
 
 /* --- the whole ---------------------------------------------------------- */

@@ -158,8 +158,7 @@ static enum status bring_up_short(const struct chunk_attempt *attempt, struct pr
         .now_ms = attempt->now_ms,
         .facts_max = LIMIT_HOT_HISTORY_FACTS,
     };
-    size_t left = 0;
-    return bring_up_profiles(&bring_up, &left, problem);
+    return bring_up_profiles(&bring_up, NULL, problem);
 }
 
 static enum status decide_all(struct chunk_attempt *attempt, struct import_counts *counts,

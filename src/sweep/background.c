@@ -206,8 +206,10 @@ enum status background_start(const struct background_config *config,
     background->arena = arena_create(LIMIT_ARENA_REQUEST_BYTES);
     background->hydrate = (struct hydrate){ .registry = config->registry,
                                             .instance_id = config->instance_id,
-                                            .arena = arena_create(LIMIT_ARENA_BATCH_BYTES) };
+                                            .arena = arena_create(LIMIT_ARENA_BATCH_BYTES),
+                                            .page = arena_create(LIMIT_ARENA_BATCH_BYTES) };
     if (background->arena == NULL || background->hydrate.arena == NULL ||
+        background->hydrate.page == NULL ||
         pg_open(config->database_url, false, &background->pg) != STATUS_OK ||
         pg_open(config->database_url, true, &background->hydrate.pg) != STATUS_OK ||
         pthread_create(&background->thread, NULL, background_thread, background) != 0) {
@@ -215,6 +217,7 @@ enum status background_start(const struct background_config *config,
         pg_close(background->hydrate.pg);
         arena_destroy(background->arena);
         arena_destroy(background->hydrate.arena);
+        arena_destroy(background->hydrate.page);
         free(background);
         return problem_set(problem, STATUS_BROKEN, "internal", "background work does not start");
     }
@@ -236,6 +239,7 @@ void background_stop(struct background *background)
     pg_close(background->hydrate.pg);
     arena_destroy(background->arena);
     arena_destroy(background->hydrate.arena);
+    arena_destroy(background->hydrate.page);
     pthread_cond_destroy(&background->wake);
     pthread_mutex_destroy(&background->lock);
     free(background);

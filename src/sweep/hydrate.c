@@ -9,6 +9,7 @@
 #include "core/decide.h"
 #include "store/batch.h"
 #include "store/bring_up.h"
+#include "store/bring_up_long.h"
 #include "store/job_store.h"
 #include "store/member_read.h"
 #include "store/rule_store.h"
@@ -33,8 +34,8 @@
 #define HYDRATE_IDLE_MS 1000
 #define HYDRATE_ORPHANS 2000
 #define HYDRATE_LEASE_MS 30000
-/* Of one profile in one piece: 100,000 facts take some 100 MB. */
-#define HYDRATE_FACTS_MAX 100000
+/* Of one profile within a batch; longer histories are folded page by page. */
+#define HYDRATE_FACTS_MAX 2000
 
 struct hydrate_run {
     struct hydrate *hydrate;
@@ -44,6 +45,7 @@ struct hydrate_run {
     struct decision *decision;
     struct batch batch;
     struct batch_behind_found found;
+    struct bring_up_left left;
     int64_t now_ms;
 };
 
@@ -63,13 +65,24 @@ static enum status decide_found(struct hydrate_run *run, struct problem *problem
         .now_ms = run->now_ms,
         .facts_max = HYDRATE_FACTS_MAX,
     };
-    size_t left = 0;
-    if (status == STATUS_OK) {
-        status = bring_up_profiles(&bring_up, &left, problem);
-    }
-    if (status == STATUS_OK && left > 0) {
-        status = problem_set(problem, STATUS_LIMIT, "limit-reached",
-                             "a history is longer than %d facts", HYDRATE_FACTS_MAX);
+    return status == STATUS_OK ? bring_up_profiles(&bring_up, &run->left, problem) : status;
+}
+
+/* After the batch: the long histories, each in a transaction of its own. */
+static enum status serve_left(struct hydrate_run *run, struct problem *problem)
+{
+    struct hydrate *hydrate = run->hydrate;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < run->left.count && status == STATUS_OK; i++) {
+        const struct bring_up_long one = {
+            .pg = hydrate->pg,
+            .lasting = hydrate->arena,
+            .page = hydrate->page,
+            .context = &run->context,
+            .profile_id = run->left.ids[i],
+            .now_ms = clock_now_ms(),
+        };
+        status = bring_up_long(&one, problem);
     }
     return status;
 }
@@ -140,6 +153,9 @@ static enum status serve_marked(struct hydrate *hydrate, const struct registry_s
     if (status == STATUS_OK && run.found.profile_count > 0) {
         status = save(&run, problem);
         *worked = true;
+        if (status == STATUS_OK) {
+            status = serve_left(&run, problem);
+        }
     }
     if (status != STATUS_OK || run.found.profile_count == 0) {
         pg_reset(hydrate->pg);
@@ -277,6 +293,9 @@ static enum status job_step(struct hydrate_run *run, struct problem *problem)
     status = progress(hydrate, &walk, &cancel, problem);
     if (status == STATUS_OK && run->found.is_open) {
         status = save(run, problem);
+        if (status == STATUS_OK) {
+            status = serve_left(run, problem);
+        }
     }
     if (status != STATUS_OK) {
         return status;

@@ -76,3 +76,36 @@ def test_a_hydrated_profile_is_the_profile_that_was_folded(server):
         {k: v for k, v in before.items() if k not in moving}
     causes = api.call("GET", "/v1/transitions?rule=viewed").json["data"]
     assert [t["cause"]["kind"] for t in causes] == ["rule"]
+
+
+def test_a_long_history_is_folded_page_by_page(server):
+    """More facts than a batch reads, under two origins, beside a customer with three."""
+    api = make_workspace(server, "long")
+    views = [{"id": f"l{n}", "type": "product.viewed", "occurred_at": iso(-86400 + n * 10),
+              "identities": {"email": "long@example.com"} if n % 2 else {"anonymous_id": "a-long"},
+              "properties": {"product_id": f"p{n % 7}", "category": f"C{n % 5}"}}
+             for n in range(6000)]
+    for begin in range(0, len(views), 2000):
+        api.call("POST", "/v1/events", views[begin:begin + 2000], 200)
+    api.call("POST", "/v1/events", {
+        "id": "joins", "type": "page.viewed", "occurred_at": iso(-5), "properties": {},
+        "identities": {"email": "long@example.com", "anonymous_id": "a-long"}}, 200)
+    api.call("POST", "/v1/events", [
+        {**views[n], "id": f"s{n}", "identities": {"email": "short@example.com"}}
+        for n in range(3)], 200)
+    rule = api.call("PUT", "/v1/rules/many", {
+        "kind": "segment", "title": "Many",
+        "when": 'count(product.viewed where category = "C1" within 400d) = 1200'}).json
+    wait_for(lambda: api.call("GET", f"/v1/jobs/{rule['job']['id']}").json["status"]
+             == "succeeded", 30, what="the job")
+    found = api.post("/v1/profiles/lookup", {"kind": "email", "value": "long@example.com"},
+                     expect=200)
+    assert found["segments"] == ["many"] and len(found["merged_from"]) == 1
+    assert found["rules"] == {"version": rule_version(api), "stale": False}
+    other = api.post("/v1/profiles/lookup", {"kind": "email", "value": "short@example.com"},
+                     expect=200)
+    assert other["segments"] == [] and not other["rules"]["stale"]
+
+
+def rule_version(api):
+    return api.call("GET", "/v1/jobs?kind=hydrate").json["data"][0]["parameters"]["ruleset_version"]

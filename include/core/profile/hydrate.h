@@ -32,4 +32,14 @@ struct history {
  * False when the arena is full or the history has nothing in it. */
 bool profile_hydrate(struct arena *arena, struct profile *profile, const struct history *history);
 
+/* The same in pieces, for a history that does not fit into memory: begin, fold
+ * pages of events in any order (history->events; between pages the fresh state
+ * may go through the codec), end with orders and identifiers, which replaces
+ * `profile`. owns_cart: the event that set the cart was among the pages. */
+void hydrate_begin(struct profile *fresh, const struct profile *profile);
+bool hydrate_fold(struct arena *arena, struct profile *fresh, const struct history *history);
+bool hydrate_owns(const struct history *history, struct id event_id);
+bool hydrate_end(struct arena *arena, struct profile *fresh, struct profile *profile,
+                 const struct history *history, bool owns_cart);
+
 #endif

@@ -6,7 +6,7 @@
  * former value was overwritten, would not.
  */
 
-static bool owns_event(const struct history *history, struct id event_id)
+bool hydrate_owns(const struct history *history, struct id event_id)
 {
     for (size_t i = 0; i < history->event_count; i++) {
         if (id_equal(history->events[i].id, event_id)) {
@@ -57,17 +57,49 @@ static bool add_orders(struct arena *arena, struct profile *profile, const struc
     return true;
 }
 
-static bool add_events(struct arena *arena, struct profile *profile, const struct history *history)
+void hydrate_begin(struct profile *fresh, const struct profile *profile)
+{
+    profile_init(fresh, profile->id, profile->created_at_ms);
+    fresh->is_new = false;
+    fresh->sequence = profile->sequence;
+    fresh->updated_at_ms = profile->updated_at_ms;
+    fresh->decided_at_ms = profile->decided_at_ms;
+    fresh->verdicts = profile->verdicts;
+    fresh->stored = profile->stored;
+    fresh->merge_count = profile->merge_count;
+}
+
+bool hydrate_fold(struct arena *arena, struct profile *fresh, const struct history *history)
 {
     for (size_t i = 0; i < history->event_count; i++) {
         const struct event *event = &history->events[i];
         struct property_view view;
         property_view_event(&view, event);
-        if (!profile_fold_event(arena, profile, event) ||
-            !profile_add_fact(arena, profile, history->ruleset, &view, history->now_ms)) {
+        if (!profile_fold_event(arena, fresh, event) ||
+            !profile_add_fact(arena, fresh, history->ruleset, &view, history->now_ms)) {
             return false;
         }
     }
+    return true;
+}
+
+bool hydrate_end(struct arena *arena, struct profile *fresh, struct profile *profile,
+                 const struct history *history, bool owns_cart)
+{
+    if (!add_identifiers(arena, fresh, history) || !add_orders(arena, fresh, history)) {
+        return false;
+    }
+    fresh->ruleset_version = history->ruleset != NULL ? history->ruleset->version : 0;
+    /* No event: an order emptied it. */
+    bool is_ours = id_is_zero(profile->cart_event_id) || owns_cart;
+    if (profile->cart_at_ms != INSTANT_NONE && is_ours) {
+        fresh->cart_json = profile->cart_json;
+        fresh->cart_at_ms = profile->cart_at_ms;
+        fresh->cart_event_id = profile->cart_event_id;
+    }
+    fresh->is_dirty = true;
+    fresh->facts_changed = true;
+    *profile = *fresh;
     return true;
 }
 
@@ -77,29 +109,8 @@ bool profile_hydrate(struct arena *arena, struct profile *profile, const struct 
         return false;
     }
     struct profile fresh;
-    profile_init(&fresh, profile->id, profile->created_at_ms);
-    fresh.is_new = false;
-    fresh.sequence = profile->sequence;
-    fresh.updated_at_ms = profile->updated_at_ms;
-    fresh.decided_at_ms = profile->decided_at_ms;
-    fresh.verdicts = profile->verdicts;
-    fresh.stored = profile->stored;
-    fresh.merge_count = profile->merge_count;
-    if (!add_events(arena, &fresh, history) || !add_identifiers(arena, &fresh, history) ||
-        !add_orders(arena, &fresh, history)) {
-        return false;
-    }
-    fresh.ruleset_version = history->ruleset != NULL ? history->ruleset->version : 0;
-    /* No event: an order emptied it. */
-    bool is_ours =
-        id_is_zero(profile->cart_event_id) || owns_event(history, profile->cart_event_id);
-    if (profile->cart_at_ms != INSTANT_NONE && is_ours) {
-        fresh.cart_json = profile->cart_json;
-        fresh.cart_at_ms = profile->cart_at_ms;
-        fresh.cart_event_id = profile->cart_event_id;
-    }
-    fresh.is_dirty = true;
-    fresh.facts_changed = true;
-    *profile = fresh;
-    return true;
+    hydrate_begin(&fresh, profile);
+    return hydrate_fold(arena, &fresh, history) &&
+           hydrate_end(arena, &fresh, profile, history,
+                       hydrate_owns(history, profile->cart_event_id));
 }
