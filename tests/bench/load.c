@@ -61,7 +61,8 @@ struct options {
     double rate;    /* 0: closed loop */
     int esp_port;
     double esp_wait_seconds;
-    bool hold; /* serve the ESP, and begin when stdin says so */
+    bool hold;         /* serve the ESP, and begin when stdin says so */
+    const char *trace; /* a file for each answer's start and latency, or NULL */
 };
 
 enum peer_kind {
@@ -104,7 +105,8 @@ struct load {
     int64_t end_ns;
     int64_t *start_ns; /* per request: due (open loop) or sent (closed loop) */
     int64_t *ack_ns;
-    int64_t *esp_ns; /* latency of the first notification, 0: none */
+    int64_t *ack_start_ns; /* of the same request */
+    int64_t *esp_ns;       /* latency of the first notification, 0: none */
     uint64_t statuses[STATUS_MAX];
     uint64_t applied;
     uint64_t notified; /* requests that a notification came for */
@@ -280,6 +282,7 @@ static void shop_answered(struct load *load, const struct peer *shop, size_t siz
         memmem(shop->data, size, "\"status\": \"applied\"", 19) != NULL) {
         load->applied++;
     }
+    load->ack_start_ns[load->answered] = load->start_ns[shop->index];
     load->ack_ns[load->answered++] = now - load->start_ns[shop->index];
     load->end_ns = now;
 }
@@ -582,6 +585,22 @@ static void report(struct load *load)
     printf("}\n");
 }
 
+/* Which latencies belong to which seconds: "start latency", both in nanoseconds,
+ * the start by the monotonic clock that every process here shares. */
+static void write_trace(const struct load *load)
+{
+    FILE *file = fopen(load->options.trace, "w");
+    if (file == NULL) {
+        fail("the trace");
+    }
+    for (uint64_t i = 0; i < load->answered; i++) {
+        (void)fprintf(file, "%" PRId64 " %" PRId64 "\n", load->ack_start_ns[i], load->ack_ns[i]);
+    }
+    if (fclose(file) != 0) {
+        fail("the trace");
+    }
+}
+
 /* --- the beginning -------------------------------------------------------- */
 
 static void options_read(struct options *options, int argc, char **argv)
@@ -597,6 +616,7 @@ static void options_read(struct options *options, int argc, char **argv)
         { "esp-port", required_argument, NULL, 'e' },
         { "esp-wait", required_argument, NULL, 'w' },
         { "hold", no_argument, NULL, 'h' },
+        { "trace", required_argument, NULL, 'f' },
         { NULL, 0, NULL, 0 },
     };
     *options = (struct options){ .connections = 1, .esp_wait_seconds = 10 };
@@ -632,6 +652,9 @@ static void options_read(struct options *options, int argc, char **argv)
         case 'h':
             options->hold = true;
             break;
+        case 'f':
+            options->trace = optarg;
+            break;
         default:
             exit(2);
         }
@@ -654,6 +677,7 @@ static void load_prepare(struct load *load)
     }
     load->start_ns = reserve(NULL, load->total * sizeof(*load->start_ns));
     load->ack_ns = reserve(NULL, load->total * sizeof(*load->ack_ns));
+    load->ack_start_ns = reserve(NULL, load->total * sizeof(*load->ack_start_ns));
     load->esp_ns = reserve(NULL, load->total * sizeof(*load->esp_ns));
     memset(load->esp_ns, 0, load->total * sizeof(*load->esp_ns));
     load->shops = reserve(NULL, (size_t)options->connections * sizeof(*load->shops));
@@ -676,7 +700,7 @@ int main(int argc, char **argv)
         (void)fprintf(stderr,
                       "usage: load FILE --port PORT --source ID [--connections N] [--offset N]\n"
                       "       [--count N] [--seconds S] [--rate PER_SECOND]\n"
-                      "       [--esp-port PORT [--esp-wait S]] [--hold]\n");
+                      "       [--esp-port PORT [--esp-wait S]] [--hold] [--trace FILE]\n");
         return 2;
     }
     load_prepare(&load);
@@ -689,6 +713,9 @@ int main(int argc, char **argv)
         begin(&load);
     }
     run(&load);
+    if (load.options.trace != NULL) {
+        write_trace(&load);
+    }
     report(&load);
     return 0;
 }

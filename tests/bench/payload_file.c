@@ -64,10 +64,12 @@ const char *payload_file_open(const char *path, const char *source, struct paylo
         memcpy(&request->body_offset, data + at + 4, 4);
         at += 8;
         if (size - at < request->size || request->size <= request->body_offset ||
-            memcmp(data + at, START, sizeof(START) - 1) != 0) {
+            request->size < sizeof(START) + SOURCE_SIZE) {
             return "the file of payloads is cut";
         }
-        memcpy(data + at + sizeof(START) - 1, source, SOURCE_SIZE);
+        if (memcmp(data + at, START, sizeof(START) - 1) == 0) {
+            memcpy(data + at + sizeof(START) - 1, source, SOURCE_SIZE);
+        }
         request->data = data + at;
         at += request->size;
     }

@@ -15,6 +15,10 @@ arguments make the same bytes.
     among:N   drawn evenly from customers 0 to N-1
     one:K     always customer K
 
+--mix-key KEY makes a shop's day of it, in which orders are every fourth: half are
+views of products in CATEGORIES categories, the rest mail opened and clicked and
+carts, each an event of its own for /v1/events, sent with that key.
+
 The file: "SBPAYLD1", then as little-endian 64-bit numbers the count, the first
 order id and the body size; then for each request its length, the offset of its
 body (both 32 bits), and its bytes. Order ids count up by one.
@@ -37,6 +41,7 @@ PLACEHOLDER = "00000000-0000-0000-0000-000000000000"
 # A customer is a number of seven digits, so that all bodies are of one size
 # and a stored profile can be copied by replacing the digits.
 CUSTOMER_DIGITS = 7
+CATEGORIES = 60
 
 PRODUCTS = ["Trail runner", "Rain jacket", "Wool socks", "Day pack", "Head lamp", "Tent pegs",
             "Camp stove", "Sun hat"]
@@ -124,6 +129,25 @@ def order(order_id, customer, at, rng, options):
     return (text[:-2] + words[:missing] + '"}').encode()
 
 
+def canonical_request(customer, at, rng, options):
+    kind = rng.choices(["product.viewed", "email.opened", "email.clicked", "cart.updated"],
+                       [50, 12, 3, 10])[0]
+    properties = {}
+    if kind == "product.viewed":
+        category = rng.randrange(CATEGORIES)
+        properties = {"product_id": f"P{category * 100 + rng.randrange(100)}",
+                      "category": f"C{category}", "name": rng.choice(PRODUCTS),
+                      "price": rng.randrange(1000, 20000) / 100}
+    event = {"id": str(uuid.UUID(int=rng.getrandbits(128), version=4)), "type": kind,
+             "occurred_at": instant(at), "properties": properties,
+             "identities": {"email": f"buyer{customer:0{CUSTOMER_DIGITS}d}@bench.example"}}
+    body = json.dumps(event, separators=(",", ":")).encode()
+    head = ("POST /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+            f"Authorization: Bearer {options.mix_key}\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n").encode()
+    return head, head + body
+
+
 def choose_customers(spec, count, rng):
     kind, _, number = spec.partition(":")
     number = int(number)
@@ -166,8 +190,11 @@ def write(options):
                                       options.body_bytes))
         for i, customer in enumerate(customers):
             at = options.base_time - rng.randrange(3600)
-            body = order(options.first_order + i, customer, at, rng, options)
-            head, whole = request(body, rng, at, options)
+            if options.mix_key and rng.randrange(4) > 0:
+                head, whole = canonical_request(customer, at, rng, options)
+            else:
+                body = order(options.first_order + i, customer, at, rng, options)
+                head, whole = request(body, rng, at, options)
             out.write(struct.pack("<II", len(whole), len(head)) + whole)
 
 
@@ -184,6 +211,7 @@ def arguments(argv=None):
                         help="Unix seconds; orders are of the hour before")
     parser.add_argument("--no-cart-tokens", dest="cart_tokens", action="store_false")
     parser.add_argument("--secret", default=SECRET)
+    parser.add_argument("--mix-key", metavar="KEY")
     return parser.parse_args(argv)
 
 
