@@ -189,6 +189,13 @@ static struct str path_of_pointer(struct arena *arena, const char *pointer)
     return (struct str){ path, path != NULL ? rest.size : 0 };
 }
 
+static bool refuse(struct import_record *out_record, const char *column, const char *reason)
+{
+    out_record->column = str_from_z(column);
+    out_record->reason = str_from_z(reason);
+    return false;
+}
+
 static bool take_items(const struct import_reader *reader, struct arena *arena, struct str json,
                        struct import_record *out_record)
 {
@@ -196,6 +203,12 @@ static bool take_items(const struct import_reader *reader, struct arena *arena, 
     struct canonical_batch batch = { .event_count = 0 };
     enum status status = canonical_parse(arena, reader->options.source, json,
                                          reader->options.received_at_ms, false, &batch, &problem);
+    if (status == STATUS_OK && batch.event_count > 0 &&
+        event_type_info(batch.events[0].type)->universal) {
+        return refuse(
+            out_record, "type",
+            "what happens to products belongs to no customer: it comes with the catalogue");
+    }
     if (status == STATUS_OK) {
         out_record->events = batch.events;
         out_record->event_count = batch.event_count;
@@ -209,13 +222,6 @@ static bool take_items(const struct import_reader *reader, struct arena *arena, 
     }
     out_record->column = path_of_pointer(arena, problem.pointer);
     out_record->reason = str_dup(arena, str_trim(detail));
-    return false;
-}
-
-static bool refuse(struct import_record *out_record, const char *column, const char *reason)
-{
-    out_record->column = str_from_z(column);
-    out_record->reason = str_from_z(reason);
     return false;
 }
 

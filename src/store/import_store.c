@@ -304,7 +304,8 @@ static void pause_jittered(unsigned turn)
     nanosleep(&pause, NULL);
 }
 
-/* Until it is written, or fails for good. */
+/* Until it is written, or fails for good. A range whose owners keep moving under
+ * it is cut in two, as if its data were at fault. */
 static enum status try_range(struct chunk_attempt *attempt, struct event_range range, bool is_whole,
                              struct import_counts *out_counts, struct problem *problem)
 {
@@ -316,7 +317,7 @@ static enum status try_range(struct chunk_attempt *attempt, struct event_range r
         }
         pause_jittered(turn);
     }
-    return STATUS_RETRY;
+    return status == STATUS_CONFLICT && range.count > 1 ? STATUS_LIMIT : STATUS_RETRY;
 }
 
 static bool is_of_data(enum status status)

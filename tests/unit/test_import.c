@@ -337,6 +337,10 @@ static void lines_may_leave_out_what_their_kind_says(void **state)
           "{\"type\":\"order.completed\",\"occurred_at\":\"2025-01-01T00:00:00Z\"}", NULL, "type" },
         { "a bad email names its place", IMPORT_CUSTOMERS,
           "{\"identities\":{\"email\":\"nobody\"}}", NULL, "identities.email" },
+        { "the world is no customer", IMPORT_EVENTS,
+          "{\"type\":\"product.updated\",\"occurred_at\":\"2025-01-01T00:00:00Z\","
+          "\"properties\":{\"product_id\":\"1\"}}",
+          NULL, "type" },
         { "a list is no event", IMPORT_EVENTS, "[1]", NULL, "" },
         { "not JSON", IMPORT_EVENTS, "{\"type\":", NULL, "" },
     };
