@@ -117,6 +117,9 @@ bool decide_change_order(struct decision *decision, struct profile *owner,
     complete =
         complete && (!counts || indicators_add_order(decision->arena, &owner->indicators, after));
     owner->needs_history = owner->needs_history || owner->indicators.is_incomplete;
+    if (counted || counts) {
+        profile_touch(owner, RULE_PART_HABITS); /* another channel, the same amount */
+    }
     return complete && profile_change_order(decision->arena, owner, judge_ruleset(decision, owner),
                                             counted ? &was : NULL, counts ? &is : NULL, now_ms);
 }
@@ -284,13 +287,24 @@ static void ring_profile(struct decision *decision, struct profile *profile, con
     bell_ring(decision, &bell, recorded->received_at_ms);
 }
 
-static struct occasion occasion_of(const struct decision *decision, const struct event *recorded,
-                                   int64_t now_ms)
+/* What rests on the first, last or largest of the orders that remain is asked
+ * once more when the shell has looked at them. */
+static void ask_again(struct decision *decision, struct profile *profile,
+                      const struct event *recorded, int64_t now_ms)
 {
-    return (struct occasion){ .at_ms = now_ms,
-                              .true_at_ms = recorded->occurred_at_ms,
-                              .cause = decision->context->is_import ? CAUSE_IMPORT : CAUSE_EVENT,
-                              .event = recorded };
+    struct shrunk *shrunk = NULL;
+    for (size_t i = 0; i < decision->shrunk.count; i++) {
+        struct shrunk *item = decision->shrunk.items[i];
+        shrunk = item->profile == profile ? item : shrunk;
+    }
+    if (shrunk == NULL) {
+        shrunk = ARENA_NEW(decision->arena, struct shrunk);
+        if (shrunk == NULL) {
+            return; /* the arena is full, which is said elsewhere */
+        }
+        list_add(decision->arena, &decision->shrunk, shrunk);
+    }
+    *shrunk = (struct shrunk){ .profile = profile, .event = recorded, .now_ms = now_ms };
 }
 
 /* What the event changed for this profile; import asks once, at its end. */
@@ -304,12 +318,18 @@ static void judge_event(struct decision *decision, struct profile *profile,
         list_add(decision->arena, &decision->imported, profile);
         return;
     }
-    const struct occasion occasion = occasion_of(decision, recorded, now_ms);
+    const struct occasion occasion = { .at_ms = now_ms,
+                                       .true_at_ms = recorded->occurred_at_ms,
+                                       .cause = CAUSE_EVENT,
+                                       .event = recorded };
     if (profile->is_new && !profile->is_judged) {
         profile->is_judged = true;
         judge_all(decision, profile, &occasion, out_judgement);
     } else {
         judge_touched(decision, profile, &occasion, out_judgement);
+    }
+    if (profile->orders_shrunk) {
+        ask_again(decision, profile, recorded, now_ms);
     }
 }
 

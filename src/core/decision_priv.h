@@ -53,6 +53,13 @@ struct event_slot {
     struct id profile_id;
 };
 
+/* A profile that lost an order, and by which event. */
+struct shrunk {
+    struct profile *profile;
+    const struct event *event;
+    int64_t now_ms;
+};
+
 /* What rings when the batch commits: a snapshot, rendered at the end. */
 struct pending_bell {
     struct str topic;
@@ -88,6 +95,7 @@ struct decision {
     struct list interactions; /* rows, each of its own */
     struct list identity_decisions;
     struct list transitions;
+    struct list shrunk;   /* of struct shrunk: asked again with the extremes supplied */
     struct list imported; /* profiles whose rules are decided once, at the end */
     int64_t import_now_ms;
     struct list bells;
@@ -167,8 +175,7 @@ struct occasion {
 };
 
 /* The rules the profile stands at; NULL when they are not at hand. */
-const struct ruleset *judge_ruleset(const struct decision *decision,
-                                    const struct profile *profile);
+const struct ruleset *judge_ruleset(const struct decision *decision, const struct profile *profile);
 /* The newest; NULL when there are no rules at all. */
 const struct ruleset *judge_newest(const struct decision *decision);
 /* A fresh profile stands at the newest rules: it has no history to fold. */
@@ -197,8 +204,8 @@ void judge_ring(struct decision *decision, struct profile *profile,
 
 /* The loser's features into the survivor's. Both must have been brought up;
  * what cannot be joined is left to be hydrated. */
-void judge_absorb(struct decision *decision, struct profile *survivor,
-                  const struct profile *loser, int64_t now_ms);
+void judge_absorb(struct decision *decision, struct profile *survivor, const struct profile *loser,
+                  int64_t now_ms);
 
 /* --- decide.c ----------------------------------------------------------- */
 

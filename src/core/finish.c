@@ -91,6 +91,27 @@ static void finish_import(struct decision *decision)
     }
 }
 
+/* The shell has supplied what only the remaining orders know. */
+static void finish_shrunk(struct decision *decision)
+{
+    for (size_t i = 0; i < decision->shrunk.count; i++) {
+        const struct shrunk *shrunk = decision->shrunk.items[i];
+        struct profile *profile = shrunk->profile;
+        if (!profile->orders_shrunk || !id_is_zero(profile->merged_into)) {
+            continue;
+        }
+        const struct occasion occasion = { .at_ms = shrunk->now_ms,
+                                           .true_at_ms = shrunk->event->occurred_at_ms,
+                                           .cause = CAUSE_EVENT,
+                                           .event = shrunk->event };
+        struct judgement judgement;
+        profile_touch(profile, RULE_PART_ORDERS);
+        judge_touched(decision, profile, &occasion, &judgement);
+        judge_ring(decision, profile, &judgement, shrunk->event, shrunk->event->occurred_at_ms,
+                   shrunk->now_ms);
+    }
+}
+
 static bool verdict_same(const struct verdict *a, const struct verdict *b)
 {
     return a->since_ms == b->since_ms && str_equal(a->value, b->value);
@@ -206,6 +227,7 @@ enum status decision_finish(struct decision *decision, int64_t recorded_at_ms,
 {
     struct decision_rows rows = { 0 };
     finish_import(decision);
+    finish_shrunk(decision);
     bool complete = finish_profiles(decision, &rows) && finish_identities(decision, &rows) &&
                     finish_orders(decision, &rows) && finish_log(decision, &rows) &&
                     finish_memberships(decision, &rows) &&

@@ -81,7 +81,7 @@ void world_set_rules(struct world *world, const struct rule_definition *definiti
         world->arena, version, numbered, count, before != NULL ? numbers_of(world, before) : NULL,
         before != NULL ? before->feature_count : 0, &world->next_feature, &ruleset, &error);
     if (status != STATUS_OK) {
-        printf("rule %zu does not compile: %s\n", error.rule, error.error.detail);
+        fprintf(stderr, "rule %zu does not compile: %s\n", error.rule, error.error.detail);
     }
     assert(status == STATUS_OK);
     put_ruleset(world, ruleset);
@@ -816,6 +816,7 @@ void world_unmerge(struct world *world, const char *identifier)
     struct profile *survivor = world_find(world, identifier);
     size_t edge = edge_of(world, identifier);
     struct profile *loser = find_profile(world, world->decisions[edge].from_id);
+    assert(loser != NULL);
     struct id *ids = NULL;
     world->undone[edge] = true;
     size_t count = side_of(world, loser->id, &ids);

@@ -38,11 +38,30 @@ static bool add_identifiers(struct arena *arena, struct profile *profile,
     return true;
 }
 
+/* A shop may correct when an order was placed, and may cancel it before we heard
+ * of it; no event tells either, so what the order says now is seen too. Not what
+ * a shop's clock put into the future. */
+static void see_order(struct profile *profile, const struct order *order)
+{
+    int64_t placed_at_ms = order->placed_at_ms;
+    bool was_placed = order->has_body && (order->counts || order->rank == ORDER_CANCELLED);
+    if (!was_placed || placed_at_ms > order->version_ms) {
+        return;
+    }
+    if (placed_at_ms < profile->first_seen_at_ms) {
+        profile->first_seen_at_ms = placed_at_ms;
+    }
+    if (placed_at_ms > profile->last_seen_at_ms) {
+        profile->last_seen_at_ms = placed_at_ms;
+    }
+}
+
 static bool add_orders(struct arena *arena, struct profile *profile, const struct history *history)
 {
     const struct order_contribution none = { 0 };
     for (size_t i = 0; i < history->order_count; i++) {
         const struct order *order = history->orders[i];
+        see_order(profile, order);
         if (!order->contribution.counted) {
             continue;
         }

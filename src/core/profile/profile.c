@@ -13,7 +13,8 @@
  * sequence are the log of what was decided.
  *
  * Placing an order is the customer's act, at placed_at. It is folded from
- * every body whose status counts, not from the one that happened to make the
+ * every body whose status counts or that is cancelled (it was placed before, and
+ * the order's row is all that tells), not from the one that happened to make the
  * order count first: else a cancellation that overtakes its order would leave
  * another last_seen_at than one that follows it. The same instant empties an
  * older cart. The event's own time says only when the shop wrote to us.
@@ -144,7 +145,7 @@ static void fold_instants(struct arena *arena, struct profile *profile, const st
     profile->first_seen_at_ms = earlier(profile->first_seen_at_ms, event->occurred_at_ms);
     const struct order_document *order = event->order;
     if (order != NULL && order->kind == ORDER_BODY) {
-        if (order->counts && order->rank != ORDER_CANCELLED) {
+        if (order->counts || order->rank == ORDER_CANCELLED) {
             int64_t placed_at_ms = event_clamp_instant(order->placed_at_ms, event->received_at_ms);
             profile->first_seen_at_ms = earlier(profile->first_seen_at_ms, placed_at_ms);
             profile->last_seen_at_ms = later(profile->last_seen_at_ms, placed_at_ms);
