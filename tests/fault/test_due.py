@@ -17,9 +17,11 @@ def backdate(cluster, workspace, email, **columns):
         " AND email = %s", workspace, email)
 
 
-def make(api, email):
+def make(api, email, at_ms=None):
+    at_ms = at_ms or int(time.time()) * 1000
+    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at_ms // 1000))
     api.post("/v1/events", {"id": email, "type": "page.viewed",
-                            "occurred_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                            "occurred_at": f"{moment}.{at_ms % 1000:03d}Z",
                             "identities": {"email": email}, "properties": {}}, expect=200)
 
 
@@ -55,12 +57,16 @@ def test_catch_up_steps_through_every_instant(cluster, tmp_path):
     server = Server(cluster, str(tmp_path)).migrate().start()
     try:
         api = make_workspace(server, "due2")
-        make(api, "long@example.com")
-        server.stop()
-        now = int(time.time() * 1000)
-        seen = now - 200 * DAY
-        backdate(cluster, "due2", "long@example.com", first_seen_at=seen, last_seen_at=seen,
-                 decided_at=seen, lifecycle_since=seen, due_at=seen + 30 * DAY)
+        api.call("PUT", "/v1/rules/lifecycle", {"kind": "lifecycle", "cases": [
+            {"value": "churned", "when": "age(last_seen_at) > 5s"},
+            {"value": "lapsed", "when": "age(last_seen_at) > 4s"},
+            {"value": "new", "when": "age(first_seen_at) < 3s"},
+            {"value": "active", "when": "true"}]}, 200)
+        seen = int(time.time() * 1000)
+        make(api, "long@example.com", seen)
+        server.kill()
+        assert time.time() * 1000 < seen + 3000, "down before anything fell due"
+        time.sleep(max(0, seen + 5500 - time.time() * 1000) / 1000)
         server.start()
         rows = wait_for(lambda: cluster.query(
             "SELECT from_value, to_value, (extract(epoch FROM occurred_at) * 1000)::bigint"
@@ -71,7 +77,7 @@ def test_catch_up_steps_through_every_instant(cluster, tmp_path):
                 " WHERE w.name = 'due2' AND cause = 'time'")) >= 3 else None, 15)
         assert [r[:2] for r in rows] == [("new", "active"), ("active", "lapsed"),
                                          ("lapsed", "churned")]
-        assert [r[2] for r in rows] == [seen + 30 * DAY, seen + 60 * DAY + 1, seen + 180 * DAY + 1]
+        assert [r[2] for r in rows] == [seen + 3000, seen + 4001, seen + 5001]
     finally:
         server.stop()
 
