@@ -20,6 +20,16 @@ void binary_put_u64(struct buf *buf, uint64_t value)
 {
     char bytes[VARINT_BYTES_MAX];
     size_t size = 0;
+    if (buf->capacity - buf->size >= VARINT_BYTES_MAX && !buf->failed) {
+        char *to = buf->data + buf->size;
+        while (value >= 0x80) {
+            to[size++] = (char)(value | 0x80);
+            value >>= 7;
+        }
+        to[size++] = (char)value;
+        buf->size += size;
+        return;
+    }
     while (value >= 0x80) {
         bytes[size++] = (char)(value | 0x80);
         value >>= 7;
@@ -54,6 +64,12 @@ static void fail(struct binary_reader *reader)
 uint64_t binary_get_u64(struct binary_reader *reader)
 {
     uint64_t value = 0;
+    if (reader->rest.size > 0 && (uint8_t)reader->rest.data[0] < 0x80) {
+        value = (uint8_t)reader->rest.data[0];
+        reader->rest.data++;
+        reader->rest.size--;
+        return value;
+    }
     for (size_t i = 0; i < VARINT_BYTES_MAX && i < reader->rest.size; i++) {
         uint8_t byte = (uint8_t)reader->rest.data[i];
         bool too_large = i == VARINT_BYTES_MAX - 1 && byte > 1;

@@ -192,6 +192,13 @@ static void judge_words(struct judging *judging, uint64_t *words)
     }
 }
 
+/* The first decision of a day (UTC) drops what has passed: often enough to keep
+ * states small, and seldom enough to cost nothing. */
+static bool begins_day(const struct profile *profile, int64_t at_ms)
+{
+    return at_ms / INSTANT_DAY_MS != profile->decided_at_ms / INSTANT_DAY_MS;
+}
+
 /* Decides the rules in `words` (consumed). `all_timed`: the set has every timed
  * rule, so the least of their instants is the profile's. */
 static void judge(struct decision *decision, struct profile *profile, const struct ruleset *ruleset,
@@ -212,6 +219,10 @@ static void judge(struct decision *decision, struct profile *profile, const stru
         .judgement = judgement,
         .least_until_ms = INSTANT_NEVER,
     };
+    if (begins_day(profile, occasion->at_ms)) {
+        feature_set_prune(&profile->features, ruleset->features, ruleset->feature_count,
+                          occasion->at_ms);
+    }
     judge_words(&judging, words);
     if (all_timed || judging.least_until_ms < profile->due_at_ms) {
         profile->due_at_ms = judging.least_until_ms;

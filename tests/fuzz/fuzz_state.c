@@ -30,9 +30,15 @@ static void fuzz_profile(struct arena *arena, struct str bytes)
         must(profile.fact_count == 0 && profile.exclusive_count == 0);
         return;
     }
+    /* The facts written anew, not as the bytes they came in as. Version 1 has
+     * another form. */
     struct str again = { 0 };
+    struct str anew = { 0 };
     must(profile_state_encode(arena, &profile, &again));
-    must(str_equal(again, bytes));
+    profile.facts_bytes = (struct str){ 0 };
+    must(profile_state_encode(arena, &profile, &anew));
+    must(str_equal(again, anew));
+    must(str_equal(again, bytes) || bytes.data[0] == 1);
     for (size_t i = 0; i < profile.fact_count; i++) {
         must(profile.facts[i].value_json.size > 0);
     }

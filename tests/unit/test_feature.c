@@ -455,15 +455,15 @@ static void test_small(void **state)
     for (int i = 0; i < 3; i++) {
         add(&bench, NOW_MS - i * HOUR_MS, "");
     }
-    /* Version, number and size of the set, and under 16 of the state itself. */
-    assert_true(stored_bytes(&bench) < 3 + 16);
+    /* Version, count, number and size of the set, and under 16 of the state itself. */
+    assert_true(stored_bytes(&bench) < 4 + 16);
     end(&bench);
 }
 
 static void test_untouched_states_pass_through(void **state)
 {
     /* Nothing that decodes: it is not looked into. */
-    static const char bytes[] = { 1, 5, 4, 99, 99, 9, 3, 42 };
+    static const char bytes[] = { 2, 2, 5, 4, 99, 99, 9, 3, 42 };
     (void)state;
     struct bench bench = begin(FEATURE_NEWEST, RULE_COUNT, "", DAY_MS, 4);
     struct str stored = { bytes, sizeof(bytes) };
@@ -490,14 +490,18 @@ static void test_sets_that_are_refused(void **state)
         const char *bytes;
         size_t size;
     } rows[] = {
-        { "a version to come", "\x02\x01\x02\x01", 4 },
-        { "a version and nothing", "\x01", 1 },
-        { "number 0", "\x01\x00\x02\x01", 4 },
-        { "the same number twice", "\x01\x01\x02\x01\x00\x02\x01", 7 },
-        { "no bytes", "\x01\x01\x00", 3 },
-        { "more bytes than there are", "\x01\x01\x04\x01", 4 },
-        { "a number beyond 32 bits", "\x01\xff\xff\xff\xff\x0f\x02\x01\x01\x02\x01", 11 },
-        { "an over-long number", "\x01\x81\x00\x02\x01", 5 },
+        { "a version that was", "\x01\x01\x02\x01", 4 },
+        { "a version to come", "\x03\x01\x01\x02\x01", 5 },
+        { "a version and nothing", "\x02", 1 },
+        { "a version and no states", "\x02\x00", 2 },
+        { "fewer states than are counted", "\x02\x02\x01\x02\x01", 5 },
+        { "more states than are counted", "\x02\x01\x01\x02\x01\x01\x02\x01", 8 },
+        { "number 0", "\x02\x01\x00\x02\x01", 5 },
+        { "the same number twice", "\x02\x02\x01\x02\x01\x00\x02\x01", 8 },
+        { "no bytes", "\x02\x01\x01\x00", 4 },
+        { "more bytes than there are", "\x02\x01\x01\x04\x01", 5 },
+        { "a number beyond 32 bits", "\x02\x02\xff\xff\xff\xff\x0f\x02\x01\x01\x02\x01", 12 },
+        { "an over-long number", "\x02\x01\x81\x00\x02\x01", 6 },
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
@@ -523,6 +527,67 @@ static void test_set_keeps_known_numbers(void **state)
     assert_int_equal(set.items[1].number, 9);
     assert_null(feature_find(&set, 5));
     assert_ptr_equal(feature_find(&set, 9), &set.items[1]);
+}
+
+/* A state of which all has left the window goes, and not a millisecond before:
+ * as it is worked with and as it was stored. */
+static void test_what_has_passed_is_dropped(void **state)
+{
+    (void)state;
+    static const struct {
+        enum feature_form form;
+        enum rule_aggregate function;
+        const char *property;
+    } rows[] = {
+        { FEATURE_NEWEST, RULE_COUNT, "" },
+        { FEATURE_WINDOW, RULE_SUM, "price" },
+        { FEATURE_DISTINCT, RULE_DISTINCT, "price" },
+        { FEATURE_KEYED, RULE_MAX_COUNT, "" },
+        { FEATURE_EDGE, RULE_LAST, "" },
+        { FEATURE_EDGE, RULE_FIRST, "" },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows) * 2; i++) {
+        struct bench bench =
+            begin(rows[i / 2].form, rows[i / 2].function, rows[i / 2].property, DAY_MS, 3);
+        for (int k = 6; k >= 0; k--) {
+            add(&bench, NOW_MS - k * 60000 - 5, "{\"price\":3,\"category\":\"a\"}");
+        }
+        if (i % 2 == 1) {
+            struct buf buf;
+            buf_init(&buf, bench.arena, 4096);
+            assert_true(feature_set_encode(bench.arena, &bench.set, &buf));
+            assert_true(feature_set_decode(bench.arena, buf_str(&buf), &bench.set));
+        }
+        struct feature other = bench.feature;
+        other.number--;
+        feature_set_prune(&bench.set, &other, 1, NOW_MS + 2 * DAY_MS);
+        assert_int_equal(bench.set.count, 1);
+        feature_set_prune(&bench.set, &bench.feature, 1, NOW_MS - 5 + DAY_MS - 1);
+        assert_int_equal(bench.set.count, 1);
+        feature_set_prune(&bench.set, &bench.feature, 1, NOW_MS - 5 + DAY_MS);
+        assert_int_equal(bench.set.count, 0);
+        end(&bench);
+    }
+}
+
+/* What waits for its history must not seem to know that there is nothing. */
+static void test_what_is_incomplete_is_not_dropped(void **state)
+{
+    (void)state;
+    for (int is_stored = 0; is_stored < 2; is_stored++) {
+        struct bench bench = begin(FEATURE_NEWEST, RULE_COUNT, "", DAY_MS, 3);
+        add(&bench, NOW_MS - 5, "{}");
+        bench.set.items[0].is_incomplete = true;
+        if (is_stored == 1) {
+            struct buf buf;
+            buf_init(&buf, bench.arena, 4096);
+            assert_true(feature_set_encode(bench.arena, &bench.set, &buf));
+            assert_true(feature_set_decode(bench.arena, buf_str(&buf), &bench.set));
+        }
+        feature_set_prune(&bench.set, &bench.feature, 1, NOW_MS + 3 * DAY_MS);
+        assert_int_equal(bench.set.count, 1);
+        end(&bench);
+    }
 }
 
 static void test_a_full_arena_is_said(void **state)
@@ -562,6 +627,8 @@ int main(void)
         cmocka_unit_test(test_untouched_states_pass_through),
         cmocka_unit_test(test_sets_that_are_refused),
         cmocka_unit_test(test_set_keeps_known_numbers),
+        cmocka_unit_test(test_what_has_passed_is_dropped),
+        cmocka_unit_test(test_what_is_incomplete_is_not_dropped),
         cmocka_unit_test(test_a_full_arena_is_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -395,8 +395,101 @@ static void state_survives_the_codec(void **state)
     char *other = (char *)arena_alloc(arena, bytes.size + 1);
     memcpy(other, bytes.data, bytes.size);
     assert_false(profile_state_decode(arena, (struct str){ other, bytes.size + 1 }, &decoded));
-    other[0] = 3;
-    assert_false(profile_state_decode(arena, (struct str){ other, bytes.size }, &decoded));
+    for (char version = 0; version < 6; version++) {
+        other[0] = version;
+        bool is_known = profile_state_decode(arena, (struct str){ other, bytes.size }, &decoded);
+        assert_int_equal(is_known, version == 3);
+    }
+}
+
+static void assert_same_facts(const struct profile *a, const struct profile *b)
+{
+    assert_int_equal(a->fact_count, b->fact_count);
+    for (size_t i = 0; i < a->fact_count; i++) {
+        assert_int_equal(a->facts[i].kind, b->facts[i].kind);
+        assert_str_equal(a->facts[i].key, b->facts[i].key);
+        assert_str_equal(a->facts[i].value_json, b->facts[i].value_json);
+        assert_int_equal(a->facts[i].trust, b->facts[i].trust);
+        assert_int_equal(a->facts[i].occurred_at_ms, b->facts[i].occurred_at_ms);
+        assert_int_equal(a->facts[i].received_at_ms, b->facts[i].received_at_ms);
+        assert_true(id_equal(a->facts[i].event_id, b->facts[i].event_id));
+    }
+}
+
+/* Of several events, with stamps that differ in one part only; and what changes
+ * after it was loaded is stored as it is then. */
+static void each_fact_keeps_its_stamp(void **state)
+{
+    struct arena *arena = *state;
+    struct profile profile = full_profile(arena);
+    struct profile decoded;
+    struct str bytes = { 0 };
+    static const struct {
+        uint8_t id;
+        int64_t at_ms;
+        int64_t received_ms;
+        enum trust trust;
+        const char *key;
+    } events[] = {
+        { 7, T0 + 3, T0 + 4, TRUST_SIGNED, "city" },
+        { 8, T0 + 3, T0 + 4, TRUST_SIGNED, "a" },
+        { 8, T0 + 3, T0 + 5, TRUST_SIGNED, "b" },
+        { 8, T0 + 3, T0 + 4, TRUST_PUBLIC, "c" },
+        { 8, INT64_MIN, INT64_MAX, TRUST_SIGNED, "d" },
+        { 8, INT64_MAX, INT64_MIN, TRUST_KEYED, "e" },
+        { 9, T0 + 9, T0 + 9, TRUST_SIGNED, "first_name" },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(events); i++) {
+        struct event event =
+            saying(arena, events[i].id, events[i].at_ms, FACT_TRAIT, events[i].key, "\"other\"");
+        event.received_at_ms = events[i].received_ms;
+        event.trust = events[i].trust;
+        assert_true(profile_fold_event(arena, &profile, &event));
+        assert_true(profile_state_encode(arena, &profile, &bytes));
+        profile_init(&decoded, profile.id, T0);
+        assert_true(profile_state_decode(arena, bytes, &decoded));
+        assert_same_facts(&decoded, &profile);
+        profile = decoded;
+    }
+    assert_str_equal(profile_fact_value(&profile, FACT_TRAIT, "city"), STR("\"other\""));
+    for (size_t size = 0; size < bytes.size; size++) {
+        assert_false(profile_state_decode(arena, str_take(bytes, size), &decoded));
+    }
+}
+
+/* The only form of the first release. */
+static void the_first_version_is_read(void **state)
+{
+    struct arena *arena = *state;
+    static const char bytes[] = "\x01\x04\x08\0\0\0\x02\0\0\0\0" /* merges, identities */
+                                "\x01\x01"
+                                "0123456789abcdef\x03u_1" /* one exclusive */
+                                "\x02"
+                                "0123456789abcdef" /* the cart's stamp */
+                                "\x01\x01\x03\x04"
+                                "city\x07"
+                                "\"Paris\"" /* one fact */
+                                "\x0a\x0c"
+                                "fedcba9876543210";
+    struct profile profile;
+    profile_init(&profile, ID_ZERO, T0);
+    assert_true(profile_state_decode(arena, (struct str){ bytes, sizeof(bytes) - 1 }, &profile));
+    assert_int_equal(profile.merge_count, 4);
+    assert_int_equal(profile.identity_counts[IDENTITY_EMAIL], 2);
+    assert_int_equal(profile.exclusive_count, 1);
+    assert_str_equal(profile.exclusives[0].value, STR("u_1"));
+    assert_memory_equal(profile.exclusives[0].source_id.bytes, "0123456789abcdef", ID_SIZE);
+    assert_int_equal(profile.cart_at_ms, 1);
+    assert_int_equal(profile.fact_count, 1);
+    assert_str_equal(profile.facts[0].key, STR("city"));
+    assert_int_equal(profile.facts[0].occurred_at_ms, 5);
+    assert_int_equal(profile.facts[0].received_at_ms, 6);
+    struct str again = { 0 };
+    struct profile decoded;
+    profile_init(&decoded, ID_ZERO, T0);
+    assert_true(profile_state_encode(arena, &profile, &again));
+    assert_true(profile_state_decode(arena, again, &decoded));
+    assert_same_facts(&decoded, &profile);
 }
 
 static void facts_survive_the_codec(void **state)
@@ -511,6 +604,7 @@ int main(void)
         WITH_ARENA(placing_an_order_is_an_act), WITH_ARENA(the_newest_cart_stays),
         WITH_ARENA(orders_cancel_exactly),      WITH_ARENA(absorbs),
         WITH_ARENA(facts_are_limited),          WITH_ARENA(state_survives_the_codec),
+        WITH_ARENA(each_fact_keeps_its_stamp),  WITH_ARENA(the_first_version_is_read),
         WITH_ARENA(facts_survive_the_codec),    WITH_ARENA(writes_the_default_shape),
         WITH_ARENA(averages_round_half_away),
     };

@@ -85,6 +85,7 @@ struct profile {
 
     struct profile_fact *facts; /* sorted by (kind, key) */
     size_t fact_count;
+    struct str facts_bytes; /* the facts as they were stored; empty: they are others now */
     struct profile_identity *exclusives;
     size_t exclusive_count;
     struct profile_orders orders;

@@ -146,6 +146,11 @@ static void collect_identities(struct arena *arena, const struct event *event,
 bool fact_collect(struct arena *arena, const struct event *event, struct profile_fact **out_facts,
                   size_t *out_count)
 {
+    if (event->fact_count == 0 && event->identifier_count == 0) {
+        *out_facts = NULL;
+        *out_count = 0;
+        return true;
+    }
     size_t capacity = event->fact_count + FACT_IDENTITY_COUNT;
     struct profile_fact *facts = ARENA_NEW_ARRAY(arena, capacity, struct profile_fact);
     if (facts == NULL) {

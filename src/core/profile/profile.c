@@ -119,6 +119,7 @@ static bool fold_facts(struct arena *arena, struct profile *profile,
         merged[size++] = profile->facts[old++];
     }
     profile->facts = merged;
+    profile->facts_bytes = (struct str){ 0 };
     profile->fact_count = size;
     return all_fit;
 }

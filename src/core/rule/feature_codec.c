@@ -21,7 +21,8 @@
  */
 
 enum {
-    SET_VERSION = 1,
+    SET_VERSION = 2,
+    ITEM_SIZE_MIN = 3,
     HEAD_FORM = 7,
     HEAD_LOST = 8,
     HEAD_BROKEN = 16,
@@ -719,6 +720,7 @@ bool feature_set_encode(struct arena *arena, const struct feature_set *set, stru
     buf_init(&scratch, arena, FEATURE_STATE_BYTES_LIMIT);
     if (set->count > 0) {
         buf_add_char(buf, SET_VERSION);
+        binary_put_u64(buf, set->count);
     }
     for (size_t i = 0; i < set->count; i++) {
         const struct feature_state *item = &set->items[i];
@@ -736,30 +738,20 @@ bool feature_set_encode(struct arena *arena, const struct feature_set *set, stru
     return !buf->failed;
 }
 
-/* The items of a set: how many, or all of them into `items`. */
-static size_t split(struct binary_reader *reader, struct feature_state *items)
+/* An item behind the one of `number`. */
+static struct feature_state get_item(struct binary_reader *reader, uint32_t number)
 {
-    uint64_t number = 0;
-    size_t count = 0;
-    while (more(reader)) {
-        uint64_t step = binary_get_below(reader, UINT32_MAX);
-        number += step;
-        uint64_t folded = binary_get_u64(reader);
-        struct feature_state item = { .number = (uint32_t)number };
-        item.is_incomplete = (folded & 1) != 0;
-        must(reader, step > 0 && number <= UINT32_MAX);
-        must(reader, folded >> 1 > 0 && folded >> 1 <= reader->rest.size);
-        if (reader->failed) {
-            break;
-        }
+    uint64_t step = binary_get_below(reader, UINT32_MAX);
+    uint64_t folded = binary_get_u64(reader);
+    struct feature_state item = { .number = (uint32_t)(number + step) };
+    item.is_incomplete = (folded & 1) != 0;
+    must(reader, step > 0 && number + step <= UINT32_MAX);
+    must(reader, folded >> 1 > 0 && folded >> 1 <= reader->rest.size);
+    if (!reader->failed) {
         item.bytes = str_take(reader->rest, (size_t)(folded >> 1));
         reader->rest = str_drop(reader->rest, item.bytes.size);
-        if (items != NULL) {
-            items[count] = item;
-        }
-        count++;
     }
-    return count;
+    return item;
 }
 
 bool feature_set_decode(struct arena *arena, struct str bytes, struct feature_set *out_set)
@@ -770,20 +762,65 @@ bool feature_set_decode(struct arena *arena, struct str bytes, struct feature_se
         return true;
     }
     struct binary_reader reader = { .rest = str_drop(bytes, 1) };
-    size_t count = split(&reader, NULL);
-    if (bytes.data[0] != SET_VERSION || count == 0 || !binary_is_done(&reader)) {
+    set.count = binary_get_count(&reader, ITEM_SIZE_MIN);
+    if (bytes.data[0] != SET_VERSION || set.count == 0) {
         return false;
     }
     /* Room for the features that this batch may bring. */
-    set.capacity = count + 2;
+    set.capacity = set.count + 2;
     set.items = ARENA_NEW_ARRAY(arena, set.capacity, struct feature_state);
     if (set.items == NULL) {
         return false;
     }
-    reader = (struct binary_reader){ .rest = str_drop(bytes, 1) };
-    set.count = split(&reader, set.items);
+    uint32_t number = 0;
+    for (size_t i = 0; i < set.count && !reader.failed; i++) {
+        set.items[i] = get_item(&reader, number);
+        number = set.items[i].number;
+    }
+    if (!binary_is_done(&reader)) {
+        return false;
+    }
     *out_set = set;
     return true;
+}
+
+/* --- what has passed ------------------------------------------------------------ */
+
+/* The newest instant that bytes speak of, without decoding them. */
+static bool newest_instant(const struct feature *feature, struct str bytes, int64_t *out_at_ms)
+{
+    bool mark = false;
+    struct binary_reader reader = { .rest = str_drop(bytes, 1) };
+    int head = (uint8_t)bytes.data[0];
+    if ((head & HEAD_FORM) != (int)feature->form || (head & HEAD_BROKEN) != 0) {
+        return false;
+    }
+    int64_t newest_ms = (head & HEAD_LOST) != 0 ? get_moment(&reader, &mark) : INSTANT_NONE;
+    bool has_entries = reader.rest.size > 0;
+    if (feature->form == FEATURE_WINDOW) {
+        has_entries = binary_get_u64(&reader) > 0;
+        must(&reader, has_entries || reader.rest.size == 0); /* cells alone: not told apart */
+    } else if (feature->form == FEATURE_KEYED && (head & HEAD_EXTRA) != 0) {
+        (void)get_moment(&reader, &mark); /* trimmed: of a key that has a newer one */
+        has_entries = reader.rest.size > 0;
+        must(&reader, has_entries);
+    }
+    bool is_marked = feature->form == FEATURE_DISTINCT || feature->form == FEATURE_EDGE;
+    if (has_entries) {
+        int64_t at_ms = is_marked ? get_moment(&reader, &mark) : get_instant(&reader);
+        newest_ms = at_ms > newest_ms ? at_ms : newest_ms;
+    }
+    *out_at_ms = newest_ms;
+    return !reader.failed && feature->form != FEATURE_TOTAL;
+}
+
+bool feature_state_has_passed(const struct feature *feature, const struct feature_state *state,
+                              int64_t now_ms)
+{
+    int64_t newest_ms = 0;
+    return feature->within_ms > 0 && state->decoded == NULL && !state->is_incomplete &&
+           newest_instant(feature, state->bytes, &newest_ms) &&
+           newest_ms <= feature_floor_ms(feature, now_ms);
 }
 
 /* --- how large it can get ------------------------------------------------------- */

@@ -259,6 +259,11 @@ struct feature_memory *feature_memory_decode(struct arena *arena, const struct f
                                              struct str bytes);
 bool feature_memory_is_empty(const struct feature *feature, const struct feature_memory *memory);
 
+/* Is it stored, complete, and all of it out of the window? Told by its first
+ * bytes; what is not told is kept. */
+bool feature_state_has_passed(const struct feature *feature, const struct feature_state *state,
+                              int64_t now_ms);
+
 /* --- feature.c ----------------------------------------------------------------- */
 
 /* The state as it stands, decoded into the arena when it was not touched. What
