@@ -85,8 +85,13 @@ struct import_file {
 
 static enum status file_failed(const char *what, const char *path, struct problem *problem)
 {
-    return problem_set(problem, errno == ENOENT ? STATUS_MISSING : STATUS_INVALID, "usage",
-                       "%s %.200s: %s", what, path, strerror(errno));
+    char reason[128] = "";
+    int code = errno;
+    if (strerror_r(code, reason, sizeof(reason)) != 0) {
+        reason[0] = '\0';
+    }
+    return problem_set(problem, code == ENOENT ? STATUS_MISSING : STATUS_INVALID, "usage",
+                       "%s %.200s: %s", what, path, reason);
 }
 
 static enum status read_head(struct import_file *file, struct problem *problem)
@@ -751,8 +756,8 @@ enum status command_import(struct cli *cli, struct problem *problem)
     struct registry *registry = NULL;
     /* The arenas of each chunk are as large as those of the one before: memory
      * that is given back to the system in between costs a fifth of our time. */
-    (void)mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);
-    (void)mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+    (void)mallopt(M_MMAP_THRESHOLD, KEPT_BYTES); /* NOLINT(concurrency-mt-unsafe): no thread yet */
+    (void)mallopt(M_TRIM_THRESHOLD, KEPT_BYTES); /* NOLINT(concurrency-mt-unsafe): no thread yet */
     enum status status =
         cli_open(cli, CLI_NEEDS_DATABASE | CLI_NEEDS_SCHEMA | CLI_NEEDS_SEAL, problem);
     if (status == STATUS_OK) {

@@ -184,7 +184,10 @@ static struct str path_of_pointer(struct arena *arena, const char *pointer)
     }
     char *path = arena_alloc(arena, rest.size + 1);
     for (size_t i = 0; i < rest.size && path != NULL; i++) {
-        path[i] = rest.data[i] == '/' ? '.' : rest.data[i];
+        path[i] = rest.data[i];
+        if (path[i] == '/') {
+            path[i] = '.';
+        }
     }
     return (struct str){ path, path != NULL ? rest.size : 0 };
 }
@@ -597,8 +600,11 @@ static struct str header_of(const struct import_reader *reader, struct str path)
 {
     for (size_t i = 0; i < reader->header_count; i++) {
         struct str key = reader->paths[i].key;
-        if (reader->paths[i].place != PLACE_NOWHERE && str_ends_with(path, key) &&
-            (path.size == key.size || path.data[path.size - key.size - 1] == '.')) {
+        if (reader->paths[i].place == PLACE_NOWHERE || !str_ends_with(path, key)) {
+            continue;
+        }
+        struct str before = str_take(path, path.size - key.size);
+        if (before.size == 0 || str_ends_with(before, STR("."))) {
             return reader->headers[i];
         }
     }

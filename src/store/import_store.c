@@ -381,9 +381,10 @@ static enum status write_in_parts(struct chunk_attempt *attempt, struct arena *k
     rest.rejects = rejects;
     rest.reject_count = chunk->reject_count + outcome->refused_count;
     rest.reject_room += chunk->reject_room == chunk->reject_count ? outcome->refused_count : 0;
-    attempt->chunk = &rest;
-    attempt->before = outcome->counts;
-    return try_range(attempt, (struct event_range){ 0, 0 }, true, &none, problem);
+    struct chunk_attempt last = *attempt;
+    last.chunk = &rest;
+    last.before = outcome->counts;
+    return try_range(&last, (struct event_range){ 0, 0 }, true, &none, problem);
 }
 
 enum status import_store_chunk(struct pg *pg, struct arena *arena, struct arena *kept,
