@@ -26,7 +26,7 @@
 struct pg;
 
 struct pg_statement {
-    const char *name; /* unique in the program */
+    const char *name; /* unique in the program; "": made at run time, never prepared */
     const char *sql;  /* $1 is the workspace id wherever the table has one */
 };
 

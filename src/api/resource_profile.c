@@ -1,16 +1,18 @@
 #include "base/instant.h"
 #include "base/limits.h"
+#include "candidate_priv.h"
 #include "core/event/event.h"
 #include "moment_priv.h"
 #include "store/explain_read.h"
+#include "store/profile_filter.h"
 #include "store/source_store.h"
 
 /*
  * Profiles: one, whose is this identity, and the list.
  *
  * A merged profile answers with its survivor. Search is the list with its
- * parameters in a body, so that none stands in a URL and its logs; an
- * expression as filter comes with the rule language and is refused until then.
+ * parameters in a body, so that none stands in a URL and its logs. An expression
+ * as filter: filter.c.
  */
 
 enum {
@@ -289,6 +291,66 @@ static enum status read_total(const struct resource_request *request,
     return status;
 }
 
+static enum status filtered_total(const struct resource_request *request,
+                                  const struct profile_query *query, const struct filter *filter,
+                                  int64_t *out_total, bool *out_exact, struct problem *problem)
+{
+    int64_t total = 0;
+    if (!request->want_total) {
+        return STATUS_OK;
+    }
+    if (!filter->is_sql) {
+        (void)problem_set(problem, STATUS_INVALID, "invalid-field",
+                          "what this filter matches is not counted: ask POST /v1/rules/preview");
+        problem_point(problem, request->body.size > 0 ? "#/include" : "#/query/include");
+        return STATUS_INVALID;
+    }
+    enum status status = profile_filter_count(request->pg, request->arena, query, &filter->sql,
+                                              PROFILE_TOTAL_MAX + 1, &total, problem);
+    if (status == STATUS_OK) {
+        *out_exact = total <= PROFILE_TOTAL_MAX;
+        *out_total = *out_exact ? total : PROFILE_TOTAL_MAX;
+    }
+    return status;
+}
+
+static enum status list_with(const struct resource_request *request, struct profile_query *query,
+                             const struct profile_reader *reader, struct str filters,
+                             struct resource_answer *out_answer, struct problem *problem)
+{
+    struct page page;
+    struct filter CLEANUP(filter_close) filter = { .is_sql = false };
+    struct str next = { NULL, 0 };
+    int64_t total = -1;
+    bool exact = true;
+    enum status status = filter_open(request, reader, &filter, out_answer, problem);
+    if (status == STATUS_OK) {
+        status = page_open(&page, request, "profiles", filters, problem);
+    }
+    if (status == STATUS_OK) {
+        (void)cursor_parse(page.cursor, &query->after_ms, &query->after_id);
+        status = filter_write_page(&page, query, reader, &filter, &next, problem);
+    }
+    if (status == STATUS_OK) {
+        status = filtered_total(request, query, &filter, &total, &exact, problem);
+    }
+    return status == STATUS_OK ? page_close(&page, next, total, exact, out_answer, problem)
+                               : status;
+}
+
+static enum status list_filtered(const struct resource_request *request,
+                                 struct profile_query *query, struct str filters,
+                                 struct resource_answer *out_answer, struct problem *problem)
+{
+    struct profile_reader reader;
+    enum status status = profile_reader_open(request, &reader, problem);
+    if (status == STATUS_OK) {
+        status = list_with(request, query, &reader, filters, out_answer, problem);
+        profile_reader_close(&reader);
+    }
+    return status;
+}
+
 enum status resource_profile_list(const struct resource_request *request,
                                   struct resource_answer *out_answer, struct problem *problem)
 {
@@ -298,9 +360,13 @@ enum status resource_profile_list(const struct resource_request *request,
     if (status != STATUS_OK) {
         return status;
     }
-    struct str filters = str_printf(request->arena, "%.*s|%.*s|%.*s|%d|%d",
-                                    STR_ARG(request->lifecycle), STR_ARG(request->identified),
-                                    STR_ARG(request->updated_since), query.order, query.descending);
+    struct str filters =
+        str_printf(request->arena, "%.*s|%.*s|%.*s|%d|%d|%.*s", STR_ARG(request->lifecycle),
+                   STR_ARG(request->identified), STR_ARG(request->updated_since), query.order,
+                   query.descending, STR_ARG(request->filter));
+    if (request->filter.size > 0) {
+        return list_filtered(request, &query, filters, out_answer, problem);
+    }
     struct profile_reader reader = { .snapshot = NULL };
     struct profile_view *rows = NULL;
     size_t count = 0;
@@ -344,11 +410,8 @@ enum status resource_profile_search(const struct resource_request *request,
         return status;
     }
     document_allow(&document, fields, ARRAY_COUNT(fields));
-    if (document_has(&document, "filter")) {
-        document_fail(&document, "filter", "invalid-expression",
-                      "filters come with rules; until then: lifecycle, identified, updated_since");
-    }
     struct resource_request query = *request;
+    query.filter = document_text(&document, "filter", RULE_TEXT_BYTES_MAX);
     query.lifecycle = document_text(&document, "lifecycle", LIMIT_NAME_BYTES);
     query.updated_since = document_text(&document, "updated_since", LIMIT_NAME_BYTES);
     query.order_by = document_text(&document, "order_by", LIMIT_NAME_BYTES);

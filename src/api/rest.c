@@ -34,6 +34,7 @@ static const struct {
     { "rule", REST_TRANSITIONS | REST_EXPLAIN },
     { "as_of", REST_AS_OF | REST_EXPLAIN },
     { "kind", REST_TRANSITIONS | REST_JOBS },
+    { "filter", REST_PROFILES },
     { "cause", REST_TRANSITIONS },
     { "from", REST_TRANSITIONS },
     { "to", REST_TRANSITIONS },

@@ -12,7 +12,7 @@
 enum rest_flag {
     REST_PAGE = 1 << 0,     /* page_size, page_token */
     REST_TOTAL = 1 << 1,    /* include=total */
-    REST_PROFILES = 1 << 2, /* order_by, lifecycle, identified, updated_since */
+    REST_PROFILES = 1 << 2, /* order_by, lifecycle, identified, updated_since, filter */
     REST_SOURCE = 1 << 3,
     REST_TOPIC = 1 << 4,
     REST_PROFILE = 1 << 5,

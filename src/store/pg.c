@@ -431,7 +431,8 @@ static bool send_statement(struct pg *pg, const struct pg_statement *statement,
     PGconn *connection = pg->connection;
     uint64_t mark = hash64(str_from_z(statement->name), 0);
     bool is_known = is_prepared(pg, mark);
-    if (!is_known && pg->prepared_count == PG_PREPARED_MAX) {
+    bool is_nameless = statement->name[0] == '\0';
+    if (is_nameless || (!is_known && pg->prepared_count == PG_PREPARED_MAX)) {
         add_entry(pg, statement, mark, false);
         return PQsendQueryParams(connection, statement->sql, params->count, params->types,
                                  params->values, params->lengths, binary_formats(), 1);

@@ -1,6 +1,5 @@
-#include "store/profile_read.h"
-
 #include "base/instant.h"
+#include "profile_read_priv.h"
 
 /*
  * Profiles as they are answered.
@@ -11,13 +10,6 @@
  * with an index of its own; the seldom filters are plain conditions. Rejected:
  * one statement with optional conditions, whose generic plan reads the table.
  */
-
-#define PROFILE_COLUMNS                                                                 \
-    "id, sequence, created_at, updated_at, first_seen_at, last_seen_at, signed_up_at,"  \
-    " identified, email, phone, external_id, lifecycle, lifecycle_since, orders_count," \
-    " orders_foreign_count, orders_gross_minor, orders_refunded_minor,"                 \
-    " orders_largest_minor, orders_first_at, orders_last_at, traits, preferences,"      \
-    " consent, cart, tags, segments, tiers, ruleset_version, statistics_version, state"
 
 #define PROFILE_LIST                                                  \
     "SELECT " PROFILE_COLUMNS " FROM profile WHERE workspace_id = $1" \
@@ -109,8 +101,7 @@ static const struct pg_statement profile_count_sql = {
     " LIMIT $6) AS counted",
 };
 
-static struct profile_view profile_row(const struct pg_result *result, struct arena *arena,
-                                       size_t row)
+struct profile_view profile_row(const struct pg_result *result, struct arena *arena, size_t row)
 {
     struct str *tags = NULL;
     struct str *segments = NULL;
@@ -283,7 +274,7 @@ enum status profile_identities(struct pg *pg, struct arena *arena, struct id wor
     return STATUS_OK;
 }
 
-static void put_filter(struct pg_params *params, const struct profile_query *query)
+void profile_put_filter(struct pg_params *params, const struct profile_query *query)
 {
     pg_put_id(params, query->workspace_id);
     if (query->identified < 0) {
@@ -306,7 +297,7 @@ static const struct pg_statement *page_statement(const struct profile_query *que
 }
 
 /* The place before the first row, so that no statement has an optional start. */
-static void put_place(struct pg_params *params, const struct profile_query *query)
+void profile_put_place(struct pg_params *params, const struct profile_query *query)
 {
     struct id id = query->after_id;
     if (id_is_zero(id) && query->descending) {
@@ -322,8 +313,8 @@ enum status profile_page(struct pg *pg, struct arena *arena, const struct profil
 {
     struct pg_params params;
     pg_params_init(&params, arena);
-    put_filter(&params, query);
-    put_place(&params, query);
+    profile_put_filter(&params, query);
+    profile_put_place(&params, query);
     bool by_seen = query->order == PROFILE_BY_LAST_SEEN;
     if (by_seen || query->lifecycle.size > 0) {
         pg_put_text_or_null(&params, query->lifecycle);
@@ -355,7 +346,7 @@ enum status profile_count(struct pg *pg, struct arena *arena, const struct profi
 {
     struct pg_params params;
     pg_params_init(&params, arena);
-    put_filter(&params, query);
+    profile_put_filter(&params, query);
     pg_put_text_or_null(&params, query->lifecycle);
     pg_put_bool(&params, query->order == PROFILE_BY_LAST_SEEN);
     pg_put_i64(&params, most);

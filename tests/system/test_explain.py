@@ -197,3 +197,65 @@ def test_who_may_not_see_the_person_reads_why_and_not_who(api, server):
     assert masked["tree"]["args"][0]["args"][0]["value"] == "J***"
     assert masked["tree"]["args"][1]["args"][0]["value"] == "j***@example.com"
     assert "jane@example.com" not in str(masked) and "is hidden" in masked["text"]
+
+
+def search(api, text, expect=200, **more):
+    return api.post("/v1/profiles/search", {"filter": text, **more}, expect=expect)
+
+
+def emails(page):
+    return {row["email"] for row in page["data"]}
+
+
+@pytest.fixture
+def people(api):
+    put(api, "viewers", "count(product.viewed within 30d) >= 2")
+    now = time.time()
+    send(api, *[view(f"p{n}@example.com", now - n) for n in range(6)],
+         *[view(f"p{n}@example.com", now - 20 - n) for n in (1, 3)],
+         order("p1@example.com", now - 9, 1, "20.00"), order("p2@example.com", now - 8, 2, "5.00"))
+    return api
+
+
+@pytest.mark.parametrize("text, found", [
+    ("orders.count >= 1", {1, 2}),                                     # columns: in SQL
+    ("not orders.revenue > 10", {0, 2, 3, 4, 5}),
+    ('"viewers" in segments', {1, 3}),
+    ("count(product.viewed within 30d) >= 2", {1, 3}),                  # a feature: here
+    ("not count(product.viewed within 30d) >= 2 and orders.count >= 1", {2}),
+    ("orders.average_value + 1 > 20", {1}),
+    ('"viewers" in segments or engagement.score > 0', {1, 3}),
+])
+def test_a_filter_finds_whom_the_rule_would(people, text, found):
+    wanted = {f"p{n}@example.com" for n in found}
+    assert emails(search(people, text)) == wanted
+    quoted = text.replace(" ", "%20").replace('"', "%22").replace("+", "%2B").replace(">", "%3E")
+    assert emails(people.get(f"/v1/profiles?filter={quoted}")) == wanted
+    assert emails(search(people, text, order_by="last_seen_at desc")) == wanted
+    seen, token = [], None
+    while True:
+        page = search(people, text, page_size=1, **({"page_token": token} if token else {}))
+        seen += [row["email"] for row in page["data"]]
+        token = page["next_page_token"]
+        if token is None:
+            break
+    assert set(seen) == wanted and len(seen) == len(wanted)
+
+
+def test_a_filter_is_counted_where_it_is_sql(people):
+    page = search(people, "orders.count >= 1", include="total", page_size=1)
+    assert page["total"] == {"count": 2, "exact": True}
+    problem = search(people, "orders.count + 0 >= 1", 422, include="total")
+    assert problem["errors"][0]["pointer"] == "#/include"
+
+
+def test_a_filter_that_is_wrong_says_where(people):
+    error = search(people, "orders.cont >= 1", 422)["errors"][0]
+    assert (error["pointer"], error["column"], error["suggestion"]) == ("#/filter", 1,
+                                                                        "orders.count")
+    error = people.get("/v1/profiles?filter=orders.cont+is+set", 422)["errors"][0]
+    assert error["pointer"] == "#/query/filter"
+    problem = search(people, "count(page.viewed within 3d) >= 2", 422)
+    assert "no rule keeps count(page.viewed within 3d)" in problem["detail"]
+    problem = search(people, 'event.category = "x"', 422)
+    assert problem["type"] == "/problems/invalid-expression"
