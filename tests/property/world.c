@@ -400,7 +400,8 @@ static void save_profile(struct world *world, const struct profile *profile)
         assert(stored != NULL);
         world->profiles[world->profile_count++] = stored;
     } else {
-        assert(profile->sequence > stored->sequence);
+        assert(profile->sequence >= stored->sequence); /* brought up without a change */
+        assert(profile->ruleset_version >= stored->ruleset_version); /* correctness 11 */
     }
     *stored = *copy_profile(world, profile);
 }
