@@ -27,6 +27,12 @@
  * left dead at the head of the index; every 30 s one claim starts from the
  * beginning (correctness 15), which also finds rows that were skipped because
  * somebody else had them locked.
+ *
+ * Who has just swept looks at once for what is due next: the hints name only the
+ * least instant of a commit, and waiting for the poll would make everyone due
+ * meanwhile late by half of it. Between two sweeps there are DUE_PACE_MS, so that
+ * a steady trickle is claimed by the dozen instead of one by one, which is what
+ * a commit costs.
  */
 
 #define DUE_POLL_MS 250
@@ -34,6 +40,9 @@
 #define DUE_FULL_SCAN_MS 30000
 #define DUE_FLOOR_MARGIN_MS 5000
 #define DUE_RETRY_MS 1000
+#define DUE_PACE_MS 15
+/* Until what was due, but locked by somebody else, is asked for again. */
+#define DUE_LOCKED_MS 50
 
 struct due_workspace {
     struct id id;
@@ -214,10 +223,10 @@ static enum status due_batch(struct due_run *run, struct problem *problem)
 }
 
 static enum status due_workspace_run(struct due_sweep *sweep, struct due_workspace *workspace,
-                                     const struct registry_workspace *configured,
+                                     const struct registry_workspace *configured, size_t *out_count,
                                      struct problem *problem)
 {
-    for (;;) {
+    for (*out_count = 0;;) {
         struct due_run run = { .sweep = sweep,
                                .workspace = workspace,
                                .configured = configured,
@@ -226,6 +235,7 @@ static enum status due_workspace_run(struct due_sweep *sweep, struct due_workspa
         if (status != STATUS_OK) {
             return status;
         }
+        *out_count += run.profile_count;
         if (run.profile_count > 0) {
             int64_t floor_ms = run.greatest_due_ms - DUE_FLOOR_MARGIN_MS;
             workspace->floor_ms = floor_ms > workspace->floor_ms ? floor_ms : workspace->floor_ms;
@@ -242,6 +252,37 @@ static enum status due_workspace_run(struct due_sweep *sweep, struct due_workspa
 
 /* --- the loop ----------------------------------------------------------- */
 
+/* What is due now, then when there is something to do again. */
+static enum status sweep_workspaces(struct due_sweep *sweep,
+                                    const struct registry_snapshot *snapshot,
+                                    struct problem *problem)
+{
+    int64_t pause_ms = DUE_LOCKED_MS;
+    bool is_any_due = false;
+    enum status status = look(sweep, problem);
+    for (size_t i = 0; i < sweep->workspace_count && status == STATUS_OK; i++) {
+        struct due_workspace *workspace = &sweep->workspaces[i];
+        const struct registry_workspace *configured = snapshot_workspace(snapshot, workspace->id);
+        size_t count = 0;
+        if (workspace->next_ms <= clock_now_ms() && configured != NULL) {
+            status = due_workspace_run(sweep, workspace, configured, &count, problem);
+            pause_ms = count > 0 ? DUE_PACE_MS : pause_ms;
+            is_any_due = true;
+        }
+    }
+    if (status == STATUS_OK && is_any_due) {
+        arena_reset(sweep->arena);
+        status = look(sweep, problem);
+        int64_t earliest_ms = clock_now_ms() + pause_ms;
+        for (size_t i = 0; i < sweep->workspace_count; i++) {
+            struct due_workspace *workspace = &sweep->workspaces[i];
+            workspace->next_ms =
+                workspace->next_ms < earliest_ms ? earliest_ms : workspace->next_ms;
+        }
+    }
+    return status;
+}
+
 static enum status sweep_once(struct due_sweep *sweep, struct problem *problem)
 {
     if (clock_monotonic_ms() >= sweep->full_scan_at_ms) {
@@ -254,16 +295,7 @@ static enum status sweep_once(struct due_sweep *sweep, struct problem *problem)
     arena_reset(sweep->arena);
     enum status status = adopt_workspaces(sweep, snapshot) ? STATUS_OK : STATUS_BROKEN;
     if (status == STATUS_OK && sweep->workspace_count > 0) {
-        status = look(sweep, problem);
-    }
-    for (size_t i = 0; i < sweep->workspace_count && status == STATUS_OK; i++) {
-        struct due_workspace *workspace = &sweep->workspaces[i];
-        const struct registry_workspace *configured = snapshot_workspace(snapshot, workspace->id);
-        if (workspace->next_ms <= clock_now_ms() && configured != NULL) {
-            status = due_workspace_run(sweep, workspace, configured, problem);
-            /* What was skipped because it is locked stays due: the poll finds it. */
-            workspace->next_ms = INSTANT_NEVER;
-        }
+        status = sweep_workspaces(sweep, snapshot, problem);
     }
     registry_release(sweep->config.registry, snapshot);
     return status;
