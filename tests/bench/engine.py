@@ -148,6 +148,7 @@ def apply_rules(bench, server, rules):
     with open(path, "w") as f:
         json.dump(rules, f)
     server.command("rule", "apply", path, "--workspace", "bench")
+    time.sleep(1)  # instances look for a new configuration four times a second
     wait_for_jobs(bench, server)
 
 
