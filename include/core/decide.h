@@ -193,6 +193,11 @@ NODISCARD enum status decide_due(struct decision *decision, struct profile *prof
 NODISCARD enum status decide_silently(struct decision *decision, struct profile *profile,
                                       int64_t now_ms, enum cause_kind cause);
 
+/* A loaded profile stands at rules newer than the newest of the context: whoever
+ * decided it would lose what those rules keep. Reload the configuration and
+ * begin again (correctness 11). */
+bool decision_is_ahead(const struct decision *decision);
+
 /* Loaded profiles that stand behind the newest rules and can only be brought up
  * from their history; in the arena. */
 size_t decision_wanting_history(const struct decision *decision, struct profile ***out_profiles);

@@ -105,6 +105,10 @@ const struct registry_workspace *snapshot_workspace_at(const struct registry_sna
  * caller's. Borrows from the snapshot. */
 void registry_decide_context(const struct registry_workspace *workspace,
                              struct decide_context *out_context);
+/* STATUS_RETRY, with the configuration loaded anew, when the decision has a
+ * profile that newer rules have reached already. */
+NODISCARD enum status registry_catch_up(struct registry *registry, const struct decision *decision,
+                                        struct problem *problem);
 const struct source *snapshot_source(const struct registry_snapshot *snapshot, struct id source_id);
 const struct registry_subscription *snapshot_subscription(const struct registry_snapshot *snapshot,
                                                           struct id subscription_id);

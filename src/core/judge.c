@@ -373,6 +373,19 @@ void judge_bring_up(struct decision *decision, struct profile *profile, int64_t 
     }
 }
 
+bool decision_is_ahead(const struct decision *decision)
+{
+    const struct ruleset *newest = judge_newest(decision);
+    int64_t version = newest != NULL ? newest->version : 0;
+    for (size_t i = 0; i < decision->profiles.count; i++) {
+        const struct profile *profile = decision->profiles.items[i];
+        if (profile->ruleset_version > version) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool wants_history(const struct decision *decision, const struct ruleset *newest,
                           const struct profile *profile)
 {

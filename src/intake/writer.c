@@ -440,6 +440,9 @@ static enum status attempt_run(struct attempt_state *attempt, struct problem *pr
         status = load_and_lock(attempt, problem);
     }
     if (status == STATUS_OK) {
+        status = registry_catch_up(writer->intake->config.registry, attempt->decision, problem);
+    }
+    if (status == STATUS_OK) {
         status = bring_up_short(attempt, problem);
     }
     bool any = false;

@@ -1,3 +1,5 @@
+#include <stdlib.h>
+
 #include "batch_priv.h"
 
 /*
@@ -10,10 +12,11 @@
  * into it, now or before. */
 static const struct pg_statement order_extremes = {
     "order_extremes",
-    "SELECT o.source_id, o.order_ref, o.placed_at, o.counted_gross_minor, o.counted_foreign"
-    " FROM (SELECT u.id FROM unnest($2::uuid[]) AS u (id) UNION SELECT p.id"
-    " FROM unnest($2::uuid[]) AS u (id) CROSS JOIN LATERAL (SELECT id FROM profile"
-    " WHERE workspace_id = $1 AND merged_into = u.id OFFSET 0) p) k"
+    "SELECT k.n, o.source_id, o.order_ref, o.placed_at, o.counted_gross_minor, o.counted_foreign"
+    " FROM (SELECT u.id, u.n FROM unnest($2::uuid[], $3::bigint[]) AS u (id, n) UNION"
+    " SELECT p.id, u.n FROM unnest($2::uuid[], $3::bigint[]) AS u (id, n)"
+    " CROSS JOIN LATERAL (SELECT id FROM profile WHERE workspace_id = $1 AND merged_into = u.id"
+    " OFFSET 0) p) k"
     " CROSS JOIN LATERAL (SELECT source_id, order_ref, placed_at, counted_gross_minor,"
     " counted_foreign FROM orders WHERE workspace_id = $1 AND profile_id = k.id AND counted"
     " OFFSET 0) o",
@@ -32,7 +35,6 @@ static const struct pg_statement quarantine_receipt = {
     " ON CONFLICT (workspace_id, event_id) DO NOTHING",
 };
 
-/* Rows as they stand, less the orders of this decision, plus those as decided. */
 static void extremes_add(struct profile *profile, int64_t placed_at_ms, int64_t gross_minor,
                          bool is_foreign)
 {
@@ -48,73 +50,133 @@ static void extremes_add(struct profile *profile, int64_t placed_at_ms, int64_t 
     }
 }
 
-/* The profile itself and, of those locked, who was merged into it just now. */
-static void put_origins(const struct batch *batch, struct pg_params *params, struct id profile_id)
+/* The shrunk profiles, sorted by id, so that an owner finds his. */
+struct shrunk {
+    struct profile **profiles;
+    size_t count;
+};
+
+static int compare_profiles(const void *a, const void *b)
+{
+    const struct profile *const *left = a;
+    const struct profile *const *right = b;
+    return id_compare((*left)->id, (*right)->id);
+}
+
+/* SIZE_MAX: not among them. */
+static size_t shrunk_index(const struct shrunk *shrunk, struct id profile_id)
+{
+    size_t low = 0;
+    size_t high = shrunk->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = id_compare(shrunk->profiles[middle]->id, profile_id);
+        if (order == 0) {
+            return middle;
+        }
+        if (order < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return SIZE_MAX;
+}
+
+/* Each profile itself and, of those locked, who was merged into it just now. */
+static bool put_origins(const struct batch *batch, struct pg_params *params,
+                        const struct shrunk *shrunk)
 {
     const struct id *locked = NULL;
     size_t locked_count = decision_profile_ids_to_lock(batch->decision, &locked);
-    size_t count = 1;
-    for (size_t i = 0; i < locked_count; i++) {
-        bool is_merged = id_equal(decision_canonical_id(batch->decision, locked[i]), profile_id);
-        count += is_merged && !id_equal(locked[i], profile_id) ? 1 : 0;
+    struct id *ids = ARENA_NEW_ARRAY(batch->arena, shrunk->count + locked_count, struct id);
+    size_t *owners = ARENA_NEW_ARRAY(batch->arena, shrunk->count + locked_count, size_t);
+    if (ids == NULL || owners == NULL) {
+        return false;
     }
-    struct pg_array array;
-    pg_array_begin(&array, params, PG_UUID, count);
-    pg_array_id(&array, profile_id);
+    size_t count = 0;
+    for (size_t i = 0; i < shrunk->count; i++) {
+        ids[count] = shrunk->profiles[i]->id;
+        owners[count++] = i;
+    }
     for (size_t i = 0; i < locked_count; i++) {
-        bool is_merged = id_equal(decision_canonical_id(batch->decision, locked[i]), profile_id);
-        if (is_merged && !id_equal(locked[i], profile_id)) {
-            pg_array_id(&array, locked[i]);
+        size_t owner = shrunk_index(shrunk, decision_canonical_id(batch->decision, locked[i]));
+        if (owner != SIZE_MAX && !id_equal(shrunk->profiles[owner]->id, locked[i])) {
+            ids[count] = locked[i];
+            owners[count++] = owner;
         }
     }
-    pg_array_end(&array);
+    struct pg_array id_array;
+    struct pg_array owner_array;
+    pg_array_begin(&id_array, params, PG_UUID, count);
+    pg_array_begin(&owner_array, params, PG_INT8, count);
+    for (size_t i = 0; i < count; i++) {
+        pg_array_id(&id_array, ids[i]);
+        pg_array_i64(&owner_array, (int64_t)owners[i]);
+    }
+    pg_array_end(&id_array);
+    pg_array_end(&owner_array);
+    return true;
 }
 
-static enum status restore_one(struct batch *batch, struct profile *profile,
-                               struct problem *problem)
+static void forget_extremes(const struct shrunk *shrunk)
 {
-    struct pg_params params;
-    struct pg_result *result = NULL;
-    pg_params_init(&params, batch->arena);
-    pg_put_id(&params, batch->workspace_id);
-    put_origins(batch, &params, profile->id);
-    enum status status =
-        pg_run(batch->pg, batch->arena, &order_extremes, &params, &result, problem);
-    if (status != STATUS_OK) {
-        return status;
+    for (size_t i = 0; i < shrunk->count; i++) {
+        struct profile_orders *orders = &shrunk->profiles[i]->orders;
+        orders->first_at_ms = INSTANT_NONE;
+        orders->last_at_ms = INSTANT_NONE;
+        orders->largest_minor = 0;
     }
-    profile->orders.first_at_ms = INSTANT_NONE;
-    profile->orders.last_at_ms = INSTANT_NONE;
-    profile->orders.largest_minor = 0;
+}
+
+/* Rows as they stand, less the orders of this decision, plus those as decided. */
+static void take_extremes(const struct batch *batch, const struct shrunk *shrunk,
+                          const struct pg_result *result)
+{
     for (size_t row = 0; row < pg_row_count(result); row++) {
-        struct id source_id = pg_get_id(result, row, 0);
-        if (batch_find_order(batch, source_id, pg_get_text(result, row, 1)) == NULL) {
-            extremes_add(profile, pg_get_instant(result, row, 2), pg_get_i64(result, row, 3),
-                         pg_get_bool(result, row, 4));
+        struct id source_id = pg_get_id(result, row, 1);
+        if (batch_find_order(batch, source_id, pg_get_text(result, row, 2)) == NULL) {
+            extremes_add(shrunk->profiles[pg_get_i64(result, row, 0)],
+                         pg_get_instant(result, row, 3), pg_get_i64(result, row, 4),
+                         pg_get_bool(result, row, 5));
         }
     }
     for (const struct batch_owner *owner = batch->owners; owner != NULL; owner = owner->next) {
         const struct order *order = owner->order;
-        if (order != NULL && order->contribution.counted &&
-            id_equal(decision_canonical_id(batch->decision, order->profile_id), profile->id)) {
-            extremes_add(profile, order->placed_at_ms, order->contribution.gross_minor,
-                         order->contribution.foreign);
+        if (order == NULL || !order->contribution.counted) {
+            continue;
+        }
+        size_t index =
+            shrunk_index(shrunk, decision_canonical_id(batch->decision, order->profile_id));
+        if (index != SIZE_MAX) {
+            extremes_add(shrunk->profiles[index], order->placed_at_ms,
+                         order->contribution.gross_minor, order->contribution.foreign);
         }
     }
-    return STATUS_OK;
 }
 
 enum status batch_restore_extremes(struct batch *batch, struct problem *problem)
 {
-    struct profile **profiles = NULL;
-    size_t count = decision_shrunk_profiles(batch->decision, &profiles);
-    for (size_t i = 0; i < count; i++) {
-        enum status status = restore_one(batch, profiles[i], problem);
-        if (status != STATUS_OK) {
-            return status;
-        }
+    struct shrunk shrunk = { 0 };
+    struct pg_params params;
+    struct pg_result *result = NULL;
+    shrunk.count = decision_shrunk_profiles(batch->decision, &shrunk.profiles);
+    if (shrunk.count == 0) {
+        return STATUS_OK;
     }
-    return STATUS_OK;
+    qsort(shrunk.profiles, shrunk.count, sizeof(struct profile *), compare_profiles);
+    pg_params_init(&params, batch->arena);
+    pg_put_id(&params, batch->workspace_id);
+    if (!put_origins(batch, &params, &shrunk)) {
+        return STATUS_LIMIT;
+    }
+    enum status status =
+        pg_run(batch->pg, batch->arena, &order_extremes, &params, &result, problem);
+    if (status == STATUS_OK) {
+        forget_extremes(&shrunk);
+        take_extremes(batch, &shrunk, result);
+    }
+    return status;
 }
 
 enum status batch_quarantine_store(struct pg *pg, struct arena *arena, struct id workspace_id,

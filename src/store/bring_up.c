@@ -81,6 +81,9 @@ enum status bring_up_profiles(const struct bring_up *bring_up, struct bring_up_l
     struct history_side *sides = NULL;
     struct bring_up_left left = { 0 };
     enum status status = STATUS_OK;
+    if (decision_is_ahead(bring_up->decision)) {
+        return problem_set(problem, STATUS_RETRY, "overloaded", "newer rules are in force");
+    }
     if (count > 0) {
         status = read_sides(bring_up, profiles, count, &sides, problem);
         left.ids = ARENA_NEW_ARRAY(bring_up->arena, count, struct id);

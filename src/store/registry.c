@@ -262,3 +262,15 @@ void registry_decide_context(const struct registry_workspace *workspace,
         .statistics = workspace->statistics,
     };
 }
+
+enum status registry_catch_up(struct registry *registry, const struct decision *decision,
+                              struct problem *problem)
+{
+    if (!decision_is_ahead(decision)) {
+        return STATUS_OK;
+    }
+    struct problem ignored = { 0 };
+    enum status status = registry_refresh(registry, false, &ignored);
+    (void)status; /* the next attempt holds the new snapshot, or asks again */
+    return problem_set(problem, STATUS_RETRY, "overloaded", "newer rules are in force");
+}

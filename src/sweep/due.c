@@ -211,6 +211,9 @@ static enum status due_batch(struct due_run *run, struct problem *problem)
                                  &run->profiles, &run->profile_count, problem);
     }
     if (status == STATUS_OK) {
+        status = registry_catch_up(sweep->config.registry, decision, problem);
+    }
+    if (status == STATUS_OK) {
         status = due_decide(run, decision);
     }
     if (status == STATUS_OK && run->profile_count > 0) {
