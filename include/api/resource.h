@@ -128,6 +128,8 @@ resource_fn resource_rule_show;
 resource_fn resource_rule_put;
 resource_fn resource_rule_delete;
 resource_fn resource_rule_members;
+/* How many would it take in? Body as of a rule; nothing is saved. */
+resource_fn resource_rule_preview;
 /* Puts a shipped rule back; with an empty name all of them. */
 resource_fn resource_rule_restore;
 /* Body {"rules":[{"name":...},...]}: all of them as one new version. */

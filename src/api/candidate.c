@@ -2,14 +2,12 @@
 #include "store/profile_filter.h"
 
 /*
- * Compiled twice: among all rules, which finds what it refers to and whether
- * anything is wrong; then with those alone, so that deciding it for a million
- * profiles, or folding a history for it, costs what it needs.
+ * In an arena of its own: compiling a thousand rules takes more than an answer
+ * may hold.
  */
 
 enum {
     CANDIDATE_ARENA_BYTES = 256 * 1024 * 1024,
-    CANDIDATE_SLOT = 0x7ffffff0,
 };
 
 struct str candidate_name(struct arena *arena, const struct profile_reader *reader)
@@ -19,121 +17,6 @@ struct str candidate_name(struct arena *arena, const struct profile_reader *read
         name = str_printf(arena, "%.*s_", STR_ARG(name));
     }
     return name;
-}
-
-static bool gives_way(const struct rule_definition *saved, const struct rule_definition *candidate)
-{
-    return str_equal(saved->name, candidate->name) ||
-           (saved->kind == RULE_KIND_LIFECYCLE && candidate->kind == RULE_KIND_LIFECYCLE);
-}
-
-/* The candidate last. Its slot is that of the rule it stands for, so that the
- * verdicts of profiles are read as its own. */
-static struct rule_definition *gather(struct arena *arena, const struct ruleset *newest,
-                                      const struct rule_definition *candidate, size_t *out_count)
-{
-    struct rule_definition *all =
-        ARENA_NEW_ARRAY(arena, newest->rule_count + 1, struct rule_definition);
-    struct rule_definition own = *candidate;
-    size_t count = 0;
-    own.slot = CANDIDATE_SLOT;
-    own.enabled = true;
-    for (size_t i = 0; all != NULL && i < newest->rule_count; i++) {
-        const struct rule_definition *saved = &newest->rules[i].definition;
-        if (gives_way(saved, candidate)) {
-            own.slot = saved->slot;
-            own.id = saved->id;
-        } else {
-            all[count++] = *saved;
-        }
-    }
-    if (all != NULL) {
-        all[count++] = own;
-    }
-    *out_count = count;
-    return all;
-}
-
-static struct feature_number *known_numbers(struct arena *arena, const struct ruleset *newest,
-                                            uint32_t *out_next)
-{
-    struct feature_number *known =
-        ARENA_NEW_ARRAY(arena, newest->feature_count + 1, struct feature_number);
-    uint32_t next = 1;
-    for (size_t i = 0; known != NULL && i < newest->feature_count; i++) {
-        const struct feature *feature = &newest->features[i];
-        known[i] = (struct feature_number){ .key = feature->key,
-                                            .number = feature->number,
-                                            .version = feature->version,
-                                            .keep = feature->keep };
-        next = feature->number >= next ? feature->number + 1 : next;
-    }
-    *out_next = next;
-    return known;
-}
-
-/* The rule and all it refers to, of a compiled set. */
-static size_t take_closure(const struct ruleset *whole, const struct rule *rule, bool *is_used,
-                           struct rule_definition *out_definitions)
-{
-    size_t count = 0;
-    is_used[rule - whole->rules] = true;
-    /* Each rule stands behind those it refers to. */
-    for (size_t i = whole->rule_count; i > 0; i--) {
-        const struct rule *used = &whole->rules[i - 1];
-        if (!is_used[i - 1]) {
-            continue;
-        }
-        out_definitions[count++] = used->definition;
-        for (size_t u = 0; u < used->use_count; u++) {
-            is_used[used->uses[u]] = true;
-        }
-    }
-    return count;
-}
-
-static struct str find_missing(const struct ruleset *newest, const struct ruleset *ruleset)
-{
-    for (size_t i = 0; i < ruleset->feature_count; i++) {
-        if (ruleset_feature(newest, ruleset->features[i].number) == NULL) {
-            return ruleset->features[i].text;
-        }
-    }
-    return (struct str){ NULL, 0 };
-}
-
-static enum status build(const struct profile_reader *reader,
-                         const struct rule_definition *definition, struct candidate *candidate,
-                         struct ruleset_error *error)
-{
-    const struct ruleset *newest = reader->newest;
-    struct arena *arena = candidate->arena;
-    struct ruleset *whole = NULL;
-    struct ruleset *own = NULL;
-    uint32_t next = 1;
-    size_t count = 0;
-    struct rule_definition *all = gather(arena, newest, definition, &count);
-    struct feature_number *known = known_numbers(arena, newest, &next);
-    bool *is_used = ARENA_NEW_ARRAY(arena, count + 1, bool);
-    struct rule_definition *few = ARENA_NEW_ARRAY(arena, count + 1, struct rule_definition);
-    if (all == NULL || known == NULL || is_used == NULL || few == NULL) {
-        return STATUS_LIMIT;
-    }
-    uint32_t unused = next;
-    enum status status = ruleset_build(arena, newest->version, all, count, known,
-                                       newest->feature_count, &unused, &whole, error);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    size_t few_count = take_closure(whole, ruleset_rule(whole, definition->name), is_used, few);
-    status = ruleset_build(arena, newest->version, few, few_count, known, newest->feature_count,
-                           &next, &own, error);
-    if (status == STATUS_OK) {
-        candidate->ruleset = own;
-        candidate->rule = ruleset_rule(own, definition->name);
-        candidate->missing = find_missing(newest, own);
-    }
-    return status;
 }
 
 enum status candidate_open(const struct profile_reader *reader,
@@ -147,7 +30,8 @@ enum status candidate_open(const struct profile_reader *reader,
     }
     *out_error = (struct ruleset_error){ .type = "" };
     enum status status = reader->newest != NULL
-                             ? build(reader, definition, &candidate, out_error)
+                             ? rule_candidate_build(candidate.arena, reader->newest, definition,
+                                                    &candidate.made, out_error)
                              : problem_set(problem, STATUS_RETRY, "overloaded",
                                            "the rules of the workspace are not known yet");
     if (status == STATUS_INVALID) {

@@ -6,22 +6,18 @@
  * to them and read the features that they keep.
  */
 
+#include "core/rule/candidate.h"
 #include "core/rule/sql.h"
 #include "profile_priv.h"
 #include "store/rule_store.h"
 
 struct candidate {
-    struct arena *arena;           /* its own */
-    const struct ruleset *ruleset; /* it and what it refers to, with the numbers of today */
-    const struct rule *rule;
-    /* A feature that no rule keeps (or not that long): profiles know nothing of
-     * it before they are folded anew. Its text, or empty. */
-    struct str missing;
+    struct arena *arena; /* its own */
+    struct rule_candidate made;
 };
 
-/* `reader` is open, with rules. A saved rule of the same name, and of a
- * lifecycle the lifecycle there is, gives way to it. STATUS_INVALID with
- * out_error->type of contract 17 and a problem without a pointer. */
+/* `reader` is open, with rules. STATUS_INVALID with out_error->type of contract 17 and a problem
+ * without a pointer. */
 NODISCARD enum status candidate_open(const struct profile_reader *reader,
                                      const struct rule_definition *definition,
                                      struct candidate *out_candidate,
@@ -30,6 +26,17 @@ void candidate_close(struct candidate *candidate); /* for CLEANUP(); zeroed is f
 
 /* A name that no rule has, in the arena. */
 struct str candidate_name(struct arena *arena, const struct profile_reader *reader);
+
+/* One from a request's JSON: as a rule's, "kind" may be left out. */
+struct json_t;
+NODISCARD enum status candidate_read(const struct resource_request *request,
+                                     const struct profile_reader *reader, struct json_t *root_taken,
+                                     struct rule_change *out_change, struct problem *problem);
+/* As candidate_open; what is wrong with it is told as of a save. */
+NODISCARD enum status
+candidate_open_change(const struct resource_request *request, const struct profile_reader *reader,
+                      const struct rule_change *change, struct candidate *out_candidate,
+                      struct resource_answer *out_answer, struct problem *problem);
 
 /* --- filters ---------------------------------------------------------------- */
 

@@ -106,12 +106,12 @@ static enum status open_program(const struct resource_request *request,
     if (status != STATUS_OK) {
         return status;
     }
-    if (filter->candidate.missing.size > 0) {
-        status = refuse_missing(request, filter->candidate.missing, problem);
+    if (filter->candidate.made.missing.size > 0) {
+        status = refuse_missing(request, filter->candidate.made.missing, problem);
         candidate_close(&filter->candidate);
         return status;
     }
-    filter->subject = (struct rule_subject){ .ruleset = filter->candidate.ruleset,
+    filter->subject = (struct rule_subject){ .ruleset = filter->candidate.made.ruleset,
                                              .statistics = reader->workspace->statistics,
                                              .currency = reader->workspace->currency };
     return STATUS_OK;
@@ -153,7 +153,7 @@ bool filter_takes(struct arena *arena, const struct filter *filter, const struct
     struct rule_subject subject = filter->subject;
     struct str value = { NULL, 0 };
     subject.profile = profile;
-    return rule_verdict(arena, filter->candidate.rule, &subject, filter->at_ms, &value, NULL);
+    return rule_verdict(arena, filter->candidate.made.rule, &subject, filter->at_ms, &value, NULL);
 }
 
 /* --- pages ---------------------------------------------------------------------- */

@@ -35,6 +35,11 @@ enum http_outcome handle_rule_members(struct http_exchange *x, void *app)
     return rest_run(x, app, resource_rule_members, REST_PAGE | REST_TOTAL | REST_VALUE);
 }
 
+enum http_outcome handle_rule_preview(struct http_exchange *x, void *app)
+{
+    return rest_run(x, app, resource_rule_preview, 0);
+}
+
 enum http_outcome handle_rule_restore(struct http_exchange *x, void *app)
 {
     return rest_run(x, app, resource_rule_restore, REST_WRITE);

@@ -259,3 +259,48 @@ def test_a_filter_that_is_wrong_says_where(people):
     assert "no rule keeps count(page.viewed within 3d)" in problem["detail"]
     problem = search(people, 'event.category = "x"', 422)
     assert problem["type"] == "/problems/invalid-expression"
+
+
+def preview(api, when, expect=200, **more):
+    body = {"when": when} if isinstance(when, str) else {"cases": when}
+    return api.post("/v1/rules/preview", {**body, **more}, expect=expect)
+
+
+@pytest.mark.parametrize("when, found", [
+    ("orders.count >= 1", 2),                                   # counted by the database
+    ("count(product.viewed within 30d) >= 2", 2),               # from state
+    ("count(product.viewed within 29d) >= 2", 2),               # from history: nobody keeps it
+    ('"viewers" in segments and count(product.viewed within 5s) >= 0', 2),
+    ('not "viewers" in segments and max_count(product.viewed by category within 1h) >= 1', 4),
+    ("sum(order.completed.total) > 100", 0),
+])
+def test_preview_counts_what_saving_would_take_in(people, when, found):
+    settled(people)
+    answer = preview(people, when)
+    assert (answer["count"], answer["exact"], answer["error_bound"]) == (found, True, 0)
+    assert (answer["looked_at"], answer["profiles"], answer["values"]) == (6, 6, None)
+    assert answer["share"] == pytest.approx(found / 6, abs=1e-6)
+    assert len(answer["sample"]) == found
+    assert all(s["email"] == "p***@example.com" and s["since"] is None for s in answer["sample"])
+    put(people, "saved", when)
+    settled(people)
+    members = people.get("/v1/rules/saved/members")["data"]
+    assert {m["id"] for m in members} == {s["id"] for s in answer["sample"]}
+
+
+def test_preview_of_cases_and_of_an_edit(people):
+    settled(people)
+    answer = preview(people, [{"value": "much", "when": "orders.revenue > 10"},
+                              {"value": "some", "when": "orders.count > 0"}], kind="tier")
+    assert answer["count"] == 2
+    assert answer["values"] == [{"value": "much", "count": 1}, {"value": "some", "count": 1}]
+    edit = preview(people, "count(product.viewed within 30d) >= 1", name="viewers")
+    assert edit["count"] == 6
+    assert sorted(s["since"] is None for s in edit["sample"]) == [False] * 2 + [True] * 4
+    assert all(s["until"] for s in edit["sample"])
+    stage = preview(people, [{"value": "all", "when": "true"}], kind="lifecycle")
+    assert stage["values"] == [{"value": "all", "count": 6}]
+    error = preview(people, "orders.cont > 1", 422)["errors"][0]
+    assert (error["pointer"], error["suggestion"]) == ("#/when", "orders.count")
+    circular = preview(people, '"viewers" in segments', 422, name="viewers")
+    assert circular["type"] == "/problems/expression-circular"
