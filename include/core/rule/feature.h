@@ -151,9 +151,9 @@ NODISCARD bool feature_set_decode(struct arena *arena, struct str bytes,
 /* Drops the states of all others than `features`, which ascend by number. */
 void feature_set_keep(struct feature_set *set, const struct feature *features, size_t count);
 
-/* Drops the states of which nothing is left in the window at `now_ms`: a segment
- * of a day's views would else stay in the profile for ever. `features` ascend by
- * number; states of others stay. */
+/* Drops the stored states of which nothing is left in the window at `now_ms`: a
+ * segment of a day's views would else stay in the profile for ever. `features`
+ * ascend by number; states of others stay, and those that were touched. */
 void feature_set_prune(struct feature_set *set, const struct feature *features, size_t count,
                        int64_t now_ms);
 

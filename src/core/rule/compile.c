@@ -699,6 +699,9 @@ enum status rule_compile(struct arena *arena, const struct rule_node *root,
     program->percentiles = compiler.percentiles;
     program->percentile_count = compiler.percentile_count;
     fill_reads(&compiler, program);
+    if (!program_fuse(arena, program)) {
+        return STATUS_LIMIT;
+    }
     *out_program = program;
     return STATUS_OK;
 }

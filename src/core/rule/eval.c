@@ -251,19 +251,25 @@ static struct rule_value as_day_or_instant(struct evaluation *evaluation, struct
     return day.type == RULE_DATE ? day : as_instant(evaluation, value);
 }
 
+static void compare_age(struct evaluation *evaluation, const struct rule_step *step,
+                        struct rule_value since, struct rule_value duration, int64_t until_ms)
+{
+    struct rule_value instant = as_instant(evaluation, since);
+    bool verdict = false;
+    if (instant.type == RULE_NULL || duration.type != RULE_DURATION) {
+        verdict = null_holds(step, instant, duration);
+    } else {
+        verdict = turn_age(step->op, instant.ms, duration.ms, evaluation->at_ms, &until_ms);
+    }
+    push_bool(evaluation, verdict, until_ms);
+}
+
 static void step_compare_age(struct evaluation *evaluation, const struct rule_step *step)
 {
     const struct slot *duration = pop(evaluation);
     const struct slot *since = pop(evaluation);
-    struct rule_value instant = as_instant(evaluation, since->value);
-    int64_t until_ms = sooner(since->until_ms, duration->until_ms);
-    bool verdict = false;
-    if (instant.type == RULE_NULL || duration->value.type != RULE_DURATION) {
-        verdict = null_holds(step, instant, duration->value);
-    } else {
-        verdict = turn_age(step->op, instant.ms, duration->value.ms, evaluation->at_ms, &until_ms);
-    }
-    push_bool(evaluation, verdict, until_ms);
+    compare_age(evaluation, step, since->value, duration->value,
+                sooner(since->until_ms, duration->until_ms));
 }
 
 static struct rule_value as_number(struct evaluation *evaluation, const struct slot *slot)
@@ -475,16 +481,14 @@ static void step_feature(struct evaluation *evaluation, const struct rule_step *
     *++evaluation->top = slot;
 }
 
-static void step_compare_feature(struct evaluation *evaluation, const struct rule_step *step)
+/* Nothing is in `after` but an instant or null. */
+static void compare_feature(struct evaluation *evaluation, const struct rule_step *step,
+                            struct rule_value still, struct rule_value after, int64_t until_ms)
 {
-    const struct slot *still = pop(evaluation);
-    int64_t until_ms = still->until_ms;
-    struct rule_value still_value = still->value;
-    struct rule_value constant = still_value;
+    struct rule_value constant = still;
     if (step->right_is_open && step->type != RULE_NULL) {
         constant = rule_value_as(evaluation->arena, constant, step->type);
     }
-    struct rule_value after = pop_after(evaluation, step, &until_ms);
     bool asks_constant = step->op == RULE_OP_NE && step->is_mirrored;
     bool is_plain = step->type == RULE_NULL || constant.type != step->type ||
                     after.type != RULE_INSTANT ||
@@ -493,7 +497,7 @@ static void step_compare_feature(struct evaluation *evaluation, const struct rul
     int64_t turn_ms = INSTANT_NEVER;
     if (is_plain) {
         struct slot slot = read_feature(evaluation, step->feature, after);
-        verdict = values_hold(evaluation, step, slot.value, still_value);
+        verdict = values_hold(evaluation, step, slot.value, still);
         turn_ms = slot.until_ms;
     } else {
         if (!feature_compare(evaluation->arena, step->feature, state_of(evaluation, step->feature),
@@ -504,6 +508,15 @@ static void step_compare_feature(struct evaluation *evaluation, const struct rul
     push_bool(evaluation, verdict, sooner(turn_ms, until_ms));
 }
 
+static void step_compare_feature(struct evaluation *evaluation, const struct rule_step *step)
+{
+    const struct slot *still = pop(evaluation);
+    struct rule_value value = still->value;
+    int64_t until_ms = still->until_ms;
+    struct rule_value after = pop_after(evaluation, step, &until_ms);
+    compare_feature(evaluation, step, value, after, until_ms);
+}
+
 /* --- the rest ---------------------------------------------------------------- */
 
 static void step_literal(struct evaluation *evaluation, const struct rule_step *step)
@@ -511,14 +524,21 @@ static void step_literal(struct evaluation *evaluation, const struct rule_step *
     push(evaluation, step->literal, INSTANT_NEVER);
 }
 
-static void step_name(struct evaluation *evaluation, const struct rule_step *step)
+static struct rule_value read_name(struct evaluation *evaluation, const struct rule_step *step,
+                                   int64_t *until_ms)
 {
-    int64_t until_ms = INSTANT_NEVER;
     struct rule_value value = attribute_read(evaluation->arena, evaluation->subject, &step->name,
-                                             evaluation->at_ms, &until_ms);
+                                             evaluation->at_ms, until_ms);
     if (step->type != RULE_NULL && value.type != step->type) {
         value = rule_value_as(evaluation->arena, value, step->type);
     }
+    return value;
+}
+
+static void step_name(struct evaluation *evaluation, const struct rule_step *step)
+{
+    int64_t until_ms = INSTANT_NEVER;
+    struct rule_value value = read_name(evaluation, step, &until_ms);
     push(evaluation, value, until_ms);
 }
 
@@ -648,6 +668,35 @@ static void step_negate(struct evaluation *evaluation, const struct rule_step *s
     push(evaluation, value, operand->until_ms);
 }
 
+/* --- several in one: fuse.c --------------------------------------------------- */
+
+static void step_fused_age(struct evaluation *evaluation, const struct rule_step *step)
+{
+    int64_t until_ms = INSTANT_NEVER;
+    struct rule_value since = read_name(evaluation, step, &until_ms);
+    compare_age(evaluation, step, since, step->constant, until_ms);
+}
+
+static void step_fused_compare(struct evaluation *evaluation, const struct rule_step *step)
+{
+    int64_t until_ms = INSTANT_NEVER;
+    struct rule_value value = read_name(evaluation, step, &until_ms);
+    push_bool(evaluation, values_hold(evaluation, step, value, step->constant), until_ms);
+}
+
+static void step_fused_is_set(struct evaluation *evaluation, const struct rule_step *step)
+{
+    int64_t until_ms = INSTANT_NEVER;
+    struct rule_value value = read_name(evaluation, step, &until_ms);
+    push_bool(evaluation, value.type != RULE_NULL, until_ms);
+}
+
+static void step_fused_feature(struct evaluation *evaluation, const struct rule_step *step)
+{
+    const struct rule_value always = { .type = RULE_INSTANT, .ms = INSTANT_NONE };
+    compare_feature(evaluation, step, step->constant, always, INSTANT_NEVER);
+}
+
 /* --- running ----------------------------------------------------------------- */
 
 static step_fn *const step_functions[STEP_CODE_COUNT] = {
@@ -674,18 +723,62 @@ static step_fn *const step_functions[STEP_CODE_COUNT] = {
     [STEP_DAYS] = step_days,
     [STEP_PERCENTILE] = step_percentile,
     [STEP_FEATURE] = step_feature,
+    [STEP_FUSED_AGE] = step_fused_age,
+    [STEP_FUSED_COMPARE] = step_fused_compare,
+    [STEP_FUSED_IS_SET] = step_fused_is_set,
+    [STEP_FUSED_FEATURE] = step_fused_feature,
 };
+
+/* The steps of most rules are called by name, so that they are one function;
+ * the others by the table. */
+static void take_step(struct evaluation *evaluation, const struct rule_step *step)
+{
+    switch ((int)step->code) {
+    case STEP_FUSED_AGE:
+        step_fused_age(evaluation, step);
+        return;
+    case STEP_FUSED_FEATURE:
+        step_fused_feature(evaluation, step);
+        return;
+    case STEP_FUSED_COMPARE:
+        step_fused_compare(evaluation, step);
+        return;
+    case STEP_FUSED_IS_SET:
+        step_fused_is_set(evaluation, step);
+        return;
+    case STEP_AND_TEST:
+        step_and_test(evaluation, step);
+        return;
+    case STEP_AND:
+        step_and(evaluation, step);
+        return;
+    case STEP_OR_TEST:
+        step_or_test(evaluation, step);
+        return;
+    case STEP_OR:
+        step_or(evaluation, step);
+        return;
+    case STEP_NOT:
+        step_not(evaluation, step);
+        return;
+    case STEP_LITERAL:
+        step_literal(evaluation, step);
+        return;
+    default:
+        step_functions[step->code](evaluation, step);
+        return;
+    }
+}
 
 /* Leaves one slot: the value of the steps [from, to). An instant that has passed
  * is no "until": whoever waits for it would not come forward. */
-static const struct slot *run(struct evaluation *evaluation, const struct rule_program *program,
+static const struct slot *run(struct evaluation *evaluation, const struct rule_step *steps,
                               uint32_t from, uint32_t to)
 {
     evaluation->top = &evaluation->slots[0];
     for (uint32_t i = from; i < to; i = evaluation->next) {
-        const struct rule_step *step = &program->steps[i];
         evaluation->next = i + 1;
-        step_functions[step->code](evaluation, step);
+        take_step(evaluation, &steps[i]);
     }
     assert(evaluation->top == &evaluation->slots[1]);
     struct slot *result = evaluation->top;
@@ -712,7 +805,7 @@ bool program_evaluate(struct arena *arena, const struct rule_program *program,
     struct evaluation evaluation;
     begin(&evaluation, arena, subject, at_ms, out_until_ms != NULL);
     evaluation.hysteresis = hysteresis;
-    const struct slot *result = run(&evaluation, program, 0, program->main_count);
+    const struct slot *result = run(&evaluation, program->fused, 0, program->fused_count);
     if (out_until_ms != NULL) {
         *out_until_ms = result->until_ms;
     }
@@ -748,7 +841,7 @@ struct rule_value rule_evaluate_node(struct arena *arena, const struct rule_prog
     if (range != NULL) {
         struct evaluation evaluation;
         begin(&evaluation, arena, subject, at_ms, out_until_ms != NULL);
-        const struct slot *result = run(&evaluation, program, range->from, range->to);
+        const struct slot *result = run(&evaluation, program->steps, range->from, range->to);
         value = result->value;
         until_ms = result->until_ms;
         at_least = result->at_least;

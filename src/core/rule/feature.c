@@ -243,32 +243,18 @@ void feature_set_keep(struct feature_set *set, const struct feature *features, s
     set->count = kept;
 }
 
-/* Is nothing of it left at the instant? */
-static bool is_over(const struct feature *feature, struct feature_state *item, int64_t now_ms)
-{
-    if (item->decoded == NULL) {
-        return feature_state_has_passed(feature, item, now_ms);
-    }
-    if (feature->within_ms <= 0 || item->is_incomplete) {
-        return false;
-    }
-    feature_form_of(feature)->prune(feature, item->decoded, feature_floor_ms(feature, now_ms));
-    item->is_dirty = true;
-    return feature_memory_is_empty(feature, item->decoded);
-}
-
 void feature_set_prune(struct feature_set *set, const struct feature *features, size_t count,
                        int64_t now_ms)
 {
     size_t kept = 0;
     size_t next = 0;
     for (size_t i = 0; i < set->count; i++) {
-        struct feature_state *item = &set->items[i];
-        while (next < count && features[next].number < item->number) {
+        const struct feature_state *item = &set->items[i];
+        while (item->decoded == NULL && next < count && features[next].number < item->number) {
             next++;
         }
         bool is_known = next < count && features[next].number == item->number;
-        if (!is_known || !is_over(&features[next], item, now_ms)) {
+        if (!is_known || !feature_state_has_passed(&features[next], item, now_ms)) {
             set->items[kept++] = *item;
         }
     }

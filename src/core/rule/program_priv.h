@@ -38,6 +38,10 @@ enum step_code {
     STEP_DAYS,
     STEP_PERCENTILE,
     STEP_FEATURE,
+    STEP_FUSED_AGE, /* fuse.c: several of the above in one */
+    STEP_FUSED_COMPARE,
+    STEP_FUSED_IS_SET,
+    STEP_FUSED_FEATURE,
     STEP_CODE_COUNT,
 };
 
@@ -59,6 +63,7 @@ struct rule_step {
             int64_t percent;
         } percentile;
     };
+    struct rule_value constant; /* of fused steps */
 };
 
 struct step_range { /* the steps of one node */
@@ -74,7 +79,9 @@ struct program_percentile {
 
 struct rule_program {
     const struct rule_step *steps;
-    uint32_t main_count; /* fragments for explain stand behind */
+    uint32_t main_count;           /* fragments for explain stand behind */
+    const struct rule_step *fused; /* the main run by shorter ways: fuse.c */
+    uint32_t fused_count;
     const struct step_range *ranges;
     size_t range_count;
     struct rule_reads reads;
@@ -95,6 +102,9 @@ enum {
 
 /* After feature_table_finish: the numbers of what the program reads. */
 void program_number_features(const struct rule_program *program);
+
+/* Fills `fused` of a program that is otherwise whole. False when the arena is full. */
+NODISCARD bool program_fuse(struct arena *arena, struct rule_program *program);
 
 /* As rule_evaluate, with the thresholds of percentiles lowered by a share
  * (millionths): for a tier that is held. */
