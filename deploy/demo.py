@@ -329,6 +329,8 @@ def out(message, milliseconds):
     if what == "lifecycle.changed":
         before, after = data["lifecycle"]["from"], data["lifecycle"]["to"]
         extra = f"{before} -> {after}" if before else after
+    elif what.startswith("segment."):
+        extra = data["segment"]["name"]
     elif what == "profile.merged":
         extra = f"by {data['merge']['because']['kind']}"
     elif what in ("order.completed", "order.updated") and data["order"].get("total") is not None:
@@ -397,6 +399,47 @@ def fall_silent(shops, esp):
     print(dim("        (no webhook caused that one: milliseconds since the instant it was due)"))
 
 
+WINDOW_SECONDS = 4
+
+
+def look_three_times(shopbell, esp, person):
+    """A window in seconds: in by the third view, out when the first is too old."""
+    print(f"\n  The marketer says: who looks at boards three times within {WINDOW_SECONDS} s is keen."
+          " (In earnest: 24 h.)")
+    rule = f'count(product.viewed where category = "Boards" within {WINDOW_SECONDS}s) >= 3'
+    shopbell.call("PUT", "/v1/rules/keen_on_boards", {
+        "kind": "segment", "title": "Keen on boards", "when": rule})
+    print(f"    {dim('now')} {rule}")
+    already = len(esp.messages)
+    for number in range(3):
+        started = time.monotonic()
+        answer = shopbell.call("POST", "/v1/events", {
+            "id": f"view-{person['email']}-{number}", "type": "product.viewed",
+            "occurred_at": now(), "identities": {"email": person["email"]},
+            "properties": {"product_id": f"board-{number}", "category": "Boards"}})
+        into("api", "product.viewed", "200 " + answer["status"],
+             (time.monotonic() - started) * 1000)
+        first = first_view(esp, already, started) if number == 0 else first
+    views = ["product.viewed"] * 3
+    *_, (entered, came) = esp.wait_for(already, views + ["segment.entered"])
+    out(entered, (came - started) * 1000)
+    print(dim(f"        (until {entered['data']['segment']['until'][11:23]}, the first view is"
+              f" from {first[11:23]}) ..."))
+    *_, (left, _) = esp.wait_for(already, views + ["segment.entered", "segment.left"])
+    if left["cause"]["kind"] != "time" or left["timestamp"] != entered["data"]["segment"]["until"]:
+        fail(f"the segment was not left when the window slid past: {json.dumps(left)}")
+    due, committed = (datetime.datetime.fromisoformat(left[k]) for k in ("timestamp",
+                                                                        "recorded_at"))
+    out(left, (committed - due).total_seconds() * 1000)
+    print(dim("        (no event: milliseconds since the window slid past the first view)"))
+
+
+def first_view(esp, already, started):
+    (message, came), = esp.wait_for(already, ["product.viewed"])
+    out(message, (came - started) * 1000)
+    return message["timestamp"]
+
+
 def show(shopbell, person):
     profile = shopbell.call("POST", "/v1/profiles/lookup",
                             {"kind": "email", "value": person["email"]})
@@ -426,6 +469,8 @@ def show(shopbell, person):
         if entry["kind"] == "transition":
             name = entry["rule"]
             extra = f"{entry['from']} -> {entry['to']}" if entry["from"] else entry["to"]
+            if entry["rule_kind"] in ("tag", "segment"):
+                extra = "entered" if entry["to"] else "left"
         else:
             name = entry["type"]
             extra = ("" if entry["amount"] is None
@@ -560,6 +605,7 @@ def perform(options, shopbell):
           "verifies every signature.")
     person = {"first": "Jane", "last": "Doe", "email": f"jane.{secrets.token_hex(3)}@example.com"}
     tell(shops, esp, person)
+    look_three_times(shopbell, esp, person)
     profile = show(shopbell, person)
     if options.once:
         print("\n" + green("Everything happened as it should."))
