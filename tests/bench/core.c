@@ -72,6 +72,10 @@ struct bench {
     size_t asked_most;
     size_t state_bytes;
     size_t state_count;
+    size_t facts_bytes; /* of which: without facts, verdicts, ... it is so much less */
+    size_t verdicts_bytes;
+    size_t indicators_bytes;
+    size_t features_bytes;
 };
 
 static uint32_t draw(struct bench *bench, uint32_t below)
@@ -387,6 +391,37 @@ static void take_columns(struct profile *profile, const struct profile *row)
     profile->cart_json = row->cart_json;
 }
 
+static size_t encoded_bytes(struct bench *bench, const struct profile *profile)
+{
+    struct str bytes = { 0 };
+    bool encoded = profile_state_encode(bench->arena, profile, &bytes);
+    assert(encoded);
+    return bytes.size;
+}
+
+/* What takes the bytes: what is saved without each part. */
+static void weigh(struct bench *bench, size_t index)
+{
+    struct profile whole;
+    load(bench, index, &whole);
+    size_t bytes = bench->states[index].size;
+    struct profile part = whole;
+    part.fact_count = 0;
+    part.facts_bytes = (struct str){ 0 };
+    bench->facts_bytes += bytes - encoded_bytes(bench, &part);
+    part = whole;
+    part.verdicts.count = 0;
+    bench->verdicts_bytes += bytes - encoded_bytes(bench, &part);
+    part = whole;
+    indicators_init(&part.indicators);
+    bench->indicators_bytes += bytes - encoded_bytes(bench, &part);
+    part = whole;
+    part.features.count = 0;
+    bench->features_bytes += bytes - encoded_bytes(bench, &part);
+    bench->state_bytes += bytes;
+    bench->state_count++;
+}
+
 static double fold_with_codec(struct bench *bench)
 {
     double spent = 0;
@@ -415,8 +450,7 @@ static double fold_with_codec(struct bench *bench)
         spent += seconds() - started;
     }
     for (size_t i = 0; i < PROFILES; i++) {
-        bench->state_bytes += bench->states[i].size;
-        bench->state_count++;
+        weigh(bench, i);
     }
     return spent;
 }
@@ -448,13 +482,17 @@ int main(int argc, char **argv)
         codec += fold_with_codec(bench);
     }
     double events = (double)groups * GROUP;
+    double states = (double)bench->state_count;
     printf("{\"fold_events_per_s_core_100_rules\": %.0f,"
-           " \"fold_with_codec_events_per_s_core\": %.0f, \"state_bytes_mean_100_rules\": %.0f,"
-           " \"rules\": %zu, \"features\": %zu, \"events\": %.0f, \"changes\": %zu,"
+           " \"fold_with_codec_events_per_s_core\": %.0f, \"state_bytes_mean_100_rules\": %.0f,",
+           events / decoded, events / codec, (double)bench->state_bytes / states);
+    printf(" \"state_bytes_facts\": %.0f, \"state_bytes_verdicts\": %.0f,"
+           " \"state_bytes_indicators\": %.0f, \"state_bytes_features\": %.0f,",
+           (double)bench->facts_bytes / states, (double)bench->verdicts_bytes / states,
+           (double)bench->indicators_bytes / states, (double)bench->features_bytes / states);
+    printf(" \"rules\": %zu, \"features\": %zu, \"events\": %.0f, \"changes\": %zu,"
            " \"asked_mean\": %.2f, \"asked_most\": %zu}\n",
-           events / decoded, events / codec,
-           (double)bench->state_bytes / (double)bench->state_count, bench->ruleset->rule_count,
-           bench->ruleset->feature_count, events, bench->changes / 2,
+           bench->ruleset->rule_count, bench->ruleset->feature_count, events, bench->changes / 2,
            (double)bench->asked / (2 * events), bench->asked_most);
     return 0;
 }

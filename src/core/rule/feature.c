@@ -243,6 +243,23 @@ void feature_set_keep(struct feature_set *set, const struct feature *features, s
     set->count = kept;
 }
 
+/* The first of the features [from, count) whose number is not below. */
+static size_t features_place(const struct feature *features, size_t from, size_t count,
+                             uint32_t number)
+{
+    size_t low = from;
+    size_t high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (features[middle].number < number) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
 void feature_set_prune(struct feature_set *set, const struct feature *features, size_t count,
                        int64_t now_ms)
 {
@@ -250,10 +267,11 @@ void feature_set_prune(struct feature_set *set, const struct feature *features, 
     size_t next = 0;
     for (size_t i = 0; i < set->count; i++) {
         const struct feature_state *item = &set->items[i];
-        while (item->decoded == NULL && next < count && features[next].number < item->number) {
-            next++;
+        bool is_known = false;
+        if (item->decoded == NULL) {
+            next = features_place(features, next, count, item->number);
+            is_known = next < count && features[next].number == item->number;
         }
-        bool is_known = next < count && features[next].number == item->number;
         if (!is_known || !feature_state_has_passed(&features[next], item, now_ms)) {
             set->items[kept++] = *item;
         }
