@@ -69,6 +69,7 @@ struct resource_request {
 enum resource_effect {
     RESOURCE_SHOWN,
     RESOURCE_CREATED,
+    RESOURCE_ACCEPTED, /* a job was queued for it */
     RESOURCE_CHANGED,
     RESOURCE_DELETED
 };
@@ -130,6 +131,8 @@ resource_fn resource_rule_delete;
 resource_fn resource_rule_members;
 /* How many would it take in? Body as of a rule; nothing is saved. */
 resource_fn resource_rule_preview;
+/* And what would it have done, day by day? Queues a job. */
+resource_fn resource_rule_backtest;
 /* Puts a shipped rule back; with an empty name all of them. */
 resource_fn resource_rule_restore;
 /* Body {"rules":[{"name":...},...]}: all of them as one new version. */

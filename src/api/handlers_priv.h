@@ -47,6 +47,7 @@ http_handler_fn handle_rule_put;
 http_handler_fn handle_rule_delete;
 http_handler_fn handle_rule_members;
 http_handler_fn handle_rule_preview;
+http_handler_fn handle_rule_backtest;
 http_handler_fn handle_rule_restore;
 http_handler_fn handle_name_list;
 http_handler_fn handle_transition_list;

@@ -159,6 +159,9 @@ static void reply_answer(struct http_exchange *x, const struct resource_answer *
     case RESOURCE_CREATED:
         http_reply_json(x, 201, answer->json);
         break;
+    case RESOURCE_ACCEPTED:
+        http_reply_json(x, 202, answer->json);
+        break;
     case RESOURCE_SHOWN:
     case RESOURCE_CHANGED:
         http_reply_json(x, 200, answer->json);

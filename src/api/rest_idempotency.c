@@ -111,7 +111,9 @@ static bool keep_answer(const struct resource_request *request, const struct res
         return false;
     }
     struct idempotency_answer stored = {
-        .http_status = answer->effect == RESOURCE_CREATED ? 201 : 200,
+        .http_status = answer->effect == RESOURCE_CREATED    ? 201
+                       : answer->effect == RESOURCE_ACCEPTED ? 202
+                                                             : 200,
         .answer = base64_encode(request->arena, (const uint8_t *)sealed.data, sealed.size),
         .location = answer->location,
     };

@@ -40,6 +40,11 @@ enum http_outcome handle_rule_preview(struct http_exchange *x, void *app)
     return rest_run(x, app, resource_rule_preview, 0);
 }
 
+enum http_outcome handle_rule_backtest(struct http_exchange *x, void *app)
+{
+    return rest_run(x, app, resource_rule_backtest, REST_CREATE);
+}
+
 enum http_outcome handle_rule_restore(struct http_exchange *x, void *app)
 {
     return rest_run(x, app, resource_rule_restore, REST_WRITE);

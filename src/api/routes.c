@@ -62,6 +62,7 @@ const struct http_route api_routes[] = {
     { HTTP_POST, "/v1/rules", handle_rule_create, SCOPE_CONFIGURE, HTTP_WORKER | HTTP_BODY_NEEDED, 0 },
     { HTTP_GET, "/v1/rules", handle_rule_list, SEE_SETUP, HTTP_WORKER, 0 },
     { HTTP_POST, "/v1/rules/preview", handle_rule_preview, SEE_SETUP, HTTP_WORKER | HTTP_BODY_NEEDED, 0 },
+    { HTTP_POST, "/v1/rules/backtest", handle_rule_backtest, SCOPE_CONFIGURE, HTTP_WORKER | HTTP_BODY_NEEDED, 0 },
     { HTTP_GET, "/v1/rules/{name}", handle_rule_show, SEE_SETUP, HTTP_WORKER, 0 },
     { HTTP_PUT, "/v1/rules/{name}", handle_rule_put, SCOPE_CONFIGURE, HTTP_WORKER | HTTP_BODY_NEEDED, 0 },
     { HTTP_DELETE, "/v1/rules/{name}", handle_rule_delete, SCOPE_CONFIGURE, HTTP_WORKER, 0 },

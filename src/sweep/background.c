@@ -9,6 +9,7 @@
 #include "store/batch.h"
 #include "store/migrate.h"
 #include "store/retention.h"
+#include "sweep/backtest.h"
 #include "sweep/hydrate.h"
 
 /*
@@ -44,6 +45,7 @@ struct background {
     struct arena *arena;
     struct background_task tasks[TASK_COUNT];
     struct hydrate hydrate;
+    struct backtest backtest; /* on the connection of hydrate, between its steps */
 };
 
 static enum status task_flush(struct background *background, struct problem *problem)
@@ -157,6 +159,18 @@ static bool run_hydrate(struct background *background)
     return worked;
 }
 
+static bool run_backtest(struct background *background)
+{
+    struct problem problem = { 0 };
+    bool worked = false;
+    background->backtest.pg = background->hydrate.pg;
+    enum status status = backtest_step(&background->backtest, &worked, &problem);
+    if (status != STATUS_OK && status != STATUS_RETRY && background->config.report != NULL) {
+        background->config.report(background->config.app, "backtest", &problem);
+    }
+    return worked;
+}
+
 static bool tick(struct background *background, int64_t wait_ms)
 {
     struct timespec at;
@@ -182,7 +196,9 @@ static void *background_thread(void *argument)
     while (tick(background, wait_ms)) {
         refresh_registry(background);
         run_due_tasks(background);
-        wait_ms = run_hydrate(background) ? 0 : BACKGROUND_TICK_MS;
+        bool has_more = run_hydrate(background);
+        has_more = run_backtest(background) || has_more;
+        wait_ms = has_more ? 0 : BACKGROUND_TICK_MS;
     }
     struct problem problem = { 0 };
     (void)task_flush(background, &problem);
@@ -208,8 +224,10 @@ enum status background_start(const struct background_config *config,
                                             .instance_id = config->instance_id,
                                             .arena = arena_create(LIMIT_ARENA_BATCH_BYTES),
                                             .page = arena_create(LIMIT_ARENA_BATCH_BYTES) };
-    if (background->arena == NULL || background->hydrate.arena == NULL ||
-        background->hydrate.page == NULL ||
+    background->backtest =
+        (struct backtest){ .registry = config->registry, .instance_id = config->instance_id };
+    if (background->arena == NULL || !backtest_init(&background->backtest) ||
+        background->hydrate.arena == NULL || background->hydrate.page == NULL ||
         pg_open(config->database_url, false, &background->pg) != STATUS_OK ||
         pg_open(config->database_url, true, &background->hydrate.pg) != STATUS_OK ||
         pthread_create(&background->thread, NULL, background_thread, background) != 0) {
@@ -218,6 +236,7 @@ enum status background_start(const struct background_config *config,
         arena_destroy(background->arena);
         arena_destroy(background->hydrate.arena);
         arena_destroy(background->hydrate.page);
+        backtest_close(&background->backtest);
         free(background);
         return problem_set(problem, STATUS_BROKEN, "internal", "background work does not start");
     }
@@ -240,6 +259,7 @@ void background_stop(struct background *background)
     arena_destroy(background->arena);
     arena_destroy(background->hydrate.arena);
     arena_destroy(background->hydrate.page);
+    backtest_close(&background->backtest);
     pthread_cond_destroy(&background->wake);
     pthread_mutex_destroy(&background->lock);
     free(background);

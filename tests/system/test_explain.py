@@ -304,3 +304,67 @@ def test_preview_of_cases_and_of_an_edit(people):
     assert (error["pointer"], error["suggestion"]) == ("#/when", "orders.count")
     circular = preview(people, '"viewers" in segments', 422, name="viewers")
     assert circular["type"] == "/problems/expression-circular"
+
+
+def day(offset):
+    return time.strftime("%Y-%m-%d", time.gmtime(time.time() + offset * 86400))
+
+
+def midnight(offset):
+    return int(time.time()) // 86400 * 86400 + offset * 86400
+
+
+def know_at_once(cluster, api):
+    """As if all had come when it happened, not in one request of today."""
+    source = api.get("/v1/sources/api")["id"]
+    cluster.query("UPDATE interaction SET received_at = occurred_at WHERE source_id = %s", source)
+
+
+def backtest(api, when, first, behind, expect=202):
+    return api.post("/v1/rules/backtest", {"when": when, "from": day(first), "to": day(behind)},
+                    expect=expect)
+
+
+def outcome(api, job):
+    ended = wait_for(lambda: next((j for j in [api.get(f"/v1/jobs/{job['id']}")]
+                                   if j["status"] not in ("queued", "running")), None), what="job")
+    assert ended["status"] == "succeeded", ended["error"]
+    return ended["result"]
+
+
+def test_backtest_counts_who_would_have_entered_and_left(api, cluster):
+    late = 20 * 3600
+    send(api, *[view("jane@example.com", midnight(d) + late + n) for d in (-5, -2) for n in (0, 1)],
+         *[view("paul@example.com", midnight(-2) + late + n) for n in (0, 1)],
+         view("rita@example.com", midnight(-3) + late), order("rita@example.com", midnight(-3), 1, "5"))
+    know_at_once(cluster, api)
+    when = "count(product.viewed within 1d) >= 2"
+    job = backtest(api, when, -7, 0)
+    assert job["kind"] == "backtest" and job["status"] == "queued"
+    result = outcome(api, job)
+    assert [(d["day"], d["entered"], d["left"]) for d in result["days"]] == [
+        (day(-7), 0, 0), (day(-6), 0, 0), (day(-5), 1, 0), (day(-4), 0, 1), (day(-3), 0, 0),
+        (day(-2), 2, 0), (day(-1), 0, 2)]
+    assert (result["profiles"], result["twice_or_more"]) == (2, 1)
+    assert result["first_day"] == day(-5) and result["exact"] is True
+    assert (result["looked_at"], result["of"], result["left_out"]) == (3, 3, 0)
+    bought = outcome(api, backtest(api, "orders.count >= 1 and age(orders.last_at) >= 1d", -4, 0))
+    assert [d["entered"] for d in bought["days"]] == [0, 0, 1, 0]
+
+
+def test_backtest_knows_only_what_had_come(api):
+    send(api, *[view("jane@example.com", midnight(-2) + n) for n in range(3)])
+    result = outcome(api, backtest(api, "count(product.viewed within 9d) >= 1", -3, 0))
+    assert [d["entered"] for d in result["days"]] == [0, 0, 0], "it all came today"
+    assert result["first_day"] == day(0)
+
+
+def test_backtest_refuses_what_it_cannot_answer(api):
+    when = "orders.count > 1"
+    for first, behind, pointer in ((-100, 0, "#/to"), (-3, -3, "#/to"), (-3, 1, "#/to")):
+        assert backtest(api, when, first, behind, 422)["errors"][0]["pointer"] == pointer
+    assert backtest(api, "orders.cont > 1", -3, 0, 422)["errors"][0]["pointer"] == "#/when"
+    problem = api.post("/v1/rules/backtest", {"when": when, "from": "soon", "to": day(0)}, expect=422)
+    assert problem["errors"][0]["pointer"] == "#/from"
+    api.post("/v1/rules/backtest", {"kind": "tier", "cases": [{"value": "a", "when": when}],
+                                    "from": day(-3), "to": day(0)}, expect=422)

@@ -8,6 +8,7 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/arena.h"
@@ -28,6 +29,9 @@ struct as_of {
  * is full or nothing had happened by then (profile is as it was). */
 bool profile_as_of(struct arena *arena, struct profile *profile, const struct history *whole,
                    const struct as_of *as_of);
+
+/* How many facts of it count then: while that stays, so does the fold. */
+size_t as_of_fact_count(const struct history *whole, const struct as_of *as_of);
 
 /* All rules of `ruleset` decided at `at_ms`, from no verdict at all. */
 bool profile_decide_as_of(struct arena *arena, struct profile *profile,

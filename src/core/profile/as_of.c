@@ -12,6 +12,28 @@
  * in the log of decisions, not in the facts, so here nothing is held before.
  */
 
+static bool counts_event(const struct event *event, const struct as_of *as_of)
+{
+    return event->occurred_at_ms <= as_of->at_ms && event->received_at_ms <= as_of->known_at_ms;
+}
+
+static bool counts_order(const struct order *order, const struct as_of *as_of)
+{
+    return order->placed_at_ms != INSTANT_NONE && order->placed_at_ms <= as_of->at_ms;
+}
+
+size_t as_of_fact_count(const struct history *whole, const struct as_of *as_of)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < whole->event_count; i++) {
+        count += counts_event(&whole->events[i], as_of) ? 1 : 0;
+    }
+    for (size_t i = 0; i < whole->order_count; i++) {
+        count += counts_order(whole->orders[i], as_of) ? 1 : 0;
+    }
+    return count;
+}
+
 static bool cut_events(struct arena *arena, const struct history *whole, const struct as_of *as_of,
                        struct history *cut)
 {
@@ -21,9 +43,8 @@ static bool cut_events(struct arena *arena, const struct history *whole, const s
     }
     cut->event_count = 0;
     for (size_t i = 0; i < whole->event_count; i++) {
-        const struct event *event = &whole->events[i];
-        if (event->occurred_at_ms <= as_of->at_ms && event->received_at_ms <= as_of->known_at_ms) {
-            events[cut->event_count++] = *event;
+        if (counts_event(&whole->events[i], as_of)) {
+            events[cut->event_count++] = whole->events[i];
         }
     }
     cut->events = events;
@@ -39,8 +60,7 @@ static bool cut_orders(struct arena *arena, const struct history *whole, const s
     }
     cut->order_count = 0;
     for (size_t i = 0; i < whole->order_count; i++) {
-        if (whole->orders[i]->placed_at_ms != INSTANT_NONE &&
-            whole->orders[i]->placed_at_ms <= as_of->at_ms) {
+        if (counts_order(whole->orders[i], as_of)) {
             orders[cut->order_count++] = whole->orders[i];
         }
     }
