@@ -99,6 +99,20 @@ static void recount(struct profile *owner, const struct order *order,
     }
 }
 
+/* An order went: the newest and the oldest that remain are mostly known here, so
+ * that no rule looks at one that is gone. The shell supplies what is not. */
+static void restore_ends(struct profile *owner)
+{
+    const struct indicators *indicators = &owner->indicators;
+    if (!owner->orders_shrunk || indicators->order_count == 0) {
+        return;
+    }
+    owner->orders.last_at_ms = indicators->orders[0].at_ms;
+    if (indicators->dropped_order_ms == INSTANT_NONE) {
+        owner->orders.first_at_ms = indicators->orders[indicators->order_count - 1].at_ms;
+    }
+}
+
 bool decide_change_order(struct decision *decision, struct profile *owner,
                          const struct order *before, const struct order *after, int64_t now_ms)
 {
@@ -117,6 +131,7 @@ bool decide_change_order(struct decision *decision, struct profile *owner,
     complete =
         complete && (!counts || indicators_add_order(decision->arena, &owner->indicators, after));
     owner->needs_history = owner->needs_history || owner->indicators.is_incomplete;
+    restore_ends(owner);
     if (counted || counts) {
         profile_touch(owner, RULE_PART_HABITS); /* another channel, the same amount */
     }

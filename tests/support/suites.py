@@ -178,6 +178,7 @@ def sanitizers():
     options = {"ASAN_OPTIONS": f"detect_leaks=1:{log_path}",
                "UBSAN_OPTIONS": f"print_stacktrace=1:{log_path}"}
     meson_suites(folder, FAST, slow=SLOW_FACTOR, **options)
+    pytest(folder, "property", SHOPBELL_CUSTOMERS="100", **options)
     options["SHOPBELL_SLOW"] = str(SLOW_FACTOR)
     # Plans are PostgreSQL's, and deploy/ is shell: nothing of either is instrumented.
     pytest(folder, "system", without=["test_plans.py", "test_deploy.py"], **options)
@@ -254,6 +255,8 @@ def main():
         if fast:
             with tier(", ".join(fast)):
                 meson_suites(folder, fast)
+                if "property" in fast:
+                    pytest(folder, "property", SHOPBELL_CUSTOMERS="10000" if everything else "500")
         for suite in ("system", "fault"):
             if wanted(suite):
                 with tier(suite):
