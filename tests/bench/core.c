@@ -15,12 +15,11 @@
  * group through its own 90 days, so that the state measured at the end is that
  * of whole histories.
  *
- * The hundred rules are the shipped ones, and segments over views, mail, orders
- * and traits; how many an event wakes is counted and printed: at most eight.
- * CPU time is measured, so the figures hold on a machine that others use. A
- * group is small, so that events and profiles are in the cache as they are when
- * the shell has just read them; and freed memory stays with the process, since
- * the first touch of a page is the kernel's work and not the fold's.
+ * The hundred rules (or argv[2], to 1,000) are the shipped ones, and segments over views, mail,
+ * orders and traits; how many an event wakes is counted and printed: at most eight. CPU time is
+ * measured, so the figures hold on a machine that others use. A group is small, so that events and
+ * profiles are in the cache as they are when the shell has just read them; and freed memory stays
+ * with the process, since the first touch of a page is the kernel's work and not the fold's.
  */
 #include <assert.h>
 #include <malloc.h>
@@ -41,8 +40,9 @@ enum {
     HISTORY = 50,  /* events of a customer */
     GROUP = PROFILES * HISTORY,
     BATCH = 256, /* events decided in one arena, as the shell does */
-    CATEGORIES = 20,
     RULES = 100,
+    RULES_MAX = 1000,
+    OTHER_RULES = 20, /* than those of categories */
     KEPT_BYTES = 512 * 1024 * 1024,
 };
 
@@ -61,6 +61,8 @@ struct bench {
     struct arena *told;    /* a group's events */
     struct arena *kept;    /* a group's states as bytes */
     struct arena *arena;   /* the work */
+    size_t rule_count;
+    size_t category_count;
     const struct ruleset *ruleset;
     struct decide_context context;
     struct act acts[GROUP];
@@ -100,17 +102,17 @@ static void add_rule(struct arena *arena, struct rule_definition *rule, size_t n
                                       .case_count = 1 };
 }
 
-/* 80 of views in a category, three of orders, ten of traits: with the shipped
- * seven, a hundred. */
-static struct str rule_text(struct arena *arena, size_t number)
+/* Four for each category, three of orders, ten of traits: with the shipped seven
+ * and twenty categories, a hundred. */
+static struct str rule_text(struct arena *arena, size_t category_count, size_t number)
 {
-    unsigned category = (unsigned)(number % CATEGORIES);
+    unsigned category = (unsigned)(number % category_count);
     static const char *const orders[] = {
         "sum(order.completed.total within 90d) > 300",
         "sum(order.completed.total within 365d) > 1000",
         "count(order.completed within 180d) >= 5",
     };
-    switch (number / CATEGORIES) {
+    switch (number / category_count) {
     case 0:
         return str_printf(arena, "count(product.viewed where category = \"C%u\" within 24h) >= 3",
                           category);
@@ -130,7 +132,7 @@ static struct str rule_text(struct arena *arena, size_t number)
     default:
         break;
     }
-    number -= (size_t)4 * CATEGORIES;
+    number -= 4 * category_count;
     return number < ARRAY_COUNT(orders) ? str_from_z(orders[number])
                                         : str_printf(arena, "traits.city = \"City %zu\"", number);
 }
@@ -141,11 +143,11 @@ static void make_rules(struct bench *bench)
     while (rule_shipped(shipped) != NULL) {
         shipped++;
     }
-    static struct rule_definition more[RULES];
-    size_t count = RULES - shipped;
+    static struct rule_definition more[RULES_MAX];
+    size_t count = bench->rule_count - shipped;
     assert(count <= ARRAY_COUNT(more));
     for (size_t i = 0; i < count; i++) {
-        add_rule(bench->lasting, &more[i], i, rule_text(bench->lasting, i));
+        add_rule(bench->lasting, &more[i], i, rule_text(bench->lasting, bench->category_count, i));
     }
     bench->ruleset = rules_with(bench->lasting, 1, more, count);
 }
@@ -174,7 +176,7 @@ static void make_account(struct bench *bench, struct event *event, size_t whose)
 
 static void make_view(struct bench *bench, struct event *event)
 {
-    uint32_t category = draw(bench, CATEGORIES);
+    uint32_t category = draw(bench, (uint32_t)bench->category_count);
     event->category = str_printf(bench->told, "C%u", category);
     event->product_id = str_printf(bench->told, "%u", category * 100 + draw(bench, 100));
     event->properties_json =
@@ -463,6 +465,10 @@ int main(int argc, char **argv)
     (void)mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
     struct bench *bench = calloc(1, sizeof(*bench));
     bench->random = 88172645463325252u;
+    bench->rule_count = argc > 2 ? (size_t)strtoul(argv[2], NULL, 10) : RULES;
+    assert(bench->rule_count >= RULES);
+    assert(bench->rule_count <= RULES_MAX);
+    bench->category_count = (bench->rule_count - OTHER_RULES) / 4;
     bench->lasting = arena_create(ARENA_BYTES);
     bench->told = arena_create(ARENA_BYTES);
     bench->kept = arena_create(ARENA_BYTES);

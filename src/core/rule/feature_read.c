@@ -483,6 +483,30 @@ static bool compare_edge(struct arena *arena, const struct feature_memory *memor
     return verdict;
 }
 
+/* Nothing is kept: of most rules a profile has nothing, and all of them are asked
+ * of a new one. False when the form has no short answer. */
+static bool compare_nothing(const struct feature *feature, enum rule_op op,
+                            struct rule_value constant, bool *out_verdict)
+{
+    if (constant.type != RULE_NUMBER) {
+        return false;
+    }
+    switch (feature->form) {
+    case FEATURE_NEWEST:
+    case FEATURE_DISTINCT:
+    case FEATURE_KEYED:
+        *out_verdict = compare_numbers(0, op, constant.number);
+        return true;
+    case FEATURE_WINDOW:
+        *out_verdict = stage_verdict(feature, NULL, op, constant);
+        return true;
+    case FEATURE_TOTAL:
+    case FEATURE_EDGE:
+        break;
+    }
+    return false;
+}
+
 bool feature_compare(struct arena *arena, const struct feature *feature,
                      const struct feature_state *state, int64_t after_ms, enum rule_op op,
                      struct rule_value constant, int64_t at_ms, bool *out_verdict,
@@ -490,6 +514,10 @@ bool feature_compare(struct arena *arena, const struct feature *feature,
 {
     assert(op >= RULE_OP_EQ);
     assert(op <= RULE_OP_GE);
+    if (state == NULL && compare_nothing(feature, op, constant, out_verdict)) {
+        *out_until_ms = INSTANT_NEVER;
+        return true;
+    }
     const struct feature_memory *memory = feature_memory_of(arena, feature, state);
     if (memory == NULL) {
         return false;
