@@ -192,7 +192,11 @@ static struct str needed(const struct teller *teller, enum rule_op op, bool nega
     if (node->op == RULE_OP_LITERAL) {
         return str_printf(teller->arena, "%s%s%.*s", no, words, STR_ARG(text));
     }
-    struct str value = fact_words(teller, value_of(teller, node, NULL));
+    struct rule_value known = value_of(teller, node, NULL);
+    if (known.type == RULE_NULL) {
+        return str_printf(teller->arena, "%s%s%.*s, which is not known,", no, words, STR_ARG(text));
+    }
+    struct str value = fact_words(teller, known);
     return str_printf(teller->arena, "%s%s%.*s, by %.*s,", no, words, STR_ARG(value),
                       STR_ARG(text));
 }
@@ -236,8 +240,12 @@ static struct str window_words(const struct teller *teller, const struct rule_ag
     struct str words = STR("");
     char text[24];
     if (what->within_ms > 0) {
-        duration_format(what->within_ms, text);
-        words = str_printf(teller->arena, " in %s", text);
+        if (what->within_ms == INSTANT_DAY_MS) {
+            words = STR(" in 24h"); /* "1d" reads as a calendar day, which it is not */
+        } else {
+            duration_format(what->within_ms, text);
+            words = str_printf(teller->arena, " in %s", text);
+        }
     }
     if (what->after != NULL) {
         struct str after = rule_format(teller->arena, what->after);
