@@ -147,7 +147,7 @@ resource_fn resource_job_cancel;
 
 resource_fn resource_profile_list;
 resource_fn resource_profile_search; /* the list, asked for in a body */
-resource_fn resource_profile_show; /* as of an instant, too */
+resource_fn resource_profile_show;   /* as of an instant, too */
 resource_fn resource_profile_explain;
 resource_fn resource_profile_lookup;
 resource_fn resource_profile_timeline;

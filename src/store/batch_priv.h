@@ -25,11 +25,11 @@ struct batch_event_key {
     size_t index;
 };
 
-#define BATCH_PROFILE_COLUMNS                                                         \
-    "id, merged_into, sequence, created_at, updated_at, decided_at, first_seen_at,"   \
-    " last_seen_at, signed_up_at, identified, ruleset_version, statistics_version,"    \
-    " due_at, orders_count, orders_foreign_count, orders_gross_minor,"                 \
-    " orders_refunded_minor, orders_largest_minor, orders_first_at, orders_last_at,"   \
+#define BATCH_PROFILE_COLUMNS                                                        \
+    "id, merged_into, sequence, created_at, updated_at, decided_at, first_seen_at,"  \
+    " last_seen_at, signed_up_at, identified, ruleset_version, statistics_version,"  \
+    " due_at, orders_count, orders_foreign_count, orders_gross_minor,"               \
+    " orders_refunded_minor, orders_largest_minor, orders_first_at, orders_last_at," \
     " cart, state"
 
 #define BATCH_ORDER_COLUMNS                                                         \

@@ -110,7 +110,7 @@ struct profile {
     bool is_judged; /* a new one: all rules were asked once */
     bool facts_changed;
     bool orders_shrunk; /* a contribution was removed: first, last, largest need the orders */
-    bool has_labels;               /* the verdicts changed, and `labels` says them by name */
+    bool has_labels;    /* the verdicts changed, and `labels` says them by name */
     struct profile_labels labels;
     uint32_t changed_parts;    /* 1u << enum rule_part, since the rules were last decided */
     uint64_t *touched;         /* rules whose features changed; NULL: none */

@@ -74,11 +74,14 @@ bool verdict_put(struct arena *arena, struct verdict_set *set, uint32_t slot,
 /* The value that is held now, or empty. */
 static struct str held_value(const struct rule *rule, const struct rule_subject *subject)
 {
-    if (rule->definition.kind != RULE_KIND_TIER || rule->definition.hysteresis == 0) {
-        return (struct str){ 0 };
+    struct str held = { 0 };
+    if (rule->definition.kind == RULE_KIND_TIER && rule->definition.hysteresis > 0) {
+        const struct verdict *verdict = attribute_verdict(subject, rule->definition.slot);
+        if (verdict != NULL) {
+            held = verdict->value;
+        }
     }
-    const struct verdict *verdict = attribute_verdict(subject, rule->definition.slot);
-    return verdict == NULL ? (struct str){ 0 } : verdict->value;
+    return held;
 }
 
 bool rule_verdict(struct arena *arena, const struct rule *rule, const struct rule_subject *subject,
