@@ -289,6 +289,31 @@ static void test_a_where_has_no_aggregates(void **state)
     assert_true(rule_evaluate(arena, program, &filter, NOW_MS, NULL));
 }
 
+/* A customer with few facts and one with many are read in two ways. */
+static void test_a_fact_is_found_among_few_and_many(void **state)
+{
+    (void)state;
+    const struct rule *rule = compile("traits.points = \"120.5\" and traits.key07 = \"x\""
+                                      " and not preferences.key07 is set");
+    for (size_t count = 8; count < 60; count++) {
+        struct profile_fact *facts = ARENA_NEW_ARRAY(arena, count, struct profile_fact);
+        for (size_t i = 0; i < count; i++) {
+            bool is_last = i + 1 == count;
+            facts[i] = (struct profile_fact){
+                .kind = FACT_TRAIT,
+                .key = is_last ? STR("points") : str_printf(arena, "key%02zu", i + 1),
+                .value_json = is_last ? STR("\"120.5\"") : STR("\"x\""),
+            };
+        }
+        profile.facts = facts;
+        profile.fact_count = count;
+        assert_int_equal(rule_evaluate(arena, rule->programs[0], &subject, NOW_MS, NULL), true);
+        profile.facts = facts + 7;
+        profile.fact_count = count - 7;
+        assert_int_equal(rule_evaluate(arena, rule->programs[0], &subject, NOW_MS, NULL), false);
+    }
+}
+
 int main(void)
 {
 #define CASE(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
@@ -297,6 +322,7 @@ int main(void)
         CASE(test_a_part_speaks_for_itself),
         CASE(test_what_is_not_there_reads_as_nothing),
         CASE(test_what_a_program_reads),
+        CASE(test_a_fact_is_found_among_few_and_many),
         CASE(test_a_where_has_no_aggregates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -94,15 +94,35 @@ static struct rule_value word_of(const char *word)
 
 /* --- facts ----------------------------------------------------------------- */
 
+enum {
+    FACTS_FEW = 24
+};
+
+/* Customers have a dozen facts: told by size first, that is one comparison of
+ * bytes, where halving takes four. NULL when there is none. */
+static const struct profile_fact *find_fact(const struct profile *profile, enum fact_kind kind,
+                                            struct str key)
+{
+    if (profile->fact_count <= FACTS_FEW) {
+        for (size_t i = 0; i < profile->fact_count; i++) {
+            const struct profile_fact *fact = &profile->facts[i];
+            if (fact->key.size == key.size && fact->kind == kind && str_equal(fact->key, key)) {
+                return fact;
+            }
+        }
+        return NULL;
+    }
+    size_t position = fact_position(profile->facts, profile->fact_count, kind, key);
+    bool is_there = position < profile->fact_count &&
+                    fact_compare_key(&profile->facts[position], kind, key) == 0;
+    return is_there ? &profile->facts[position] : NULL;
+}
+
 static struct rule_value fact_value(struct arena *arena, const struct profile *profile,
                                     enum fact_kind kind, struct str key)
 {
-    size_t position = fact_position(profile->facts, profile->fact_count, kind, key);
-    if (position == profile->fact_count ||
-        fact_compare_key(&profile->facts[position], kind, key) != 0) {
-        return RULE_VALUE_NULL;
-    }
-    return rule_value_from_json(arena, profile->facts[position].value_json);
+    const struct profile_fact *fact = find_fact(profile, kind, key);
+    return fact != NULL ? rule_value_from_json(arena, fact->value_json) : RULE_VALUE_NULL;
 }
 
 static struct rule_value external_id(struct arena *arena, const struct profile *profile)
