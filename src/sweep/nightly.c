@@ -29,6 +29,9 @@
 #define NIGHTLY_PERIOD_MS 30000
 #define NIGHTLY_RETRY_MS 5000
 #define NIGHTLY_SCAN 5000
+/* Profiles locked at a time: some 10 ms, so that whoever is written to meanwhile
+ * hardly waits; and as long a pause as the work took. */
+#define NIGHTLY_BATCH 128
 #define NIGHTLY_LEASE_MS 60000
 
 static const char KIND[] = "statistics";
@@ -153,8 +156,8 @@ static enum status save_page(struct nightly_job *work, struct batch *batch,
     return status;
 }
 
-static enum status decide_page(struct nightly_job *work, const struct registry_workspace *workspace,
-                               const struct statistic_moved *moved, bool *out_cancel,
+static enum status decide_some(struct nightly_job *work, const struct registry_workspace *workspace,
+                               const struct id *ids, size_t id_count, bool *out_cancel,
                                struct problem *problem)
 {
     struct nightly *nightly = work->nightly;
@@ -162,7 +165,7 @@ static enum status decide_page(struct nightly_job *work, const struct registry_w
     registry_decide_context(workspace, &context);
     randombytes_buf(context.random, sizeof(context.random));
     struct batch batch;
-    struct decision *decision = decision_create(nightly->arena, &context, moved->count);
+    struct decision *decision = decision_create(nightly->arena, &context, id_count);
     if (decision == NULL) {
         return STATUS_LIMIT;
     }
@@ -171,15 +174,39 @@ static enum status decide_page(struct nightly_job *work, const struct registry_w
     struct profile **profiles = NULL;
     size_t count = 0;
     if (status == STATUS_OK) {
-        status = batch_claim_ids(&batch, moved->ids, moved->count, &profiles, &count, problem);
+        status = batch_claim_ids(&batch, ids, id_count, &profiles, &count, problem);
     }
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
         decision_put_profile(decision, profiles[i]);
         status = decide_due(decision, profiles[i], clock_now_ms());
     }
-    work->after_id = moved->next_id;
+    work->after_id = ids[id_count - 1];
     work->done += (int64_t)count;
     return status == STATUS_OK ? save_page(work, &batch, decision, out_cancel, problem) : status;
+}
+
+static void rest(int64_t milliseconds)
+{
+    const struct timespec pause = { .tv_sec = (time_t)(milliseconds / 1000),
+                                    .tv_nsec = (long)(milliseconds % 1000) * 1000000L };
+    nanosleep(&pause, NULL);
+}
+
+static enum status decide_page(struct nightly_job *work, const struct registry_workspace *workspace,
+                               const struct statistic_moved *moved, bool *out_cancel,
+                               struct problem *problem)
+{
+    enum status status = STATUS_OK;
+    for (size_t first = 0; first < moved->count && status == STATUS_OK && !*out_cancel;
+         first += NIGHTLY_BATCH) {
+        size_t count = moved->count - first;
+        count = count < NIGHTLY_BATCH ? count : NIGHTLY_BATCH;
+        int64_t started_ms = clock_monotonic_ms();
+        status = decide_some(work, workspace, moved->ids + first, count, out_cancel, problem);
+        rest(clock_monotonic_ms() - started_ms);
+    }
+    work->after_id = moved->next_id;
+    return status;
 }
 
 static enum status next_page(struct nightly_job *work, const struct registry_workspace *workspace,
