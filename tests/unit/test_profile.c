@@ -177,7 +177,7 @@ static void placing_an_order_is_an_act(void **state)
     } rows[] = {
         { ORDER_PAID, true, true, "placed" },
         { ORDER_OPEN, false, false, "a draft" },
-        { ORDER_CANCELLED, true, false, "cancelled when first heard of" },
+        { ORDER_CANCELLED, false, true, "cancelled when first heard of: it was placed before" },
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         struct profile profile;
