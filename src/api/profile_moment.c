@@ -24,8 +24,9 @@ static enum status bad_instant(struct problem *problem, const char *detail)
 
 static enum status no_memory(struct problem *problem)
 {
-    return problem_set(problem, STATUS_LIMIT, "limit-reached",
-                       "this profile is too large to be answered for");
+    (void)problem_set(problem, STATUS_LIMIT, "limit-reached",
+                      "this profile is too large to be answered for");
+    return STATUS_LIMIT; /* in words that an analyzer reads */
 }
 
 /* --- the profile as it is ------------------------------------------------- */

@@ -26,7 +26,8 @@
  */
 
 enum {
-    PREVIEW_STATES = 20000,
+    PREVIEW_ALL = 20000,    /* so few are all decided */
+    PREVIEW_STATES = 10000, /* of more */
     PREVIEW_HISTORIES = 400,
     PREVIEW_HISTORY_FACTS = 5000,
     PREVIEW_CHUNK = 500,
@@ -115,7 +116,7 @@ static enum status show_some(struct preview *preview, const struct rule_sql *sql
     size_t count = 0;
     struct profile_edge edge;
     enum status status = profile_filter_page(request->pg, preview->scratch, &query, sql,
-                                             PREVIEW_STATES, &rows, &count, &edge, problem);
+                                             PREVIEW_ALL, &rows, &count, &edge, problem);
     struct preview aside = *preview;
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
         const struct profile *profile = profile_of_view(preview->scratch, &rows[i]);
@@ -173,7 +174,8 @@ static int64_t threshold_for(const struct preview *preview, int64_t wanted)
 static enum status by_state(struct preview *preview, struct problem *problem)
 {
     const struct resource_request *request = preview->request;
-    int64_t threshold = threshold_for(preview, PREVIEW_STATES);
+    int64_t threshold =
+        preview->all <= PREVIEW_ALL ? PREVIEW_TAILS : threshold_for(preview, PREVIEW_STATES);
     struct id after = ID_ZERO;
     size_t count = PREVIEW_CHUNK;
     enum status status = STATUS_OK;
