@@ -10,10 +10,10 @@
  * nobody touched goes out as it came in.
  *
  * A set is nothing, or a version byte, the number of states and for each: its
- * number less the one before, twice its size and the flag, its bytes. A state is a head byte
- * (form, flags), the instant lost if any, and its lists, the newest first:
- * instants as the difference to the one before, counts only where the end does
- * not tell. Three views of an afternoon take some 14 bytes.
+ * number less the one before, twice its size and the flag, its bytes. A state
+ * is a head byte (form, flags), the instant lost if any, and its lists, the
+ * newest first: instants as the difference to the one before, counts only where
+ * the end does not tell. Three views of an afternoon take some 14 bytes.
  *
  * Invariant: one state has one form. What is decoded is checked as far as
  * encoding could have written it (order, limits, what must be together), so
