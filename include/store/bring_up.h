@@ -21,7 +21,8 @@ struct bring_up {
     struct decision *decision; /* the profiles are in it */
     const struct decide_context *context;
     int64_t now_ms;
-    size_t facts_max; /* of one origin: longer histories are left as they are */
+    size_t facts_max;      /* of one origin: longer histories are left as they are */
+    enum cause_kind cause; /* of what changes; 0: other rules, or an import */
 };
 
 struct bring_up_left { /* whose histories were too long, in the arena */

@@ -38,6 +38,12 @@ static const struct command_option import_options[] = {
     { NULL, NULL, NULL },
 };
 
+static const struct command_option check_options[] = {
+    { "sample", "N", "only so many customers, drawn" },
+    { "repair", NULL, "fold those that differ anew, silently" },
+    { NULL, NULL, NULL },
+};
+
 static const struct command_option workspace_create_options[] = {
     { "title", "TEXT", "for people" },
     { "currency", "CODE", "ISO 4217, for what has none of its own: EUR" },
@@ -160,6 +166,9 @@ static const struct command command_list[] = {
       "shopbell import --source api --kind orders --map \"E-mail=email,Amount=total\" till.csv\n"
       "zcat events.ndjson.gz | shopbell import --source api -",
       import_options, 1, ARGUMENTS_POSITIONALS_MAX, command_import },
+    { "check", "[--sample N] [--repair]", "compare what is stored with what the history says",
+      "shopbell check --sample 1000\nshopbell check --workspace aurora --repair --json",
+      check_options, 0, 0, command_check },
     { "config init", "[DIR]", "write a configuration and a master key",
       "shopbell config init /etc/shopbell --public-url https://bell.example.com\n"
       "shopbell config init",

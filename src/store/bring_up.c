@@ -22,6 +22,7 @@ static enum status fold(const struct bring_up *bring_up, struct profile *profile
     const struct decide_context *context = bring_up->context;
     const struct ruleset *newest = context->rulesets[context->ruleset_count - 1];
     enum cause_kind cause = profile->ruleset_version == 0 ? CAUSE_IMPORT : CAUSE_RULE;
+    cause = bring_up->cause != 0 ? bring_up->cause : cause;
     const struct history history = {
         .events = side->events,
         .event_count = side->event_count,
