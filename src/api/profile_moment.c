@@ -9,6 +9,10 @@
  * Time travel: the facts up to an instant, folded anew and decided by the rules
  * of today with the statistics of then (correctness 7).
  *
+ * Who is one customer is what is known today (correctness 3: identity decisions
+ * are replayed, not made again): an identity's first_seen_at is that of the event
+ * that came first, not of the earliest, so it cannot cut them.
+ *
  * What we decided then is a log, not a fold: so `since` is looked up among the
  * transitions, and is null where none is of that verdict. What cannot be told
  * is said, not guessed: no instant before the first fact that is kept, none in
@@ -125,45 +129,6 @@ static int64_t first_fact_ms(const struct history_side *side)
         }
     }
     return first_ms;
-}
-
-static bool was_known(const struct moment *moment, const struct identifier *identifier)
-{
-    const struct profile_whole *whole = &moment->whole;
-    for (size_t i = 0; i < whole->identity_count; i++) {
-        if (str_equal_z(whole->identities[i].kind, identity_kind_name(identifier->kind)) &&
-            str_equal(whole->identities[i].value, identifier->value)) {
-            return whole->identities[i].first_seen_at_ms <= moment->at_ms;
-        }
-    }
-    return false;
-}
-
-/* Identities first seen later are neither folded nor shown. */
-static void cut_identities(struct moment *moment, struct history_side *side)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < side->identifier_count; i++) {
-        if (was_known(moment, &side->identifiers[i])) {
-            side->identifiers[kept++] = side->identifiers[i];
-        }
-    }
-    side->identifier_count = kept;
-}
-
-static void cut_shown(const struct resource_request *request, struct moment *moment)
-{
-    struct profile_whole *whole = &moment->whole;
-    struct identity_view *kept =
-        ARENA_NEW_ARRAY(request->arena, whole->identity_count + 1, struct identity_view);
-    size_t count = 0;
-    for (size_t i = 0; kept != NULL && i < whole->identity_count; i++) {
-        if (whole->identities[i].first_seen_at_ms <= moment->at_ms) {
-            kept[count++] = whole->identities[i];
-        }
-    }
-    whole->identities = kept;
-    whole->identity_count = count;
 }
 
 static enum status read_statistics(const struct resource_request *request, struct moment *moment,
@@ -295,8 +260,6 @@ static enum status travel(const struct resource_request *request,
     if (status != STATUS_OK) {
         return status;
     }
-    cut_identities(moment, side);
-    cut_shown(request, moment);
     moment->ruleset = reader->newest;
     moment->is_stale = false;
     const struct history whole = {

@@ -118,6 +118,7 @@ def test_as_of_tells_what_held_then(api):
     assert profile["segments"] == ["shoes"] and profile["orders"]["count"] == 0
     assert profile["as_of"] == iso(now - 97.5) and profile["lifecycle"] == "new"
     assert profile["last_seen_at"] == iso(now - 98)
+    assert profile["identified"] and profile["identities"][0]["value"] == "jane@example.com"
     later = api.get(f"/v1/profiles/{jane}?as_of={iso(now - 49)}")
     assert later["orders"]["count"] == 1 and later["segments"] == []
     for bad, words in ((iso(now + 60), "future"), (iso(now - 200), "kept"), ("yesterday", "offset")):
