@@ -195,6 +195,9 @@ static struct event *completed_event(struct decision *decision, const struct eve
     }
     if (order->placed_at_ms != INSTANT_NONE) {
         completed->occurred_at_ms = event_clamp_instant(order->placed_at_ms, event->received_at_ms);
+        /* What the body says of the customer it says as of now. */
+        bool is_earlier = completed->occurred_at_ms != event->occurred_at_ms;
+        completed->facts_at_ms = is_earlier ? event->occurred_at_ms : 0;
     }
     completed->properties_json = order->body_json;
     completed->currency = order->currency;

@@ -118,7 +118,7 @@ static enum status event_of_row(const struct history_run *run, const struct pg_r
     event->context_json = pg_get_jsonb(result, row, 14);
     if (!pg_is_null(result, row, 12) &&
         !profile_facts_decode(run->arena, pg_get_bytes(result, row, 12), &event->facts,
-                              &event->fact_count)) {
+                              &event->fact_count, &event->facts_at_ms)) {
         return problem_set(run->problem, STATUS_BROKEN, "internal",
                            "a stored fact does not decode");
     }

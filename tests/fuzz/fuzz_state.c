@@ -61,12 +61,15 @@ static void fuzz_facts(struct arena *arena, struct str bytes)
 {
     struct event_fact *facts = NULL;
     size_t count = 0;
-    if (!profile_facts_decode(arena, bytes, &facts, &count)) {
+    int64_t at_ms = 0;
+    if (!profile_facts_decode(arena, bytes, &facts, &count, &at_ms)) {
         must(facts == NULL && count == 0);
         return;
     }
     /* What was read can be folded, and stored as facts again. */
-    struct event event = { .facts = facts, .fact_count = count, .trust = TRUST_SIGNED };
+    struct event event = {
+        .facts = facts, .fact_count = count, .facts_at_ms = at_ms, .trust = TRUST_SIGNED
+    };
     struct profile profile;
     profile_init(&profile, ID_ZERO, 0);
     (void)profile_fold_event(arena, &profile, &event);

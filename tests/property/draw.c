@@ -283,7 +283,7 @@ static struct event *order_event(struct generator *generator, uint32_t number)
     event->order = document;
     set_type(event, draw(generator, 2) == 0 ? EVENT_ORDER_COMPLETED : EVENT_ORDER_UPDATED);
     event->act = false;
-    set_instants(generator, event, document->placed_at_ms);
+    set_instants(generator, event, changed_ms);
     return event;
 }
 

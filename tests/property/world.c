@@ -566,8 +566,8 @@ static struct event stored_event(struct world *world, const struct event *event)
     assert(encoded);
     stored.facts = NULL;
     stored.fact_count = 0;
-    bool decoded = facts.size == 0 ||
-                   profile_facts_decode(world->arena, facts, &stored.facts, &stored.fact_count);
+    bool decoded = facts.size == 0 || profile_facts_decode(world->arena, facts, &stored.facts,
+                                                           &stored.fact_count, &stored.facts_at_ms);
     assert(decoded);
     stored.identifiers = NULL;
     stored.identifier_count = 0;

@@ -503,12 +503,21 @@ static void facts_survive_the_codec(void **state)
     assert_true(profile_facts_encode(arena, &event, &bytes));
     struct event_fact *facts = NULL;
     size_t count = 0;
-    assert_true(profile_facts_decode(arena, bytes, &facts, &count));
+    int64_t at_ms = 7;
+    assert_true(profile_facts_decode(arena, bytes, &facts, &count, &at_ms));
+    assert_int_equal(at_ms, 0);
     assert_int_equal(count, 2); /* what an identity implies is a fact, too */
     assert_str_equal(facts[0].key, STR("email"));
     assert_str_equal(facts[1].value_json, STR("\"pending\""));
     for (size_t size = 0; size < bytes.size; size++) {
-        assert_false(profile_facts_decode(arena, str_take(bytes, size), &facts, &count));
+        assert_false(profile_facts_decode(arena, str_take(bytes, size), &facts, &count, &at_ms));
+    }
+    event.facts_at_ms = T0 + 5; /* said by the body of an order that was placed before */
+    assert_true(profile_facts_encode(arena, &event, &bytes));
+    assert_true(profile_facts_decode(arena, bytes, &facts, &count, &at_ms));
+    assert_int_equal(at_ms, T0 + 5);
+    for (size_t size = 0; size < bytes.size; size++) {
+        assert_false(profile_facts_decode(arena, str_take(bytes, size), &facts, &count, &at_ms));
     }
     struct event silent = make_event(2, T0);
     assert_true(profile_facts_encode(arena, &silent, &bytes));

@@ -170,7 +170,7 @@ bool profile_state_decode(struct arena *arena, struct str bytes, struct profile 
 /* The same codec for the facts of one interaction (NULL column when empty). */
 bool profile_facts_encode(struct arena *arena, const struct event *event, struct str *out_bytes);
 bool profile_facts_decode(struct arena *arena, struct str bytes, struct event_fact **out_facts,
-                          size_t *out_count);
+                          size_t *out_count, int64_t *out_at_ms);
 
 /* Members of one kind as a JSON object, for the jsonb columns and answers:
  * traits without email, phone, external_id (they are columns). Consent always

@@ -158,7 +158,7 @@ bool fact_collect(struct arena *arena, const struct event *event, struct profile
     }
     struct profile_fact stamp = {
         .trust = event->trust,
-        .occurred_at_ms = event->occurred_at_ms,
+        .occurred_at_ms = event->facts_at_ms != 0 ? event->facts_at_ms : event->occurred_at_ms,
         .received_at_ms = event->received_at_ms,
         .event_id = event->id,
     };

@@ -31,6 +31,7 @@ enum {
     STATE_VERSION_WITHOUT_RULES = 1, /* ended with the facts, each with its stamp */
     VERDICT_SIZE_MIN = 3,
     FACTS_VERSION = 1,
+    FACTS_VERSION_DATED = 2, /* and when they were said */
     STAMPED_FACT_SIZE_MIN = 6 + ID_SIZE,
     STAMP_SIZE_MIN = 3 + ID_SIZE,
     PROFILE_FACT_SIZE_MIN = 3,
@@ -474,7 +475,10 @@ bool profile_facts_encode(struct arena *arena, const struct event *event, struct
     }
     struct buf buf;
     buf_init(&buf, arena, STATE_BYTES_MAX);
-    buf_add_char(&buf, FACTS_VERSION);
+    buf_add_char(&buf, event->facts_at_ms != 0 ? FACTS_VERSION_DATED : FACTS_VERSION);
+    if (event->facts_at_ms != 0) {
+        binary_put_i64(&buf, event->facts_at_ms);
+    }
     binary_put_u64(&buf, count);
     for (size_t i = 0; i < count; i++) {
         binary_put_u64(&buf, facts[i].kind);
@@ -489,13 +493,16 @@ bool profile_facts_encode(struct arena *arena, const struct event *event, struct
 }
 
 bool profile_facts_decode(struct arena *arena, struct str bytes, struct event_fact **out_facts,
-                          size_t *out_count)
+                          size_t *out_count, int64_t *out_at_ms)
 {
-    if (bytes.size == 0 || bytes.data[0] != FACTS_VERSION) {
+    bool is_dated = bytes.size > 0 && bytes.data[0] == FACTS_VERSION_DATED;
+    if (bytes.size == 0 || (bytes.data[0] != FACTS_VERSION && !is_dated)) {
         return false;
     }
     struct str copy = str_dup(arena, bytes);
     struct binary_reader reader = { .rest = str_drop(copy, 1), .failed = copy.size == 0 };
+    int64_t at_ms = is_dated ? binary_get_i64(&reader) : 0;
+    reader.failed = reader.failed || (is_dated && at_ms == 0);
     size_t count = binary_get_count(&reader, EVENT_FACT_SIZE_MIN);
     struct event_fact *facts = NULL;
     if (count > 0) {
@@ -515,5 +522,6 @@ bool profile_facts_decode(struct arena *arena, struct str bytes, struct event_fa
     }
     *out_facts = facts;
     *out_count = count;
+    *out_at_ms = at_ms;
     return true;
 }
