@@ -171,6 +171,10 @@ static int pops_of(const struct rule_step *step)
     case STEP_AND_TEST:
     case STEP_OR_TEST:
     case STEP_PERCENTILE:
+    case STEP_FUSED_AGE: /* fused steps are made of others, later */
+    case STEP_FUSED_FEATURE:
+    case STEP_FUSED_COMPARE:
+    case STEP_FUSED_IS_SET:
         return 0;
     case STEP_NOT:
     case STEP_IS_SET:
@@ -473,9 +477,11 @@ static void fill_member(struct compiler *compiler, const struct rule_node *node,
                         struct rule_step *step)
 {
     const struct rule_node *list = node->op == RULE_OP_IN ? node->right : node->left;
+    const struct rule_node *literal = member_literal(node);
+    assert(literal != NULL); /* or the step would be another */
     step->name = (struct rule_name){
         .attribute = list->name.attribute,
-        .key = member_literal(node)->literal.text,
+        .key = literal->literal.text,
     };
     note_attribute(compiler, step->name.attribute);
     note_rule(compiler, step->name.key);

@@ -828,6 +828,8 @@ static void take_step(struct evaluation *evaluation, const struct rule_step *ste
 static const struct slot *run(struct evaluation *evaluation, const struct rule_step *steps,
                               uint32_t from, uint32_t to)
 {
+    evaluation->slots[0] = (struct slot){ .until_ms = INSTANT_NEVER };
+    evaluation->slots[1] = evaluation->slots[0];
     evaluation->top = &evaluation->slots[0];
     for (uint32_t i = from; i < to; i = evaluation->next) {
         evaluation->next = i + 1;
