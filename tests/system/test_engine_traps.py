@@ -7,6 +7,7 @@ happen before something else is arranged by row locks, not by sleeping: who
 waits for a row gets it before any sweep, which only takes what is free.
 """
 
+import calendar
 import random
 import time
 
@@ -27,6 +28,10 @@ def view(number, email, at=None, **properties):
 
 def cancelled(number, email, order_id, at=None):
     return event(number, email, "order.cancelled", at, properties={"order_id": str(order_id)})
+
+
+def instant_ms(text):
+    return calendar.timegm(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")) * 1000 + int(text[20:23])
 
 
 def put(brand, name, when, kind="segment"):
@@ -130,7 +135,7 @@ def test_rule_09_the_next_order_counts_when_the_newest_are_cancelled(brand):
 @pytest.mark.xfail(strict=True, reason="what an event made incomplete is read by the next write"
                    " or the sweep, under the cause of a rule, and rings nothing")
 def test_rule_09_a_short_history_is_read_in_the_same_write(brand, esp):
-    """Left to the sweep, a customer's own cancelling looks like an edit of the rule, and is silent."""
+    """Left to the sweep, a customer's own cancelling looks like an edit of the rule: silent."""
     esp.subscribe(brand.api, ["segment.left"])
     put(brand, "two", "count(order.completed within 30d) >= 2")
     email = "short@example.com"
@@ -253,22 +258,23 @@ def test_rule_11_a_job_over_thousands_does_not_hold_up_ingest(brand):
 def test_rule_13_windows_leave_on_the_millisecond(brand):
     """`>` for `>=`, an edge in or out, a clock ahead: the promise of the exact instant is off."""
     put(brand, "window", f"count({VIEWED} within 2s) >= 1")
-    put(brand, "at_least", "age(last_seen_at) >= 2s")
-    put(brand, "more_than", "age(last_seen_at) > 2s")
+    put(brand, "at_least", "age(last_seen_at) >= 3s")
+    put(brand, "more_than", "age(last_seen_at) > 4s")
     email = "edge@example.com"
-    seen = now_ms() - 300
+    seen = now_ms()
     brand.send(view("v", email, at=at_ms(seen)))
     assert brand.profile(email)["segments"] == ["window"]
-    # Mail that was only delivered is nobody's act.
-    brand.send(event("mail", email, "email.delivered", at=at_ms(seen + 200)))
+    # Each rule turns at an instant of its own, so that none is decided by another's
+    # wake-up. Mail that was only delivered is nobody's act.
+    brand.send(event("mail", email, "email.delivered", at=iso()))
     wait_for(lambda: turns(brand, "more_than", email), 10)
     assert turns(brand, "window", email) == [("true", "event", seen), (None, "time", seen + 2000)]
-    assert turns(brand, "at_least", email) == [("true", "time", seen + 2000)]
-    assert turns(brand, "more_than", email) == [("true", "time", seen + 2001)]
+    assert turns(brand, "at_least", email) == [("true", "time", seen + 3000)]
+    assert turns(brand, "more_than", email) == [("true", "time", seen + 4001)]
     # Asked for any instant, the answer is that of the instant.
     for offset, inside in ((0, True), (1999, True), (2000, False)):
         assert explain(brand, email, "window", as_of=at_ms(seen + offset))["value"] is inside
-    for rule, turn in (("at_least", 2000), ("more_than", 2001)):
+    for rule, turn in (("at_least", 3000), ("more_than", 4001)):
         assert explain(brand, email, rule, as_of=at_ms(seen + turn - 1))["value"] is False
         assert explain(brand, email, rule, as_of=at_ms(seen + turn))["value"] is True
 
@@ -276,11 +282,10 @@ def test_rule_13_windows_leave_on_the_millisecond(brand):
     sent = now_ms()
     brand.send(view("ahead", "ahead@example.com", at=iso(365 * 86400)))
     answered = now_ms()
-    wait_for(lambda: len(turns(brand, "window", "ahead@example.com")) == 2, 10)
+    wait_for(lambda: turns(brand, "more_than", "ahead@example.com"), 10)
     entered, left = turns(brand, "window", "ahead@example.com")
     assert sent <= entered[2] <= answered and left == (None, "time", entered[2] + 2000)
-    assert turns(brand, "more_than", "ahead@example.com") == [] or \
-        turns(brand, "more_than", "ahead@example.com")[0][2] == entered[2] + 2001
+    assert turns(brand, "more_than", "ahead@example.com") == [("true", "time", entered[2] + 4001)]
 
 
 # --- 15 -----------------------------------------------------------------------
@@ -317,7 +322,7 @@ def test_rule_15_claims_keep_a_floor(tmp_path):
             time.sleep(1.5)
             before = entries_read(cluster, "profile_due")
             seen = []
-            for n in range(12):  # each is a claim, and a look at what is next
+            for n in range(6):  # each is a claim, and a look at what is next
                 seen.append(now_ms())
                 brand.send(event(f"n{n}", "d1@example.com", at=at_ms(seen[-1])))
                 wait_for(lambda: len(turns(brand, "quiet", "d1@example.com")) == 3 + 2 * n, 10)
@@ -327,7 +332,7 @@ def test_rule_15_claims_keep_a_floor(tmp_path):
             # At most one claim in 30 s begins at the head.
             assert read < 3 * dead
             left = [t[2] for t in turns(brand, "quiet", "d1@example.com") if t[0] == "true"]
-            assert left[-12:] == [ms + 1001 for ms in seen]
+            assert left[-6:] == [ms + 1001 for ms in seen]
     finally:
         server.stop()
         cluster.remove()
@@ -336,16 +341,20 @@ def test_rule_15_claims_keep_a_floor(tmp_path):
 # --- 16 -----------------------------------------------------------------------
 
 def lateness_ms(brand, rule, emails):
-    return [late for late, in brand.sql(
-        "SELECT (extract(epoch FROM t.decided_at - t.occurred_at) * 1000)::bigint FROM transition t"
-        " JOIN profile p ON p.workspace_id = {ws} AND p.id = t.profile_id"
-        " WHERE t.workspace_id = {ws} AND rule = %s AND cause = 'time' AND p.email = ANY(%s)",
-        rule, emails)]
+    """From the last of their instants until all of them are seen to have turned."""
+    def turned():
+        found = brand.sql(
+            "SELECT (extract(epoch FROM t.occurred_at) * 1000)::bigint FROM transition t"
+            " JOIN profile p ON p.workspace_id = {ws} AND p.id = t.profile_id"
+            " WHERE t.workspace_id = {ws} AND rule = %s AND cause = 'time' AND p.email = ANY(%s)",
+            rule, emails)
+        return found if len(found) == len(emails) else None
+    return -max(at for at, in wait_for(turned, 10, 0.01)) + now_ms()
 
 
 def test_rule_16_nothing_stands_in_the_way_of_what_is_due(brand):
-    """A long job, or one long transaction at the head of the queue: every instant behind it waits."""
-    put(brand, "quiet", "age(last_seen_at) > 2s")
+    """A long job, or a long transaction at the head of the queue: all instants behind it wait."""
+    put(brand, "quiet", "age(last_seen_at) > 4s")
     hydrated(brand)
     brand.send([event(f"h{n}", f"h{n}@example.com", at=iso()) for n in range(600)])
     with Session(brand.cluster) as long:
@@ -354,10 +363,9 @@ def test_rule_16_nothing_stands_in_the_way_of_what_is_due(brand):
         time.sleep(0.2)
         free = [f"f{n}@example.com" for n in range(50)]
         brand.send([event(p, p, at=iso()) for p in free])
-        wait_for(lambda: len(lateness_ms(brand, "quiet", free)) == 50, 10)
         late = lateness_ms(brand, "quiet", free)
-        print(f"behind 600 locked rows: {max(late)} ms late at most")
-        assert max(late) < 500 * SLOW
+        print(f"behind 600 locked rows: {late} ms late")
+        assert late < 500 * SLOW
         assert len(turns(brand, "quiet")) == 50
         long.commit()
     wait_for(lambda: len(turns(brand, "quiet")) == 650, 10, what="the rows that were skipped")
@@ -365,14 +373,13 @@ def test_rule_16_nothing_stands_in_the_way_of_what_is_due(brand):
     for begin in range(0, 4000, 1000):
         brand.send([view(f"t{n}", f"t{n}@example.com") for n in range(begin, begin + 1000)])
     beside = [f"b{n}@example.com" for n in range(40)]
-    brand.send([event(p, p, at=iso(-0.5)) for p in beside[:20]])
+    brand.send([event(p, p, at=iso(-1)) for p in beside[:20]])
     job = put(brand, "seen", f"count({VIEWED} within 90d) >= 1")["job"]
-    brand.send([event(p, p, at=iso(-1.5)) for p in beside[20:]])
-    wait_for(lambda: len(lateness_ms(brand, "quiet", beside)) == 40, 10)
+    brand.send([event(p, p, at=iso(-2)) for p in beside[20:]])
     late = lateness_ms(brand, "quiet", beside)
-    print(f"beside a job over 4,650 customers: {max(late)} ms late at most;"
+    print(f"beside a job over 4,650 customers: {late} ms late;"
           f" {brand.api.get('/v1/jobs/' + job['id'])['status']}")
-    assert max(late) < 500 * SLOW
+    assert late < 500 * SLOW
     hydrated(brand)
 
 
@@ -445,13 +452,11 @@ def test_rule_20_statistics_are_versioned_rows(brand, esp):
     wait_for(lambda: tier(1) == "low" and tier(60) == "mid", 20)
     first = version(120)
     assert first >= 1
-    known = iso()
 
     # A night later, when everybody else has bought for much more.
     sell(1000, [300] * 240)
     wait_for(lambda: tier(1239) == "high", 10)
-    untouched = brand.sql("SELECT xmin::text FROM profile WHERE workspace_id = {ws} AND email ="
-                          " 'c1@example.com'")
+    assert version(1) == first
     heard = len(esp.of_type("tier.changed"))
     brand.sql("UPDATE statistic SET computed_at = computed_at - interval '2 d'"
               " WHERE workspace_id = {ws}")
@@ -462,11 +467,9 @@ def test_rule_20_statistics_are_versioned_rows(brand, esp):
     moved = turns(brand, "basket", "c120@example.com")
     assert moved[-1][:2] == ("low", "statistic")
     assert version(120) == versions[-1], "what decided is recorded"
-    assert brand.sql("SELECT xmin::text FROM profile WHERE workspace_id = {ws} AND email ="
-                     " 'c1@example.com'") == untouched, "below both thresholds: left alone"
+    assert version(1) == first, "below both thresholds: left alone"
     wait_for(lambda: brand.count("delivery") == 0, 10)
     assert len(esp.of_type("tier.changed")) == heard, "silently"
-    assert known
 
 
 # --- 23 -----------------------------------------------------------------------
@@ -529,7 +532,6 @@ def test_rule_24_no_running_floats(cluster, server):
     acts = [(n, chance.choice(("email.opened", "email.clicked")), base - chance.randrange(40 * DAY))
             for n in range(60)]
     acts += [(60 + n, "email.opened", base - 7 * DAY) for n in range(10)]  # and ties
-    asked = None
     seen = set()
     for turn in range(5):
         brand = Brand(cluster, server)
@@ -543,7 +545,6 @@ def test_rule_24_no_running_floats(cluster, server):
             brand.send([event(f"e{n}", "keen@example.com", kind, at=at_ms(at),
                               properties={"message_id": f"m{n}"})
                         for n, kind, at in order[begin:begin + step]])
-        asked = asked or now_ms()
         found = explain(brand, "keen@example.com", "keen")
         assert found["value"] is True and found["until"], found
         score = explain(brand, "keen@example.com", "keen", as_of=at_ms(base))["tree"]["args"][0]
@@ -554,12 +555,3 @@ def test_rule_24_no_running_floats(cluster, server):
         seen.add((score["value"], found["until"]))
     print(seen)
     assert len(seen) == 1
-
-
-def instant_ms(text):
-    import calendar
-    return calendar.timegm(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")) * 1000 + int(text[20:23])
-
-
-if __name__ == "__main__":
-    pytest.main([__file__])
