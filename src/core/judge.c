@@ -86,6 +86,11 @@ static bool is_blocked(const struct judging *judging, const struct rule *rule)
     return false;
 }
 
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 static struct id transition_id(const struct transition_row *row)
 {
     struct id_hash hash;
@@ -122,12 +127,11 @@ static void add_change(struct judging *judging, const struct rule *rule,
         .to = after != NULL ? after->value : (struct str){ 0 },
         .cause = occasion->cause,
         .event_id = occasion->event != NULL ? occasion->event->id : ID_ZERO,
-        .at_ms = occasion->true_at_ms,
+        /* A late event ends nothing before it began, and begins nothing before that. */
+        .at_ms =
+            before != NULL ? later(occasion->true_at_ms, before->since_ms) : occasion->true_at_ms,
         .decided_at_ms = occasion->at_ms,
     };
-    if (before != NULL && row->at_ms < before->since_ms) {
-        row->at_ms = before->since_ms; /* a late event ends nothing before it began */
-    }
     row->id = transition_id(row);
     *change = (struct verdict_change){
         .transition = row,
@@ -156,9 +160,11 @@ static bool judge_rule(struct judging *judging, const struct rule *rule)
         return false;
     }
     struct verdict former = before != NULL ? *before : (struct verdict){ 0 };
+    int64_t true_at_ms = judging->occasion->true_at_ms;
     const struct verdict after = { .slot = rule->definition.slot,
                                    .value = value,
-                                   .since_ms = judging->occasion->true_at_ms };
+                                   .since_ms = before != NULL ? later(true_at_ms, before->since_ms)
+                                                              : true_at_ms };
     add_change(judging, rule, before != NULL ? &former : NULL, holds ? &after : NULL, until_ms);
     if (!verdict_put(arena, &profile->verdicts, rule->definition.slot, holds ? &after : NULL)) {
         return false; /* the arena is full, which is said elsewhere */
