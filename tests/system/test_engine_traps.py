@@ -456,6 +456,7 @@ def test_rule_20_statistics_are_versioned_rows(brand, esp):
     # A night later, when everybody else has bought for much more.
     sell(1000, [300] * 240)
     wait_for(lambda: tier(1239) == "high", 10)
+    wait_for(lambda: brand.count("delivery") == 0, 30)
     heard = len(esp.of_type("tier.changed"))
     brand.sql("UPDATE statistic SET computed_at = computed_at - interval '2 d'"
               " WHERE workspace_id = {ws}")
