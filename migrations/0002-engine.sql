@@ -110,3 +110,6 @@ ALTER TABLE transition
     ADD COLUMN kind text NOT NULL DEFAULT 'lifecycle',
     ADD COLUMN rule_version bigint NOT NULL DEFAULT 1,
     ADD COLUMN ruleset_version bigint NOT NULL DEFAULT 0;
+
+-- Was it the customer's own act? Null: as the event's type says (contract 2).
+ALTER TABLE interaction ADD COLUMN act boolean;

@@ -80,7 +80,7 @@ static int quintile_of(const struct profile *profile, const struct profile_reade
         break;
     default:
         if (!rule_number_from_minor(profile->orders.gross_minor,
-                                    money_decimals(reader->workspace->currency), &value)) {
+                                    (int)money_decimals(reader->workspace->currency), &value)) {
             return 0;
         }
         break;

@@ -1,3 +1,5 @@
+#include <assert.h>
+
 #include "base/instant.h"
 #include "base/limits.h"
 #include "candidate_priv.h"
@@ -105,7 +107,7 @@ static enum status answer_with(const struct resource_request *request, struct st
     if (id_equal(whole.requested_id, canonical)) {
         whole.requested_id = ID_ZERO;
     }
-    struct profile_reader reader;
+    struct profile_reader reader = { .snapshot = NULL };
     status = profile_reader_open(request, &reader, problem);
     if (status != STATUS_OK) {
         return status;
@@ -131,6 +133,7 @@ static enum status write_moment(const struct resource_request *request,
     }
     struct resource_request then = *request;
     struct profile_reader reader_then = *reader;
+    assert(reader->workspace != NULL); /* profile_reader_open */
     struct registry_workspace workspace = *reader->workspace;
     then.now_ms = moment.at_ms;
     workspace.statistics = moment.statistics;
@@ -146,7 +149,7 @@ static enum status write_moment(const struct resource_request *request,
 enum status resource_profile_show(const struct resource_request *request,
                                   struct resource_answer *out_answer, struct problem *problem)
 {
-    struct profile_reader reader;
+    struct profile_reader reader = { .snapshot = NULL };
     if (request->as_of.size == 0) {
         return answer_with(request, request->name, out_answer, problem);
     }
@@ -342,7 +345,7 @@ static enum status list_filtered(const struct resource_request *request,
                                  struct profile_query *query, struct str filters,
                                  struct resource_answer *out_answer, struct problem *problem)
 {
-    struct profile_reader reader;
+    struct profile_reader reader = { .snapshot = NULL };
     enum status status = profile_reader_open(request, &reader, problem);
     if (status == STATUS_OK) {
         status = list_with(request, query, &reader, filters, out_answer, problem);

@@ -23,11 +23,15 @@ static const struct pg_statement batch_behind_marked = {
     " AND ruleset_version <= 0 AND merged_into IS NULL ORDER BY id LIMIT $3",
 };
 
+/* Not "merged_into IS NULL": that would prove a partial index, by which the
+ * planner, on a table it knows nothing of, reads the whole workspace for each id
+ * (96 ms for 500 of 5,000; 9 ms by the primary key). */
 static const struct pg_statement batch_behind_lock = {
     "batch_behind_lock",
     "SELECT " BATCH_PROFILE_COLUMNS " FROM (SELECT k FROM unnest($2::uuid[]) AS k ORDER BY k) u"
     " CROSS JOIN LATERAL (SELECT " BATCH_PROFILE_COLUMNS " FROM profile"
-    " WHERE workspace_id = $1 AND id = u.k AND merged_into IS NULL FOR UPDATE SKIP LOCKED) r",
+    " WHERE workspace_id = $1 AND id = u.k AND COALESCE(merged_into, id) = id"
+    " FOR UPDATE SKIP LOCKED) r",
 };
 
 static enum status walk(struct batch *batch, const struct batch_behind *behind,

@@ -148,10 +148,10 @@ static const struct pg_statement save_interaction = {
     "save_interaction",
     "INSERT INTO interaction (workspace_id, origin_id, occurred_at, id, received_at, source_id,"
     " type, trust, product_id, category, currency, amount_minor, order_ref, facts, properties,"
-    " context)"
+    " context, act)"
     " SELECT $1, u.* FROM unnest($2::uuid[], $3::timestamptz[], $4::uuid[], $5::timestamptz[],"
     " $6::uuid[], $7::text[], $8::smallint[], $9::text[], $10::text[], $11::text[],"
-    " $12::bigint[], $13::text[], $14::bytea[], $15::jsonb[], $16::jsonb[]) AS u"
+    " $12::bigint[], $13::text[], $14::bytea[], $15::jsonb[], $16::jsonb[], $17::boolean[]) AS u"
     " ON CONFLICT (workspace_id, origin_id, occurred_at, id) DO NOTHING",
 };
 
@@ -592,6 +592,11 @@ static bool put_interaction(struct columns *columns, struct arena *arena,
     pg_array_bytes_or_null(&c[12], facts);
     pg_array_jsonb_or_null(&c[13], event->properties_json);
     pg_array_jsonb_or_null(&c[14], event->context_json);
+    if (event->act == event_type_info(event->type)->act) {
+        pg_array_null(&c[15]);
+    } else {
+        pg_array_bool(&c[15], event->act);
+    }
     return true;
 }
 
@@ -602,7 +607,7 @@ static enum status queue_interactions(struct batch *batch, const struct decision
     }
     static const enum pg_type types[] = {
         PG_UUID, PG_INSTANT, PG_UUID, PG_INSTANT, PG_UUID,  PG_TEXT,  PG_INT2,  PG_TEXT,
-        PG_TEXT, PG_TEXT,    PG_INT8, PG_TEXT,    PG_BYTEA, PG_JSONB, PG_JSONB,
+        PG_TEXT, PG_TEXT,    PG_INT8, PG_TEXT,    PG_BYTEA, PG_JSONB, PG_JSONB, PG_BOOL,
     };
     struct columns columns;
     struct pg_params *params = params_new(batch);

@@ -51,7 +51,7 @@ static const struct pg_statement check_rows = {
     " || array_to_string(tags, ' ') || ' | ' || array_to_string(segments, ' ') || ' | '"
     " || COALESCE((SELECT string_agg(t.key || '=' || t.value, ' ' ORDER BY t.key COLLATE \"C\")"
     " FROM jsonb_each_text(tiers) t), '')"
-    " FROM profile WHERE workspace_id = $1 AND id = u.id AND merged_into IS NULL) r",
+    " FROM profile WHERE workspace_id = $1 AND id = u.id AND COALESCE(merged_into, id) = id) r",
 };
 
 static const struct pg_statement check_members = {

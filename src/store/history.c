@@ -19,10 +19,10 @@ static const struct pg_statement history_origins_sql = {
 static const struct pg_statement history_events_sql = {
     "history_events",
     "SELECT o.n, i.id, i.source_id, i.type, i.trust, i.occurred_at, i.received_at, i.product_id,"
-    " i.category, i.currency, i.amount_minor, i.order_ref, i.facts, i.properties, i.context"
+    " i.category, i.currency, i.amount_minor, i.order_ref, i.facts, i.properties, i.context, i.act"
     " FROM unnest($2::uuid[]) WITH ORDINALITY AS o (id, n) CROSS JOIN LATERAL"
     " (SELECT id, source_id, type, trust, occurred_at, received_at, product_id, category, currency,"
-    " amount_minor, order_ref, facts, properties, context"
+    " amount_minor, order_ref, facts, properties, context, act"
     " FROM interaction WHERE workspace_id = $1 AND origin_id = o.id"
     " ORDER BY occurred_at, id LIMIT $3) i",
 };
@@ -30,7 +30,7 @@ static const struct pg_statement history_events_sql = {
 static const struct pg_statement history_page_sql = {
     "history_page",
     "SELECT 1::bigint, id, source_id, type, trust, occurred_at, received_at, product_id, category,"
-    " currency, amount_minor, order_ref, facts, properties, context FROM interaction"
+    " currency, amount_minor, order_ref, facts, properties, context, act FROM interaction"
     " WHERE workspace_id = $1 AND origin_id = $2 AND (occurred_at, id) > ($3, $4)"
     " ORDER BY occurred_at, id LIMIT $5",
 };
@@ -108,7 +108,8 @@ static enum status event_of_row(const struct history_run *run, const struct pg_r
     event->occurred_at_ms = pg_get_instant(result, row, 5);
     event->claimed_at_ms = event->occurred_at_ms;
     event->received_at_ms = pg_get_instant(result, row, 6);
-    event->act = event->type != 0 && event_type_info(event->type)->act;
+    event->act = pg_is_null(result, row, 15) ? event->type != 0 && event_type_info(event->type)->act
+                                             : pg_get_bool(result, row, 15);
     event->product_id = pg_get_text(result, row, 7);
     event->category = pg_get_text(result, row, 8);
     event->currency = pg_get_text(result, row, 9);

@@ -60,6 +60,10 @@ def test_a_hydrated_profile_is_the_profile_that_was_folded(server):
         {"id": "v1", "type": "product.viewed", "occurred_at": iso(-50),
          "identities": {"email": "jane@example.com", "external_id": "u1"},
          "properties": {"product_id": "p1", "category": "Shoes"}},
+        {"id": "silent", "type": "custom.synced", "occurred_at": iso(-1), "act": False,
+         "identities": {"email": "jane@example.com"}, "properties": {}},
+        {"id": "loud", "type": "custom.called", "occurred_at": iso(-30), "act": True,
+         "identities": {"email": "jane@example.com"}, "properties": {}},
         order("h1", "jane@example.com", 25.0, -40)], 200)
     before = api.post("/v1/profiles/lookup", {"kind": "email", "value": "jane@example.com"},
                       expect=200)
