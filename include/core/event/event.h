@@ -163,7 +163,7 @@ struct event {
     bool unites_customers;
     struct event_fact *facts;
     size_t fact_count;
-    int64_t facts_at_ms; /* when they were said, if not at occurred_at_ms; else 0 */
+    int64_t facts_at_ms;                /* when they were said, if not at occurred_at_ms; else 0 */
     const struct order_document *order; /* NULL when the event is not about an order */
     struct str
         cart_json; /* the whole cart of contract 5 (JSON object) or empty; "null" clears it */

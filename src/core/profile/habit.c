@@ -25,7 +25,7 @@ bool cycle_median(const struct indicators *indicators, int64_t *out_ms)
     if (indicators->order_count < CYCLE_ORDERS_MIN) {
         return false;
     }
-    int64_t sorted_ms[INDICATOR_ORDERS_MAX];
+    int64_t sorted_ms[INDICATOR_ORDERS_MAX] = { 0 };
     size_t count = 0;
     for (size_t i = 1; i < indicators->order_count && count < INDICATOR_ORDERS_MAX; i++) {
         int64_t interval_ms = indicators->orders[i - 1].at_ms - indicators->orders[i].at_ms;

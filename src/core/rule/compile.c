@@ -290,13 +290,12 @@ static enum step_code moving_code(const struct rule_node *node)
 static const struct feature *want_feature(struct compiler *compiler, const struct rule_node *node,
                                           const struct rule_node *constant)
 {
-    bool has_constant = constant != NULL && constant->op == RULE_OP_LITERAL &&
-                        constant->literal.type == RULE_NUMBER;
-    struct feature_demand demand = {
-        .node = node,
-        .has_constant = has_constant,
-        .constant = has_constant ? constant->literal.number : 0,
-    };
+    struct feature_demand demand = { .node = node };
+    if (constant != NULL && constant->op == RULE_OP_LITERAL &&
+        constant->literal.type == RULE_NUMBER) {
+        demand.has_constant = true;
+        demand.constant = constant->literal.number;
+    }
     const struct feature *feature =
         compiler->table == NULL ? NULL : feature_table_want(compiler->table, &demand);
     if (feature == NULL) {

@@ -84,6 +84,7 @@ static void push_bool(struct evaluation *evaluation, bool verdict, int64_t until
 /* By reference: the slot stays as it is until the next push. */
 static const struct slot *pop(struct evaluation *evaluation)
 {
+    assert(evaluation->top > evaluation->slots); /* compile.c counts what each step takes */
     return evaluation->top--;
 }
 
@@ -830,14 +831,13 @@ static const struct slot *run(struct evaluation *evaluation, const struct rule_s
 {
     evaluation->slots[0] = (struct slot){ .until_ms = INSTANT_NEVER };
     evaluation->top = &evaluation->slots[0];
+    evaluation->next = from;
     for (uint32_t i = from; i < to; i = evaluation->next) {
         evaluation->next = i + 1;
         take_step(evaluation, &steps[i]);
     }
     assert(evaluation->top == &evaluation->slots[1]);
     struct slot *result = evaluation->top;
-    /* Every program pushes its result last, which the analyzer does not follow.
-     * NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign) */
     result->until_ms = later(result->until_ms, turn_add(evaluation->at_ms, 1));
     return result;
 }
