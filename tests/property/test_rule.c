@@ -600,7 +600,7 @@ static struct rule_value walk_name(const struct rule_name *name, int64_t at_ms,
                              : (struct rule_value){ .type = RULE_TEXT, .text = str_from_z(level) };
     }
     default:
-        assert(!"the generator knows no other");
+        assert(false); /* the generator knows no other */
         return RULE_VALUE_NULL;
     }
 }

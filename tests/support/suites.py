@@ -18,7 +18,7 @@ import xml.etree.ElementTree
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("SHOPBELL_BUILD_ROOT", os.path.join(ROOT, "build"))
-FUZZ_SECONDS = int(os.environ.get("SHOPBELL_FUZZ_SECONDS", "12"))
+FUZZ_SECONDS = int(os.environ.get("SHOPBELL_FUZZ_SECONDS", "8"))
 SHARED = os.environ.get("SHOPBELL_SHARED", os.path.join(os.path.dirname(ROOT), "shared"))
 JOBS = str(os.cpu_count() or 2)
 SLOW_FACTOR = 4  # what an instrumented build may take, against a plain one

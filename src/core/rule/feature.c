@@ -172,7 +172,7 @@ const struct feature_form_table *feature_form_of(const struct feature *feature)
     case FEATURE_EDGE:
         return &feature_form_edge;
     }
-    assert(!"a form of the table");
+    assert(false); /* a form of the table */
     return NULL;
 }
 

@@ -891,6 +891,6 @@ size_t feature_bytes_max(const struct feature *feature)
     case FEATURE_EDGE:
         return bytes + MOMENT_BYTES + ID_SIZE + 2 + FEATURE_EDGE_TEXT_BYTES_MAX;
     }
-    assert(!"a form of the table");
+    assert(false); /* a form of the table */
     return 0;
 }

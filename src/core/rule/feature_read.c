@@ -93,7 +93,7 @@ static int64_t count_in(const struct feature_memory *memory, struct span span, i
     case FEATURE_EDGE:
         break;
     }
-    assert(!"a form that counts");
+    assert(false); /* a form that counts */
     return 0;
 }
 
@@ -265,7 +265,7 @@ static struct rule_value stage_value(const struct feature *feature, const struct
     case RULE_MAX_COUNT:
         break;
     }
-    assert(!"a function of values");
+    assert(false); /* a function of values */
     return RULE_VALUE_NULL;
 }
 
@@ -380,7 +380,7 @@ static bool compare_values(struct arena *arena, struct rule_value value, enum ru
     case RULE_OP_GE:
         return order >= 0;
     default:
-        assert(!"a comparison");
+        assert(false); /* a comparison */
         return false;
     }
 }

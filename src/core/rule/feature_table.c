@@ -131,7 +131,7 @@ static enum feature_form form_of(const struct rule_aggregation *aggregation, uin
     case RULE_LAST:
         return FEATURE_EDGE;
     }
-    assert(!"an aggregate is one of the above");
+    assert(false); /* an aggregate is one of the above */
     return FEATURE_EDGE;
 }
 

@@ -340,7 +340,7 @@ static uint32_t next_in_circle(const struct builder *builder, uint32_t index)
             return draft->uses[i];
         }
     }
-    assert(!"what is not placed waits for something");
+    assert(false); /* what is not placed waits for something */
     return index;
 }
 

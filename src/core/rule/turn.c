@@ -39,7 +39,7 @@ static bool order_holds(enum rule_op op, int64_t left, int64_t right)
     case RULE_OP_GE:
         return left >= right;
     default:
-        assert(!"an order is one of the above");
+        assert(false); /* an order is one of the above */
         return false;
     }
 }
