@@ -13,6 +13,7 @@
 #include "core/decide.h"
 #include "payload_file.h"
 #include "replay.h"
+#include "shipped_rules.h"
 #include "sources/platform.h"
 #include "store/batch.h"
 #include "store/migrate.h"
@@ -63,6 +64,8 @@ struct floor {
     const struct platform *platform;
     struct source source;
     struct decide_context context;
+    struct arena *rules_arena;
+    const struct ruleset *rulesets[1];
     struct source_name source_name;
     struct subscription_interest interest;
     struct str topic;
@@ -373,6 +376,11 @@ static void floor_prepare(struct floor *floor)
         .sources = &floor->source_name,
         .source_count = 1,
     };
+    /* The rules that the server decides by: else the floor writes no transitions. */
+    floor->rules_arena = arena_create((size_t)64 * 1024 * 1024);
+    floor->rulesets[0] = rules_with(floor->rules_arena, 1, NULL, 0);
+    floor->context.rulesets = floor->rulesets;
+    floor->context.ruleset_count = 1;
     database_prepare(floor->options.record_url);
     database_prepare(floor->options.url);
     check(pg_open(floor->options.record_url, true, &floor->pg), "pg_open", &problem);
