@@ -54,8 +54,6 @@ NODISCARD enum status filter_open(const struct resource_request *request,
                                   const struct profile_reader *reader, struct filter *out_filter,
                                   struct resource_answer *out_answer, struct problem *problem);
 void filter_close(struct filter *filter); /* for CLEANUP() */
-/* For those that are not SQL. */
-bool filter_takes(struct arena *arena, const struct filter *filter, const struct profile *profile);
 
 /* Writes a page of profiles that match, behind `query`'s place; *out_next is
  * the cursor behind it, empty at the end of the list. */

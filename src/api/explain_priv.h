@@ -36,8 +36,6 @@ struct explain {
     struct str text;
 };
 
-/* A value as JSON: numbers as numbers, durations as text. */
-void explain_write_value(struct jsonw *json, const char *key, struct rule_value value);
 /* One node with all below it, as an element or under the key written before. */
 void explain_write_tree(struct jsonw *json, struct explain *explain, const struct rule_node *node);
 /* "events" of an aggregate, newest first, with "events_cut" when there may be

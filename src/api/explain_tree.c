@@ -57,6 +57,7 @@ static void write_scalar(struct jsonw *json, struct rule_value value)
     jsonw_null(json);
 }
 
+/* Numbers as numbers, durations as text. */
 static void write_value(struct jsonw *json, struct rule_value value)
 {
     if (value.type != RULE_LIST) {
@@ -68,12 +69,6 @@ static void write_value(struct jsonw *json, struct rule_value value)
         write_scalar(json, value.list.items[i]);
     }
     jsonw_close_array(json);
-}
-
-void explain_write_value(struct jsonw *json, const char *key, struct rule_value value)
-{
-    jsonw_key(json, key);
-    write_value(json, value);
 }
 
 /* The name by which the mask knows whether a value is personal; empty: it is

@@ -148,7 +148,9 @@ void filter_close(struct filter *filter)
     candidate_close(&filter->candidate);
 }
 
-bool filter_takes(struct arena *arena, const struct filter *filter, const struct profile *profile)
+/* For those that are not SQL. */
+static bool filter_takes(struct arena *arena, const struct filter *filter,
+                         const struct profile *profile)
 {
     struct rule_subject subject = filter->subject;
     struct str value = { NULL, 0 };

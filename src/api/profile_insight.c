@@ -89,9 +89,8 @@ static int quintile_of(const struct profile *profile, const struct profile_reade
 }
 
 void insight_write_rfm(struct jsonw *json, const struct profile *profile,
-                       const struct profile_reader *reader, int64_t now_ms)
+                       const struct profile_reader *reader)
 {
-    (void)now_ms;
     int recency = profile != NULL ? quintile_of(profile, reader, RULE_ORDERS_LAST_AT) : 0;
     if (recency == 0) {
         jsonw_put_null(json, "rfm");
@@ -184,16 +183,6 @@ void insight_write_habits(struct jsonw *json, const struct profile *profile,
     jsonw_close(json);
 }
 
-static const struct ruleset *ruleset_at(const struct registry_workspace *workspace, int64_t version)
-{
-    for (size_t i = 0; i < workspace->ruleset_count; i++) {
-        if (workspace->rulesets[i]->version == version) {
-            return workspace->rulesets[i];
-        }
-    }
-    return NULL;
-}
-
 static void write_membership(struct jsonw *json, const struct rule *rule,
                              const struct verdict *verdict, int64_t until_ms)
 {
@@ -216,7 +205,7 @@ void insight_write_memberships(struct jsonw *json, struct arena *arena,
                                int64_t now_ms)
 {
     const struct ruleset *ruleset =
-        profile != NULL ? ruleset_at(reader->workspace, profile->ruleset_version) : NULL;
+        profile != NULL ? profile_reader_ruleset(reader, profile->ruleset_version) : NULL;
     jsonw_key(json, "memberships");
     jsonw_open_array(json);
     for (size_t i = 0; ruleset != NULL && i < profile->verdicts.count; i++) {

@@ -99,7 +99,7 @@ static void write_body(struct jsonw *json, const struct resource_request *reques
     write_names(json, "tags", view->tags, view->tag_count);
     write_names(json, "segments", view->segments, view->segment_count);
     jsonw_put_raw(json, "tiers", view->tiers_json.size > 0 ? view->tiers_json : STR("{}"));
-    insight_write_rfm(json, profile, reader, request->now_ms);
+    insight_write_rfm(json, profile, reader);
     write_orders(json, view, profile, reader->workspace->currency, request->now_ms,
                  history_complete);
     jsonw_put_raw(json, "cart", json_or(is_masked, arena, view->cart_json, STR("null")));

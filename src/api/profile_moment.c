@@ -68,16 +68,6 @@ static enum status read_whole(const struct resource_request *request, struct mom
                                     : status;
 }
 
-static const struct ruleset *ruleset_of(const struct profile_reader *reader, int64_t version)
-{
-    for (size_t i = 0; i < reader->workspace->ruleset_count; i++) {
-        if (reader->workspace->rulesets[i]->version == version) {
-            return reader->workspace->rulesets[i];
-        }
-    }
-    return reader->newest;
-}
-
 static enum status read_transitions(const struct resource_request *request, struct moment *moment,
                                     struct problem *problem)
 {
@@ -340,7 +330,8 @@ enum status moment_open(const struct resource_request *request, const struct pro
         return no_memory(problem);
     }
     int64_t newest = reader->newest != NULL ? reader->newest->version : 0;
-    moment.ruleset = ruleset_of(reader, moment.profile->ruleset_version);
+    moment.ruleset = profile_reader_ruleset(reader, moment.profile->ruleset_version);
+    moment.ruleset = moment.ruleset != NULL ? moment.ruleset : reader->newest;
     moment.is_stale = moment.whole.view.ruleset_version < newest;
     status = read_transitions(request, &moment, problem);
     if (status == STATUS_OK && moment.is_past) {

@@ -32,6 +32,8 @@ NODISCARD enum status profile_reader_open(const struct resource_request *request
                                           struct profile_reader *out_reader,
                                           struct problem *problem);
 void profile_reader_close(struct profile_reader *reader);
+/* The rules of that version; NULL when they are not kept any more. */
+const struct ruleset *profile_reader_ruleset(const struct profile_reader *reader, int64_t version);
 /* request->name to the survivor and its origins. */
 NODISCARD enum status profile_resolve(const struct resource_request *request, struct str text,
                                       struct id *out_requested, struct id *out_canonical,
@@ -54,7 +56,7 @@ struct profile *profile_of_view(struct arena *arena, const struct profile_view *
 /* What is evaluated, not stored, at the moment of asking. `profile` may be NULL:
  * then null. Members of an open object. */
 void insight_write_rfm(struct jsonw *json, const struct profile *profile,
-                       const struct profile_reader *reader, int64_t now_ms);
+                       const struct profile_reader *reader);
 void insight_write_cycle(struct jsonw *json, const struct profile *profile, int64_t now_ms);
 void insight_write_engagement(struct jsonw *json, const struct profile *profile, int64_t now_ms);
 void insight_write_habits(struct jsonw *json, const struct profile *profile,

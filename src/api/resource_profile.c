@@ -45,6 +45,17 @@ void profile_reader_close(struct profile_reader *reader)
     }
 }
 
+const struct ruleset *profile_reader_ruleset(const struct profile_reader *reader, int64_t version)
+{
+    const struct registry_workspace *workspace = reader->workspace;
+    for (size_t i = 0; i < workspace->ruleset_count; i++) {
+        if (workspace->rulesets[i]->version == version) {
+            return workspace->rulesets[i];
+        }
+    }
+    return NULL;
+}
+
 static enum status no_profile(enum status status, struct problem *problem)
 {
     if (status == STATUS_MISSING) {
