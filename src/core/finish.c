@@ -80,12 +80,16 @@ static bool finish_log(struct decision *decision, struct decision_rows *rows)
     return true;
 }
 
-/* What an import brought is decided once, at now (correctness 12). */
+/* What an import brought is decided once, at now (correctness 12). The list has
+ * a profile for each of its events: the first settles it. */
 static void finish_import(struct decision *decision)
 {
     for (size_t i = 0; i < decision->imported.count; i++) {
         struct profile *profile = decision->imported.items[i];
-        if (id_is_zero(profile->merged_into) && (profile->changed_parts != 0 || profile->is_new)) {
+        bool is_asked = profile->changed_parts != 0 || profile->touched != NULL ||
+                        (profile->is_new && !profile->is_judged);
+        if (id_is_zero(profile->merged_into) && is_asked) {
+            profile->is_judged = true;
             judge_settle(decision, profile, decision->import_now_ms, CAUSE_IMPORT);
         }
     }

@@ -781,11 +781,44 @@ static void decided_twice_is_decided_once(void **state)
     assert_int_equal(rows.profiles[0]->sequence, 1);
 }
 
+/* The import's views move neither last_seen_at nor any trait: only a feature says
+ * that the rule is to be asked. Once for the three of them. */
+static void an_import_of_the_past_is_decided_once(void **state)
+{
+    struct world *world = *state;
+    static const struct rule_case only = {
+        .when = { "count(product.viewed within 30d) >= 3",
+                  sizeof("count(product.viewed within 30d) >= 3") - 1 }
+    };
+    const struct rule_definition rule = {
+        .name = STR("viewer"), .kind = RULE_KIND_SEGMENT, .cases = &only, .case_count = 1
+    };
+    world_set_rules(world, &rule, 1);
+    world_subscribe(world, "segment.*");
+    world_apply_one(world, world_event(world, "S e1"));
+    struct event *views[3];
+    for (size_t i = 0; i < ARRAY_COUNT(views); i++) {
+        views[i] = world_event(world, "S e1");
+        views[i]->type = EVENT_PRODUCT_VIEWED;
+        views[i]->name = STR("product.viewed");
+        views[i]->occurred_at_ms = world->now_ms - (int64_t)(i + 1) * DAY;
+    }
+    /* First seen long before, so that the import changes no part of the profile. */
+    world_find(world, "e1")->first_seen_at_ms = world->now_ms - 90 * DAY;
+    size_t before = world->transition_count;
+    world->context.is_import = true;
+    world_apply(world, views, ARRAY_COUNT(views));
+    assert_int_equal(world->transition_count, before + 1);
+    assert_int_equal(world->transitions[before].cause, CAUSE_IMPORT);
+    assert_int_equal(world_count_rung(world, "segment.entered"), 0);
+}
+
 #define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, open_world, close_world)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        IN_WORLD(an_import_of_the_past_is_decided_once),
         IN_WORLD(a_first_event_makes_a_profile),
         IN_WORLD(an_anonymous_profile_is_identified_later),
         IN_WORLD(nobody_is_said_so),
