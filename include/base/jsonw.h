@@ -39,7 +39,7 @@ void jsonw_str(struct jsonw *json, struct str value); /* escaped */
 void jsonw_z(struct jsonw *json, const char *value);  /* NULL writes null */
 void jsonw_raw(struct jsonw *json, struct str value); /* is JSON already; empty writes null */
 void jsonw_id(struct jsonw *json, struct id value);   /* the zero id writes null */
-void jsonw_instant(struct jsonw *json, int64_t ms);   /* INSTANT_NONE writes null */
+void jsonw_instant(struct jsonw *json, int64_t ms);   /* INSTANT_NONE, INSTANT_NEVER: null */
 /* Minor units in the currency's decimals: 12490 EUR is 124.90. */
 void jsonw_money(struct jsonw *json, int64_t minor, struct str currency);
 

@@ -188,7 +188,7 @@ void jsonw_id(struct jsonw *json, struct id value)
 
 void jsonw_instant(struct jsonw *json, int64_t ms)
 {
-    if (ms == INSTANT_NONE) {
+    if (ms == INSTANT_NONE || ms == INSTANT_NEVER) {
         jsonw_null(json);
         return;
     }

@@ -324,28 +324,23 @@ static void drop_orphans(struct decision *decision, struct profile *profile,
     }
 }
 
-/* State that no feature of the newest rules has. */
-static void drop_features(struct profile *profile, const struct ruleset *ruleset)
+/* All rules, once, at now. True when any verdict changed. */
+static bool settle(struct decision *decision, struct profile *profile,
+                   const struct ruleset *ruleset, int64_t now_ms, enum cause_kind cause)
 {
-    size_t kept = 0;
-    for (size_t i = 0; i < profile->features.count; i++) {
-        if (ruleset_feature(ruleset, profile->features.items[i].number) != NULL) {
-            profile->features.items[kept++] = profile->features.items[i];
-        }
-    }
-    profile->features.count = kept;
+    const struct occasion occasion = { .at_ms = now_ms, .true_at_ms = now_ms, .cause = cause };
+    struct judgement silent;
+    drop_orphans(decision, profile, ruleset);
+    judge_all(decision, profile, &occasion, &silent);
+    return silent.changes.count > 0;
 }
 
 static void bring_to_newest(struct decision *decision, struct profile *profile,
                             const struct ruleset *newest, int64_t now_ms, enum cause_kind cause)
 {
-    const struct occasion occasion = { .at_ms = now_ms, .true_at_ms = now_ms, .cause = cause };
-    struct judgement judgement;
     profile->ruleset_version = newest->version;
-    drop_orphans(decision, profile, newest);
-    drop_features(profile, newest);
-    judge_all(decision, profile, &occasion, &judgement);
-    if (judgement.changes.count > 0) {
+    feature_set_keep(&profile->features, newest->features, newest->feature_count);
+    if (settle(decision, profile, newest, now_ms, cause)) {
         profile->sequence++;
         profile->updated_at_ms = now_ms;
     }
@@ -356,10 +351,7 @@ void judge_settle(struct decision *decision, struct profile *profile, int64_t no
 {
     const struct ruleset *ruleset = judge_ruleset(decision, profile);
     if (ruleset != NULL) {
-        const struct occasion occasion = { .at_ms = now_ms, .true_at_ms = now_ms, .cause = cause };
-        struct judgement silent;
-        drop_orphans(decision, profile, ruleset);
-        judge_all(decision, profile, &occasion, &silent);
+        (void)settle(decision, profile, ruleset, now_ms, cause);
     }
 }
 
@@ -367,7 +359,7 @@ void judge_bring_up(struct decision *decision, struct profile *profile, int64_t 
 {
     const struct ruleset *newest = judge_newest(decision);
     if (newest == NULL || profile->ruleset_version > newest->version) {
-        return; /* another instance knows newer rules: this one learns of them in 250 ms */
+        return; /* another instance knows newer rules: see decision_is_ahead */
     }
     if (profile->ruleset_version < newest->version) {
         const struct ruleset *stands_at = judge_ruleset(decision, profile);

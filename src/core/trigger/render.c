@@ -53,11 +53,6 @@ static void write_cause(struct jsonw *json, const struct decide_context *context
     jsonw_close(json);
 }
 
-static void put_instant_or_null(struct jsonw *json, const char *key, int64_t ms)
-{
-    jsonw_put_instant(json, key, ms == INSTANT_NEVER ? INSTANT_NONE : ms);
-}
-
 static void put_text_or_null(struct jsonw *json, const char *key, bool has, struct str text)
 {
     if (has) {
@@ -85,11 +80,9 @@ static void write_transition(struct jsonw *json, const struct pending_bell *bell
     }
     jsonw_put_i64(json, "rule_version", rule->version);
     jsonw_put_instant(json, "since", row->at_ms);
-    put_instant_or_null(json, "until", row->has ? bell->until_ms : INSTANT_NEVER);
-    if (row->had) {
+    jsonw_put_instant(json, "until", row->has ? bell->until_ms : INSTANT_NEVER);
+    if (row->had || has_values) {
         jsonw_put_instant(json, "previous_since", bell->previous_since_ms);
-    } else if (has_values) {
-        jsonw_put_null(json, "previous_since");
     }
     jsonw_close(json);
 }
