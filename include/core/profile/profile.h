@@ -115,7 +115,6 @@ struct profile {
     uint32_t changed_parts;    /* 1u << enum rule_part, since the rules were last decided */
     uint64_t *touched;         /* rules whose features changed; NULL: none */
     struct verdict_set stored; /* verdicts as loaded: what membership says */
-    struct str stored_state;   /* bytes as loaded */
 };
 
 /* `ruleset` may be NULL: no labels. False when the arena is full. */
