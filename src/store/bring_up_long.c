@@ -115,6 +115,9 @@ static enum status finish(struct long_run *run, struct batch *batch, struct prob
     struct profile *profile = run->profile;
     enum cause_kind cause = profile->ruleset_version == 0 ? CAUSE_IMPORT : CAUSE_RULE;
     decision_put_profile(batch->decision, profile);
+    if (decision_is_ahead(batch->decision)) {
+        return problem_set(problem, STATUS_RETRY, "overloaded", "newer rules are in force");
+    }
     status = decide_due(batch->decision, profile, bring_up->now_ms);
     run->fresh.verdicts = profile->verdicts;
     run->fresh.stored = profile->stored;

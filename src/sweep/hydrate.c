@@ -34,7 +34,7 @@
 #define HYDRATE_IDLE_MS 1000
 #define HYDRATE_ORPHANS 2000
 #define HYDRATE_LEASE_MS 30000
-/* Of one profile within a batch; longer histories are folded page by page. */
+/* Of one origin within a batch; longer histories are folded page by page. */
 #define HYDRATE_FACTS_MAX 2000
 
 struct hydrate_run {
@@ -52,9 +52,11 @@ struct hydrate_run {
 /* Those that need no history are brought up by stepping them. */
 static enum status decide_found(struct hydrate_run *run, struct problem *problem)
 {
-    enum status status = STATUS_OK;
-    for (size_t i = 0; i < run->found.profile_count && status == STATUS_OK; i++) {
+    for (size_t i = 0; i < run->found.profile_count; i++) {
         decision_put_profile(run->decision, run->found.profiles[i]);
+    }
+    enum status status = registry_catch_up(run->hydrate->registry, run->decision, problem);
+    for (size_t i = 0; i < run->found.profile_count && status == STATUS_OK; i++) {
         status = decide_due(run->decision, run->found.profiles[i], run->now_ms);
     }
     const struct bring_up bring_up = {

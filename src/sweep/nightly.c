@@ -178,6 +178,11 @@ static enum status decide_some(struct nightly_job *work, const struct registry_w
     }
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
         decision_put_profile(decision, profiles[i]);
+    }
+    if (status == STATUS_OK) {
+        status = registry_catch_up(nightly->config.registry, decision, problem);
+    }
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
         status = decide_due(decision, profiles[i], clock_now_ms());
     }
     work->after_id = ids[id_count - 1];
