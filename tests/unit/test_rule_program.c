@@ -258,7 +258,6 @@ static void test_what_a_program_reads(void **state)
     assert_true(reads->features[0] < reads->features[1]);
     assert_int_equal(reads->rule_count, 0);
     assert_true(reads->is_timed);
-    assert_false(reads->reads_all_tags);
     rule = compile("not age(created_at) > 1d and identified");
     assert_true(rule_program_reads(rule->programs[0])->is_timed);
     rule = compile("identified and count(product.viewed) > 1");

@@ -94,6 +94,11 @@ enum rule_aggregate {
     RULE_MAX_COUNT,
 };
 
+/* = != < <= > >= */
+bool rule_op_is_relation(enum rule_op op);
+/* With its sides changed: < for >. Of what has no mirror image, itself. */
+enum rule_op rule_op_mirrored(enum rule_op op);
+
 struct rule_node;
 
 struct rule_aggregation {

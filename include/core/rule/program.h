@@ -71,7 +71,6 @@ struct rule_reads {
     const struct str *rules; /* tiers.<name>, and "x" in tags or segments: the literal names;
                                 lifecycle */
     size_t rule_count;
-    bool reads_all_tags; /* tags or segments used otherwise: by every tag or segment */
     bool is_timed;
 };
 const struct rule_reads *rule_program_reads(const struct rule_program *program);

@@ -28,7 +28,4 @@ struct rule_sentence rule_sentence(struct arena *arena, const struct rule_progra
                                    const struct rule_node *root, const struct rule_subject *subject,
                                    int64_t at_ms, bool hides_values);
 
-/* A value in words: "3", "\"high\"", "12 days", "not set". */
-struct str rule_value_words(struct arena *arena, struct rule_value value);
-
 #endif

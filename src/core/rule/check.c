@@ -524,12 +524,12 @@ static bool is_ordering(enum rule_op op)
     return op == RULE_OP_LT || op == RULE_OP_LE || op == RULE_OP_GT || op == RULE_OP_GE;
 }
 
-static bool is_relation(enum rule_op op)
+bool rule_op_is_relation(enum rule_op op)
 {
     return op == RULE_OP_EQ || op == RULE_OP_NE || is_ordering(op);
 }
 
-static enum rule_op mirrored(enum rule_op op)
+enum rule_op rule_op_mirrored(enum rule_op op)
 {
     switch (op) {
     case RULE_OP_LT:
@@ -555,13 +555,13 @@ static void swap_sides(struct rule_node *node, enum rule_op op)
 
 static void put_constant_right(struct rule_node *node)
 {
-    bool is_symmetric = is_relation(node->op) || node->op == RULE_OP_LIKE;
+    bool is_symmetric = rule_op_is_relation(node->op) || node->op == RULE_OP_LIKE;
     bool left_is_literal = node->left->op == RULE_OP_LITERAL;
     bool right_is_literal = node->right->op == RULE_OP_LITERAL;
     bool left_is_threshold =
         node->left->op == RULE_OP_PERCENTILE && node->right->op != RULE_OP_PERCENTILE;
     if (is_symmetric && !right_is_literal && (left_is_literal || left_is_threshold)) {
-        swap_sides(node, mirrored(node->op));
+        swap_sides(node, rule_op_mirrored(node->op));
     }
 }
 
@@ -613,8 +613,8 @@ static bool fail_types(struct check *check, const struct rule_node *node)
 static bool check_age(struct check *check, const struct rule_node *node)
 {
     const struct rule_node *right = node->right;
-    if (node->left->op == RULE_OP_AGE && is_relation(node->op) && right->op == RULE_OP_LITERAL &&
-        right->type == RULE_DURATION) {
+    if (node->left->op == RULE_OP_AGE && rule_op_is_relation(node->op) &&
+        right->op == RULE_OP_LITERAL && right->type == RULE_DURATION) {
         return true;
     }
     const struct rule_node *wrong = node->left->op == RULE_OP_AGE ? right : node->left;
@@ -626,7 +626,7 @@ static bool check_age(struct check *check, const struct rule_node *node)
 static bool check_max_count(struct check *check, const struct rule_node *node)
 {
     bool is_constant = node->right->op == RULE_OP_LITERAL && node->right->type == RULE_NUMBER;
-    if (is_max_count(node->left) && is_relation(node->op) && is_constant) {
+    if (is_max_count(node->left) && rule_op_is_relation(node->op) && is_constant) {
         return true;
     }
     return fail_node(check, is_max_count(node->left) ? node->right : node->left,
@@ -808,7 +808,7 @@ static bool check_comparison(struct check *check, struct rule_node *node)
     if (is_max_count(node->left) || is_max_count(node->right)) {
         return check_max_count(check, node);
     }
-    if (is_relation(node->op)) {
+    if (rule_op_is_relation(node->op)) {
         return check_relation(check, node);
     }
     if (node->op == RULE_OP_IN) {

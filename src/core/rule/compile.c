@@ -32,7 +32,7 @@ struct task {
 };
 
 /* A side without a step of its own: its steps come behind the main run. */
-struct fused {
+struct side {
     const struct rule_node *node;
     const struct feature *feature;
 };
@@ -46,8 +46,8 @@ struct compiler {
     uint32_t step_count;
     struct step_range *ranges;
     size_t range_count;
-    struct fused *fused;
-    size_t fused_count;
+    struct side *sides;
+    size_t side_count;
     uint32_t *tests; /* and/or tests whose jump is not known yet */
     size_t test_count;
     int depth; /* of the stack of the run after the last step */
@@ -242,28 +242,6 @@ static void push_finish(struct compiler *compiler, const struct rule_node *node,
 
 /* --- comparisons ------------------------------------------------------------ */
 
-static bool is_order(enum rule_op op)
-{
-    return op == RULE_OP_EQ || op == RULE_OP_NE || op == RULE_OP_LT || op == RULE_OP_LE ||
-           op == RULE_OP_GT || op == RULE_OP_GE;
-}
-
-static enum rule_op mirror(enum rule_op op)
-{
-    switch ((int)op) {
-    case RULE_OP_LT:
-        return RULE_OP_GT;
-    case RULE_OP_LE:
-        return RULE_OP_GE;
-    case RULE_OP_GT:
-        return RULE_OP_LT;
-    case RULE_OP_GE:
-        return RULE_OP_LE;
-    default:
-        return op;
-    }
-}
-
 /* The step for a comparison whose side `node` moves; STEP_COMPARE when it does
  * not. */
 static enum step_code moving_code(const struct rule_node *node)
@@ -306,17 +284,17 @@ static const struct feature *want_feature(struct compiler *compiler, const struc
     return feature;
 }
 
-static void visit_fused(struct compiler *compiler, const struct rule_node *node,
-                        enum step_code code, bool is_mirrored)
+static void visit_moving(struct compiler *compiler, const struct rule_node *node,
+                         enum step_code code, bool is_mirrored)
 {
     const struct rule_node *moving = is_mirrored ? node->right : node->left;
     const struct rule_node *still = is_mirrored ? node->left : node->right;
-    struct fused *fused = &compiler->fused[compiler->fused_count++];
-    *fused = (struct fused){ .node = moving };
+    struct side *side = &compiler->sides[compiler->side_count++];
+    *side = (struct side){ .node = moving };
     push_finish(compiler, node, code, is_mirrored);
     push_visit(compiler, still);
     if (code == STEP_COMPARE_FEATURE) {
-        fused->feature = want_feature(compiler, moving, still);
+        side->feature = want_feature(compiler, moving, still);
         if (moving->aggregation->after != NULL) {
             push_visit(compiler, moving->aggregation->after);
         }
@@ -342,20 +320,20 @@ static const struct rule_node *member_literal(const struct rule_node *node)
 static void visit_comparison(struct compiler *compiler, const struct rule_node *node)
 {
     if (member_literal(node) != NULL) {
-        compiler->fused[compiler->fused_count++] = (struct fused){ .node = node->left };
-        compiler->fused[compiler->fused_count++] = (struct fused){ .node = node->right };
+        compiler->sides[compiler->side_count++] = (struct side){ .node = node->left };
+        compiler->sides[compiler->side_count++] = (struct side){ .node = node->right };
         push_finish(compiler, node, STEP_MEMBER, false);
         return;
     }
-    if (is_order(node->op)) {
+    if (rule_op_is_relation(node->op)) {
         enum step_code left = moving_code(node->left);
         enum step_code right = moving_code(node->right);
         if (left != STEP_COMPARE) {
-            visit_fused(compiler, node, left, false);
+            visit_moving(compiler, node, left, false);
             return;
         }
         if (right != STEP_COMPARE) {
-            visit_fused(compiler, node, right, true);
+            visit_moving(compiler, node, right, true);
             return;
         }
     }
@@ -411,7 +389,7 @@ static void visit(struct compiler *compiler, const struct rule_node *node)
         push_finish(compiler, node, STEP_NAME, false);
         break;
     case RULE_OP_PERCENTILE:
-        compiler->fused[compiler->fused_count++] = (struct fused){ .node = node->left };
+        compiler->sides[compiler->side_count++] = (struct side){ .node = node->left };
         push_finish(compiler, node, STEP_PERCENTILE, false);
         break;
     case RULE_OP_AND:
@@ -464,9 +442,9 @@ static void visit(struct compiler *compiler, const struct rule_node *node)
 
 static const struct feature *feature_of(struct compiler *compiler, const struct rule_node *node)
 {
-    for (size_t i = 0; i < compiler->fused_count; i++) {
-        if (compiler->fused[i].node == node) {
-            return compiler->fused[i].feature;
+    for (size_t i = 0; i < compiler->side_count; i++) {
+        if (compiler->sides[i].node == node) {
+            return compiler->sides[i].feature;
         }
     }
     return want_feature(compiler, node, NULL);
@@ -491,7 +469,7 @@ static void fill_comparison(const struct task *task, struct rule_step *step)
     const struct rule_node *node = task->node;
     bool is_left_open = node->left->type == RULE_NULL;
     bool is_right_open = node->right->type == RULE_NULL;
-    step->op = task->is_mirrored ? mirror(node->op) : node->op;
+    step->op = task->is_mirrored ? rule_op_mirrored(node->op) : node->op;
     step->is_mirrored = task->is_mirrored;
     if (task->is_mirrored) {
         bool is_open = is_left_open;
@@ -640,7 +618,7 @@ static bool compiler_begin(struct compiler *compiler, struct arena *arena,
         .tasks = ARENA_NEW_ARRAY(arena, 4 * nodes + 4, struct task),
         .steps = ARENA_NEW_ARRAY(arena, 3 * nodes, struct rule_step),
         .ranges = ARENA_NEW_ARRAY(arena, 2 * nodes, struct step_range),
-        .fused = ARENA_NEW_ARRAY(arena, 2 * nodes, struct fused),
+        .sides = ARENA_NEW_ARRAY(arena, 2 * nodes, struct side),
         .tests = ARENA_NEW_ARRAY(arena, nodes, uint32_t),
         .features = ARENA_NEW_ARRAY(arena, nodes, const struct feature *),
         .rules = ARENA_NEW_ARRAY(arena, nodes, struct str),
@@ -652,9 +630,9 @@ static bool compiler_begin(struct compiler *compiler, struct arena *arena,
 static void compile_fragments(struct compiler *compiler)
 {
     compiler->is_fragment = true;
-    for (size_t i = 0; i < compiler->fused_count && compiler->status == STATUS_OK; i++) {
+    for (size_t i = 0; i < compiler->side_count && compiler->status == STATUS_OK; i++) {
         compiler->depth = 0;
-        push_visit(compiler, compiler->fused[i].node);
+        push_visit(compiler, compiler->sides[i].node);
         run_tasks(compiler);
     }
 }
@@ -667,7 +645,6 @@ static void fill_reads(const struct compiler *compiler, struct rule_program *pro
         .feature_count = compiler->feature_count,
         .rules = compiler->rules,
         .rule_count = compiler->rule_count,
-        .reads_all_tags = compiler->reads_tags || compiler->reads_segments,
         .is_timed = compiler->is_timed,
     };
     program->reads_tags = compiler->reads_tags;

@@ -119,7 +119,8 @@ bool feature_times_remove(struct feature_times *times, int64_t at_ms)
     return true;
 }
 
-void feature_times_drop(struct feature_times *times, size_t count)
+/* The oldest. */
+static void times_drop(struct feature_times *times, size_t count)
 {
     if (count > 0) {
         memmove(times->items, times->items + count, (times->count - count) * sizeof(*times->items));
@@ -133,7 +134,7 @@ void feature_times_prune(struct feature_times *times, int64_t floor_ms)
     while (count < times->count && times->items[count] <= floor_ms) {
         count++;
     }
-    feature_times_drop(times, count);
+    times_drop(times, count);
 }
 
 void feature_times_trim(struct feature_times *times, size_t keep, struct feature_lost *lost)
@@ -141,7 +142,7 @@ void feature_times_trim(struct feature_times *times, size_t keep, struct feature
     if (times->count > keep) {
         size_t count = times->count - keep;
         feature_lost_note(lost, times->items[count - 1]);
-        feature_times_drop(times, count);
+        times_drop(times, count);
     }
 }
 

@@ -199,7 +199,6 @@ NODISCARD bool feature_times_reserve(struct arena *arena, struct feature_times *
 NODISCARD bool feature_times_add(struct arena *arena, struct feature_times *times, size_t keep,
                                  int64_t at_ms, struct feature_lost *lost);
 bool feature_times_remove(struct feature_times *times, int64_t at_ms);
-void feature_times_drop(struct feature_times *times, size_t count); /* the oldest */
 void feature_times_prune(struct feature_times *times, int64_t floor_ms);
 void feature_times_trim(struct feature_times *times, size_t keep, struct feature_lost *lost);
 /* Those in (low, high], as a range of indexes. */

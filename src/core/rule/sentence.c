@@ -83,7 +83,7 @@ static struct str scalar_words(struct arena *arena, struct rule_value value)
     return STR("not set");
 }
 
-struct str rule_value_words(struct arena *arena, struct rule_value value)
+static struct str value_words(struct arena *arena, struct rule_value value)
 {
     if (value.type != RULE_LIST) {
         return scalar_words(arena, value);
@@ -100,7 +100,7 @@ struct str rule_value_words(struct arena *arena, struct rule_value value)
 static struct str fact_words(const struct teller *teller, struct rule_value value)
 {
     bool is_text = value.type == RULE_TEXT || value.type == RULE_LIST || value.type == RULE_DATE;
-    return teller->hides_values && is_text ? STR("hidden") : rule_value_words(teller->arena, value);
+    return teller->hides_values && is_text ? STR("hidden") : value_words(teller->arena, value);
 }
 
 static struct rule_value value_of(const struct teller *teller, const struct rule_node *node,
@@ -117,22 +117,6 @@ static bool holds(const struct teller *teller, const struct rule_node *node)
 }
 
 /* --- what is needed --------------------------------------------------------- */
-
-static enum rule_op mirrored(enum rule_op op)
-{
-    switch ((int)op) {
-    case RULE_OP_LT:
-        return RULE_OP_GT;
-    case RULE_OP_LE:
-        return RULE_OP_GE;
-    case RULE_OP_GT:
-        return RULE_OP_LT;
-    case RULE_OP_GE:
-        return RULE_OP_LE;
-    default:
-        return op;
-    }
-}
 
 /* What "not" makes of it; only where there are words for it. */
 static enum rule_op inverted(enum rule_op op)
@@ -311,7 +295,7 @@ static struct str comparison_clause(struct teller *teller, const struct rule_nod
     }
     bool right = tells_right(node);
     const struct rule_node *told = right ? node->right : node->left;
-    enum rule_op op = right ? mirrored(node->op) : node->op;
+    enum rule_op op = right ? rule_op_mirrored(node->op) : node->op;
     if (told->op == RULE_OP_AGGREGATE && !negated && holds(teller, node) &&
         told->aggregation->within_ms > 0 && (op == RULE_OP_GE || op == RULE_OP_GT)) {
         teller->rests_on_count = true;
