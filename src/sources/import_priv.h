@@ -135,6 +135,37 @@ struct str import_rows_key(const struct import_rows *rows, const char *what);
 /* Of the record's draft: the events, or a full arena. */
 void import_take_draft(struct draft *draft, struct import_record *out_record);
 
+/* --- orders of platforms (import_order.c) ---------------------------------- */
+
+/* What the first row of an order says, checked. */
+struct import_order {
+    struct str order_ref;
+    struct str status;
+    struct str currency;
+    int64_t total_minor;
+    int64_t refunded_minor;
+    int64_t placed_at_ms;
+    int64_t cancelled_at_ms; /* INSTANT_NONE: it is not */
+    int64_t version_ms;
+};
+
+/* Each false when the record was turned down. Id and status; then currency and
+ * total; then the instants, of which the latest of `fields` is the version. */
+bool import_order_read(struct import_rows *rows, struct import_order *order);
+bool import_order_total(struct import_rows *rows, struct import_order *order);
+bool import_order_instants(struct import_rows *rows, const enum import_field *fields, size_t count,
+                           bool american_dates, struct import_order *order);
+/* Nothing when the field is empty. */
+bool import_put_money(struct import_rows *rows, struct jsonw *json, size_t row,
+                      enum import_field field, const char *key, struct str currency);
+/* The total and its parts, currency, coupon and channel. */
+bool import_order_put_amounts(struct import_rows *rows, struct jsonw *json,
+                              const struct import_order *order);
+/* With its document, without identities. NULL: the arena is full. */
+struct event *import_order_event(struct draft *draft, const struct import_rows *rows,
+                                 const struct import_order *order, enum order_rank rank,
+                                 const struct order_status_rule *statuses, struct str body_json);
+
 /* --- platforms ------------------------------------------------------------ */
 
 extern const struct import_column import_shopify_order_columns[];

@@ -1,7 +1,4 @@
-#include <string.h>
-
 #include "base/instant.h"
-#include "base/money.h"
 #include "import_priv.h"
 #include "shopify_priv.h"
 
@@ -73,77 +70,21 @@ const struct import_column import_shopify_customer_columns[] = {
 
 /* --- orders --------------------------------------------------------------- */
 
-/* What the first row of an order says, checked. */
-struct export_order {
-    struct str order_ref;
-    struct str status;
-    struct str currency;
-    int64_t total_minor;
-    int64_t refunded_minor;
-    int64_t placed_at_ms;
-    int64_t cancelled_at_ms;
-    int64_t version_ms;
-};
-
-static bool read_instants(struct import_rows *rows, struct export_order *order)
+static bool read_order(struct import_rows *rows, struct import_order *order)
 {
-    static const enum import_field fields[] = { FIELD_PLACED_AT, FIELD_PAID_AT, FIELD_FULFILLED_AT,
-                                                FIELD_CANCELLED_AT, FIELD_UPDATED_AT };
-    order->version_ms = INSTANT_NONE;
-    for (size_t i = 0; i < ARRAY_COUNT(fields); i++) {
-        int64_t at_ms = INSTANT_NONE;
-        if (!import_instant(rows->reader, import_value(rows, 0, fields[i]), false, &at_ms)) {
-            return import_reject(rows, 0, fields[i], "not an instant");
-        }
-        order->version_ms = at_ms > order->version_ms ? at_ms : order->version_ms;
-        order->placed_at_ms = fields[i] == FIELD_PLACED_AT ? at_ms : order->placed_at_ms;
-        order->cancelled_at_ms = fields[i] == FIELD_CANCELLED_AT ? at_ms : order->cancelled_at_ms;
-    }
-    if (order->placed_at_ms == INSTANT_NONE) {
-        return import_reject(rows, 0, FIELD_PLACED_AT, "an order needs the time it was placed");
-    }
-    return true;
-}
-
-static bool read_order(struct import_rows *rows, struct export_order *order)
-{
-    const struct source *source = rows->reader->options.source;
+    static const enum import_field instants[] = { FIELD_PLACED_AT, FIELD_PAID_AT,
+                                                  FIELD_FULFILLED_AT, FIELD_CANCELLED_AT,
+                                                  FIELD_UPDATED_AT };
     bool is_there = false;
-    order->order_ref = import_text(rows, 0, FIELD_ORDER_ID);
-    order->status = import_value(rows, 0, FIELD_STATUS);
-    order->currency = import_value(rows, 0, FIELD_CURRENCY);
-    if (order->order_ref.size == 0 || order->order_ref.size > LIMIT_TEXT_BYTES) {
-        return import_reject(rows, 0, FIELD_ORDER_ID, "an order needs its id");
-    }
-    if (order->currency.size > 0 && !money_currency_is_valid(order->currency)) {
-        return import_reject(rows, 0, FIELD_CURRENCY, "not an ISO 4217 code, as in EUR");
-    }
-    order->currency = order->currency.size > 0 ? order->currency : source->currency;
-    if (!import_money(import_value(rows, 0, FIELD_TOTAL), order->currency, &is_there,
-                      &order->total_minor) ||
-        !is_there) {
-        return import_reject(rows, 0, FIELD_TOTAL, "not an amount");
+    if (!import_order_read(rows, order) || !import_order_total(rows, order)) {
+        return false;
     }
     if (!import_money(import_value(rows, 0, FIELD_REFUNDED), order->currency, &is_there,
                       &order->refunded_minor) ||
         order->refunded_minor < 0) {
         return import_reject(rows, 0, FIELD_REFUNDED, "not an amount, or negative");
     }
-    return read_instants(rows, order);
-}
-
-static bool put_money(struct import_rows *rows, struct jsonw *json, size_t row,
-                      enum import_field field, const char *key, struct str currency)
-{
-    bool is_there = false;
-    int64_t minor = 0;
-    if (!import_money(import_value(rows, row, field), currency, &is_there, &minor)) {
-        return import_reject(rows, row, field, "not an amount");
-    }
-    if (is_there) {
-        jsonw_put_money(json, key, minor, currency);
-    }
-    return true;
+    return import_order_instants(rows, instants, ARRAY_COUNT(instants), false, order);
 }
 
 static bool put_products(struct import_rows *rows, struct jsonw *json, struct str currency)
@@ -166,7 +107,7 @@ static bool put_products(struct import_rows *rows, struct jsonw *json, struct st
         } else if (count.size > 0) {
             return import_reject(rows, i, FIELD_LINE_QUANTITY, "not a whole number");
         }
-        if (!put_money(rows, json, i, FIELD_LINE_PRICE, "price", currency)) {
+        if (!import_put_money(rows, json, i, FIELD_LINE_PRICE, "price", currency)) {
             return false;
         }
         jsonw_close(json);
@@ -179,18 +120,9 @@ static bool put_products(struct import_rows *rows, struct jsonw *json, struct st
     return true;
 }
 
-static bool order_properties(struct import_rows *rows, const struct export_order *order,
+static bool order_properties(struct import_rows *rows, const struct import_order *order,
                              struct str *out_json)
 {
-    static const struct {
-        enum import_field field;
-        const char *key;
-    } amounts[] = {
-        { FIELD_SUBTOTAL, "subtotal" },
-        { FIELD_DISCOUNT, "discount" },
-        { FIELD_SHIPPING, "shipping" },
-        { FIELD_TAX, "tax" },
-    };
     struct buf buf;
     struct jsonw json;
     draft_object_open(&buf, &json, rows->arena, 1024);
@@ -198,15 +130,9 @@ static bool order_properties(struct import_rows *rows, const struct export_order
     draft_put_text(&json, "number", import_value(rows, 0, FIELD_NUMBER));
     draft_put_text(&json, "status", order->status);
     draft_put_text(&json, "fulfilment_status", import_value(rows, 0, FIELD_FULFILMENT_STATUS));
-    jsonw_put_money(&json, "total", order->total_minor, order->currency);
-    for (size_t i = 0; i < ARRAY_COUNT(amounts); i++) {
-        if (!put_money(rows, &json, 0, amounts[i].field, amounts[i].key, order->currency)) {
-            return false;
-        }
+    if (!import_order_put_amounts(rows, &json, order)) {
+        return false;
     }
-    draft_put_text(&json, "currency", order->currency);
-    draft_put_text(&json, "coupon", import_value(rows, 0, FIELD_COUPON));
-    draft_put_text(&json, "channel", import_value(rows, 0, FIELD_CHANNEL));
     draft_put_text(&json, "location", import_text(rows, 0, FIELD_LOCATION));
     if (!put_products(rows, &json, order->currency)) {
         return false;
@@ -217,7 +143,7 @@ static bool order_properties(struct import_rows *rows, const struct export_order
 }
 
 static enum order_rank order_rank_of(const struct import_rows *rows,
-                                     const struct export_order *order)
+                                     const struct import_order *order)
 {
     if (order->cancelled_at_ms != INSTANT_NONE) {
         return ORDER_CANCELLED;
@@ -240,34 +166,13 @@ static void describe(struct draft *draft, struct event *event, const struct impo
 }
 
 static struct event *body_event(struct draft *draft, struct import_rows *rows,
-                                const struct export_order *order, struct str body_json)
+                                const struct import_order *order, struct str body_json)
 {
-    struct order_document *document = ARENA_NEW(rows->arena, struct order_document);
-    struct event *event =
-        draft_event(draft, EVENT_ORDER_UPDATED, STR(""), STR("order"), order->version_ms);
-    if (event == NULL || document == NULL) {
+    struct event *event = import_order_event(draft, rows, order, order_rank_of(rows, order),
+                                             shopify_order_statuses, body_json);
+    if (event == NULL) {
         return NULL;
     }
-    *document = (struct order_document){
-        .kind = ORDER_BODY,
-        .order_ref = order->order_ref,
-        .at_ms = event->occurred_at_ms,
-        .version_ms = event->claimed_at_ms,
-        .rank = order_rank_of(rows, order),
-        .counts = draft_status_counts(draft->source, shopify_order_statuses, order->status),
-        .placed_at_ms = event_clamp_instant(order->placed_at_ms, draft->received_at_ms),
-        .number = import_value(rows, 0, FIELD_NUMBER),
-        .status = order->status,
-        .currency = order->currency,
-        .total_minor = order->total_minor,
-        .refunded_minor = order->refunded_minor,
-        .body_json = body_json,
-    };
-    event->order = document;
-    event->currency = order->currency;
-    event->amount_minor = order->total_minor;
-    event->has_amount = true;
-    event->properties_json = body_json;
     draft_identify(draft, event, IDENTITY_EMAIL, import_text(rows, 0, FIELD_EMAIL));
     draft_identify(draft, event, IDENTITY_PHONE, import_text(rows, 0, FIELD_PHONE));
     draft_identify(draft, event, IDENTITY_ORDER, order->order_ref);
@@ -277,7 +182,7 @@ static struct event *body_event(struct draft *draft, struct import_rows *rows,
 
 /* Told under the webhook's key: see cancellation_event in shopify_order.c. */
 static void cancellation_event(struct draft *draft, const struct import_rows *rows,
-                               const struct export_order *order, const struct event *body)
+                               const struct import_order *order, const struct event *body)
 {
     struct order_document *document = ARENA_NEW(rows->arena, struct order_document);
     struct str key = str_printf(rows->arena, "order/%.*s/cancelled", STR_ARG(order->order_ref));
@@ -299,7 +204,7 @@ static void cancellation_event(struct draft *draft, const struct import_rows *ro
 
 bool import_shopify_order(struct import_rows *rows, struct import_record *out_record)
 {
-    struct export_order order = { .placed_at_ms = INSTANT_NONE, .cancelled_at_ms = INSTANT_NONE };
+    struct import_order order = { .placed_at_ms = INSTANT_NONE, .cancelled_at_ms = INSTANT_NONE };
     struct str body_json = { NULL, 0 };
     if (!read_order(rows, &order) || !order_properties(rows, &order, &body_json)) {
         return false;

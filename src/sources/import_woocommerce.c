@@ -1,7 +1,4 @@
-#include <string.h>
-
 #include "base/instant.h"
-#include "base/money.h"
 #include "import_priv.h"
 #include "platform_priv.h"
 
@@ -54,59 +51,22 @@ const struct import_column import_woocommerce_order_columns[] = {
     { NULL, FIELD_NONE },
 };
 
-struct export_order {
-    struct str order_ref;
-    struct str status;
-    struct str currency;
-    int64_t total_minor;
-    int64_t refunded_minor;
-    int64_t placed_at_ms;
-    int64_t version_ms;
-};
-
-static bool read_instants(struct import_rows *rows, struct export_order *order)
+static bool read_order(struct import_rows *rows, struct import_order *order)
 {
-    static const enum import_field fields[] = { FIELD_PLACED_AT, FIELD_PAID_AT, FIELD_FULFILLED_AT,
-                                                FIELD_UPDATED_AT };
-    order->version_ms = INSTANT_NONE;
-    for (size_t i = 0; i < ARRAY_COUNT(fields); i++) {
-        int64_t at_ms = INSTANT_NONE;
-        if (!import_instant(rows->reader, import_value(rows, 0, fields[i]), true, &at_ms)) {
-            return import_reject(rows, 0, fields[i], "not an instant");
-        }
-        order->version_ms = at_ms > order->version_ms ? at_ms : order->version_ms;
-        order->placed_at_ms = fields[i] == FIELD_PLACED_AT ? at_ms : order->placed_at_ms;
-    }
-    if (order->placed_at_ms == INSTANT_NONE) {
-        return import_reject(rows, 0, FIELD_PLACED_AT, "an order needs the time it was placed");
-    }
-    return true;
-}
-
-static bool read_order(struct import_rows *rows, struct export_order *order)
-{
+    static const enum import_field instants[] = { FIELD_PLACED_AT, FIELD_PAID_AT,
+                                                  FIELD_FULFILLED_AT, FIELD_UPDATED_AT };
     bool is_there = false;
-    order->order_ref = import_text(rows, 0, FIELD_ORDER_ID);
-    order->status = import_value(rows, 0, FIELD_STATUS);
-    order->currency = import_value(rows, 0, FIELD_CURRENCY);
+    if (!import_order_read(rows, order)) {
+        return false;
+    }
     if (str_starts_with(order->status, STR("wc-"))) {
         order->status = str_drop(order->status, 3);
-    }
-    if (order->order_ref.size == 0 || order->order_ref.size > LIMIT_TEXT_BYTES) {
-        return import_reject(rows, 0, FIELD_ORDER_ID, "an order needs its id");
     }
     if (order->status.size == 0) {
         return import_reject(rows, 0, FIELD_STATUS, "an order needs its status");
     }
-    if (order->currency.size > 0 && !money_currency_is_valid(order->currency)) {
-        return import_reject(rows, 0, FIELD_CURRENCY, "not an ISO 4217 code, as in EUR");
-    }
-    order->currency =
-        order->currency.size > 0 ? order->currency : rows->reader->options.source->currency;
-    if (!import_money(import_value(rows, 0, FIELD_TOTAL), order->currency, &is_there,
-                      &order->total_minor) ||
-        !is_there) {
-        return import_reject(rows, 0, FIELD_TOTAL, "not an amount");
+    if (!import_order_total(rows, order)) {
+        return false;
     }
     if (!import_money(import_value(rows, 0, FIELD_REFUNDED), order->currency, &is_there,
                       &order->refunded_minor)) {
@@ -115,7 +75,7 @@ static bool read_order(struct import_rows *rows, struct export_order *order)
     if (order->refunded_minor < 0) {
         order->refunded_minor = -order->refunded_minor; /* as WooCommerce states refunds */
     }
-    return read_instants(rows, order);
+    return import_order_instants(rows, instants, ARRAY_COUNT(instants), true, order);
 }
 
 /* One "name:...|product_id:...|quantity:..." */
@@ -179,39 +139,18 @@ static void put_products(const struct import_rows *rows, struct jsonw *json, str
     }
 }
 
-static bool order_properties(struct import_rows *rows, const struct export_order *order,
+static bool order_properties(struct import_rows *rows, const struct import_order *order,
                              struct str *out_json)
 {
-    static const struct {
-        enum import_field field;
-        const char *key;
-    } amounts[] = {
-        { FIELD_SUBTOTAL, "subtotal" },
-        { FIELD_DISCOUNT, "discount" },
-        { FIELD_SHIPPING, "shipping" },
-        { FIELD_TAX, "tax" },
-    };
     struct buf buf;
     struct jsonw json;
     draft_object_open(&buf, &json, rows->arena, 1024);
     jsonw_put_str(&json, "order_id", order->order_ref);
     draft_put_text(&json, "number", import_value(rows, 0, FIELD_NUMBER));
     draft_put_text(&json, "status", order->status);
-    jsonw_put_money(&json, "total", order->total_minor, order->currency);
-    for (size_t i = 0; i < ARRAY_COUNT(amounts); i++) {
-        bool is_there = false;
-        int64_t minor = 0;
-        if (!import_money(import_value(rows, 0, amounts[i].field), order->currency, &is_there,
-                          &minor)) {
-            return import_reject(rows, 0, amounts[i].field, "not an amount");
-        }
-        if (is_there) {
-            jsonw_put_money(&json, amounts[i].key, minor, order->currency);
-        }
+    if (!import_order_put_amounts(rows, &json, order)) {
+        return false;
     }
-    draft_put_text(&json, "currency", order->currency);
-    draft_put_text(&json, "coupon", import_value(rows, 0, FIELD_COUPON));
-    draft_put_text(&json, "channel", import_value(rows, 0, FIELD_CHANNEL));
     put_products(rows, &json, order->currency);
     jsonw_close(&json);
     *out_json = buf_str(&buf);
@@ -232,7 +171,7 @@ static void describe(struct draft *draft, struct event *event, const struct impo
 
 bool import_woocommerce_order(struct import_rows *rows, struct import_record *out_record)
 {
-    struct export_order order = { .placed_at_ms = INSTANT_NONE };
+    struct import_order order = { .placed_at_ms = INSTANT_NONE };
     struct str body_json = { NULL, 0 };
     if (!read_order(rows, &order) || !order_properties(rows, &order, &body_json)) {
         return false;
@@ -242,32 +181,11 @@ bool import_woocommerce_order(struct import_rows *rows, struct import_record *ou
     struct draft draft;
     draft_init(&draft, rows->arena, options->source, TRUST_SIGNED, options->received_at_ms,
                import_rows_key(rows, "order"), 1);
-    struct event *event =
-        draft_event(&draft, EVENT_ORDER_UPDATED, STR(""), STR("order"), order.version_ms);
-    struct order_document *document = ARENA_NEW(rows->arena, struct order_document);
-    if (event == NULL || document == NULL) {
+    struct event *event = import_order_event(
+        &draft, rows, &order, draft_status_rank(statuses, order.status), statuses, body_json);
+    if (event == NULL) {
         return true; /* the arena is full, which the caller sees */
     }
-    *document = (struct order_document){
-        .kind = ORDER_BODY,
-        .order_ref = order.order_ref,
-        .at_ms = event->occurred_at_ms,
-        .version_ms = event->claimed_at_ms,
-        .rank = draft_status_rank(statuses, order.status),
-        .counts = draft_status_counts(options->source, statuses, order.status),
-        .placed_at_ms = event_clamp_instant(order.placed_at_ms, options->received_at_ms),
-        .number = import_value(rows, 0, FIELD_NUMBER),
-        .status = order.status,
-        .currency = order.currency,
-        .total_minor = order.total_minor,
-        .refunded_minor = order.refunded_minor,
-        .body_json = body_json,
-    };
-    event->order = document;
-    event->currency = order.currency;
-    event->amount_minor = order.total_minor;
-    event->has_amount = true;
-    event->properties_json = body_json;
     draft_identify(&draft, event, IDENTITY_CUSTOMER_ID, import_value(rows, 0, FIELD_CUSTOMER_ID));
     draft_identify(&draft, event, IDENTITY_EMAIL, import_value(rows, 0, FIELD_EMAIL));
     draft_identify(&draft, event, IDENTITY_PHONE, import_text(rows, 0, FIELD_PHONE));
