@@ -10,6 +10,10 @@
  *          order; owners read again; orders locked; old facts looked up
  *   save   one unnest statement per table; COMMIT
  *
+ * Between lock and save there are more only where a batch needs them: one when
+ * orders shrank (batch_restore_extremes), two when a profile's rules ask for its
+ * history (store/bring_up.h). The sweeps claim profiles instead of load and lock.
+ *
  * Every statement serves any number of rows. A new order is inserted in save:
  * should another writer have inserted it since, the unique key fails the whole
  * transaction (STATUS_CONFLICT) and the batch is loaded again, which is cheaper
@@ -121,11 +125,6 @@ NODISCARD enum status batch_quarantine_store(struct pg *pg, struct arena *arena,
 NODISCARD enum status batch_claim_due(struct batch *batch, int64_t floor_ms, int64_t now_ms,
                                       size_t limit, struct profile ***out_profiles,
                                       size_t *out_count, struct problem *problem);
-/* The least due instant of a workspace at or after floor, INSTANT_NEVER if none. */
-NODISCARD enum status batch_next_due(struct pg *pg, struct arena *arena, struct id workspace_id,
-                                     int64_t floor_ms, int64_t *out_due_ms,
-                                     struct problem *problem);
-
 /* Profiles that stand at an older ruleset than `version`, or that wait for their
  * history. Walks on from after_id over at most walk_limit rows until `limit` are
  * found; those that nobody else holds are locked in a transaction left open. */

@@ -72,6 +72,7 @@ struct pg_params {
 void pg_params_init(struct pg_params *params, struct arena *arena);
 void pg_put_id(struct pg_params *params, struct id value);
 void pg_put_id_or_null(struct pg_params *params, struct id value); /* zero is NULL */
+void pg_put_ids(struct pg_params *params, const struct id *ids, size_t count);
 void pg_put_text(struct pg_params *params, struct str value);
 void pg_put_text_or_null(struct pg_params *params, struct str value); /* "" is NULL */
 void pg_put_i64(struct pg_params *params, int64_t value);

@@ -2,10 +2,11 @@
 #define SWEEP_BACKGROUND_H
 
 /*
- * Background work on its own thread and connection, in short steps: the
- * registry's poll (250 ms), partitions ahead of time, retention, the receipt
- * and idempotency tables, the flush of source health, profiles on their
- * way to newer rules.
+ * Background work on its own thread, in short steps: the registry's poll
+ * (250 ms), partitions ahead of time, retention, the receipt and idempotency
+ * tables, the flush of source health; and, on a second connection of the same
+ * thread, profiles on their way to newer rules (hydrate.h) and backtests
+ * (backtest.h).
  */
 
 #include <stdint.h>

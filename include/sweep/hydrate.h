@@ -44,8 +44,8 @@ struct hydrate {
     struct hydrate_walk walk; /* as committed */
 };
 
-/* One step of at most some 50 ms. *out_worked: there was something to do, and
- * maybe more. */
+/* One step of some 50 ms, and longer where a profile's history is folded page by
+ * page. *out_worked: there was something to do, and maybe more. */
 NODISCARD enum status hydrate_step(struct hydrate *hydrate, bool *out_worked,
                                    struct problem *problem);
 

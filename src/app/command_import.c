@@ -12,6 +12,7 @@
 #include "app/cli.h"
 #include "app/commands.h"
 #include "app/file.h"
+#include "app/import_end.h"
 #include "app/import_run.h"
 #include "app/resource_command.h"
 #include "base/clock.h"
@@ -396,14 +397,7 @@ static struct str result_of(const struct import_file *file, const struct import_
     jsonw_put_z(&json, "format", file->options.format->name);
     jsonw_put_bool(&json, "dry_run", arguments_has(file->cli->arguments, "dry-run"));
     jsonw_put_bool(&json, "resumed", file->is_resumed);
-    jsonw_put_i64(&json, "lines", counts->lines + (int64_t)file->header_lines);
-    jsonw_put_i64(&json, "records", counts->records);
-    jsonw_key(&json, "events");
-    jsonw_open(&json);
-    jsonw_put_i64(&json, "applied", counts->applied);
-    jsonw_put_i64(&json, "duplicate", counts->duplicate);
-    jsonw_close(&json);
-    jsonw_put_i64(&json, "rejected", counts->rejected);
+    import_write_counts(&json, counts, file->header_lines);
     jsonw_put_str_or_null(&json, "rejects_file",
                           counts->rejected > 0 ? file->rejects_path : (struct str){ NULL, 0 });
     jsonw_put_i64(&json, "duration_ms", (clock_monotonic_us() - file->started_us) / 1000);
@@ -416,14 +410,12 @@ static enum status end_job(struct import_file *file, enum status outcome,
                            const struct import_counts *counts, const struct problem *fault,
                            struct problem *problem)
 {
-    struct cli *cli = file->cli;
-    struct id workspace_id = file->workspace_id;
     bool is_over = outcome == STATUS_OK || file->is_cancelled;
     if (!is_over) {
         return STATUS_OK; /* it stays open, to be gone on with */
     }
     struct job_end end = {
-        .workspace_id = workspace_id,
+        .workspace_id = file->workspace_id,
         .job_id = file->job_id,
         .owner = file->owner,
         .status = file->is_cancelled ? JOB_CANCELLED : JOB_SUCCEEDED,
@@ -431,24 +423,9 @@ static enum status end_job(struct import_file *file, enum status outcome,
         .error = file->is_cancelled ? str_from_z(fault->detail) : (struct str){ NULL, 0 },
         .at_ms = clock_now_ms(),
     };
-    enum status status = pg_run(cli->pg, file->arena, &pg_begin, NULL, NULL, problem);
-    if (status == STATUS_OK) {
-        status = job_finish(cli->pg, file->arena, &end, problem);
-    }
-    if (status == STATUS_OK) {
-        status = import_job_forget(cli->pg, file->arena, workspace_id, file->job_id, problem);
-    }
-    if (status == STATUS_OK && outcome == STATUS_OK && arguments_has(cli->arguments, "complete")) {
-        status = import_history_complete(cli->pg, file->arena, workspace_id, file->source.id,
-                                         clock_now_ms(), problem);
-    }
-    if (status == STATUS_OK) {
-        status = pg_run(cli->pg, file->arena, &pg_commit, NULL, NULL, problem);
-    }
-    if (status != STATUS_OK) {
-        pg_reset(cli->pg);
-    }
-    return status;
+    bool completes = outcome == STATUS_OK && arguments_has(file->cli->arguments, "complete");
+    return import_end_job(file->cli->pg, file->arena, &end, completes ? &file->source.id : NULL,
+                          problem);
 }
 
 /* --- rejected lines ----------------------------------------------------------- */
@@ -570,23 +547,17 @@ static void draw_bar(const struct import_file *file, int64_t done_bytes,
 /* The job's row, once a second; true when it is to stop. */
 static bool note_progress(struct import_file *file, int64_t done_bytes)
 {
-    struct problem ignored;
     bool is_cancelled = false;
-    struct arena *arena = arena_create((size_t)1024 * 1024);
     struct job_progress progress = {
         .workspace_id = file->workspace_id,
         .job_id = file->job_id,
         .owner = file->owner,
-        .cursor_json = STR("{}"), /* the chunks are the cursor */
         .done = done_bytes,
         .total = file->size,
         .lease_until_ms = clock_now_ms() + LEASE_MS,
     };
-    enum status status =
-        arena != NULL ? job_progress(file->cli->pg, arena, &progress, &is_cancelled, &ignored)
-                      : STATUS_OK;
-    arena_destroy(arena);
-    return status == STATUS_OK && is_cancelled;
+    return import_note_progress(file->cli->pg, &progress, &is_cancelled) == STATUS_OK &&
+           is_cancelled;
 }
 
 static bool on_progress(void *user, int64_t done_bytes, const struct import_counts *counts)

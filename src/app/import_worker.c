@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 
+#include "app/import_end.h"
 #include "app/import_run.h"
 #include "base/clock.h"
 #include "base/instant.h"
@@ -91,21 +92,15 @@ static bool note_progress(void *user, int64_t done_bytes, const struct import_co
         return true;
     }
     work->noted_ms = clock_monotonic_ms();
-    struct problem problem;
-    struct arena *arena = arena_create((size_t)1024 * 1024);
     struct job_progress progress = {
         .workspace_id = work->job.workspace_id,
         .job_id = work->job.id,
         .owner = worker->instance_id,
-        .cursor_json = STR("{}"), /* the chunks are the cursor */
         .done = done_bytes,
         .total = work->job.total,
         .lease_until_ms = clock_now_ms() + LEASE_MS,
     };
-    enum status status =
-        arena != NULL ? job_progress(worker->pg, arena, &progress, &work->is_cancelled, &problem)
-                      : STATUS_OK;
-    arena_destroy(arena);
+    enum status status = import_note_progress(worker->pg, &progress, &work->is_cancelled);
     /* The lease is another's: that one reads on. */
     return status != STATUS_CONFLICT && !work->is_cancelled;
 }
@@ -201,14 +196,7 @@ static struct str result_of(const struct work *work, const struct import_counts 
     jsonw_begin(&json, &buf);
     jsonw_open(&json);
     jsonw_put_bool(&json, "dry_run", work->is_dry);
-    jsonw_put_i64(&json, "lines", counts->lines + (int64_t)work->header_lines);
-    jsonw_put_i64(&json, "records", counts->records);
-    jsonw_key(&json, "events");
-    jsonw_open(&json);
-    jsonw_put_i64(&json, "applied", counts->applied);
-    jsonw_put_i64(&json, "duplicate", counts->duplicate);
-    jsonw_close(&json);
-    jsonw_put_i64(&json, "rejected", counts->rejected);
+    import_write_counts(&json, counts, work->header_lines);
     jsonw_close(&json);
     return buf_str(&buf);
 }
@@ -227,25 +215,9 @@ static enum status end_job(const struct work *work, enum job_status outcome,
         .error = str_from_z(error),
         .at_ms = clock_now_ms(),
     };
-    enum status status = pg_run(worker->pg, worker->arena, &pg_begin, NULL, NULL, problem);
-    if (status == STATUS_OK) {
-        status = job_finish(worker->pg, worker->arena, &end, problem);
-    }
-    if (status == STATUS_OK) {
-        status = import_job_forget(worker->pg, worker->arena, work->job.workspace_id, work->job.id,
-                                   problem);
-    }
-    if (status == STATUS_OK && outcome == JOB_SUCCEEDED && work->completes && !work->is_dry) {
-        status = import_history_complete(worker->pg, worker->arena, work->job.workspace_id,
-                                         work->options.source->id, clock_now_ms(), problem);
-    }
-    if (status == STATUS_OK) {
-        status = pg_run(worker->pg, worker->arena, &pg_commit, NULL, NULL, problem);
-    }
-    if (status != STATUS_OK) {
-        pg_reset(worker->pg);
-    }
-    return status;
+    bool completes = outcome == JOB_SUCCEEDED && work->completes && !work->is_dry;
+    return import_end_job(worker->pg, worker->arena, &end,
+                          completes ? &work->options.source->id : NULL, problem);
 }
 
 static bool is_of_file(enum status status)

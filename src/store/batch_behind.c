@@ -55,14 +55,9 @@ enum status batch_claim_ids(struct batch *batch, const struct id *ids, size_t co
                             struct problem *problem)
 {
     struct pg_params params;
-    struct pg_array keys;
     pg_params_init(&params, batch->arena);
     pg_put_id(&params, batch->workspace_id);
-    pg_array_begin(&keys, &params, PG_UUID, count);
-    for (size_t i = 0; i < count; i++) {
-        pg_array_id(&keys, ids[i]);
-    }
-    pg_array_end(&keys);
+    pg_put_ids(&params, ids, count);
     struct pg_result *results[2] = { NULL };
     enum status status = pg_queue(batch->pg, &pg_begin, NULL);
     if (status == STATUS_OK) {

@@ -15,11 +15,6 @@ static const struct pg_statement batch_due_claim = {
     " ORDER BY due_at LIMIT $4 FOR UPDATE SKIP LOCKED",
 };
 
-static const struct pg_statement batch_due_next = {
-    "batch_due_next",
-    "SELECT due_at FROM profile WHERE workspace_id = $1 AND due_at >= $2 ORDER BY due_at LIMIT 1",
-};
-
 static const struct pg_statement batch_profile_read = {
     "batch_profile_read",
     "SELECT " BATCH_PROFILE_COLUMNS " FROM profile WHERE workspace_id = $1 AND id ="
@@ -59,21 +54,6 @@ enum status batch_claim_due(struct batch *batch, int64_t floor_ms, int64_t now_m
     *out_profiles = profiles;
     *out_count = count;
     return STATUS_OK;
-}
-
-enum status batch_next_due(struct pg *pg, struct arena *arena, struct id workspace_id,
-                           int64_t floor_ms, int64_t *out_due_ms, struct problem *problem)
-{
-    struct pg_params params;
-    struct pg_result *result = NULL;
-    pg_params_init(&params, arena);
-    pg_put_id(&params, workspace_id);
-    pg_put_instant(&params, floor_ms < 0 ? 0 : floor_ms);
-    enum status status = pg_run(pg, arena, &batch_due_next, &params, &result, problem);
-    if (status == STATUS_OK) {
-        *out_due_ms = pg_row_count(result) > 0 ? pg_get_instant(result, 0, 0) : INSTANT_NEVER;
-    }
-    return status;
 }
 
 enum status batch_read_profile(struct pg *pg, struct arena *arena, struct id workspace_id,

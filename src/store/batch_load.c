@@ -450,14 +450,9 @@ static enum status queue_new_identities(const struct batch *batch, struct identi
 static enum status queue_profile_lock(const struct batch *batch, const struct id *ids, size_t count)
 {
     struct pg_params params;
-    struct pg_array keys;
     pg_params_init(&params, batch->arena);
     pg_put_id(&params, batch->workspace_id);
-    pg_array_begin(&keys, &params, PG_UUID, count);
-    for (size_t i = 0; i < count; i++) {
-        pg_array_id(&keys, ids[i]);
-    }
-    pg_array_end(&keys);
+    pg_put_ids(&params, ids, count);
     return pg_queue(batch->pg, &batch_profile_lock, &params);
 }
 

@@ -424,16 +424,6 @@ static enum status check_one(struct check_run *run, size_t index)
 
 /* --- a page ---------------------------------------------------------------- */
 
-static void put_ids(struct pg_params *params, const struct id *ids, size_t count)
-{
-    struct pg_array array;
-    pg_array_begin(&array, params, PG_UUID, count);
-    for (size_t i = 0; i < count; i++) {
-        pg_array_id(&array, ids[i]);
-    }
-    pg_array_end(&array);
-}
-
 /* The profiles of the page, and every list that one may stand on. */
 static void put_lists(struct check_run *run, struct pg_params *params, const struct id *ids,
                       size_t id_count, bool with_slots)
@@ -449,7 +439,7 @@ static void put_lists(struct check_run *run, struct pg_params *params, const str
     struct pg_array slots;
     pg_params_init(params, run->arena);
     pg_put_id(params, workspace->id);
-    put_ids(params, ids, id_count);
+    pg_put_ids(params, ids, id_count);
     pg_array_begin(&rules, params, PG_UUID, count);
     pg_array_begin(&values, params, PG_TEXT, count);
     if (with_slots) {
@@ -478,7 +468,7 @@ static enum status read_rows(struct check_run *run)
     struct pg_result *result = NULL;
     pg_params_init(&params, run->arena);
     pg_put_id(&params, run->options->workspace->id);
-    put_ids(&params, run->ids, run->id_count);
+    pg_put_ids(&params, run->ids, run->id_count);
     enum status status = pg_run(run->pg, run->arena, &check_rows, &params, &result, run->problem);
     if (status != STATUS_OK) {
         return status;

@@ -339,14 +339,9 @@ static enum status run_lease(struct pg *pg, struct arena *arena,
                              int64_t lease_until_ms, struct problem *problem)
 {
     struct pg_params params;
-    struct pg_array array;
     pg_params_init(&params, arena);
     pg_put_id(&params, workspace_id);
-    pg_array_begin(&array, &params, PG_UUID, count);
-    for (size_t i = 0; i < count; i++) {
-        pg_array_id(&array, ids[i]);
-    }
-    pg_array_end(&array);
+    pg_put_ids(&params, ids, count);
     pg_put_id(&params, owner);
     if (statement == &delivery_renew) {
         pg_put_instant(&params, lease_until_ms);

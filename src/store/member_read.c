@@ -115,14 +115,9 @@ enum status member_counts(struct pg *pg, struct arena *arena, struct id workspac
                           int64_t **out_counts, struct problem *problem)
 {
     struct pg_params params;
-    struct pg_array ids;
     pg_params_init(&params, arena);
     pg_put_id(&params, workspace_id);
-    pg_array_begin(&ids, &params, PG_UUID, rule_count);
-    for (size_t i = 0; i < rule_count; i++) {
-        pg_array_id(&ids, rule_ids[i]);
-    }
-    pg_array_end(&ids);
+    pg_put_ids(&params, rule_ids, rule_count);
     pg_put_i64(&params, most);
     struct pg_result *result = NULL;
     enum status status = pg_run(pg, arena, &member_counts_sql, &params, &result, problem);

@@ -110,12 +110,7 @@ enum status notification_list(struct pg *pg, struct arena *arena,
     const struct pg_statement *statement = &notification_list_sql;
     if (query->profiles != NULL) {
         statement = &notification_list_profile_sql;
-        struct pg_array array;
-        pg_array_begin(&array, &params, PG_UUID, query->profile_count);
-        for (size_t i = 0; i < query->profile_count; i++) {
-            pg_array_id(&array, query->profiles[i]);
-        }
-        pg_array_end(&array);
+        pg_put_ids(&params, query->profiles, query->profile_count);
     }
     struct pg_result *result = NULL;
     enum status status = pg_run(pg, arena, statement, &params, &result, problem);

@@ -192,6 +192,16 @@ void pg_put_text_array(struct pg_params *params, const struct str *values, size_
     pg_array_end(&array);
 }
 
+void pg_put_ids(struct pg_params *params, const struct id *ids, size_t count)
+{
+    struct pg_array array;
+    pg_array_begin(&array, params, PG_UUID, count);
+    for (size_t i = 0; i < count; i++) {
+        pg_array_id(&array, ids[i]);
+    }
+    pg_array_end(&array);
+}
+
 /* --- arrays -------------------------------------------------------------- */
 
 void pg_array_begin(struct pg_array *array, struct pg_params *params, enum pg_type type,

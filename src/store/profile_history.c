@@ -67,12 +67,7 @@ static void put_origins(struct pg_params *params, struct id workspace_id, const 
                         size_t origin_count)
 {
     pg_put_id(params, workspace_id);
-    struct pg_array array;
-    pg_array_begin(&array, params, PG_UUID, origin_count);
-    for (size_t i = 0; i < origin_count; i++) {
-        pg_array_id(&array, origins[i]);
-    }
-    pg_array_end(&array);
+    pg_put_ids(params, origins, origin_count);
 }
 
 static enum status history_run(struct pg *pg, struct arena *arena,

@@ -225,9 +225,8 @@ static struct children children_of(const struct pg_result *rows, size_t *cursor,
     return (struct children){ begin, end };
 }
 
-/* The workspace of a row, walking along; NULL when it has none. */
-static struct registry_workspace *workspace_of(struct registry_snapshot *snapshot, size_t *cursor,
-                                               struct id workspace_id)
+struct registry_workspace *registry_workspace_of(struct registry_snapshot *snapshot, size_t *cursor,
+                                                 struct id workspace_id)
 {
     while (*cursor < snapshot->workspace_count &&
            id_compare(snapshot->workspaces[*cursor].id, workspace_id) < 0) {
@@ -329,7 +328,7 @@ static enum status load_sources(struct loading *loading)
     for (size_t i = 0; i < pg_row_count(rows); i++) {
         struct id workspace_id = pg_get_id(rows, i, 0);
         struct registry_workspace *workspace =
-            workspace_of(snapshot, &workspace_cursor, workspace_id);
+            registry_workspace_of(snapshot, &workspace_cursor, workspace_id);
         if (workspace == NULL) {
             continue;
         }
@@ -373,7 +372,7 @@ static enum status load_keys(struct loading *loading)
     for (size_t i = 0; i < pg_row_count(rows); i++) {
         struct id workspace_id = pg_get_id(rows, i, 0);
         const struct registry_workspace *workspace =
-            workspace_of(snapshot, &workspace_cursor, workspace_id);
+            registry_workspace_of(snapshot, &workspace_cursor, workspace_id);
         struct str hash = pg_get_bytes(rows, i, 4);
         bool is_instance = id_is_zero(workspace_id);
         if ((workspace == NULL && !is_instance) || hash.size != SEAL_HASH_SIZE) {
@@ -473,7 +472,7 @@ static enum status load_subscriptions(struct loading *loading)
     }
     for (size_t i = 0; i < count; i++) {
         struct registry_workspace *workspace =
-            workspace_of(snapshot, &workspace_cursor, pg_get_id(rows, i, 0));
+            registry_workspace_of(snapshot, &workspace_cursor, pg_get_id(rows, i, 0));
         if (workspace == NULL) {
             continue;
         }

@@ -73,6 +73,10 @@ NODISCARD enum status registry_load(const struct registry_inputs *from, int64_t 
                                     struct registry_snapshot **out_snapshot,
                                     struct problem *problem);
 void registry_snapshot_destroy(struct registry_snapshot *snapshot);
+/* The workspace of a row, for rows that ascend by workspace: `*cursor` walks
+ * along. NULL: the snapshot has none. */
+struct registry_workspace *registry_workspace_of(struct registry_snapshot *snapshot, size_t *cursor,
+                                                 struct id workspace_id);
 
 /* Rows: workspace_id, version. */
 extern const struct pg_statement registry_rulesets_sql;

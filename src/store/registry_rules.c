@@ -147,18 +147,6 @@ enum status registry_rules_load(struct pg *pg, const struct pg_result *rows,
 
 /* --- into the workspaces ---------------------------------------------------- */
 
-static struct registry_workspace *next_workspace(struct registry_snapshot *snapshot, size_t *cursor,
-                                                 struct id workspace_id)
-{
-    while (*cursor < snapshot->workspace_count &&
-           id_compare(snapshot->workspaces[*cursor].id, workspace_id) < 0) {
-        (*cursor)++;
-    }
-    bool is_found = *cursor < snapshot->workspace_count &&
-                    id_equal(snapshot->workspaces[*cursor].id, workspace_id);
-    return is_found ? &snapshot->workspaces[*cursor] : NULL;
-}
-
 enum status registry_rules_attach(struct registry_snapshot *snapshot)
 {
     size_t cursor = 0;
@@ -171,7 +159,7 @@ enum status registry_rules_attach(struct registry_snapshot *snapshot)
     for (size_t i = 0; i < snapshot->rules_count; i++) {
         const struct registry_rules *rules = snapshot->rules[i];
         struct registry_workspace *workspace =
-            next_workspace(snapshot, &cursor, rules->workspace_id);
+            registry_workspace_of(snapshot, &cursor, rules->workspace_id);
         if (workspace == NULL || rules->ruleset == NULL) {
             continue;
         }
@@ -198,7 +186,7 @@ enum status registry_statistics_load(const struct pg_result *rows,
     }
     for (size_t i = 0; i < count; i++) {
         struct registry_workspace *workspace =
-            next_workspace(snapshot, &cursor, pg_get_id(rows, i, 0));
+            registry_workspace_of(snapshot, &cursor, pg_get_id(rows, i, 0));
         if (workspace == NULL) {
             continue;
         }

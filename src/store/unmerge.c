@@ -95,16 +95,6 @@ static void params_begin(struct unmerge_run *run, struct pg_params *params)
     pg_put_id(params, run->context->workspace_id);
 }
 
-static void put_ids(struct pg_params *params, const struct id *ids, size_t count)
-{
-    struct pg_array array;
-    pg_array_begin(&array, params, PG_UUID, count);
-    for (size_t i = 0; i < count; i++) {
-        pg_array_id(&array, ids[i]);
-    }
-    pg_array_end(&array);
-}
-
 /* --- what is read ------------------------------------------------------- */
 
 static enum status read_edge(struct unmerge_run *run, struct id profile_id, struct problem *problem)
@@ -262,7 +252,7 @@ static enum status write_back(struct unmerge_run *run, const struct pg_statement
     params_begin(run, &params);
     pg_put_id(&params, run->loser_id);
     pg_put_id(&params, run->survivor_id);
-    put_ids(&params, run->leaves.ids, run->leaves.count);
+    pg_put_ids(&params, run->leaves.ids, run->leaves.count);
     return pg_run(run->pg, run->arena, statement, &params, NULL, problem);
 }
 

@@ -46,15 +46,7 @@ enum {
 
 static struct str shown(const struct check *check, const struct rule_node *node)
 {
-    struct str text = rule_span_text(check->parser, rule_node_span(node));
-    if (text.size <= SHOWN_BYTES_MAX) {
-        return text;
-    }
-    size_t size = SHOWN_BYTES_MAX;
-    while (((uint8_t)text.data[size] & 0xc0) == 0x80) {
-        size--;
-    }
-    return str_printf(check->parser->arena, "%.*s...", (int)size, text.data);
+    return rule_quoted(check->parser, rule_node_span(node), SHOWN_BYTES_MAX);
 }
 
 static bool fail_node(struct check *check, const struct rule_node *node, struct str detail,

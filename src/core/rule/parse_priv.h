@@ -24,6 +24,7 @@ struct rule_span {
 
 enum {
     RULE_WITHIN_DAYS_MAX = 400,
+    RULE_QUOTE_BYTES_MAX = 60,
 };
 
 /* What the lexer sees and the grammar never does; beyond all token codes. */
@@ -72,21 +73,13 @@ struct rule_items {
 /* --- lexer.re: the next token's code (0: the end); -1 after an error. ------ */
 int rule_lex(struct rule_parser *parser, struct rule_span *out_span);
 
-/* After the grammar took the token: keeps count of what is open. */
-void rule_parser_took(struct rule_parser *parser, int token);
-
 /* --- grammar.y: all tokens through the parser. ----------------------------- */
 void rule_grammar_run(struct rule_parser *parser);
 
 /* --- check.c: names, types; false when the parse has failed. --------------- */
 bool rule_check(struct rule_parser *parser);
 
-/* --- parse.c --------------------------------------------------------------- */
-
-struct str rule_span_text(const struct rule_parser *parser, struct rule_span span);
-struct rule_span rule_node_span(const struct rule_node *node);
-/* Where a piece of the text stands in it. */
-struct rule_span rule_span_of(const struct rule_parser *parser, struct str piece);
+/* --- parse_error.c --------------------------------------------------------- */
 
 /* The first error stays. Returns false, for `return rule_fail(...)`. An empty
  * detail is that of a full arena. `expected` and `suggestion` may be NULL. */
@@ -98,6 +91,23 @@ void rule_parser_unexpected(struct rule_parser *parser, int token, struct rule_s
 void rule_parser_too_deep(struct rule_parser *parser);
 void rule_parser_wrong_sign(struct rule_parser *parser, struct rule_span span);
 void rule_parser_open_text(struct rule_parser *parser, struct rule_span span);
+
+/* After the grammar took the token: keeps count of what is open. */
+void rule_parser_took(struct rule_parser *parser, int token);
+
+/* At most `size_max` bytes of the text, whole characters. */
+struct str rule_text_cut(struct str text, size_t size_max);
+/* A piece of the rule; of a longer one `size_max` bytes and "...". */
+struct str rule_quoted(const struct rule_parser *parser, struct rule_span span, size_t size_max);
+/* "30d" for 1 and "month"; NULL when the word is no unit of anybody's. */
+const char *rule_duration_meant(struct rule_parser *parser, int64_t count, struct str word);
+
+/* --- parse.c --------------------------------------------------------------- */
+
+struct str rule_span_text(const struct rule_parser *parser, struct rule_span span);
+struct rule_span rule_node_span(const struct rule_node *node);
+/* Where a piece of the text stands in it. */
+struct rule_span rule_span_of(const struct rule_parser *parser, struct str piece);
 
 struct rule_node *rule_node_text(struct rule_parser *parser, struct rule_span token);
 struct rule_node *rule_node_number(struct rule_parser *parser, struct rule_span token);
