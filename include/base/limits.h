@@ -61,6 +61,9 @@
 
 /* A history that may be read within an ingest transaction (correctness 11). */
 #define LIMIT_HOT_HISTORY_FACTS 500u
+/* Events of a batch for each of which histories may be read, two round trips a
+ * time: a tenth of what its senders wait for. */
+#define LIMIT_HOT_RECALLS 64
 
 /* Identity (correctness 3 and 8). */
 #define LIMIT_IDENTITIES_PER_KIND 50u

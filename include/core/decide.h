@@ -30,6 +30,7 @@
 #include "core/trigger/subscription.h"
 
 struct decision; /* opaque: the working set of one batch */
+struct history;  /* core/profile/hydrate.h */
 
 struct source_name {
     struct id id;
@@ -201,6 +202,21 @@ bool decision_is_ahead(const struct decision *decision);
 /* Loaded profiles that stand behind the newest rules and can only be brought up
  * from their history; in the arena. */
 size_t decision_wanting_history(const struct decision *decision, struct profile ***out_profiles);
+
+/* Profiles that lost sight of their history by the event decided last: their
+ * rules have not been asked about it yet (correctness 9). The shell may read
+ * each history and give it to decision_recall, or mark the profile `is_long`;
+ * the next decide_event, or decision_finish, asks the rules. Whoever got nothing
+ * keeps the old verdict of the rules concerned, for the sweep to settle. */
+size_t decision_losing_sight(const struct decision *decision, struct profile ***out_profiles);
+/* `stored`: as it stood before this batch, which adds what is its own. The
+ * rules are then asked under the event. */
+NODISCARD enum status decision_recall(struct decision *decision, struct profile *profile,
+                                      const struct history *stored);
+/* Who was merged into each of `profiles` in this batch, which no row says yet:
+ * ids, and the index of the profile they now stand for. In the arena. */
+size_t decision_merged_here(const struct decision *decision, struct profile *const *profiles,
+                            size_t count, struct id **out_ids, size_t **out_owners);
 
 /* For profiles with orders_shrunk: the shell may supply the extremes from the
  * orders themselves before Save (at most once per profile). */

@@ -12,7 +12,8 @@
  *
  * Between lock and save there are more only where a batch needs them: one when
  * orders shrank (batch_restore_extremes), two when a profile's rules ask for its
- * history (store/bring_up.h). The sweeps claim profiles instead of load and lock.
+ * history, and two for each event that made a profile lose sight of it
+ * (store/bring_up.h). The sweeps claim profiles instead of load and lock.
  *
  * Every statement serves any number of rows. A new order is inserted in save:
  * should another writer have inserted it since, the unique key fails the whole

@@ -36,4 +36,9 @@ struct bring_up_left { /* whose histories were too long, in the arena */
 NODISCARD enum status bring_up_profiles(const struct bring_up *bring_up,
                                         struct bring_up_left *out_left, struct problem *problem);
 
+/* After decide_event: whoever lost sight of a history with it gets it back, if it
+ * is short, before the rules are asked about the event (correctness 9). Two round
+ * trips if there is anyone, else none. */
+NODISCARD enum status bring_up_sight(const struct bring_up *bring_up, struct problem *problem);
+
 #endif

@@ -18,6 +18,9 @@
  *   judge     the rules that this touched, so that only the event's difference
  *             rings
  *
+ * Between fold and judge the shell may supply the history of whoever lost sight
+ * of it (correctness 9): nothing is said of the event until then.
+ *
  * A batch is a commit boundary and nothing else: orders 9, 10 and 11 in one
  * batch give three profiles, of which the one with ten orders is seen.
  *
@@ -340,8 +343,9 @@ static void judge_event(struct decision *decision, struct profile *profile,
                                        .true_at_ms = recorded->occurred_at_ms,
                                        .cause = CAUSE_EVENT,
                                        .event = recorded };
-    if (profile->is_new && !profile->is_judged) {
+    if ((profile->is_new && !profile->is_judged) || profile->is_recalled) {
         profile->is_judged = true;
+        profile->is_recalled = false;
         judge_all(decision, profile, &occasion, out_judgement);
     } else {
         judge_touched(decision, profile, &occasion, out_judgement);
@@ -413,6 +417,91 @@ static void settle_merge(struct decision *decision, struct profile *target,
     judge_all(decision, target, &occasion, &silent);
 }
 
+/* An event that is folded, and of which nothing has been said yet. */
+struct unsaid {
+    const struct event *event;
+    struct recorded recorded;
+    struct resolution resolution;
+    int64_t now_ms;
+};
+
+/* What follows from it: verdicts, and bells. */
+static enum status say(struct decision *decision, struct unsaid *unsaid)
+{
+    const struct event *event = unsaid->event;
+    const struct event *recorded = unsaid->recorded.event;
+    const struct event *beside = unsaid->recorded.beside;
+    const struct resolution *resolution = &unsaid->resolution;
+    struct profile *target = resolution->target;
+    int64_t cause_at_ms = event->occurred_at_ms;
+    int64_t now_ms = unsaid->now_ms;
+    struct judgement judgement;
+    judge_event(decision, target, recorded, now_ms, &judgement);
+    if (resolution->is_created) {
+        ring_profile(decision, target, "profile.created", recorded, cause_at_ms, NULL);
+    }
+    if (target->identified && !resolution->was_identified) {
+        ring_profile(decision, target, "profile.identified", recorded, cause_at_ms, NULL);
+    }
+    for (size_t i = 0; i < resolution->merges.count; i++) {
+        ring_profile(decision, target, "profile.merged", recorded, cause_at_ms,
+                     resolution->merges.items[i]);
+    }
+    ring_event(decision, target, recorded, cause_at_ms, now_ms);
+    if (beside != NULL) {
+        ring_event(decision, target, beside, cause_at_ms, now_ms);
+    }
+    judge_ring(decision, target, &judgement, recorded, cause_at_ms, now_ms);
+    settle_bystanders(decision, resolution, recorded, cause_at_ms, now_ms);
+    return arena_is_full(decision->arena) ? STATUS_LIMIT : STATUS_OK;
+}
+
+enum status decide_rest(struct decision *decision)
+{
+    struct unsaid *unsaid = decision->unsaid;
+    decision->unsaid = NULL;
+    return unsaid != NULL ? say(decision, unsaid) : STATUS_OK;
+}
+
+static bool loses_sight(const struct profile *profile)
+{
+    return profile->needs_history && !profile->is_long && id_is_zero(profile->merged_into);
+}
+
+static bool anyone_loses_sight(const struct resolution *resolution)
+{
+    bool loses = loses_sight(resolution->target);
+    for (size_t i = 0; i < resolution->touched.count; i++) {
+        loses = loses || loses_sight(resolution->touched.items[i]);
+    }
+    return loses;
+}
+
+size_t decision_losing_sight(const struct decision *decision, struct profile ***out_profiles)
+{
+    *out_profiles = NULL;
+    if (decision->unsaid == NULL) {
+        return 0;
+    }
+    const struct resolution *resolution = &decision->unsaid->resolution;
+    struct list losing = { 0 };
+    if (loses_sight(resolution->target)) {
+        list_add(decision->arena, &losing, resolution->target);
+    }
+    for (size_t i = 0; i < resolution->touched.count; i++) {
+        struct profile *profile = resolution->touched.items[i];
+        bool repeated = profile == resolution->target;
+        for (size_t j = 0; j < losing.count; j++) {
+            repeated = repeated || losing.items[j] == profile;
+        }
+        if (!repeated && loses_sight(profile)) {
+            list_add(decision->arena, &losing, profile);
+        }
+    }
+    *out_profiles = (struct profile **)losing.items;
+    return losing.count;
+}
+
 /* Everything after it is known whose event it is. */
 static enum status apply(struct decision *decision, const struct event *event, int64_t now_ms,
                          struct resolution *resolution)
@@ -429,42 +518,34 @@ static enum status apply(struct decision *decision, const struct event *event, i
             return status;
         }
     }
-    struct recorded recorded = record_event(decision, event, completed);
-    if (recorded.event == NULL || arena_is_full(decision->arena)) {
+    struct unsaid unsaid = { .event = event,
+                             .recorded = record_event(decision, event, completed),
+                             .resolution = *resolution,
+                             .now_ms = now_ms };
+    const struct recorded *recorded = &unsaid.recorded;
+    if (recorded->event == NULL || arena_is_full(decision->arena)) {
         return STATUS_LIMIT;
     }
     target->sequence++;
     target->updated_at_ms = now_ms;
-    if (!fold_features(decision, target, recorded.event, now_ms) ||
-        !fold_features(decision, target, recorded.beside, now_ms)) {
+    if (!fold_features(decision, target, recorded->event, now_ms) ||
+        !fold_features(decision, target, recorded->beside, now_ms)) {
         return STATUS_LIMIT;
     }
-    struct judgement judgement;
-    judge_event(decision, target, recorded.event, now_ms, &judgement);
-    add_interaction(decision, event, recorded.event, target);
-    if (recorded.beside != NULL) {
-        add_interaction(decision, event, recorded.beside, target);
+    add_interaction(decision, event, recorded->event, target);
+    if (recorded->beside != NULL) {
+        add_interaction(decision, event, recorded->beside, target);
     }
-    if (resolution->is_created) {
-        ring_profile(decision, target, "profile.created", recorded.event, event->occurred_at_ms,
-                     NULL);
-    }
-    if (target->identified && !resolution->was_identified) {
-        ring_profile(decision, target, "profile.identified", recorded.event, event->occurred_at_ms,
-                     NULL);
-    }
-    for (size_t i = 0; i < resolution->merges.count; i++) {
-        ring_profile(decision, target, "profile.merged", recorded.event, event->occurred_at_ms,
-                     resolution->merges.items[i]);
-    }
-    ring_event(decision, target, recorded.event, event->occurred_at_ms, now_ms);
-    if (recorded.beside != NULL) {
-        ring_event(decision, target, recorded.beside, event->occurred_at_ms, now_ms);
-    }
-    judge_ring(decision, target, &judgement, recorded.event, event->occurred_at_ms, now_ms);
-    settle_bystanders(decision, resolution, recorded.event, event->occurred_at_ms, now_ms);
     decision_add_event(decision, event->id, target->id);
-    return arena_is_full(decision->arena) ? STATUS_LIMIT : STATUS_OK;
+    if (!decision->context->is_import && anyone_loses_sight(resolution)) {
+        decision->unsaid = ARENA_NEW(decision->arena, struct unsaid);
+        if (decision->unsaid == NULL) {
+            return STATUS_LIMIT;
+        }
+        *decision->unsaid = unsaid;
+        return STATUS_OK;
+    }
+    return say(decision, &unsaid);
 }
 
 /* The event is refused, but its identities were inserted before we knew: they
@@ -488,7 +569,10 @@ enum status decide_event(struct decision *decision, const struct event *event, i
         return STATUS_OK;
     }
     struct resolution resolution = { 0 };
-    enum status status = resolve_reaches(decision, event, &resolution);
+    enum status status = decide_rest(decision);
+    if (status == STATUS_OK) {
+        status = resolve_reaches(decision, event, &resolution);
+    }
     if (status != STATUS_OK) {
         return status;
     }

@@ -60,6 +60,8 @@ struct shrunk {
     int64_t now_ms;
 };
 
+struct unsaid; /* decide.c: an event that waits for a history */
+
 /* What rings when the batch commits: a snapshot, rendered at the end. */
 struct pending_bell {
     struct str topic;
@@ -98,6 +100,7 @@ struct decision {
     struct list shrunk;   /* of struct shrunk: asked again with the extremes supplied */
     struct list imported; /* profiles whose rules are decided once, at the end */
     int64_t import_now_ms;
+    struct unsaid *unsaid; /* NULL: none */
     struct list bells;
     size_t stale_count;
 };
@@ -118,6 +121,11 @@ struct order_slot *decision_add_order(struct decision *decision, struct order *o
 struct id decision_fresh_id(struct decision *decision, int64_t now_ms);
 struct event_slot *decision_find_event(const struct decision *decision, struct id event_id);
 void decision_add_event(struct decision *decision, struct id event_id, struct id profile_id);
+
+/* --- decide.c ----------------------------------------------------------- */
+
+/* Asks the rules about the event decided last, if that is still to be done. */
+NODISCARD enum status decide_rest(struct decision *decision);
 
 /* --- identity/resolve.c ------------------------------------------------- */
 

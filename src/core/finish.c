@@ -230,6 +230,10 @@ enum status decision_finish(struct decision *decision, int64_t recorded_at_ms,
                             struct decision_rows *out_rows)
 {
     struct decision_rows rows = { 0 };
+    enum status status = decide_rest(decision);
+    if (status != STATUS_OK) {
+        return status;
+    }
     finish_import(decision);
     finish_shrunk(decision);
     bool complete = finish_profiles(decision, &rows) && finish_identities(decision, &rows) &&

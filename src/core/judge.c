@@ -461,6 +461,7 @@ void judge_absorb(struct decision *decision, struct profile *survivor, const str
 {
     const struct ruleset *ruleset = judge_ruleset(decision, survivor);
     survivor->needs_history = survivor->needs_history || loser->needs_history;
+    survivor->is_long = survivor->is_long || loser->is_long;
     if (ruleset == NULL || survivor->ruleset_version != loser->ruleset_version) {
         survivor->needs_history = true;
         return;

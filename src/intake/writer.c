@@ -48,6 +48,7 @@ struct attempt_state {
     bool *item_repeats;    /* the same event earlier in this batch */
     enum decide_outcome *outcomes;
     int64_t now_ms;
+    unsigned recalls; /* events after which histories were read */
 };
 
 static const struct event *item_event(const struct intake_item *item)
@@ -161,11 +162,11 @@ static enum status load_and_lock(struct attempt_state *attempt, struct problem *
     return problem_set(problem, STATUS_CONFLICT, "", "owners kept moving");
 }
 
-/* Rules that came since and need history: at once where it is short; whoever
- * has a long one is decided by the rules he stands at until the sweep comes. */
-static enum status bring_up_short(struct attempt_state *attempt, struct problem *problem)
+/* Of short histories only: whoever has a long one is decided by the rules he
+ * stands at, and keeps what they said, until the sweep comes. */
+static struct bring_up short_histories(const struct attempt_state *attempt)
 {
-    const struct bring_up bring_up = {
+    return (struct bring_up){
         .pg = attempt->writer->pg,
         .arena = attempt->writer->arena,
         .decision = attempt->decision,
@@ -173,11 +174,25 @@ static enum status bring_up_short(struct attempt_state *attempt, struct problem 
         .now_ms = attempt->now_ms,
         .facts_max = LIMIT_HOT_HISTORY_FACTS,
     };
-    return bring_up_profiles(&bring_up, NULL, problem);
+}
+
+/* Whoever lost sight of a history by the event decided just now; a batch that
+ * cancels the orders of hundreds leaves the rest to the sweep. */
+static enum status recall_short(struct attempt_state *attempt, const struct bring_up *histories,
+                                struct problem *problem)
+{
+    struct profile **losing = NULL;
+    if (attempt->recalls == LIMIT_HOT_RECALLS ||
+        decision_losing_sight(attempt->decision, &losing) == 0) {
+        return STATUS_OK;
+    }
+    attempt->recalls++;
+    return bring_up_sight(histories, problem);
 }
 
 static enum status decide_all(struct attempt_state *attempt, bool *out_any, struct problem *problem)
 {
+    const struct bring_up histories = short_histories(attempt);
     bool any = false;
     for (size_t i = 0; i < attempt->batch.event_count; i++) {
         if (attempt->batch.is_duplicate[i]) {
@@ -189,6 +204,9 @@ static enum status decide_all(struct attempt_state *attempt, bool *out_any, stru
         }
         enum status status = decide_event(attempt->decision, attempt->events[i], attempt->now_ms,
                                           &attempt->outcomes[i]);
+        if (status == STATUS_OK) {
+            status = recall_short(attempt, &histories, problem);
+        }
         if (status != STATUS_OK) {
             return status;
         }
@@ -443,7 +461,8 @@ static enum status attempt_run(struct attempt_state *attempt, struct problem *pr
         status = registry_catch_up(writer->intake->config.registry, attempt->decision, problem);
     }
     if (status == STATUS_OK) {
-        status = bring_up_short(attempt, problem);
+        const struct bring_up histories = short_histories(attempt);
+        status = bring_up_profiles(&histories, NULL, problem); /* for rules that came since */
     }
     bool any = false;
     if (status == STATUS_OK) {

@@ -83,36 +83,26 @@ static size_t shrunk_index(const struct shrunk *shrunk, struct id profile_id)
     return SIZE_MAX;
 }
 
-/* Each profile itself and, of those locked, who was merged into it just now. */
+/* Each profile itself and who was merged into it just now. */
 static bool put_origins(const struct batch *batch, struct pg_params *params,
                         const struct shrunk *shrunk)
 {
-    const struct id *locked = NULL;
-    size_t locked_count = decision_profile_ids_to_lock(batch->decision, &locked);
-    struct id *ids = ARENA_NEW_ARRAY(batch->arena, shrunk->count + locked_count, struct id);
-    size_t *owners = ARENA_NEW_ARRAY(batch->arena, shrunk->count + locked_count, size_t);
-    if (ids == NULL || owners == NULL) {
+    struct id *merged = NULL;
+    size_t *owners = NULL;
+    size_t merged_count =
+        decision_merged_here(batch->decision, shrunk->profiles, shrunk->count, &merged, &owners);
+    size_t count = shrunk->count + merged_count;
+    if (arena_is_full(batch->arena)) {
         return false;
-    }
-    size_t count = 0;
-    for (size_t i = 0; i < shrunk->count; i++) {
-        ids[count] = shrunk->profiles[i]->id;
-        owners[count++] = i;
-    }
-    for (size_t i = 0; i < locked_count; i++) {
-        size_t owner = shrunk_index(shrunk, decision_canonical_id(batch->decision, locked[i]));
-        if (owner != SIZE_MAX && !id_equal(shrunk->profiles[owner]->id, locked[i])) {
-            ids[count] = locked[i];
-            owners[count++] = owner;
-        }
     }
     struct pg_array id_array;
     struct pg_array owner_array;
     pg_array_begin(&id_array, params, PG_UUID, count);
     pg_array_begin(&owner_array, params, PG_INT8, count);
     for (size_t i = 0; i < count; i++) {
-        pg_array_id(&id_array, ids[i]);
-        pg_array_i64(&owner_array, (int64_t)owners[i]);
+        bool is_itself = i < shrunk->count;
+        pg_array_id(&id_array, is_itself ? shrunk->profiles[i]->id : merged[i - shrunk->count]);
+        pg_array_i64(&owner_array, (int64_t)(is_itself ? i : owners[i - shrunk->count]));
     }
     pg_array_end(&id_array);
     pg_array_end(&owner_array);

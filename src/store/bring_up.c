@@ -16,6 +16,20 @@ static void stand_empty(struct profile *profile, const struct ruleset *newest)
     profile->ruleset_version = newest->version;
 }
 
+/* Under which rules it is folded, its user says. */
+static struct history history_of(const struct bring_up *bring_up, const struct history_side *side)
+{
+    return (struct history){
+        .events = side->events,
+        .event_count = side->event_count,
+        .orders = side->orders,
+        .order_count = side->order_count,
+        .identifiers = side->identifiers,
+        .identifier_count = side->identifier_count,
+        .now_ms = bring_up->now_ms,
+    };
+}
+
 static enum status fold(const struct bring_up *bring_up, struct profile *profile,
                         const struct history_side *side)
 {
@@ -23,16 +37,8 @@ static enum status fold(const struct bring_up *bring_up, struct profile *profile
     const struct ruleset *newest = context->rulesets[context->ruleset_count - 1];
     enum cause_kind cause = profile->ruleset_version == 0 ? CAUSE_IMPORT : CAUSE_RULE;
     cause = bring_up->cause != 0 ? bring_up->cause : cause;
-    const struct history history = {
-        .events = side->events,
-        .event_count = side->event_count,
-        .orders = side->orders,
-        .order_count = side->order_count,
-        .identifiers = side->identifiers,
-        .identifier_count = side->identifier_count,
-        .ruleset = newest,
-        .now_ms = bring_up->now_ms,
-    };
+    struct history history = history_of(bring_up, side);
+    history.ruleset = newest;
     enum status status = decide_due(bring_up->decision, profile, bring_up->now_ms);
     if (status != STATUS_OK) {
         return status;
@@ -45,33 +51,47 @@ static enum status fold(const struct bring_up *bring_up, struct profile *profile
     return decide_silently(bring_up->decision, profile, bring_up->now_ms, cause);
 }
 
+/* Of each profile and of whoever this batch merged into it; side = index. */
+static enum status find_origins(const struct bring_up *bring_up, struct profile *const *profiles,
+                                size_t count, struct history_request *request,
+                                struct problem *problem)
+{
+    struct id *merged = NULL;
+    size_t *owners = NULL;
+    size_t merged_count =
+        decision_merged_here(bring_up->decision, profiles, count, &merged, &owners);
+    struct id *ids = ARENA_NEW_ARRAY(bring_up->arena, count + merged_count, struct id);
+    struct history_origin *origins = NULL;
+    if (ids == NULL) {
+        return STATUS_LIMIT;
+    }
+    for (size_t i = 0; i < count + merged_count; i++) {
+        ids[i] = i < count ? profiles[i]->id : merged[i - count];
+    }
+    enum status status =
+        history_origins(bring_up->pg, bring_up->arena, bring_up->context->workspace_id, ids,
+                        count + merged_count, &origins, &request->origin_count, problem);
+    for (size_t i = 0; status == STATUS_OK && i < request->origin_count; i++) {
+        size_t side = origins[i].side;
+        origins[i].side = side < count ? side : owners[side - count];
+    }
+    request->origins = origins;
+    return status;
+}
+
 static enum status read_sides(const struct bring_up *bring_up, struct profile *const *profiles,
                               size_t count, struct history_side **out_sides,
                               struct problem *problem)
 {
-    struct id *ids = ARENA_NEW_ARRAY(bring_up->arena, count, struct id);
-    struct history_origin *origins = NULL;
-    size_t origin_count = 0;
-    if (ids == NULL) {
-        return STATUS_LIMIT;
-    }
-    for (size_t i = 0; i < count; i++) {
-        ids[i] = profiles[i]->id;
-    }
-    struct id workspace_id = bring_up->context->workspace_id;
-    enum status status = history_origins(bring_up->pg, bring_up->arena, workspace_id, ids, count,
-                                         &origins, &origin_count, problem);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    const struct history_request request = {
-        .workspace_id = workspace_id,
-        .origins = origins,
-        .origin_count = origin_count,
+    struct history_request request = {
+        .workspace_id = bring_up->context->workspace_id,
         .side_count = count,
         .facts_max = bring_up->facts_max,
     };
-    return history_read(bring_up->pg, bring_up->arena, &request, out_sides, problem);
+    enum status status = find_origins(bring_up, profiles, count, &request, problem);
+    return status == STATUS_OK
+               ? history_read(bring_up->pg, bring_up->arena, &request, out_sides, problem)
+               : status;
 }
 
 enum status bring_up_profiles(const struct bring_up *bring_up, struct bring_up_left *out_left,
@@ -94,6 +114,7 @@ enum status bring_up_profiles(const struct bring_up *bring_up, struct bring_up_l
     }
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
         if (sides[i].is_cut) {
+            profiles[i]->is_long = true;
             left.ids[left.count++] = profiles[i]->id;
         } else {
             status = fold(bring_up, profiles[i], &sides[i]);
@@ -101,6 +122,23 @@ enum status bring_up_profiles(const struct bring_up *bring_up, struct bring_up_l
     }
     if (status == STATUS_OK && out_left != NULL) {
         *out_left = left;
+    }
+    return status;
+}
+
+enum status bring_up_sight(const struct bring_up *bring_up, struct problem *problem)
+{
+    struct profile **profiles = NULL;
+    struct history_side *sides = NULL;
+    size_t count = decision_losing_sight(bring_up->decision, &profiles);
+    enum status status =
+        count > 0 ? read_sides(bring_up, profiles, count, &sides, problem) : STATUS_OK;
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        const struct history history = history_of(bring_up, &sides[i]);
+        profiles[i]->is_long = sides[i].is_cut;
+        if (!sides[i].is_cut) {
+            status = decision_recall(bring_up->decision, profiles[i], &history);
+        }
     }
     return status;
 }

@@ -18,8 +18,9 @@
  * The shell is as small as it can be: one row per customer, profile and orders
  * through their codecs at every commit. Events of one customer that arrive in
  * the same millisecond are one commit. The sweep runs at every instant that
- * falls due, in order, but for two days on which it is down. Who wants its history,
- * since an order went whose forerunner was thrown away, gets it at once.
+ * falls due, in order, but for two days on which it is down. Who loses sight of its
+ * history, since an order went whose forerunner was thrown away, gets it back before
+ * the rules are asked.
  */
 
 enum {
@@ -520,6 +521,7 @@ static void save_profile(struct shop *shop, uint32_t number, const struct profil
     stored->is_dirty = false;
     stored->due_moved = false;
     stored->is_judged = false;
+    stored->is_recalled = false;
     stored->has_labels = false;
     stored->facts_changed = false;
     if (due_moved && stored->due_at_ms != INSTANT_NEVER) {
@@ -646,21 +648,16 @@ static struct history history_of(struct shop *shop, const struct customer *custo
                              .now_ms = now_ms };
 }
 
-static void finish(struct shop *shop, uint32_t number, struct decision *decision, int64_t now_ms);
-
-static void bring_up(struct shop *shop, uint32_t number, int64_t now_ms)
+/* Whoever lost sight of a history with the last event gets it back. */
+static void recall(struct shop *shop, const struct customer *customer, struct decision *decision,
+                   int64_t now_ms)
 {
-    struct customer *customer = &shop->customers[number];
-    struct decision *decision = begin(shop);
-    struct profile *profile = load_profile(shop, customer);
-    const struct history history = history_of(shop, customer, now_ms);
-    bool folded = profile_hydrate(shop->scratch, profile, &history);
-    assert(folded);
-    decision_put_profile(decision, profile);
-    enum status status = decide_silently(decision, profile, now_ms, CAUSE_RULE);
-    assert(status == STATUS_OK);
-    finish(shop, number, decision, now_ms);
-    assert(!customer->profile.needs_history);
+    struct profile **losing = NULL;
+    if (decision_losing_sight(decision, &losing) > 0) {
+        const struct history history = history_of(shop, customer, now_ms);
+        enum status status = decision_recall(decision, losing[0], &history);
+        assert(status == STATUS_OK);
+    }
 }
 
 static void record(struct customer *customer, const struct decision_rows *rows,
@@ -716,9 +713,7 @@ static void finish_events(struct shop *shop, struct decision *decision,
     record(&shop->customers[number], &rows, happenings, events, count);
     save(shop, number, &rows);
     arena_reset(shop->scratch);
-    if (shop->customers[number].profile.needs_history) {
-        bring_up(shop, number, now_ms);
-    }
+    assert(!shop->customers[number].profile.needs_history);
 }
 
 /* The orders that the batch names, in the working set. */
@@ -785,6 +780,7 @@ static void commit(struct shop *shop, struct happening *happenings, size_t count
         status = decide_event(decision, events[i], now_ms, &outcome);
         assert(status == STATUS_OK);
         assert(outcome == DECIDE_APPLIED);
+        recall(shop, customer, decision, now_ms);
     }
     supply_extremes(customer, decision, orders, order_count);
     finish_events(shop, decision, happenings, events, count);

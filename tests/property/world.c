@@ -284,6 +284,8 @@ static struct profile *copy_profile(struct world *world, const struct profile *s
     copy->orders_shrunk = false;
     copy->due_moved = false;
     copy->is_judged = false;
+    copy->is_recalled = false;
+    copy->is_long = false;
     copy->has_labels = false;
     copy->changed_parts = 0;
     copy->touched = NULL;
@@ -578,7 +580,17 @@ static struct event stored_event(struct world *world, const struct event *event)
     return stored;
 }
 
-static struct history history_of(struct world *world, const struct profile *profile)
+/* Also by the merges of a batch that is not stored yet; NULL: there is none. */
+static bool is_of(const struct world *world, const struct decision *decision,
+                  const struct profile *profile, struct id id)
+{
+    id = canonical_of(world, id);
+    id = decision != NULL ? decision_canonical_id(decision, id) : id;
+    return id_equal(id, profile->id);
+}
+
+static struct history history_of(struct world *world, const struct profile *profile,
+                                 const struct decision *decision)
 {
     struct event *events =
         ARENA_NEW_ARRAY(world->arena, world->interaction_count + 1, struct event);
@@ -592,17 +604,17 @@ static struct history history_of(struct world *world, const struct profile *prof
                                .now_ms = world->now_ms };
     for (size_t i = 0; i < world->interaction_count; i++) {
         const struct interaction_row *row = &world->interactions[i];
-        if (id_equal(canonical_of(world, row->origin_id), profile->id)) {
+        if (is_of(world, decision, profile, row->origin_id)) {
             events[history.event_count++] = stored_event(world, row->event);
         }
     }
     for (size_t i = 0; i < world->order_count; i++) {
-        if (id_equal(world->orders[i]->profile_id, profile->id)) {
+        if (is_of(world, decision, profile, world->orders[i]->profile_id)) {
             orders[history.order_count++] = copy_order(world, world->orders[i]);
         }
     }
     for (size_t i = 0; i < world->identity_count; i++) {
-        if (id_equal(world->identities[i]->profile_id, profile->id)) {
+        if (is_of(world, decision, profile, world->identities[i]->profile_id)) {
             identifiers[history.identifier_count++] = world->identities[i]->identifier;
         }
     }
@@ -616,8 +628,9 @@ static void bring_up(struct world *world, struct decision *decision, size_t fact
     size_t count = decision_wanting_history(decision, &wanting);
     for (size_t i = 0; i < count; i++) {
         struct profile *profile = wanting[i];
-        struct history history = history_of(world, profile);
-        if (history.event_count > facts_max) {
+        struct history history = history_of(world, profile, NULL);
+        profile->is_long = history.event_count > facts_max;
+        if (profile->is_long) {
             continue;
         }
         enum cause_kind cause = profile->ruleset_version == 0 ? CAUSE_IMPORT : CAUSE_RULE;
@@ -633,6 +646,20 @@ static void bring_up(struct world *world, struct decision *decision, size_t fact
         }
         status = decide_silently(decision, profile, world->now_ms, cause);
         assert(status == STATUS_OK);
+    }
+}
+
+static void recall(struct world *world, struct decision *decision)
+{
+    struct profile **losing = NULL;
+    size_t count = decision_losing_sight(decision, &losing);
+    for (size_t i = 0; i < count; i++) {
+        const struct history history = history_of(world, losing[i], decision);
+        losing[i]->is_long = history.event_count > world->history_max;
+        if (!losing[i]->is_long) {
+            enum status status = decision_recall(decision, losing[i], &history);
+            assert(status == STATUS_OK);
+        }
     }
 }
 
@@ -660,7 +687,7 @@ static void judge_alone(struct world *world, struct profile *profile)
 struct profile *world_hydrated(struct world *world, const struct profile *profile)
 {
     struct profile *folded = copy_profile(world, profile);
-    struct history history = history_of(world, profile);
+    struct history history = history_of(world, profile, NULL);
     bool complete = history.event_count == 0 || profile_hydrate(world->arena, folded, &history);
     assert(complete);
     folded->verdicts = (struct verdict_set){ 0 };
@@ -701,6 +728,7 @@ void world_apply(struct world *world, struct event *const *events, size_t count)
         enum decide_outcome outcome = DECIDE_NOBODY;
         status = decide_event(batch->decision, fresh[i], world->now_ms, &outcome);
         assert(status == STATUS_OK);
+        recall(world, batch->decision);
     }
     save(world, batch);
 }
@@ -827,7 +855,7 @@ void world_unmerge(struct world *world, const char *identifier)
     for (size_t i = 0; i < ARRAY_COUNT(sides); i++) {
         struct profile *copy = copy_profile(world, sides[i]);
         copy->merged_into = ID_ZERO;
-        struct history history = history_of(world, copy);
+        struct history history = history_of(world, copy, NULL);
         bool folded = profile_hydrate(world->arena, copy, &history);
         assert(folded);
         copy->merge_count = 0;

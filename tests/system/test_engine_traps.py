@@ -11,7 +11,6 @@ import calendar
 import random
 import time
 
-import pytest
 import shopbell
 from shopbell import SLOW, Server, wait_for
 from test_correctness import (DAY, Brand, Session, at_ms, brand, event, in_background, iso, now_ms,
@@ -132,8 +131,6 @@ def test_rule_09_the_next_order_counts_when_the_newest_are_cancelled(brand):
     assert stands() == []
 
 
-@pytest.mark.xfail(strict=True, reason="what an event made incomplete is read by the next write"
-                   " or the sweep, under the cause of a rule, and rings nothing")
 def test_rule_09_a_short_history_is_read_in_the_same_write(brand, esp):
     """Left to the sweep, a customer's own cancelling looks like an edit of the rule: silent."""
     esp.subscribe(brand.api, ["segment.left"])

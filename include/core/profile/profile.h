@@ -106,8 +106,10 @@ struct profile {
     /* Working marks of one decision; not stored. */
     bool is_new;
     bool is_dirty;
-    bool due_moved; /* if not dirty besides, only due_at is written */
-    bool is_judged; /* a new one: all rules were asked once */
+    bool due_moved;   /* if not dirty besides, only due_at is written */
+    bool is_judged;   /* a new one: all rules were asked once */
+    bool is_recalled; /* its history was read for this event: all rules are asked */
+    bool is_long;     /* its history is longer than a decision may read */
     bool facts_changed;
     bool orders_shrunk; /* a contribution was removed: first, last, largest need the orders */
     bool has_labels;    /* the verdicts changed, and `labels` says them by name */
