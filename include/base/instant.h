@@ -44,9 +44,15 @@ void instant_civil_from_days(int64_t days, int *out_year, int *out_month, int *o
  * False when the zone is unknown. Thread-safe; zones are cached. */
 bool instant_from_local(int64_t local_ms, const char *zone, int64_t *out_ms);
 bool instant_zone_exists(const char *zone);
+
+/* A zone as a value: what is read once may be handed to code that reads no
+ * file. NULL for one that is unknown. It stays as it is until the process
+ * ends; so does a zone whose file is replaced meanwhile. */
+struct zone;
+const struct zone *instant_zone(const char *name);
 /* What local time is ahead of UTC at an instant: 7,200,000 in a Paris summer. 0
- * for a zone that is unknown, and beyond ten thousand years. */
-int64_t instant_zone_offset_ms(const char *zone, int64_t at_ms);
+ * for NULL, and beyond ten thousand years. */
+int64_t instant_zone_offset_ms(const struct zone *zone, int64_t at_ms);
 
 /* "90s" "30m" "24h" "7d" "2w", also "250ms" and, with allow_months, "25mo"
  * (30 d each, configuration only). False on anything else. */

@@ -93,7 +93,8 @@ struct rule_fault {
     size_t used_by_count;
 };
 
-/* All changes together are one new version, or none if none changes a meaning.
+/* All changes together are one new version, or none if none changes a meaning
+ * and the workspace's time zone is still that of the newest version.
  * With profiles there, a version brings a job of kind "hydrate" with parameters
  * {"ruleset_version": v} and ends those before it. STATUS_INVALID with
  * *out_fault (fault.rule not empty when an expression is to blame) and the
@@ -120,10 +121,11 @@ NODISCARD enum status rule_store_settle(struct pg *pg, struct arena *arena, stru
 
 /* --- what every workspace starts with --------------------------------------- */
 
-/* Gives a workspace without a ruleset the shipped rules; otherwise nothing. */
+/* Gives a workspace without a ruleset the shipped rules. Of another, whose time
+ * zone is not that of its newest ruleset, it makes a new version; else nothing. */
 NODISCARD enum status rule_store_ship(struct pg *pg, struct arena *arena, struct id workspace_id,
                                       int64_t now_ms, struct problem *problem);
-/* The same for all workspaces that lack one, each in a transaction of its own:
+/* The same for all workspaces that need it, each in a transaction of its own:
  * after migrating. Any number of instances at once. */
 NODISCARD enum status rule_store_ship_all(struct pg *pg, int64_t now_ms, size_t *out_count,
                                           struct problem *problem);

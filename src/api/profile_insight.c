@@ -150,11 +150,6 @@ void insight_write_engagement(struct jsonw *json, const struct profile *profile,
     jsonw_close(json);
 }
 
-static int64_t zone_offset(const void *zone, int64_t at_ms)
-{
-    return instant_zone_offset_ms(zone, at_ms);
-}
-
 void insight_write_habits(struct jsonw *json, const struct profile *profile,
                           const struct profile_reader *reader)
 {
@@ -162,16 +157,11 @@ void insight_write_habits(struct jsonw *json, const struct profile *profile,
         jsonw_put_null(json, "habits");
         return;
     }
+    /* By the rules that decided it: what they read is what is shown. */
+    const struct ruleset *ruleset = profile_reader_ruleset(reader, profile->ruleset_version);
+    ruleset = ruleset != NULL ? ruleset : reader->newest;
     struct habits habits;
-    struct str zone = reader->workspace->time_zone;
-    char zone_z[64] = "UTC";
-    if (zone.size < sizeof(zone_z)) {
-        for (size_t i = 0; i < zone.size; i++) {
-            zone_z[i] = zone.data[i];
-        }
-        zone_z[zone.size] = '\0';
-    }
-    habits_of(&profile->indicators, zone_offset, zone_z, &habits);
+    habits_of(&profile->indicators, ruleset != NULL ? ruleset->zone : NULL, &habits);
     jsonw_key(json, "habits");
     jsonw_open(json);
     put_text_or_null(json, "top_weekday", habits.top_weekday);
@@ -179,7 +169,7 @@ void insight_write_habits(struct jsonw *json, const struct profile *profile,
     jsonw_put_str_or_null(json, "top_platform", habits.top_platform);
     jsonw_put_str_or_null(json, "top_channel", habits.top_channel);
     jsonw_put_str_or_null(json, "top_place", habits.top_place);
-    jsonw_put_str(json, "time_zone", zone);
+    jsonw_put_str(json, "time_zone", ruleset != NULL ? ruleset->time_zone : STR("UTC"));
     jsonw_close(json);
 }
 

@@ -184,7 +184,11 @@ enum status resource_workspace_show(const struct resource_request *request,
 static enum status update_workspace(const struct resource_request *request, const void *what,
                                     struct problem *problem)
 {
-    return workspace_update(request->pg, request->arena, what, problem);
+    const struct workspace *workspace = what;
+    enum status status = workspace_update(request->pg, request->arena, workspace, problem);
+    return status == STATUS_OK ? rule_store_ship(request->pg, request->arena, workspace->id,
+                                                 request->now_ms, problem)
+                               : status;
 }
 
 enum status resource_workspace_update(const struct resource_request *request,

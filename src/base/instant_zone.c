@@ -16,18 +16,19 @@
  *
  * Invariant: a zone's offset before its first transition is that of type 0;
  * transitions rise strictly; what fails any check of the format is "no such
- * zone", because a wrong offset would be worse than a refusal. The cache
- * is guarded by one mutex, and a lookup is a binary search inside it.
- * Rejected: setenv and mktime (races); a zone library (one more dependency
- * for 300 lines); an unbounded cache (names come from configuration, but a
- * limit costs nothing).
+ * zone", because a wrong offset would be worse than a refusal. What was read
+ * is never freed nor changed, so a zone is a value that anyone may keep; the
+ * mutex guards only the list of them. Rejected: setenv and mktime (races); a
+ * zone library (one more dependency for 300 lines); evicting (the pure core
+ * holds zones, and asks for no file again); a list without a limit (names come
+ * from configuration, but a limit costs nothing).
  */
 
 #define ZONE_DIRECTORY "/usr/share/zoneinfo/"
 
 enum {
     ZONE_NAME_SIZE = 64,
-    ZONE_CACHE_COUNT = 64,
+    ZONES_MAX = 1024,                /* some 600 names exist, of at most 4 KiB each */
     ZONE_FILE_BYTES_MAX = 64 * 1024, /* the largest of 2026 has 4 KiB */
     ZONE_OFFSET_S_MAX = 26 * 3600,   /* RFC 8536: -25 h < offset < 26 h */
     TZIF_HEADER_SIZE = 44,
@@ -66,11 +67,11 @@ struct zone {
     struct zone_rule rule;
 };
 
-static struct zone_cache {
+static struct {
     pthread_mutex_t mutex;
-    struct zone *zones[ZONE_CACHE_COUNT];
-    size_t next; /* the slot that the next zone replaces */
-} cache = { .mutex = PTHREAD_MUTEX_INITIALIZER };
+    struct zone *zones[ZONES_MAX];
+    size_t count;
+} known = { .mutex = PTHREAD_MUTEX_INITIALIZER };
 
 /* ---- the footer ---- */
 
@@ -455,19 +456,17 @@ static struct zone *zone_load(struct str name)
     return zone;
 }
 
-/* Under the mutex; the zone is valid until it is released. */
+/* Under the mutex. */
 static const struct zone *zone_find(struct str name)
 {
-    for (size_t i = 0; i < ZONE_CACHE_COUNT && cache.zones[i] != NULL; i++) {
-        if (str_equal_z(name, cache.zones[i]->name)) {
-            return cache.zones[i];
+    for (size_t i = 0; i < known.count; i++) {
+        if (str_equal_z(name, known.zones[i]->name)) {
+            return known.zones[i];
         }
     }
-    struct zone *zone = zone_load(name);
+    struct zone *zone = known.count < ZONES_MAX ? zone_load(name) : NULL;
     if (zone != NULL) {
-        zone_destroy(cache.zones[cache.next]);
-        cache.zones[cache.next] = zone;
-        cache.next = (cache.next + 1) % ZONE_CACHE_COUNT;
+        known.zones[known.count++] = zone;
     }
     return zone;
 }
@@ -515,41 +514,35 @@ static int64_t seconds_of(int64_t ms)
     return ms / 1000 - (ms % 1000 < 0);
 }
 
+const struct zone *instant_zone(const char *name)
+{
+    struct str text = str_from_z(name);
+    if (!name_is_valid(text)) {
+        return NULL;
+    }
+    pthread_mutex_lock(&known.mutex);
+    const struct zone *found = zone_find(text);
+    pthread_mutex_unlock(&known.mutex);
+    return found;
+}
+
 bool instant_from_local(int64_t local_ms, const char *zone, int64_t *out_ms)
 {
-    struct str name = str_from_z(zone);
-    if (!name_is_valid(name) || !is_near(local_ms)) {
+    const struct zone *found = instant_zone(zone);
+    if (found == NULL || !is_near(local_ms)) {
         return false;
     }
     int64_t local_s = seconds_of(local_ms);
-    int64_t rest_ms = local_ms - local_s * 1000;
-
-    pthread_mutex_lock(&cache.mutex);
-    const struct zone *found = zone_find(name);
-    int64_t utc_s = found == NULL ? 0 : utc_of_local(found, local_s);
-    pthread_mutex_unlock(&cache.mutex);
-    if (found == NULL) {
-        return false;
-    }
-    *out_ms = utc_s * 1000 + rest_ms;
+    *out_ms = utc_of_local(found, local_s) * 1000 + (local_ms - local_s * 1000);
     return true;
 }
 
 bool instant_zone_exists(const char *zone)
 {
-    int64_t ignored_ms = 0;
-    return instant_from_local(0, zone, &ignored_ms);
+    return instant_zone(zone) != NULL;
 }
 
-int64_t instant_zone_offset_ms(const char *zone, int64_t at_ms)
+int64_t instant_zone_offset_ms(const struct zone *zone, int64_t at_ms)
 {
-    struct str name = str_from_z(zone);
-    if (!name_is_valid(name) || !is_near(at_ms)) {
-        return 0;
-    }
-    pthread_mutex_lock(&cache.mutex);
-    const struct zone *found = zone_find(name);
-    int64_t offset_s = found == NULL ? 0 : offset_at(found, seconds_of(at_ms));
-    pthread_mutex_unlock(&cache.mutex);
-    return offset_s * 1000;
+    return zone == NULL || !is_near(at_ms) ? 0 : offset_at(zone, seconds_of(at_ms)) * 1000;
 }

@@ -456,6 +456,20 @@ static bool status_is_known(struct str status)
     return false;
 }
 
+/* Contract 2 has the platform in the context. Of an order it is kept with the
+ * body, which a fold from the beginning reads again. */
+static struct str order_body(const struct item *item)
+{
+    struct str body = item->event->properties_json;
+    struct str platform = border_text(border_object(item->root, "context"), "platform");
+    if (body.size == 0 || !draft_is_platform(platform) ||
+        json_object_get(item->properties, "platform") != NULL) {
+        return body;
+    }
+    return str_printf(item->reading->arena, "%.*s,\"platform\":\"%.*s\"}",
+                      STR_ARG(str_take(body, body.size - 1)), STR_ARG(platform));
+}
+
 static void take_order_body(struct item *item, struct order_document *document)
 {
     struct arena *arena = item->reading->arena;
@@ -475,7 +489,7 @@ static void take_order_body(struct item *item, struct order_document *document)
     document->number = draft_cut(border_scalar(arena, properties, "number"));
     document->number = str_dup(arena, document->number);
     document->currency = item->currency;
-    document->body_json = event->properties_json;
+    document->body_json = order_body(item);
     border_money(properties, "refunded", item->currency, &document->refunded_minor);
 
     int64_t placed_at_ms = event->claimed_at_ms;

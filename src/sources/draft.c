@@ -263,6 +263,41 @@ struct str draft_region(struct arena *arena, struct str country, struct str regi
 
 /* --- statuses ------------------------------------------------------------- */
 
+/* Shopify's source_name and WooCommerce's created_via, which share no word. What
+ * a merchant typed in ("shopify_draft_order", "admin") came by no platform. */
+static const struct {
+    struct str word;
+    const char *platform;
+} channels[] = {
+    { { "web", 3 }, "web" },    { { "checkout", 8 }, "web" },      { { "store-api", 9 }, "web" },
+    { { "iphone", 6 }, "ios" }, { { "ios", 3 }, "ios" },           { { "android", 7 }, "android" },
+    { { "pos", 3 }, "pos" },    { { "pos-rest-api", 12 }, "pos" }, { { "rest-api", 8 }, "api" },
+    { { "api", 3 }, "api" },
+};
+
+void draft_put_channel(struct jsonw *json, struct str word)
+{
+    uint64_t app = 0;
+    draft_put_text(json, "channel", word);
+    for (size_t i = 0; i < ARRAY_COUNT(channels); i++) {
+        if (str_equal(word, channels[i].word)) {
+            jsonw_put_z(json, "platform", channels[i].platform);
+        }
+    }
+    if (str_to_u64(word, &app)) { /* a Shopify app's number */
+        jsonw_put_z(json, "platform", "api");
+    }
+}
+
+bool draft_is_platform(struct str word)
+{
+    bool is_one = false;
+    for (size_t i = 0; i < ARRAY_COUNT(channels); i++) {
+        is_one = is_one || str_equal_z(word, channels[i].platform);
+    }
+    return is_one;
+}
+
 static const struct order_status_rule *rule_find(const struct order_status_rule *rules,
                                                  struct str status)
 {

@@ -77,6 +77,12 @@ void draft_put_member(struct jsonw *json, struct arena *arena, const char *key,
 bool draft_put_money(struct jsonw *json, const char *key, const json_t *object, const char *name,
                      struct str currency);
 
+/* "channel" in the shop's own word, and the "platform" that it means (contract
+ * 2: web ios android pos api), where it means one. */
+void draft_put_channel(struct jsonw *json, struct str word);
+/* Is it one of contract 2's? */
+bool draft_is_platform(struct str word);
+
 /* "FR" + "75" -> "FR-75"; "FR-75" stays; what is no code stays as it is. */
 struct str draft_region(struct arena *arena, struct str country, struct str region);
 

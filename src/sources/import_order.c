@@ -94,7 +94,7 @@ bool import_order_put_amounts(struct import_rows *rows, struct jsonw *json,
     }
     draft_put_text(json, "currency", order->currency);
     draft_put_text(json, "coupon", import_value(rows, 0, FIELD_COUPON));
-    draft_put_text(json, "channel", import_value(rows, 0, FIELD_CHANNEL));
+    draft_put_channel(json, import_value(rows, 0, FIELD_CHANNEL));
     return true;
 }
 

@@ -326,7 +326,7 @@ static struct str order_properties(struct arena *arena, const json_t *order, str
     draft_put_text(&json, "currency", currency);
     draft_put_text(&json, "coupon",
                    border_text(json_array_get(border_array(order, "discount_codes"), 0), "code"));
-    draft_put_text(&json, "channel", border_text(order, "source_name"));
+    draft_put_channel(&json, border_text(order, "source_name"));
     draft_put_member(&json, arena, "location", order, "location_id");
     if (border_is_true(order, "test")) {
         jsonw_put_bool(&json, "test", true);

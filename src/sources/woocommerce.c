@@ -163,7 +163,7 @@ static struct str order_properties(const struct woo_delivery *delivery, struct s
     draft_put_text(&json, "currency", currency);
     draft_put_text(&json, "coupon",
                    border_text(json_array_get(border_array(order, "coupon_lines"), 0), "code"));
-    draft_put_text(&json, "channel", border_text(order, "created_via"));
+    draft_put_channel(&json, border_text(order, "created_via"));
     write_products(&json, delivery, currency);
     jsonw_close(&json);
     return buf_str(&buf);

@@ -28,14 +28,14 @@
  */
 
 enum {
-    SHIP_ARENA_BYTES = 16 * 1024 * 1024,
+    SHIP_ARENA_BYTES = 128 * 1024 * 1024,
     SHIP_PAGE = 100,
     FORMER_ARENA_BYTES = 128 * 1024 * 1024,
 };
 
 static const struct pg_statement rule_lock_sql = {
     "rule_lock",
-    "SELECT id FROM workspace WHERE id = $1 FOR NO KEY UPDATE",
+    "SELECT time_zone FROM workspace WHERE id = $1 FOR NO KEY UPDATE",
 };
 
 static const struct pg_statement rule_has_profiles_sql = {
@@ -45,8 +45,9 @@ static const struct pg_statement rule_has_profiles_sql = {
 
 static const struct pg_statement rule_unshipped_sql = {
     "rule_unshipped",
-    "SELECT w.id FROM workspace w WHERE NOT EXISTS (SELECT 1 FROM ruleset s"
-    " WHERE s.workspace_id = w.id) ORDER BY w.id LIMIT $1",
+    "SELECT w.id FROM workspace w LEFT JOIN LATERAL (SELECT s.time_zone FROM ruleset s"
+    " WHERE s.workspace_id = w.id ORDER BY s.version DESC LIMIT 1) s ON true"
+    " WHERE s.time_zone IS DISTINCT FROM w.time_zone ORDER BY w.id LIMIT $1",
 };
 
 /* One save at work. `rules` are all of the workspace, as they will be. */
@@ -57,6 +58,7 @@ struct saving {
     int64_t now_ms;
     const struct rule_change *changes;
     size_t change_count;
+    struct str time_zone; /* the workspace's */
     struct rule_row *former;
     size_t former_count;
     struct rule_row *rules;
@@ -86,6 +88,9 @@ static enum status lock_workspace(struct saving *saving)
     if (status == STATUS_OK && pg_row_count(rows) == 0) {
         return problem_set(saving->problem, STATUS_MISSING, "object-not-found",
                            "the workspace is gone");
+    }
+    if (status == STATUS_OK) {
+        saving->time_zone = pg_get_text(rows, 0, 0);
     }
     return status;
 }
@@ -351,7 +356,11 @@ static enum status build(struct saving *saving, struct ruleset **out_ruleset)
     if (status == STATUS_LIMIT) {
         return too_big(saving);
     }
-    return status == STATUS_OK ? STATUS_OK : report(saving, &error);
+    if (status != STATUS_OK) {
+        return report(saving, &error);
+    }
+    return ruleset_set_zone(saving->arena, *out_ruleset, saving->time_zone) ? STATUS_OK
+                                                                            : too_big(saving);
 }
 
 /* --- deleting ------------------------------------------------------------- */
@@ -477,9 +486,14 @@ static enum status queue_hydration(struct saving *saving, int64_t version, struc
     return status;
 }
 
+static bool is_rezoned(const struct saving *saving)
+{
+    return !str_equal(saving->head.time_zone, saving->time_zone);
+}
+
 static bool changes_meaning(const struct saving *saving)
 {
-    bool is_changed = saving->head.version == 0;
+    bool is_changed = saving->head.version == 0 || is_rezoned(saving);
     for (size_t i = 0; i < saving->change_count; i++) {
         enum rule_effect effect = saving->outcomes[i].effect;
         is_changed = is_changed || effect == RULE_CREATED || effect == RULE_CHANGED ||
@@ -584,14 +598,15 @@ enum status rule_store_ship(struct pg *pg, struct arena *arena, struct id worksp
     if (status == STATUS_OK) {
         status = ruleset_head_read(pg, arena, workspace_id, &saving.head, problem);
     }
-    if (status != STATUS_OK || saving.head.version > 0) {
+    bool is_shipped = saving.head.version > 0;
+    if (status != STATUS_OK || (is_shipped && !is_rezoned(&saving))) {
         return status;
     }
     size_t count = 0;
-    while (rule_shipped(count) != NULL) {
+    while (!is_shipped && rule_shipped(count) != NULL) {
         count++;
     }
-    struct rule_change *changes = ARENA_NEW_ARRAY(arena, count, struct rule_change);
+    struct rule_change *changes = ARENA_NEW_ARRAY(arena, count + 1, struct rule_change);
     if (changes == NULL) {
         return too_big(&saving);
     }

@@ -24,6 +24,7 @@ struct ruleset_head {
     int64_t version; /* 0: there is none yet */
     uint32_t next_feature;
     uint32_t next_slot;
+    struct str time_zone;
     struct feature_number *known;
     size_t known_count;
 };
@@ -33,6 +34,9 @@ NODISCARD enum status ruleset_head_read(struct pg *pg, struct arena *arena, stru
 NODISCARD enum status ruleset_insert(struct pg *pg, struct arena *arena, struct id workspace_id,
                                      const struct ruleset *ruleset, const struct ruleset_head *head,
                                      int64_t now_ms, struct problem *problem);
+
+/* False when the arena is full. */
+NODISCARD bool ruleset_set_zone(struct arena *arena, struct ruleset *ruleset, struct str time_zone);
 
 /* Columns name, n, percents::text[], thresholds::text[] from `column` on. False
  * when this program does not know the name, or the arena is full. */

@@ -20,7 +20,7 @@
 
 static const struct pg_statement ruleset_head_sql = {
     "ruleset_head",
-    "SELECT s.version, s.next_feature, s.next_slot FROM ruleset s" RULESET_OF,
+    "SELECT s.version, s.next_feature, s.next_slot, s.time_zone FROM ruleset s" RULESET_OF,
 };
 
 static const struct pg_statement ruleset_features_sql = {
@@ -45,7 +45,7 @@ static const struct pg_statement ruleset_rules_sql = {
 static const struct pg_statement ruleset_insert_sql = {
     "ruleset_insert",
     "INSERT INTO ruleset (workspace_id, version, created_at, rules, features, next_feature,"
-    " next_slot) SELECT $1, $2, $3,"
+    " next_slot, time_zone) SELECT $1, $2, $3,"
     " (SELECT coalesce(jsonb_agg(jsonb_build_object('id', r.id, 'name', r.name, 'title',"
     "  r.title, 'kind', r.kind, 'slot', r.slot, 'version', r.version, 'since_version',"
     "  r.since_version, 'hysteresis', r.hysteresis, 'enabled', r.enabled, 'cases', r.cases)"
@@ -53,7 +53,7 @@ static const struct pg_statement ruleset_insert_sql = {
     " (SELECT coalesce(jsonb_agg(jsonb_build_object('key', f.key, 'number', f.number,"
     "  'version', f.version, 'keep', f.keep) ORDER BY f.number), '[]')"
     "  FROM unnest($4::text[], $5::bigint[], $6::bigint[], $7::bigint[])"
-    "  AS f(key, number, version, keep)), $8, $9",
+    "  AS f(key, number, version, keep)), $8, $9, $10",
 };
 
 static const struct pg_statement ruleset_settle_sql = {
@@ -95,6 +95,7 @@ static bool read_head(const struct pg_result *heads, const struct pg_result *fea
         .version = pg_get_i64(heads, 0, 0),
         .next_feature = (uint32_t)pg_get_i64(heads, 0, 1),
         .next_slot = (uint32_t)pg_get_i64(heads, 0, 2),
+        .time_zone = pg_get_text(heads, 0, 3),
         .known = known,
         .known_count = count,
     };
@@ -162,6 +163,18 @@ static bool read_definition(const struct pg_result *rows, struct arena *arena, s
     return definition->kind != 0;
 }
 
+/* A zone that this machine does not have is UTC here. */
+bool ruleset_set_zone(struct arena *arena, struct ruleset *ruleset, struct str time_zone)
+{
+    const char *name = str_dup_z(arena, time_zone);
+    if (name == NULL) {
+        return false;
+    }
+    ruleset->time_zone = str_from_z(name);
+    ruleset->zone = instant_zone(name);
+    return true;
+}
+
 static enum status compile(struct arena *arena, const struct ruleset_head *head,
                            const struct pg_result *rows, struct ruleset **out_ruleset,
                            struct problem *problem)
@@ -197,6 +210,9 @@ static enum status compile(struct arena *arena, const struct ruleset_head *head,
         return problem_set(problem, STATUS_INVALID, "internal",
                            "ruleset %lld was saved by a program that spells features otherwise",
                            (long long)head->version);
+    }
+    if (!ruleset_set_zone(arena, ruleset, head->time_zone)) {
+        return too_big(problem);
     }
     *out_ruleset = ruleset;
     return STATUS_OK;
@@ -280,6 +296,7 @@ enum status ruleset_insert(struct pg *pg, struct arena *arena, struct id workspa
     put_number_column(&params, ruleset, keep_of);
     pg_put_i32(&params, (int32_t)head->next_feature);
     pg_put_i32(&params, (int32_t)head->next_slot);
+    pg_put_text(&params, ruleset->time_zone);
     return pg_run(pg, arena, &ruleset_insert_sql, &params, NULL, problem);
 }
 

@@ -27,7 +27,7 @@
 
 int64_t statistics_last_night_ms(const char *zone, int64_t now_ms)
 {
-    int64_t local_ms = now_ms + instant_zone_offset_ms(zone, now_ms);
+    int64_t local_ms = now_ms + instant_zone_offset_ms(instant_zone(zone), now_ms);
     int64_t day = local_ms / INSTANT_DAY_MS - (local_ms % INSTANT_DAY_MS < 0);
     int64_t night_ms = day * INSTANT_DAY_MS + NIGHT_MS;
     if (local_ms < night_ms) {

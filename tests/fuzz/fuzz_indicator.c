@@ -40,7 +40,7 @@ static void show(const struct indicators *indicators, int64_t at_ms)
     must(until_ms > at_ms);
     (void)cycle_stage(indicators, at_ms, &until_ms);
     must(until_ms > at_ms);
-    habits_of(indicators, NULL, NULL, &habits);
+    habits_of(indicators, NULL, &habits);
     must((habits.top_weekday != NULL) == (indicators->order_count > 0));
     must(habits.top_hour >= -1 && habits.top_hour < 24);
 }

@@ -529,6 +529,9 @@ static void read_line(struct story *story, struct str line)
         expect(story, str_trim(str_drop(line, 2)));
     } else if (str_starts_with(line, STR("rule "))) {
         add_rule(story, str_drop(line, 5));
+    } else if (str_starts_with(line, STR("zone "))) {
+        story->world->zone = instant_zone(str_dup_z(story->world->arena, str_drop(line, 5)));
+        assert(story->world->zone != NULL);
     } else {
         tell(story, line);
     }

@@ -84,6 +84,7 @@ void world_set_rules(struct world *world, const struct rule_definition *definiti
         fprintf(stderr, "rule %zu does not compile: %s\n", error.rule, error.error.detail);
     }
     assert(status == STATUS_OK);
+    ruleset->zone = world->zone;
     put_ruleset(world, ruleset);
 }
 

@@ -37,7 +37,8 @@ struct world {
     struct str rule_names[WORLD_RULES_MAX];             /* their slots, less one */
     size_t rule_name_count;
     uint32_t next_feature;
-    size_t history_max; /* of one profile, read while it is decided (correctness 11) */
+    const struct zone *zone; /* of the rulesets made from now on; NULL: UTC */
+    size_t history_max;      /* of one profile, read while it is decided (correctness 11) */
     int64_t now_ms;
     int64_t event_count; /* made by world_event */
     uint32_t batch_count;

@@ -11,7 +11,7 @@ import time
 import uuid
 
 import pytest
-from shopbell import Api, Server, wait_for
+from shopbell import Api, Server, make_workspace, wait_for
 
 VIEWS = 'count(product.viewed where category = "Shoes" within 24h) >= 3'
 SHIPPED = {"lifecycle", "frequent_buyer", "abandoned_cart", "high_engagement", "discount_seeker",
@@ -458,3 +458,35 @@ def test_the_command_line_does_the_same(api, server, cluster, tmp_path):
     assert run("members", "basket", "--value", "high").returncode == 0
     listed = server.command("job", "list", "--workspace", workspace, "--json").stdout
     assert json.loads(listed)["data"] == []
+
+
+def test_a_habit_is_the_same_hour_in_a_rule_and_in_the_profile(server, cluster):
+    """And another time zone is another version: nobody keeps a verdict of the old clock."""
+    api = make_workspace(server, "zoned")
+    put(api, "evening", segment('habits.top_hour = 20 and habits.top_platform = "android"'), 201)
+    put(api, "dinner", segment("habits.top_hour = 18"), 201)
+    placed = api.post("/v1/events", {
+        "id": "order-1", "type": "order.completed", "occurred_at": "2026-07-03T18:30:00Z",
+        "identities": {"email": "late@example.com"},
+        "properties": {"order_id": "1", "total": 10, "currency": "EUR"},
+        "context": {"platform": "android"}})
+    assert placed["status"] == "applied", placed
+
+    def shown():
+        found = api.post("/v1/profiles/lookup", {"kind": "email", "value": "late@example.com"})
+        habits = found["habits"]
+        assert habits["top_platform"] == "android"
+        return found["segments"], habits["top_hour"], habits["time_zone"], found["rules"]["stale"]
+
+    assert shown() == (["evening"], 20, "Europe/Paris", False)
+    versions = ("SELECT count(*) FROM ruleset s JOIN workspace w ON w.id = s.workspace_id"
+                " WHERE w.name = 'zoned' AND s.time_zone = %s")
+    before = cluster.query(versions, "Europe/Paris")[0][0]
+    api.call("PATCH", "/v1/workspaces/zoned", {"title": "the same zone"}, 200)
+    assert cluster.query(versions, "Europe/Paris")[0][0] == before
+    api.call("PATCH", "/v1/workspaces/zoned", {"time_zone": "UTC"}, 200)
+    wait_for(lambda: shown() == (["dinner"], 18, "UTC", False), 10)
+    caused = cluster.query("SELECT rule, to_value, cause FROM transition WHERE rule IN"
+                           " ('evening', 'dinner') ORDER BY decided_at, rule")
+    assert [(rule, cause) for rule, _, cause in caused] == \
+        [("evening", "event"), ("dinner", "rule"), ("evening", "rule")], caused

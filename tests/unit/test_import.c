@@ -152,7 +152,8 @@ static void a_shopify_order_is_its_rows(void **state)
         STR("{\"order_id\":\"7410991464714\",\"number\":\"#1001\",\"status\":\"paid\","
             "\"fulfilment_status\":\"fulfilled\",\"total\":53.91,\"subtotal\":53.91,"
             "\"discount\":5.99,\"shipping\":0.00,\"tax\":8.99,\"currency\":\"EUR\","
-            "\"coupon\":\"WELCOME10\",\"channel\":\"web\",\"products\":[{\"sku\":\"TR-42\","
+            "\"coupon\":\"WELCOME10\",\"channel\":\"web\",\"platform\":\"web\",\"products\":[{"
+            "\"sku\":\"TR-42\","
             "\"name\":\"Runner size 42\",\"brand\":\"Aurora\",\"quantity\":3,\"price\":17.97},"
             "{\"name\":\"Cap\",\"brand\":\"Aurora\",\"quantity\":1,\"price\":9.90}]}"));
     event = only_event(&fixture, 1);

@@ -316,19 +316,12 @@ static void orders_of_one_instant_have_no_cycle(void **state)
     assert_null(cycle_stage(&fixture->indicators, NOW_MS, NULL));
 }
 
-static int64_t an_hour_east(const void *zone, int64_t at_ms)
-{
-    assert_string_equal(zone, "east");
-    (void)at_ms;
-    return INSTANT_HOUR_MS;
-}
-
 static void habits_are_the_most_frequent(void **state)
 {
     struct fixture *fixture = *state;
     struct indicators *indicators = &fixture->indicators;
     struct habits habits;
-    habits_of(indicators, NULL, NULL, &habits);
+    habits_of(indicators, NULL, &habits);
     assert_null(habits.top_weekday);
     assert_int_equal(habits.top_hour, -1);
     assert_int_equal(habits.top_channel.size, 0);
@@ -345,13 +338,13 @@ static void habits_are_the_most_frequent(void **state)
           "{\"channel\": \"web\", \"platform\": \"ios\"}");
     place(fixture, "c", base_ms + 10 * INSTANT_DAY_MS + 9 * INSTANT_HOUR_MS,
           "{\"channel\":\"pos\",\"location\":36892}");
-    habits_of(indicators, NULL, NULL, &habits);
+    habits_of(indicators, NULL, &habits);
     assert_string_equal(habits.top_weekday, "friday");
     assert_int_equal(habits.top_hour, 23);
     assert_str_equal(habits.top_channel, STR("pos"));
     assert_str_equal(habits.top_platform, STR("ios"));
     assert_str_equal(habits.top_place, STR("36892")); /* a tie: the newest */
-    habits_of(indicators, an_hour_east, "east", &habits);
+    habits_of(indicators, instant_zone("Europe/Paris"), &habits);
     assert_string_equal(habits.top_weekday, "saturday");
     assert_int_equal(habits.top_hour, 0);
 }
@@ -377,7 +370,7 @@ static void weekdays_have_their_names(void **state)
         struct indicator_order order = { .at_ms = rows[i].at_ms };
         struct indicators indicators = { .orders = &order, .order_count = 1 };
         struct habits habits;
-        habits_of(&indicators, NULL, NULL, &habits);
+        habits_of(&indicators, NULL, &habits);
         assert_string_equal(habits.top_weekday, rows[i].name);
         assert_int_equal(habits.top_hour, rows[i].hour);
     }

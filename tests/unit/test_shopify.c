@@ -91,6 +91,7 @@ static void states_an_order(void **state)
         STR("{\"order_id\":\"820982911946154508\",\"number\":\"#1001\",\"status\":\"paid\","
             "\"total\":420.40,\"subtotal\":398.00,\"discount\":1.50,\"shipping\":22.40,"
             "\"tax\":0.00,\"currency\":\"EUR\",\"coupon\":\"WELCOME\",\"channel\":\"web\","
+            "\"platform\":\"web\","
             "\"products\":[{\"product_id\":\"632910392\",\"variant_id\":\"808950810\","
             "\"sku\":\"IPOD\",\"name\":\"IPod \\\"Nano\\\"\",\"brand\":\"Apple\",\"quantity\":2,"
             "\"price\":199.00}]}"));
@@ -152,6 +153,36 @@ static void says_when_an_order_counts(void **state)
         const struct event *event = payload_event(&payload, EVENT_ORDER_UPDATED, 0);
         assert_row(event->order->rank == rows[i].rank, rows[i].why);
         assert_row(event->order->counts == rows[i].counts, rows[i].why);
+        payload_end(&payload);
+    }
+}
+
+static void says_by_which_platform_an_order_came(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *source_name; /* JSON */
+        const char *members;
+    } rows[] = {
+        { "\"web\"", "\"channel\":\"web\",\"platform\":\"web\"" },
+        { "\"pos\"", "\"channel\":\"pos\",\"platform\":\"pos\"" },
+        { "\"iphone\"", "\"channel\":\"iphone\",\"platform\":\"ios\"" },
+        { "\"android\"", "\"channel\":\"android\",\"platform\":\"android\"" },
+        { "\"580111\"", "\"channel\":\"580111\",\"platform\":\"api\"" },
+        { "\"shopify_draft_order\"", "\"channel\":\"shopify_draft_order\",\"products\"" },
+        { "null", "\"currency\":\"EUR\",\"products\"" },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct payload payload;
+        char body[256];
+        payload_begin(&payload, "shopify");
+        snprintf(body, sizeof(body), "{\"id\":5,\"total_price\":\"1\",\"source_name\":%s}",
+                 rows[i].source_name);
+        assert_int_equal(take(&payload, "orders/create", "w", str_from_z(body)), NORMALISE_EVENTS);
+        payload_check_events(&payload);
+        const struct event *event = payload_event(&payload, EVENT_ORDER_UPDATED, 0);
+        const char *order = str_dup_z(payload.arena, event->order->body_json);
+        assert_row(strstr(order, rows[i].members) != NULL, rows[i].source_name);
         payload_end(&payload);
     }
 }
@@ -720,6 +751,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(states_an_order),
         cmocka_unit_test(says_when_an_order_counts),
+        cmocka_unit_test(says_by_which_platform_an_order_came),
         cmocka_unit_test(gives_a_refund_one_identity),
         cmocka_unit_test(folds_a_refund_before_its_order),
         cmocka_unit_test(adds_up_refunds),

@@ -66,7 +66,8 @@ static void states_an_order(void **state)
         body->body_json,
         STR("{\"order_id\":\"727\",\"number\":\"727\",\"status\":\"processing\",\"total\":29.35,"
             "\"subtotal\":18.00,\"discount\":1.00,\"shipping\":10.00,\"tax\":1.35,"
-            "\"currency\":\"USD\",\"coupon\":\"ten\",\"channel\":\"checkout\",\"products\":["
+            "\"currency\":\"USD\",\"coupon\":\"ten\",\"channel\":\"checkout\",\"platform\":\"web\","
+            "\"products\":["
             "{\"product_id\":\"93\",\"name\":\"Single\",\"quantity\":2,\"price\":3.00},"
             "{\"product_id\":\"22\",\"variant_id\":\"23\",\"sku\":\"Bar3\",\"name\":\"Ship\","
             "\"quantity\":1,\"price\":12.35}]}"));

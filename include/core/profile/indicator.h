@@ -21,6 +21,7 @@
 #include "base/buf.h"
 #include "base/compiler.h"
 #include "base/id.h"
+#include "base/instant.h"
 #include "base/str.h"
 #include "core/event/event.h"
 #include "core/order/order.h"
@@ -91,10 +92,9 @@ struct habits {
     struct str top_place;
 };
 /* The most frequent of the kept orders; ties go to the newest. Weekday and hour
- * are local time of `offset_of`, the workspace's zone: a function so that core
- * reads no zone file. NULL: UTC. */
-typedef int64_t zone_offset_fn(const void *zone, int64_t at_ms);
-void habits_of(const struct indicators *indicators, zone_offset_fn *offset_of, const void *zone,
+ * are local time of `zone`: the ruleset's, so that a rule says what the profile's
+ * JSON shows. NULL: UTC. */
+void habits_of(const struct indicators *indicators, const struct zone *zone,
                struct habits *out_habits);
 
 NODISCARD bool indicators_encode(const struct indicators *indicators, struct buf *buf);

@@ -17,6 +17,7 @@
 
 #include "base/arena.h"
 #include "base/id.h"
+#include "base/instant.h"
 #include "base/status.h"
 #include "core/event/event.h"
 #include "core/rule/expression.h"
@@ -81,6 +82,11 @@ struct rule_bits { /* a set of rules, by index */
 
 struct ruleset {
     int64_t version;
+    /* The workspace's, as it was when the version was made: local time (habits)
+     * is part of what a version means, so a new zone is a new version. UTC until
+     * who compiles it says otherwise. */
+    struct str time_zone;
+    const struct zone *zone;
     const struct rule *rules; /* in order of dependence */
     size_t rule_count;
     const uint32_t *by_name;        /* indexes of rules, ascending by name */

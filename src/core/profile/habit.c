@@ -86,8 +86,8 @@ static int top_of(const int *counts, const int *order_of, size_t count)
     return top;
 }
 
-static void find_time(const struct indicators *indicators, zone_offset_fn *offset_of,
-                      const void *zone, struct habits *habits)
+static void find_time(const struct indicators *indicators, const struct zone *zone,
+                      struct habits *habits)
 {
     static const char *const WEEKDAYS[WEEKDAY_COUNT] = {
         "thursday", "friday", "saturday", "sunday", "monday", "tuesday", "wednesday",
@@ -98,10 +98,8 @@ static void find_time(const struct indicators *indicators, zone_offset_fn *offse
     int hours[INDICATOR_ORDERS_MAX] = { 0 };
     size_t count = indicators->order_count;
     for (size_t i = 0; i < count; i++) {
-        int64_t local_ms = indicators->orders[i].at_ms;
-        if (offset_of != NULL) {
-            local_ms += offset_of(zone, local_ms);
-        }
+        int64_t at_ms = indicators->orders[i].at_ms;
+        int64_t local_ms = at_ms + instant_zone_offset_ms(zone, at_ms);
         int64_t day = local_ms / INSTANT_DAY_MS - (local_ms % INSTANT_DAY_MS < 0);
         hours[i] = (int)((local_ms - day * INSTANT_DAY_MS) / INSTANT_HOUR_MS);
         weekdays[i] = (int)((day % WEEKDAY_COUNT + WEEKDAY_COUNT) % WEEKDAY_COUNT);
@@ -148,12 +146,12 @@ static struct str top_text(const struct indicators *indicators, order_text_fn *t
     return top;
 }
 
-void habits_of(const struct indicators *indicators, zone_offset_fn *offset_of, const void *zone,
+void habits_of(const struct indicators *indicators, const struct zone *zone,
                struct habits *out_habits)
 {
     struct habits habits = { .top_hour = -1 };
     if (indicators->order_count > 0) {
-        find_time(indicators, offset_of, zone, &habits);
+        find_time(indicators, zone, &habits);
         habits.top_platform = top_text(indicators, platform_of);
         habits.top_channel = top_text(indicators, channel_of);
         habits.top_place = top_text(indicators, place_of);

@@ -374,11 +374,12 @@ static struct rule_value read_indicator(const struct profile *profile,
     return word_of(word);
 }
 
-/* In UTC: a rule's verdict must not depend on a zone file. */
-static struct rule_value read_habit(const struct profile *profile, enum rule_attribute attribute)
+static struct rule_value read_habit(const struct rule_subject *subject,
+                                    enum rule_attribute attribute)
 {
+    const struct zone *zone = subject->ruleset != NULL ? subject->ruleset->zone : NULL;
     struct habits habits = { .top_hour = -1 };
-    habits_of(&profile->indicators, NULL, NULL, &habits);
+    habits_of(&subject->profile->indicators, zone, &habits);
     switch ((int)attribute) {
     case RULE_HABITS_TOP_WEEKDAY:
         return word_of(habits.top_weekday);
@@ -483,7 +484,7 @@ struct rule_value attribute_read(struct arena *arena, const struct rule_subject 
     case RULE_HABITS_TOP_HOUR:
     case RULE_HABITS_TOP_PLATFORM:
     case RULE_HABITS_TOP_CHANNEL:
-        return read_habit(profile, name->attribute);
+        return read_habit(subject, name->attribute);
     case RULE_PROPERTY:
     case RULE_ATTRIBUTE_NONE:
     case RULE_ATTRIBUTE_COUNT:

@@ -116,6 +116,8 @@ enum status rule_candidate_build(struct arena *arena, const struct ruleset *newe
     status = ruleset_build(arena, newest->version, few, few_count, known, newest->feature_count,
                            &next, &own, error);
     if (status == STATUS_OK) {
+        own->time_zone = newest->time_zone;
+        own->zone = newest->zone;
         *out_candidate = (struct rule_candidate){
             .ruleset = own,
             .rule = ruleset_rule(own, definition->name),
