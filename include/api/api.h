@@ -41,6 +41,9 @@ extern const size_t api_route_count;
 enum http_auth api_authenticate(void *app, struct arena *arena, struct str key,
                                 struct principal *out_principal);
 
+/* http_allow_origin_fn: some source takes events from pages of this origin. */
+bool api_allow_origin(void *app, struct str origin);
+
 /* Health of sources: counted in memory on the hot path, flushed by the
  * background thread in one statement (additive, so instances share rows). */
 struct source_stats *source_stats_create(void);

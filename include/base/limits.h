@@ -11,6 +11,12 @@
 #define LIMIT_HOOK_BODY_BYTES (5u * 1024 * 1024)
 #define LIMIT_EVENTS_BODY_BYTES (5u * 1024 * 1024)
 #define LIMIT_API_BODY_BYTES (256u * 1024)
+/* The SDKs' batches end at 500 KB; a compressed one may grow to 4 MiB, and beyond
+ * 64 KiB to a hundred times its size. */
+#define LIMIT_SDK_BODY_BYTES (1024u * 1024)
+#define LIMIT_SDK_INFLATED_BYTES (4u * 1024 * 1024)
+#define LIMIT_INFLATE_FREE_BYTES (64u * 1024)
+#define LIMIT_INFLATE_RATIO 100u
 /* All bodies in flight together: what a process may hold for its senders. */
 #define LIMIT_IN_FLIGHT_BYTES (256u * 1024 * 1024)
 

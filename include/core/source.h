@@ -35,6 +35,12 @@ struct source {
     /* settings.order_completed_when as a list; empty: the platform's default. */
     const struct str *order_completed_when;
     size_t order_completed_when_count;
+    /* Of a page's source: from where its events may come (lower case), whether
+     * Global Privacy Control is heeded, whether its orders count. */
+    const struct str *allowed_origins;
+    size_t allowed_origin_count;
+    bool respects_gpc;
+    bool counts_orders;
     const struct source_secret *secrets;
     size_t secret_count;
     bool deleted;

@@ -53,6 +53,9 @@ enum route_verdict route_find(const struct route_table *table, bool admin, enum 
 struct str route_allowed(const struct route_table *table, bool admin, struct str path,
                          struct arena *arena);
 
+/* Is there a route for scripts of other origins at the path? */
+bool route_is_for_pages(const struct route_table *table, bool admin, struct str path);
+
 /* The path the asker may have meant, or the empty string. In the arena. */
 struct str route_nearest(const struct route_table *table, bool admin, struct str path,
                          struct arena *arena);

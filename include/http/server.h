@@ -31,6 +31,7 @@ enum http_route_flag {
     HTTP_BOTH = 1 << 3,        /* on both listeners */
     HTTP_ANY_BODY = 1 << 4,    /* not JSON only: hooks, NDJSON, form posts */
     HTTP_RAW_TOKEN = 1 << 5,   /* the path holds a secret: never logged */
+    HTTP_PAGES = 1 << 6,       /* scripts of other origins may call it (CORS) */
 };
 
 struct http_route {
@@ -53,6 +54,11 @@ enum http_auth {
 typedef enum http_auth http_authenticate_fn(void *app, struct arena *arena, struct str key,
                                             struct principal *out_principal);
 
+/* May scripts of this origin ("https://aurora.example", "null") call HTTP_PAGES
+ * routes at all? Asked before their request, when nobody knows yet which source it
+ * is for; whether that one takes it is the handler's business. Must not block. */
+typedef bool http_allow_origin_fn(void *app, struct str origin);
+
 /* Counts and latencies for /metrics; called once per answered request. */
 typedef void http_observe_fn(void *app, const char *pattern, unsigned http_status,
                              int64_t duration_us);
@@ -72,6 +78,7 @@ struct http_config {
     const struct http_route *routes;
     size_t route_count;
     http_authenticate_fn *authenticate;
+    http_allow_origin_fn *allow_origin; /* NULL: none may */
     http_observe_fn *observe;
     void *app;                       /* passed to every callback and handler */
     void *(*worker_open)(void *app); /* NULL return: the server does not start */

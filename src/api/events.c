@@ -23,21 +23,6 @@ static void reply_field(struct http_exchange *x, const char *type, const char *n
     http_reply_problem(x, &problem);
 }
 
-static const struct source *find_source(const struct registry_snapshot *snapshot,
-                                        struct id workspace_id, struct str name)
-{
-    const struct registry_workspace *workspace = snapshot_workspace(snapshot, workspace_id);
-    struct id id = ID_ZERO;
-    (void)id_parse(name, &id);
-    for (size_t i = 0; workspace != NULL && i < workspace->source_count; i++) {
-        const struct source *source = &workspace->sources[i];
-        if (!source->deleted && (str_equal(source->name, name) || id_equal(source->id, id))) {
-            return source;
-        }
-    }
-    return NULL;
-}
-
 /* Are all parameters known and sensible? Else answered. */
 static bool check_query(struct http_exchange *x)
 {
@@ -141,7 +126,7 @@ enum http_outcome handle_events(struct http_exchange *x, void *app)
     struct str name = http_query(x, "source");
     const struct registry_snapshot *snapshot = registry_hold(api->registry);
     const struct source *source =
-        find_source(snapshot, http_principal(x)->workspace_id, name.size > 0 ? name : STR("api"));
+        ingest_source(snapshot, http_principal(x)->workspace_id, name.size > 0 ? name : STR("api"));
     bool released = false;
     enum http_outcome outcome = HTTP_DONE;
     if (source == NULL) {

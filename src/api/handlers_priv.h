@@ -9,6 +9,8 @@
 
 http_handler_fn handle_hook;
 http_handler_fn handle_events;
+http_handler_fn handle_sdk;
+http_handler_fn handle_sdk_settings;
 http_handler_fn handle_import_create;
 http_handler_fn handle_import_rejects;
 

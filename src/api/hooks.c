@@ -83,24 +83,6 @@ static bool inbound_collect(struct http_exchange *x, struct inbound *inbound)
     return true;
 }
 
-static struct str headers_json(struct arena *arena, const struct inbound *inbound)
-{
-    struct buf buf;
-    struct jsonw json;
-    buf_init(&buf, arena, 64u * 1024);
-    jsonw_begin(&json, &buf);
-    jsonw_open(&json);
-    for (size_t i = 0; i < inbound->header_count; i++) {
-        bool is_repeat = i > 0 && str_equal(inbound->headers[i].name, inbound->headers[i - 1].name);
-        if (!is_repeat && str_is_text(inbound->headers[i].value)) {
-            jsonw_key_str(&json, inbound->headers[i].name);
-            jsonw_str(&json, inbound->headers[i].value);
-        }
-    }
-    jsonw_close(&json);
-    return buf.failed ? STR("{}") : buf_str(&buf);
-}
-
 static void reply_problem(struct http_exchange *x, enum status status, const char *type,
                           const char *detail)
 {
@@ -182,7 +164,7 @@ static enum http_outcome take_verified(struct http_exchange *x, const struct api
     delivery->topic = normalised.topic.size > 0 ? normalised.topic : claimed_topic(inbound);
     delivery->dedup_key =
         normalised.dedup_key.size > 0 ? normalised.dedup_key : str_dup(arena, str_from_z(receipt));
-    delivery->headers_json = headers_json(arena, inbound);
+    delivery->headers_json = ingest_headers_json(arena, inbound);
     if (verdict == NORMALISE_UNREADABLE) {
         const char *reason = str_dup_z(arena, str_from_z(why.detail));
         delivery->quarantine_reason = reason != NULL ? reason : "unreadable";

@@ -41,6 +41,39 @@ struct ingest *ingest_create(struct http_exchange *x, const struct api *api,
     return ingest;
 }
 
+const struct source *ingest_source(const struct registry_snapshot *snapshot, struct id workspace_id,
+                                   struct str name)
+{
+    const struct registry_workspace *workspace = snapshot_workspace(snapshot, workspace_id);
+    struct id id = ID_ZERO;
+    (void)id_parse(name, &id);
+    for (size_t i = 0; workspace != NULL && i < workspace->source_count; i++) {
+        const struct source *source = &workspace->sources[i];
+        if (!source->deleted && (str_equal(source->name, name) || id_equal(source->id, id))) {
+            return source;
+        }
+    }
+    return NULL;
+}
+
+struct str ingest_headers_json(struct arena *arena, const struct inbound *inbound)
+{
+    struct buf buf;
+    struct jsonw json;
+    buf_init(&buf, arena, 64u * 1024);
+    jsonw_begin(&json, &buf);
+    jsonw_open(&json);
+    for (size_t i = 0; i < inbound->header_count; i++) {
+        bool is_repeat = i > 0 && str_equal(inbound->headers[i].name, inbound->headers[i - 1].name);
+        if (!is_repeat && str_is_text(inbound->headers[i].value)) {
+            jsonw_key_str(&json, inbound->headers[i].name);
+            jsonw_str(&json, inbound->headers[i].value);
+        }
+    }
+    jsonw_close(&json);
+    return buf.failed ? STR("{}") : buf_str(&buf);
+}
+
 static struct source_counts count_results(const struct intake_delivery *delivery)
 {
     struct source_counts counts = { .applied = 0 };
@@ -264,14 +297,20 @@ static void answer_settled(struct ingest *ingest, const struct source_counts *co
     }
 }
 
-static void answer_later(struct http_exchange *x, const char *type, const char *detail)
+static void answer_later(const struct ingest *ingest, const char *type, const char *detail)
 {
+    struct http_exchange *x = ingest->x;
+    struct arena *arena = http_arena(x);
     struct problem problem;
     (void)problem_set(&problem, STATUS_RETRY, type, "%s", detail);
     http_reply_problem(x, &problem);
-    char seconds[2] = { (char)('1' + (int)randombytes_uniform(5)), '\0' };
-    struct str value = str_dup(http_arena(x), (struct str){ seconds, 1 });
+    unsigned seconds = 1 + randombytes_uniform(5);
+    struct str value = str_printf(arena, "%u", seconds);
     http_reply_header(x, "Retry-After", value.size > 0 ? value : STR("3"));
+    if (ingest->answer != NULL) { /* an SDK: it may read an instant only */
+        struct str at = str_printf(arena, "%lld", (long long)(clock_now_ms() / 1000 + seconds));
+        http_reply_header(x, "X-RateLimit-Reset", at.size > 0 ? at : STR("0"));
+    }
 }
 
 static void count(const struct ingest *ingest, const struct source_counts *counts)
@@ -304,12 +343,16 @@ static void ingest_done(struct intake_delivery *delivery, void *user)
     struct source_counts counts = { .shed = 1 };
     if (delivery->status == STATUS_OK) {
         counts = count_results(delivery);
-        answer_settled(ingest, &counts);
+        if (ingest->answer != NULL) {
+            ingest->answer(ingest);
+        } else {
+            answer_settled(ingest, &counts);
+        }
         if (counts.applied > 0) {
             count_lag(ingest);
         }
     } else {
-        answer_later(ingest->x, "database-unavailable", "the events could not be committed");
+        answer_later(ingest, "database-unavailable", "the events could not be committed");
     }
     count(ingest, &counts);
     registry_release(ingest->api->registry, ingest->snapshot);
@@ -327,9 +370,10 @@ enum http_outcome ingest_submit(struct ingest *ingest)
     struct source_counts shed = { .shed = 1 };
     count(ingest, &shed);
     if (status == STATUS_LIMIT) {
-        answer_later(ingest->x, "overloaded", "too many events are waiting");
+        answer_later(ingest, ingest->answer != NULL ? "rate-limited" : "overloaded",
+                     "too many events are waiting");
     } else {
-        answer_later(ingest->x, "database-unavailable", "the database cannot be reached");
+        answer_later(ingest, "database-unavailable", "the database cannot be reached");
     }
     registry_release(ingest->api->registry, ingest->snapshot);
     return HTTP_DONE;

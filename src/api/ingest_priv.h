@@ -7,6 +7,7 @@
  */
 
 #include "api/api.h"
+#include "core/signature.h"
 #include "http/exchange.h"
 #include "source_stats_priv.h"
 
@@ -17,8 +18,11 @@ struct ingest {
      * answer. */
     const struct registry_snapshot *snapshot;
     struct intake_delivery delivery;
-    struct str rejected_json; /* of /v1/events?on_error=skip */
+    struct str rejected_json; /* of /v1/events?on_error=skip, and of the SDKs */
     size_t rejected_count;
+    /* Answers when all has settled, in place of contract 8's shape; then a full
+     * queue is 429, as the SDKs expect. NULL: the usual. */
+    void (*answer)(struct ingest *ingest);
 };
 
 /* Fills the delivery's constant part; lives in the exchange's arena. NULL when
@@ -28,6 +32,13 @@ struct ingest *ingest_create(struct http_exchange *x, const struct api *api,
 /* Hands it on; the answer is written when intake calls back, or here when it
  * was not taken. Releases the snapshot in every case. */
 enum http_outcome ingest_submit(struct ingest *ingest);
+
+/* A source of the workspace by name or id; NULL when there is none. */
+const struct source *ingest_source(const struct registry_snapshot *snapshot, struct id workspace_id,
+                                   struct str name);
+
+/* What is kept of a request's headers, as a JSON object. */
+struct str ingest_headers_json(struct arena *arena, const struct inbound *inbound);
 
 /* The answer of contract 8 without events: all of them ignored. */
 void ingest_answer_ignored(struct http_exchange *x, int64_t ignored);

@@ -22,10 +22,29 @@
 /* The body of `source verify` is a hook's body in base64. */
 #define VERIFY_BODY_BYTES (2u * LIMIT_HOOK_BODY_BYTES)
 
+/* Text or JSON from pages of other origins, under a key of its own. */
+#define FROM_PAGES (HTTP_ANY_BODY | HTTP_BODY_NEEDED | HTTP_PAGES)
+
 /* clang-format off */
 const struct http_route api_routes[] = {
     { HTTP_POST, "/v1/hooks/{source_id}", handle_hook, 0, HTTP_ANY_BODY, LIMIT_HOOK_BODY_BYTES },
     { HTTP_POST, "/v1/events", handle_events, SCOPE_INGEST, HTTP_ANY_BODY | HTTP_BODY_NEEDED, LIMIT_EVENTS_BODY_BYTES },
+
+    { HTTP_POST, "/v1/track", handle_sdk, 0, FROM_PAGES, LIMIT_SDK_BODY_BYTES },
+    { HTTP_POST, "/v1/identify", handle_sdk, 0, FROM_PAGES, LIMIT_SDK_BODY_BYTES },
+    { HTTP_POST, "/v1/page", handle_sdk, 0, FROM_PAGES, LIMIT_SDK_BODY_BYTES },
+    { HTTP_POST, "/v1/screen", handle_sdk, 0, FROM_PAGES, LIMIT_SDK_BODY_BYTES },
+    { HTTP_POST, "/v1/group", handle_sdk, 0, FROM_PAGES, LIMIT_SDK_BODY_BYTES },
+    { HTTP_POST, "/v1/alias", handle_sdk, 0, FROM_PAGES, LIMIT_SDK_BODY_BYTES },
+    { HTTP_POST, "/v1/batch", handle_sdk, 0, FROM_PAGES, LIMIT_SDK_BODY_BYTES },
+    { HTTP_POST, "/v1/t", handle_sdk, 0, FROM_PAGES, LIMIT_SDK_BODY_BYTES },
+    { HTTP_POST, "/v1/i", handle_sdk, 0, FROM_PAGES, LIMIT_SDK_BODY_BYTES },
+    { HTTP_POST, "/v1/p", handle_sdk, 0, FROM_PAGES, LIMIT_SDK_BODY_BYTES },
+    { HTTP_POST, "/v1/s", handle_sdk, 0, FROM_PAGES, LIMIT_SDK_BODY_BYTES },
+    { HTTP_POST, "/v1/g", handle_sdk, 0, FROM_PAGES, LIMIT_SDK_BODY_BYTES },
+    { HTTP_POST, "/v1/a", handle_sdk, 0, FROM_PAGES, LIMIT_SDK_BODY_BYTES },
+    { HTTP_POST, "/v1/b", handle_sdk, 0, FROM_PAGES, LIMIT_SDK_BODY_BYTES },
+    { HTTP_GET, "/v1/projects/{write_key}/settings", handle_sdk_settings, 0, HTTP_RAW_TOKEN | HTTP_PAGES, 0 },
 
     { HTTP_POST, "/v1/workspaces", handle_workspace_create, SCOPE_INSTANCE, HTTP_WORKER | HTTP_BODY_NEEDED, 0 },
     { HTTP_GET, "/v1/workspaces", handle_workspace_list, SCOPE_INSTANCE, HTTP_WORKER, 0 },

@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "core/signature.h"
 #include "source_priv.h"
+#include "sources/write_key.h"
 
 /*
  * A source as contract 7 shows it.
@@ -275,6 +276,15 @@ static const char *trust_name(enum trust trust)
     return "public";
 }
 
+/* The page's way in; it is not a secret. */
+static void write_key(struct jsonw *json, const struct source_full *source)
+{
+    char key[WRITE_KEY_SIZE + 1];
+    write_key_format(source->row.id, key);
+    bool is_public = source->platform->trust == TRUST_PUBLIC;
+    jsonw_put_str_or_null(json, "write_key", is_public ? str_from_z(key) : STR(""));
+}
+
 void source_write_json(struct jsonw *json, const struct resource_request *request,
                        const struct source_full *source)
 {
@@ -292,6 +302,7 @@ void source_write_json(struct jsonw *json, const struct resource_request *reques
     jsonw_put_z(json, "status", status_of(source, request->now_ms));
     jsonw_put_z(json, "trust", trust_name(source->platform->trust));
     jsonw_put_str_or_null(json, "webhook_url", url);
+    write_key(json, source);
     write_settings(json, source);
     write_order_statuses(json, source);
     write_secrets(json, source);

@@ -367,6 +367,7 @@ static enum status start_http(struct app *app, struct problem *problem)
         .routes = api_routes,
         .route_count = api_route_count,
         .authenticate = api_authenticate,
+        .allow_origin = api_allow_origin,
         .observe = app_observe_request,
         .app = &app->api,
         .worker_open = app_worker_open,

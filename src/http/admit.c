@@ -132,6 +132,27 @@ static void reply_no_route(struct http_exchange *x)
     http_reply_problem(x, &problem);
 }
 
+/* A browser asks beforehand what a page's script may send (CORS). Without
+ * credentials: the key is in each request, and no cookie of ours exists. */
+static void answer_preflight(struct http_exchange *x)
+{
+    const struct http_config *config = &x->server->config;
+    struct str origin = http_header(x, "origin");
+    if (!route_is_for_pages(x->server->routes, x->listener->is_admin, x->target.path)) {
+        return;
+    }
+    http_reply_header(x, "Vary", STR("Origin"));
+    if (origin.size == 0 || http_header_count(x, "origin") != 1 || config->allow_origin == NULL ||
+        !config->allow_origin(config->app, origin)) {
+        return;
+    }
+    http_reply_header(x, "Access-Control-Allow-Origin", origin);
+    http_reply_header(x, "Access-Control-Allow-Methods", STR("GET, POST"));
+    http_reply_header(x, "Access-Control-Allow-Headers",
+                      STR("Authorization, Content-Type, Content-Encoding, X-Retry-Count"));
+    http_reply_header(x, "Access-Control-Max-Age", STR("7200"));
+}
+
 /* True when the route is known; otherwise the answer is in x->reply. */
 static bool find_route(struct http_exchange *x)
 {
@@ -153,6 +174,7 @@ static bool find_route(struct http_exchange *x)
     }
     http_reply_header(x, "Allow", allowed);
     if (x->method == HTTP_OPTIONS) {
+        answer_preflight(x);
         http_reply(x, 204, NULL, (struct str){ NULL, 0 });
     } else {
         reply_problem_type(x, "method-not-allowed", "");

@@ -228,6 +228,23 @@ static unsigned methods_at(const struct route_table *table, bool admin, struct s
     return methods;
 }
 
+bool route_is_for_pages(const struct route_table *table, bool admin, struct str path)
+{
+    struct str segments[ROUTE_SEGMENTS_MAX];
+    size_t count = 0;
+    if (!cut(path, segments, &count)) {
+        return false;
+    }
+    for (size_t i = 0; i < table->count; i++) {
+        const struct pattern *pattern = &table->patterns[i];
+        if ((pattern->route->flags & HTTP_PAGES) != 0 && listener_fits(pattern->route, admin) &&
+            segments_fit(pattern, segments, count)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 struct str route_allowed(const struct route_table *table, bool admin, struct str path,
                          struct arena *arena)
 {

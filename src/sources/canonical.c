@@ -1,4 +1,3 @@
-#include <arpa/inet.h>
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -47,6 +46,9 @@ struct reading {
     size_t error_count;
     size_t item_index;
     bool is_list; /* pointers start with the item's index */
+    /* A page reads no pointers: what is wrong with a detail leaves that detail
+     * out, not the event. */
+    bool forgives;
     char first_pointer[PROBLEM_POINTER_SIZE];
     char first_detail[PROBLEM_DETAIL_SIZE];
     /* What a Standard Webhooks envelope says about its one item. */
@@ -136,6 +138,14 @@ static void item_error(struct reading *reading, const char *where, struct str ke
     jsonw_close(&reading->errors_json);
 }
 
+static void detail_error(struct reading *reading, const char *where, struct str key,
+                         const char *suggestion, const char *detail)
+{
+    if (!reading->forgives) {
+        item_error(reading, where, key, suggestion, detail);
+    }
+}
+
 static const char *word_find(const char *const *words, size_t count, struct str word)
 {
     for (size_t i = 0; i < count; i++) {
@@ -160,8 +170,8 @@ static void write_money(struct item *item, struct jsonw *json, const char *where
         jsonw_money(json, minor, item->currency);
     } else {
         jsonw_null(json);
-        item_error(item->reading, where, str_from_z(key), NULL,
-                   "not an amount: a number or decimal text in major units is needed");
+        detail_error(item->reading, where, str_from_z(key), NULL,
+                     "not an amount: a number or decimal text in major units is needed");
     }
 }
 
@@ -192,7 +202,7 @@ static void write_products(struct item *item, struct jsonw *json, json_t *produc
         char where[WHERE_SIZE];
         snprintf(where, sizeof(where), "/properties/products/%zu", i);
         if (!json_is_object(product)) {
-            item_error(item->reading, where, NO_KEY, NULL, "a product is an object");
+            detail_error(item->reading, where, NO_KEY, NULL, "a product is an object");
             continue;
         }
         jsonw_open(json);
@@ -271,29 +281,6 @@ static void take_currency(struct item *item)
 
 /* --- context -------------------------------------------------------------- */
 
-/* Contract 2: an address is kept to /24 or /48, so it is cut before anything
- * is stored. Text that is no address is dropped. */
-static json_t *truncated_ip(struct str text)
-{
-    char copy[INET6_ADDRSTRLEN] = "";
-    uint8_t bytes[16] = { 0 };
-    if (text.size >= sizeof(copy)) {
-        return json_null();
-    }
-    memcpy(copy, text.data, text.size);
-    if (inet_pton(AF_INET, copy, bytes) == 1) {
-        bytes[3] = 0;
-        inet_ntop(AF_INET, bytes, copy, sizeof(copy));
-        return json_string(copy);
-    }
-    if (inet_pton(AF_INET6, copy, bytes) == 1) {
-        memset(bytes + 6, 0, 10);
-        inet_ntop(AF_INET6, bytes, copy, sizeof(copy));
-        return json_string(copy);
-    }
-    return json_null();
-}
-
 static void take_context(struct item *item)
 {
     json_t *value = json_object_get(item->root, "context");
@@ -308,7 +295,9 @@ static void take_context(struct item *item)
     json_t *copy CLEANUP(border_free_at) = NULL;
     if (ip.size > 0) {
         copy = json_copy(value);
-        json_object_set_new(copy, "ip", truncated_ip(ip));
+        struct str network = draft_network(item->reading->arena, ip);
+        json_object_set_new(
+            copy, "ip", network.size > 0 ? json_stringn(network.data, network.size) : json_null());
         value = copy;
     }
     item->event->context_json = border_dump(item->reading->arena, value, LIMIT_PROPERTIES_BYTES);
@@ -326,19 +315,20 @@ static void take_identity(struct item *item, const char *key, json_t *value)
         return;
     }
     if (word_find(IDENTITY_MEMBERS, ARRAY_COUNT(IDENTITY_MEMBERS), str_from_z(key)) == NULL) {
-        item_error(reading, "/identities", str_from_z(key),
-                   str_nearest(str_from_z(key), IDENTITY_MEMBERS, ARRAY_COUNT(IDENTITY_MEMBERS)),
-                   "no identity of this name");
+        detail_error(reading, "/identities", str_from_z(key),
+                     str_nearest(str_from_z(key), IDENTITY_MEMBERS, ARRAY_COUNT(IDENTITY_MEMBERS)),
+                     "no identity of this name");
         return;
     }
     struct str text = border_id_of(reading->arena, value);
     enum identity_kind kind = identity_kind_from_name(str_from_z(key));
     if (!draft_identify(&reading->draft, item->event, kind, text)) {
-        item_error(reading, "/identities", str_from_z(key), NULL,
-                   kind == IDENTITY_EMAIL   ? "not an email address that names a person"
-                   : kind == IDENTITY_PHONE ? "not a phone number with its country (+33612345678)"
-                                            : "not an identifier: text of 1 to 1024 bytes, and no "
-                                              "placeholder such as \"null\" or \"0\"");
+        detail_error(reading, "/identities", str_from_z(key), NULL,
+                     kind == IDENTITY_EMAIL ? "not an email address that names a person"
+                     : kind == IDENTITY_PHONE
+                         ? "not a phone number with its country (+33612345678)"
+                         : "not an identifier: text of 1 to 1024 bytes, and no "
+                           "placeholder such as \"null\" or \"0\"");
     }
 }
 
@@ -372,25 +362,25 @@ static void take_fact(struct item *item, enum fact_kind kind, const char *where,
     struct reading *reading = item->reading;
     struct str name = str_from_z(key);
     if (name.size == 0 || name.size > LIMIT_DEDUP_KEY_BYTES) {
-        item_error(reading, where, name, NULL, "a name of 1 to 128 bytes is needed");
+        detail_error(reading, where, name, NULL, "a name of 1 to 128 bytes is needed");
         return;
     }
     if (kind == FACT_CONSENT) {
         struct str state = border_text(json_object_get(item->root, "consent"), key);
         if (word_find(CHANNELS, ARRAY_COUNT(CHANNELS), name) == NULL) {
-            item_error(reading, where, name, str_nearest(name, CHANNELS, ARRAY_COUNT(CHANNELS)),
-                       "no such channel: email, sms, push, tracking or sale");
+            detail_error(reading, where, name, str_nearest(name, CHANNELS, ARRAY_COUNT(CHANNELS)),
+                         "no such channel: email, sms, push, tracking or sale");
             return;
         }
         if (word_find(STATES, ARRAY_COUNT(STATES), state) == NULL) {
-            item_error(reading, where, name, str_nearest(state, STATES, ARRAY_COUNT(STATES)),
-                       "no such state: subscribed, pending, unsubscribed, never or invalid");
+            detail_error(reading, where, name, str_nearest(state, STATES, ARRAY_COUNT(STATES)),
+                         "no such state: subscribed, pending, unsubscribed, never or invalid");
             return;
         }
     }
     struct str json = border_dump(reading->arena, value, LIMIT_TEXT_BYTES);
     if (json.size == 0) {
-        item_error(reading, where, name, NULL, "larger than 1024 bytes");
+        detail_error(reading, where, name, NULL, "larger than 1024 bytes");
         return;
     }
     draft_fact_json(&reading->draft, item->event, kind, str_dup(reading->arena, name), json);
@@ -820,38 +810,60 @@ static enum status arena_problem(struct problem *problem)
                        "the events of this request need more memory than one request may have");
 }
 
+/* What the reading holds, as the answer to a request. */
+static enum status finish(struct reading *reading, bool on_error_skip,
+                          struct canonical_batch *out_batch, struct problem *problem)
+{
+    jsonw_close_array(&reading->errors_json);
+    if (arena_is_full(reading->arena)) {
+        return arena_problem(problem);
+    }
+    struct canonical_batch batch = {
+        .events = reading->draft.events,
+        .event_count = reading->draft.event_count,
+        .errors_json = reading->error_count > 0 ? buf_str(&reading->errors) : STR(""),
+        .error_count = reading->error_count,
+    };
+    if (reading->error_count > 0 && !on_error_skip) {
+        batch.event_count = 0;
+        *out_batch = batch; /* the errors are the answer's */
+        return reading_problem(reading, problem);
+    }
+    *out_batch = batch;
+    return STATUS_OK;
+}
+
+static enum trust trust_of(const struct source *source)
+{
+    const struct platform *platform = platform_find(source->platform);
+    return platform == NULL ? TRUST_KEYED : platform->trust;
+}
+
 enum status canonical_parse(struct arena *arena, const struct source *source, struct str body,
                             int64_t received_at_ms, bool on_error_skip,
                             struct canonical_batch *out_batch, struct problem *problem)
 {
-    const struct platform *platform = platform_find(source->platform);
     struct reading reading = {
         .arena = arena,
         .source = source,
         .default_at_ms = INSTANT_NONE,
     };
-    enum trust trust = platform == NULL ? TRUST_KEYED : platform->trust;
-    enum status status = read_body(&reading, trust, body, received_at_ms, problem);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    jsonw_close_array(&reading.errors_json);
-    if (arena_is_full(arena)) {
-        return arena_problem(problem);
-    }
-    struct canonical_batch batch = {
-        .events = reading.draft.events,
-        .event_count = reading.draft.event_count,
-        .errors_json = reading.error_count > 0 ? buf_str(&reading.errors) : STR(""),
-        .error_count = reading.error_count,
+    enum status status = read_body(&reading, trust_of(source), body, received_at_ms, problem);
+    return status == STATUS_OK ? finish(&reading, on_error_skip, out_batch, problem) : status;
+}
+
+enum status canonical_take(struct arena *arena, const struct source *source, json_t *items,
+                           int64_t received_at_ms, struct canonical_batch *out_batch,
+                           struct problem *problem)
+{
+    struct reading reading = {
+        .arena = arena,
+        .source = source,
+        .default_at_ms = INSTANT_NONE,
+        .forgives = true,
     };
-    if (reading.error_count > 0 && !on_error_skip) {
-        batch.event_count = 0;
-        *out_batch = batch; /* the errors are the answer's */
-        return reading_problem(&reading, problem);
-    }
-    *out_batch = batch;
-    return STATUS_OK;
+    enum status status = read_tree(&reading, trust_of(source), items, received_at_ms, problem);
+    return status == STATUS_OK ? finish(&reading, true, out_batch, problem) : status;
 }
 
 /* --- a Standard Webhooks delivery ----------------------------------------- */
@@ -922,10 +934,8 @@ enum normalise_verdict canonical_normalise(struct arena *arena, const struct sou
         .topic = STR("event"),
         .dedup_key = reading.default_key,
     };
-    const struct platform *platform = platform_find(source->platform);
-    enum trust trust = platform == NULL ? TRUST_KEYED : platform->trust;
     enum normalise_verdict verdict =
-        read_delivery(&reading, trust, inbound, out_normalised, problem);
+        read_delivery(&reading, trust_of(source), inbound, out_normalised, problem);
     if (verdict == NORMALISE_EVENTS) {
         verdict = draft_finish(&reading.draft, out_normalised);
     }

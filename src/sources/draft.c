@@ -1,3 +1,4 @@
+#include <arpa/inet.h>
 #include <assert.h>
 #include <string.h>
 
@@ -329,4 +330,24 @@ enum order_rank draft_status_rank(const struct order_status_rule *rules, struct 
 {
     const struct order_status_rule *rule = rule_find(rules, status);
     return rule == NULL ? ORDER_OPEN : rule->rank;
+}
+
+struct str draft_network(struct arena *arena, struct str address)
+{
+    char text[INET6_ADDRSTRLEN] = "";
+    uint8_t bytes[16] = { 0 };
+    if (address.size >= sizeof(text)) {
+        return (struct str){ NULL, 0 };
+    }
+    memcpy(text, address.data != NULL ? address.data : "", address.size);
+    if (inet_pton(AF_INET, text, bytes) == 1) {
+        bytes[3] = 0;
+        inet_ntop(AF_INET, bytes, text, sizeof(text));
+    } else if (inet_pton(AF_INET6, text, bytes) == 1) {
+        memset(bytes + 6, 0, 10);
+        inet_ntop(AF_INET6, bytes, text, sizeof(text));
+    } else {
+        return (struct str){ NULL, 0 };
+    }
+    return str_dup(arena, str_from_z(text));
 }

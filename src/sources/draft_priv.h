@@ -86,6 +86,10 @@ bool draft_is_platform(struct str word);
 /* "FR" + "75" -> "FR-75"; "FR-75" stays; what is no code stays as it is. */
 struct str draft_region(struct arena *arena, struct str country, struct str region);
 
+/* Contract 2: an address is kept to /24 or /48, so it is cut before anything is
+ * stored. Empty for text that is no address. */
+struct str draft_network(struct arena *arena, struct str address);
+
 /* A list of products may take this much of an order's properties; the rest of
  * a thousand-line order is left out and "products_cut" says so. */
 #define DRAFT_PRODUCTS_BYTES (LIMIT_PROPERTIES_BYTES - 8 * 1024)

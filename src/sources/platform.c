@@ -19,14 +19,13 @@
  */
 
 static const struct platform *const PLATFORMS[] = {
-    &platform_shopify,
-    &platform_woocommerce,
-    &platform_standard_webhooks,
-    &platform_api,
+    &platform_shopify, &platform_woocommerce, &platform_standard_webhooks,
+    &platform_api,     &platform_sdk,
 };
 
 enum {
     STATUSES_MAX = 32,
+    ORIGINS_MAX = 50,
     STEP_BYTES_MAX = 4096,
 };
 
@@ -189,6 +188,79 @@ static enum status take_shop(struct arena *arena, const json_t *settings, struct
     return STATUS_OK;
 }
 
+/* --- pages ----------------------------------------------------------------- */
+
+/* scheme://host[:port] and nothing behind it, as browsers write it. */
+static bool is_origin(struct str origin)
+{
+    size_t scheme = str_starts_with(origin, STR("https://"))  ? sizeof("https://") - 1
+                    : str_starts_with(origin, STR("http://")) ? sizeof("http://") - 1
+                                                              : 0;
+    struct str host = str_drop(origin, scheme);
+    struct str port = STR("1");
+    (void)str_split(host, ':', &host, &port);
+    uint64_t number = 0;
+    return scheme > 0 && is_host(host) && str_to_u64(port, &number) && number > 0 &&
+           number <= UINT16_MAX;
+}
+
+static enum status take_origins(struct arena *arena, const json_t *settings, struct source *source,
+                                struct problem *problem)
+{
+    const json_t *list = json_object_get(settings, "allowed_origins");
+    source->allowed_origins = NULL;
+    source->allowed_origin_count = 0;
+    if (list == NULL || json_is_null(list)) {
+        return STATUS_OK;
+    }
+    size_t count = json_array_size(list);
+    struct str *origins = ARENA_NEW_ARRAY(arena, count + 1, struct str);
+    if (!json_is_array(list) || count > ORIGINS_MAX || origins == NULL) {
+        return setting_fault(problem, "allowed_origins", "a list of at most 50 origins is needed");
+    }
+    for (size_t i = 0; i < count; i++) {
+        const json_t *one = json_array_get(list, i);
+        struct str text = { json_is_string(one) ? json_string_value(one) : "",
+                            json_is_string(one) ? json_string_length(one) : 0 };
+        origins[i] = str_lower(arena, text);
+        if (!is_origin(origins[i])) {
+            return setting_fault(problem, "allowed_origins",
+                                 "an origin is a scheme and a host, as in https://aurora.example");
+        }
+    }
+    source->allowed_origins = origins;
+    source->allowed_origin_count = count;
+    return STATUS_OK;
+}
+
+static enum status take_flag(const json_t *settings, const char *key, bool otherwise,
+                             bool *out_value, struct problem *problem)
+{
+    const json_t *value = json_object_get(settings, key);
+    *out_value = otherwise;
+    if (value == NULL || json_is_null(value)) {
+        return STATUS_OK;
+    }
+    if (!json_is_boolean(value)) {
+        return setting_fault(problem, key, "true or false is needed");
+    }
+    *out_value = json_is_true(value);
+    return STATUS_OK;
+}
+
+static enum status take_pages(struct arena *arena, const json_t *settings, struct source *source,
+                              struct problem *problem)
+{
+    enum status status = take_origins(arena, settings, source, problem);
+    if (status == STATUS_OK) {
+        status = take_flag(settings, "respect_gpc", true, &source->respects_gpc, problem);
+    }
+    if (status == STATUS_OK) {
+        status = take_flag(settings, "count_orders", true, &source->counts_orders, problem);
+    }
+    return status;
+}
+
 /* --- which status makes an order count ------------------------------------ */
 
 /* "created": any status. "paid": money is there. "paid_or_authorized", or
@@ -333,6 +405,9 @@ enum status platform_parse_settings(struct arena *arena, const struct platform *
     }
     if (status == STATUS_OK) {
         status = take_completed_when(arena, platform, settings, &parsed, problem);
+    }
+    if (status == STATUS_OK) {
+        status = take_pages(arena, settings, &parsed, problem);
     }
     if (status == STATUS_OK && arena_is_full(arena)) {
         status = problem_set(problem, STATUS_LIMIT, "limit-reached", "no memory for the settings");

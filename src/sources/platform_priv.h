@@ -6,6 +6,8 @@
  * share.
  */
 
+#include <jansson.h>
+
 #include "base/jsonw.h"
 #include "sources/platform.h"
 
@@ -13,6 +15,7 @@ extern const struct platform platform_shopify;
 extern const struct platform platform_woocommerce;
 extern const struct platform platform_standard_webhooks;
 extern const struct platform platform_api;
+extern const struct platform platform_sdk;
 
 /* What a writer of `paste` may need: the topics, the address and a secret. */
 enum {
@@ -33,5 +36,11 @@ enum normalise_verdict canonical_normalise(struct arena *arena, const struct sou
                                            const struct inbound *inbound,
                                            struct normalised *out_normalised,
                                            struct problem *problem);
+/* Items already read (an array), of a page: what is wrong with a detail leaves it
+ * out, and of the items the good ones are kept, the bad ones listed. The trust is that of the
+ * source's platform. */
+NODISCARD enum status canonical_take(struct arena *arena, const struct source *source,
+                                     json_t *items, int64_t received_at_ms,
+                                     struct canonical_batch *out_batch, struct problem *problem);
 
 #endif

@@ -552,8 +552,7 @@ static void checks_settings(void **state)
     assert_str_equal(payload.source.time_zone, STR("UTC"));
     payload_end(&payload);
     assert_null(platform_find(STR("magento")));
-    assert_null(platform_at(4));
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; platform_at(i) != NULL; i++) {
         assert_ptr_equal(platform_find(str_from_z(platform_at(i)->name)), platform_at(i));
     }
 }
