@@ -15,7 +15,7 @@
 #include "store/seal.h"
 
 struct buf;
-struct buf;
+struct key_ring;
 struct source_stats;
 
 struct api {
@@ -23,6 +23,7 @@ struct api {
     struct intake *intake;
     struct seal *seal;
     struct source_stats *source_stats;
+    struct key_ring *key_ring;                 /* keys that senders publish */
     const struct sender_config *sender_config; /* for challenges and tests */
     const char *public_url;                    /* without trailing slash */
     struct id instance_id;

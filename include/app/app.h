@@ -46,6 +46,7 @@ struct app {
     struct metrics *metrics;
     struct registry *registry;
     struct source_stats *source_stats;
+    struct key_ring *key_ring;
     struct delivery_queue *queue;
     struct sender_config sender_config;
     struct sender *sender;

@@ -11,9 +11,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/address.h"
 #include "base/id.h"
 #include "base/str.h"
 #include "core/event/event.h"
+
+struct signature_spec;
 
 struct source_secret {
     struct id id;
@@ -41,6 +44,15 @@ struct source {
     size_t allowed_origin_count;
     bool respects_gpc;
     bool counts_orders;
+    /* settings.notification_url: the address that the sender signs with, where it
+     * signs one; empty: the one we made. */
+    struct str notification_url;
+    /* settings.allowed_addresses; none: any. */
+    const struct address_block *allowed_addresses;
+    size_t allowed_address_count;
+    const struct signature_spec *signature; /* NULL: the platform's */
+    const char *const *kept_headers;        /* beside the platform's; NULL-terminated, or NULL */
+    const void *adapter;                    /* what the platform made of its own settings */
     const struct source_secret *secrets;
     size_t secret_count;
     bool deleted;

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/address.h"
 #include "base/status.h"
 #include "base/str.h"
 
@@ -20,12 +21,6 @@ struct sockaddr;
  * need. */
 enum {
     ADDRESS_GUARD_BLOCKS_MAX = 64
-};
-
-/* IPv4 as ::ffff:0:0/96, so that one comparison serves both families. */
-struct address_block {
-    uint8_t bytes[16];
-    unsigned prefix_bits;
 };
 
 struct address_guard {

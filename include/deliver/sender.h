@@ -100,12 +100,20 @@ void sender_destroy(struct sender *sender); /* stops at once if need be; NULL is
  * `answer` gets at most LIMIT_DELIVERY_ANSWER_BYTES in the arena. */
 struct sender_answer {
     int32_t status; /* 0: none came, see error */
+    bool is_whole;  /* the body ended within what was asked for */
     struct str body;
     struct str error;
 };
 NODISCARD enum status sender_post_once(const struct sender_config *config, struct arena *arena,
                                        const struct endpoint *endpoint, struct str webhook_id,
                                        struct str body, struct sender_answer *out_answer);
+
+/* One GET, blocking, by the same rules: a key that a sender publishes, an address
+ * that it asks to be visited. At most body_bytes_max of the answer are kept; more
+ * is an error. */
+NODISCARD enum status sender_get_once(const struct sender_config *config, struct arena *arena,
+                                      struct str url, size_t body_bytes_max,
+                                      struct sender_answer *out_answer);
 
 /* Is this a URL we would ever call? Scheme, port, no userinfo or fragment;
  * literal private addresses are refused here already. Problem type

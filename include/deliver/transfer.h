@@ -2,7 +2,7 @@
 #define DELIVER_TRANSFER_H
 
 /*
- * One POST after another on one libcurl easy handle, with every option that
+ * One POST (or a single GET) after another on one libcurl easy handle, with every option that
  * keeps a stranger's URL from harming us.
  *
  * A transfer is reused: what depends on the destination is set when that
@@ -53,6 +53,9 @@ void transfer_destroy(struct transfer *transfer); /* NULL is fine */
  * be sent. */
 NODISCARD enum status transfer_begin(struct transfer *transfer, struct destination *destination,
                                      struct str webhook_id, struct str body, int64_t now_ms);
+/* A GET instead, unsigned. */
+NODISCARD enum status transfer_begin_get(struct transfer *transfer,
+                                         struct destination *destination);
 CURL *transfer_handle(struct transfer *transfer);
 /* What came of it, once libcurl is done (and the handle out of its multi). */
 void transfer_finish(struct transfer *transfer, CURLcode code, int64_t now_ms,

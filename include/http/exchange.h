@@ -41,6 +41,8 @@ enum http_outcome {
     HTTP_PENDING
 };
 
+typedef enum http_outcome http_continue_fn(struct http_exchange *x, void *app);
+
 /* What was asked. Header names are compared without case; absent is the empty
  * string. http_method gives HTTP_GET for HEAD requests too. */
 struct arena *http_arena(struct http_exchange *x);
@@ -48,6 +50,7 @@ enum http_method http_method_of(const struct http_exchange *x);
 struct str http_path(const struct http_exchange *x);
 struct str http_path_param(const struct http_exchange *x, const char *name); /* percent-decoded */
 struct str http_query(const struct http_exchange *x, const char *name);      /* percent-decoded */
+struct str http_query_text(const struct http_exchange *x); /* all of it, as it came */
 bool http_query_has(const struct http_exchange *x, const char *name);
 /* The first query parameter that is not among `known`, or the empty string:
  * unknown ones are refused, not ignored. */
@@ -55,6 +58,10 @@ struct str http_query_unknown(const struct http_exchange *x, const char *const *
                               size_t known_count);
 struct str http_header(const struct http_exchange *x, const char *name);
 size_t http_header_count(const struct http_exchange *x, const char *name);
+/* All of them, in the order they came; index below http_header_total. */
+size_t http_header_total(const struct http_exchange *x);
+void http_header_at(const struct http_exchange *x, size_t index, struct str *out_name,
+                    struct str *out_value);
 struct str http_body(const struct http_exchange *x);
 struct id http_request_id(const struct http_exchange *x);
 struct str http_client_address(const struct http_exchange *x); /* after trusted proxies */
@@ -82,6 +89,11 @@ void http_reply_status(struct http_exchange *x, enum status status, const struct
 /* Changes the answer deadline (milliseconds after the request arrived); for
  * hooks whose sender waits longer or shorter than LIMIT_ANSWER_MS. */
 void http_set_answer_deadline(struct http_exchange *x, int64_t milliseconds);
+
+/* Lets `handler` go on with the request on a worker thread, where it may block.
+ * The caller returns what this returns: HTTP_PENDING, or HTTP_DONE after a 503
+ * when no worker has room. */
+enum http_outcome http_continue_on_worker(struct http_exchange *x, http_continue_fn *handler);
 
 /* Attaches what the next owner needs. Borrowed. */
 void http_set_user_data(struct http_exchange *x, void *data);

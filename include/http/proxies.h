@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/address.h"
 #include "base/id.h"
 #include "base/status.h"
 #include "base/str.h"
@@ -32,10 +33,7 @@ struct proxies_address {
 struct proxies {
     bool trusts_unix;
     size_t block_count;
-    struct {
-        uint8_t bytes[16];
-        unsigned prefix_bits; /* of 128 */
-    } blocks[PROXIES_MAX];
+    struct address_block blocks[PROXIES_MAX];
 };
 
 /* NULL or "" trusts nobody. */

@@ -25,9 +25,24 @@
 enum normalise_verdict {
     NORMALISE_EVENTS,     /* zero or more events */
     NORMALISE_IGNORED,    /* a topic we do not take */
-    NORMALISE_PING,       /* a handshake: answer 200, do nothing */
+    NORMALISE_HANDSHAKE,  /* a question about us, answered by normalised.handshake */
     NORMALISE_UNREADABLE, /* quarantine; problem says why */
     NORMALISE_FULL,       /* the arena is full */
+};
+
+/* The answer to a request that is no delivery: a ping, a challenge, a
+ * registration. Nothing of it reaches a profile. */
+struct handshake {
+    unsigned http_status;     /* 0: 200 with the answer of contract 8, all ignored */
+    const char *content_type; /* static */
+    struct str body;
+    /* This address is fetched before the answer goes out, and the answer is 503
+     * when that fails (SNS's SubscribeURL). The platform has pinned its host. */
+    struct str visit_url;
+    /* A secret that both sides now know: stored before the answer goes out
+     * (Shopware's registration). Empty: none. */
+    struct str new_secret;
+    const char *new_secret_label;
 };
 
 struct normalised {
@@ -35,6 +50,7 @@ struct normalised {
     size_t event_count;
     struct str topic;     /* as the platform says it */
     struct str dedup_key; /* of the delivery */
+    struct handshake handshake;
 };
 
 /* One row of "which topic and status makes an order count" (issue 2.3). */
@@ -45,33 +61,57 @@ struct order_status_rule {
 };
 
 struct platform {
-    const char *name;  /* "shopify" */
-    const char *title; /* "Shopify" */
-    struct signature_spec signature;
+    const char *name;                /* "shopify" */
+    const char *title;               /* "Shopify" */
+    struct signature_spec signature; /* algorithm 0: takes no webhooks */
     enum trust trust;
+    enum provenance provenance;
     bool makes_secret; /* we make it (WooCommerce, Standard Webhooks); else the platform does */
     int64_t answer_ms; /* how long the sender waits for our answer, less a margin */
     int64_t dedup_horizon_ms; /* its longest repeat */
     int64_t expected_silence_ms;
-    const char *const *topics;                      /* NULL-terminated: what setup subscribes to */
+    /* Request headers worth keeping with the raw body beside those of the
+     * signature, for a later replay: what the adapter reads. NULL-terminated, or
+     * NULL. */
+    const char *const *headers;
+    const char *const *topic_headers; /* where the topic stands, preferred first; or NULL */
+    const char *const *topics;        /* NULL-terminated: what setup subscribes to */
     const struct order_status_rule *order_statuses; /* status NULL ends */
     const char *const *settings;                    /* known settings' names; NULL-terminated */
     const char *default_order_completed_when;       /* shown by the source, JSON text */
 
-    /* Is this the platform's unsigned handshake? Called before verification;
-     * may be NULL. A ping authenticates nothing and does nothing. */
-    bool (*is_ping)(const struct inbound *inbound);
+    /* The whole 200 of a delivery that was taken, where the sender reads it
+     * (Adobe Commerce waits for an operation); NULL: contract 8. JSON. */
+    const char *accepted_json;
+
+    /* Is this the platform's unsigned handshake? Then true, and what to answer.
+     * Called before verification, for GET too; may be NULL. It authenticates
+     * nothing, so its answer holds nothing that the asker did not bring. */
+    bool (*greet)(struct arena *arena, const struct source *source, const struct inbound *inbound,
+                  struct handshake *out_handshake);
+    /* Signed GET requests are handshakes that normalise answers. Else a GET that
+     * greet does not know is refused. */
+    bool takes_get;
     /* After the signature: does the sender named in the headers belong to this
      * source? NULL: nothing to compare. */
     bool (*is_own_shop)(const struct source *source, const struct inbound *inbound);
     enum normalise_verdict (*normalise)(struct arena *arena, const struct source *source,
                                         const struct inbound *inbound,
                                         struct normalised *out_normalised, struct problem *problem);
+    /* Settings of this platform alone, after the common ones were parsed. It may
+     * set source->adapter and source->signature. NULL: there are none. */
+    enum status (*parse_settings)(struct arena *arena, struct str settings_json,
+                                  struct source *source, struct problem *problem);
     /* Members of the `setup` object of contract 7 (ways, topics, not_covered,
      * warnings), written into an open object. secret is empty unless shown once. */
     void (*write_setup)(struct jsonw *json, const struct source *source, struct str webhook_url,
                         struct str secret);
 };
+
+/* How this source's deliveries prove themselves: the platform's way, unless its
+ * settings say another. */
+const struct signature_spec *platform_signature(const struct platform *platform,
+                                                const struct source *source);
 
 /* NULL when there is none. The table is static. */
 const struct platform *platform_find(struct str name);

@@ -4,23 +4,35 @@
 /*
  * Bytes in, verdict out: is this request signed by someone who holds a live
  * secret of the source? All live secrets are tried, in constant time, over the
- * raw body. Pure but for libsodium; thread-safe.
+ * raw body. Pure but for libsodium and libcrypto; thread-safe. The arena takes the
+ * little that a claim needs (an Ed25519 message is a copy of the body); the ring may
+ * be NULL where no key is published.
  */
 
 #include <stddef.h>
 
 #include "core/signature.h"
 #include "core/source.h"
+#include "verify/key_ring.h"
+
+/* No secret of the source: it was a key that the sender publishes. */
+#define VERIFY_NO_SECRET SIZE_MAX
 
 struct verify_result {
     enum signature_verdict verdict;
     size_t secrets_tried;
-    size_t secret_index; /* which matched; meaningful only when valid */
+    size_t secret_index; /* which matched, or VERIFY_NO_SECRET; meaningful only when valid */
     size_t shadow_matches;
+    struct str key_url; /* what to fetch, of SIGNATURE_KEY_WANTED; in the arena */
 };
 
 struct verify_result verify_inbound(const struct signature_spec *spec, const struct source *source,
-                                    const struct inbound *inbound);
+                                    const struct inbound *inbound, struct arena *arena,
+                                    struct key_ring *ring);
+
+/* Can this template of signed content (struct signature_spec) be read? It must
+ * contain the body, or a signature would vouch for nothing. */
+bool verify_content_is_usable(struct str content);
 
 /* Is this a secret the scheme can use? (whsec_ form, not blank, not a publicly
  * known key.) On false *out_reason is static text. */

@@ -1,87 +1,43 @@
 #include <string.h>
 
-#include "base/buf.h"
-#include "base/jsonw.h"
+#include "base/instant.h"
+#include "base/limits.h"
 #include "handlers_priv.h"
+#include "inbound_priv.h"
 #include "ingest_priv.h"
-#include "sources/platform.h"
+#include "source_priv.h"
 #include "verify/verify.h"
 
 /*
- * POST /v1/hooks/{source_id}: a shop tells us something.
+ * POST /v1/hooks/{source_id}[/{token}]: a shop tells us something. GET is the
+ * handshake of those that ask first.
  *
  * Runs whole on an epoll thread: look up, verify the raw bytes, normalise,
- * hand to intake, suspend. Nothing is parsed before the signature holds, and
- * the one answer to a bad one says nothing of why: the reason is for the
- * source's owner, in its health.
+ * hand to intake, suspend. Nothing is parsed before the signature holds (but what
+ * a claim inside the body takes), and the one answer to a bad one says nothing of
+ * why: the reason is for the source's owner, in its health.
+ *
+ * Three things may block, and go on on a worker: fetching a key that the sender
+ * publishes (then the request is judged again from the start), visiting the
+ * address that a handshake names, and storing the secret that one establishes.
  *
  * An id the registry does not know yet is a 404. Creating a source refreshes
  * the registry before its 201, so no shop can have such an id in good faith
  * but in the quarter second until other instances have polled.
  */
 
-/* What is worth keeping of a webhook's headers, and what adapters read. */
-static const char *const KEPT[] = {
-    "content-type",
-    "user-agent",
-    "webhook-id",
-    "webhook-timestamp",
-    "webhook-signature",
-    "svix-id",
-    "svix-timestamp",
-    "svix-signature",
-    "x-shopify-hmac-sha256",
-    "x-shopify-topic",
-    "x-shopify-shop-domain",
-    "x-shopify-webhook-id",
-    "x-shopify-event-id",
-    "x-shopify-triggered-at",
-    "x-shopify-api-version",
-    "x-shopify-test",
-    "shopify-hmac-sha256",
-    "shopify-topic",
-    "shopify-shop-domain",
-    "shopify-webhook-id",
-    "shopify-event-id",
-    "shopify-triggered-at",
-    "shopify-api-version",
-    "x-wc-webhook-source",
-    "x-wc-webhook-topic",
-    "x-wc-webhook-resource",
-    "x-wc-webhook-event",
-    "x-wc-webhook-signature",
-    "x-wc-webhook-id",
-    "x-wc-webhook-delivery-id",
+/* One request under way; in its exchange's arena. */
+struct hook {
+    struct http_exchange *x;
+    const struct api *api;
+    const struct registry_snapshot *snapshot; /* held until the answer, or until intake has it */
+    const struct source *source;
+    const struct platform *platform;
+    struct inbound inbound;
+    struct str key_url; /* to be fetched; was it, then tried_key */
+    bool tried_key;
+    struct handshake handshake;
 };
-
-/* A header twice stays twice: a second signature is no signature. */
-enum {
-    KEPT_REPEATS_MAX = 2
-};
-
-static bool inbound_collect(struct http_exchange *x, struct inbound *inbound)
-{
-    struct inbound_header *headers =
-        ARENA_NEW_ARRAY(http_arena(x), ARRAY_COUNT(KEPT) * KEPT_REPEATS_MAX, struct inbound_header);
-    if (headers == NULL) {
-        return false;
-    }
-    size_t count = 0;
-    for (size_t i = 0; i < ARRAY_COUNT(KEPT); i++) {
-        size_t repeats = http_header_count(x, KEPT[i]);
-        for (size_t j = 0; j < repeats && j < KEPT_REPEATS_MAX; j++) {
-            headers[count++] = (struct inbound_header){ .name = str_from_z(KEPT[i]),
-                                                        .value = http_header(x, KEPT[i]) };
-        }
-    }
-    *inbound = (struct inbound){
-        .headers = headers,
-        .header_count = count,
-        .body = http_body(x),
-        .received_at_ms = http_received_at_ms(x),
-    };
-    return true;
-}
 
 static void reply_problem(struct http_exchange *x, enum status status, const char *type,
                           const char *detail)
@@ -91,80 +47,199 @@ static void reply_problem(struct http_exchange *x, enum status status, const cha
     http_reply_problem(x, &problem);
 }
 
-/* The topic that the headers claim, for the failure's report only. */
-static struct str claimed_topic(const struct inbound *inbound)
+static enum http_outcome done(struct hook *hook)
 {
-    static const char *const NAMES[] = { "x-shopify-topic", "shopify-topic", "x-wc-webhook-topic" };
-    for (size_t i = 0; i < ARRAY_COUNT(NAMES); i++) {
-        struct str topic = inbound_header(inbound, NAMES[i]);
-        if (topic.size > 0) {
-            return topic;
-        }
-    }
-    return (struct str){ NULL, 0 };
+    registry_release(hook->api->registry, hook->snapshot);
+    return HTTP_DONE;
 }
 
-/* True when signed by a live secret and of this very shop; else answered. */
-static bool verify_or_refuse(struct http_exchange *x, const struct api *api,
-                             const struct source *source, const struct platform *platform,
-                             const struct inbound *inbound)
+/* --- refusals ------------------------------------------------------------- */
+
+static enum http_outcome refuse(struct hook *hook, enum signature_verdict verdict,
+                                size_t secrets_tried)
 {
-    struct verify_result result = verify_inbound(&platform->signature, source, inbound);
-    if (result.verdict == SIGNATURE_VALID && platform->is_own_shop != NULL &&
-        !platform->is_own_shop(source, inbound)) {
-        result.verdict = SIGNATURE_SHOP_MISMATCH;
-    }
-    if (result.verdict == SIGNATURE_VALID) {
-        source_stats_secret_used(api->source_stats, source->workspace_id, source->id,
-                                 source->secrets[result.secret_index].id, inbound->received_at_ms);
-        return true;
-    }
+    const struct source *source = hook->source;
     struct source_failure failure = {
-        .verdict = result.verdict,
-        .topic = claimed_topic(inbound),
-        .secrets_tried = result.secrets_tried,
-        .body_bytes = inbound->body.size,
+        .verdict = verdict,
+        .topic = inbound_topic(hook->platform, &hook->inbound),
+        .secrets_tried = secrets_tried,
+        .body_bytes = hook->inbound.body.size,
     };
-    source_stats_fail(api->source_stats, source->workspace_id, source->id, &failure,
-                      inbound->received_at_ms);
-    reply_problem(x, STATUS_DENIED, "signature-invalid", "the signature is not valid");
-    return false;
+    source_stats_fail(hook->api->source_stats, source->workspace_id, source->id, &failure,
+                      hook->inbound.received_at_ms);
+    if (verdict == SIGNATURE_ADDRESS_NOT_ALLOWED) {
+        reply_problem(hook->x, STATUS_DENIED, "address-not-allowed",
+                      "this source takes requests from certain addresses only");
+    } else if (verdict == SIGNATURE_KEY_WANTED) {
+        /* Not the sender's fault: it shall come again. */
+        reply_problem(hook->x, STATUS_RETRY, "overloaded", "the signing key cannot be fetched");
+    } else {
+        reply_problem(hook->x, STATUS_DENIED, "signature-invalid", "the signature is not valid");
+    }
+    return done(hook);
 }
 
-static void count_ignored(const struct api *api, const struct source *source, int64_t at_ms)
+/* --- handshakes ----------------------------------------------------------- */
+
+static void count_ignored(const struct hook *hook)
 {
     struct source_counts ignored = { .ignored = 1 };
-    source_stats_count(api->source_stats, source->workspace_id, source->id, &ignored, at_ms);
+    source_stats_count(hook->api->source_stats, hook->source->workspace_id, hook->source->id,
+                       &ignored, hook->inbound.received_at_ms);
 }
 
-/* Reads the body and hands it on. HTTP_PENDING: the snapshot went along. */
-static enum http_outcome take_verified(struct http_exchange *x, const struct api *api,
-                                       const struct registry_snapshot *snapshot,
-                                       const struct source *source, const struct platform *platform,
-                                       const struct inbound *inbound, bool *out_released)
+static void reply_handshake(struct hook *hook)
 {
-    struct arena *arena = http_arena(x);
-    struct normalised normalised = { .event_count = 0 };
-    struct problem why = { .type = "" };
-    enum normalise_verdict verdict = platform->normalise(arena, source, inbound, &normalised, &why);
-    if (verdict == NORMALISE_IGNORED || verdict == NORMALISE_PING ||
-        (verdict == NORMALISE_EVENTS && normalised.event_count == 0)) {
-        count_ignored(api, source, inbound->received_at_ms);
-        ingest_answer_ignored(x, 1);
-        return HTTP_DONE;
+    const struct handshake *handshake = &hook->handshake;
+    if (handshake->http_status == 0) {
+        ingest_answer_ignored(hook->x, 1);
+    } else {
+        http_reply(hook->x, handshake->http_status, handshake->content_type, handshake->body);
     }
-    struct ingest *ingest = ingest_create(x, api, snapshot, source);
-    if (ingest == NULL || verdict == NORMALISE_FULL) {
-        reply_problem(x, STATUS_RETRY, "overloaded", "no memory for this request");
-        return HTTP_DONE;
+}
+
+struct new_secret {
+    const struct source *source;
+    struct source_secret_row row;
+};
+
+static enum status insert_secret(const struct resource_request *request, const void *what,
+                                 struct problem *problem)
+{
+    const struct new_secret *new = what;
+    struct source_secret_row *rows = NULL;
+    size_t count = 0;
+    enum status status = source_secret_list(request->pg, request->arena, new->source->workspace_id,
+                                            new->source->id, &rows, &count, problem);
+    /* A registration that never came to an end leaves one that nobody used. */
+    size_t kept = count;
+    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
+        if (rows[i].last_used_at_ms == INSTANT_NONE && str_equal(rows[i].label, new->row.label)) {
+            status = source_secret_delete(request->pg, request->arena, new->source->workspace_id,
+                                          new->source->id, rows[i].id, problem);
+            kept--;
+        }
     }
-    struct intake_delivery *delivery = &ingest->delivery;
+    if (status == STATUS_OK) {
+        status =
+            resource_room((int64_t)kept, LIMIT_SECRETS_PER_SOURCE, "secrets a source", problem);
+    }
+    return status == STATUS_OK
+               ? source_secret_insert(request->pg, request->arena, new->source->workspace_id,
+                                      new->source->id, &new->row, problem)
+               : status;
+}
+
+static enum status store_secret(struct hook *hook, struct problem *problem)
+{
+    struct resource_request request = {
+        .api = hook->api,
+        .pg = http_worker_context(hook->x),
+        .arena = http_arena(hook->x),
+        .now_ms = hook->inbound.received_at_ms,
+    };
+    struct new_secret new = {
+        .source = hook->source,
+        .row = { .id = id_create(),
+                 .label = str_from_z(hook->handshake.new_secret_label),
+                 .created_at_ms = request.now_ms,
+                 .expires_at_ms = INSTANT_NONE,
+                 .last_used_at_ms = INSTANT_NONE },
+    };
+    enum status status =
+        source_seal_secret(&request, hook->handshake.new_secret, &new.row, problem);
+    return status == STATUS_OK ? resource_transact(&request, hook->source->workspace_id,
+                                                   insert_secret, &new, problem)
+                               : status;
+}
+
+static bool visit(struct hook *hook)
+{
+    struct sender_answer answer = { .status = 0 };
+    enum status status =
+        sender_get_once(hook->api->sender_config, http_arena(hook->x), hook->handshake.visit_url,
+                        LIMIT_DELIVERY_ANSWER_BYTES, &answer);
+    return status == STATUS_OK && answer.status >= 200 && answer.status < 300;
+}
+
+static enum http_outcome finish_handshake(struct http_exchange *x, void *app)
+{
+    (void)app;
+    struct hook *hook = http_user_data(x);
+    struct problem problem;
+    enum status status = STATUS_OK;
+    if (hook->handshake.new_secret.size > 0) {
+        status = store_secret(hook, &problem);
+    }
+    if (status != STATUS_OK) {
+        http_reply_status(x, status, &problem);
+    } else if (hook->handshake.visit_url.size > 0 && !visit(hook)) {
+        reply_problem(x, STATUS_RETRY, "overloaded", "the address to confirm does not answer");
+    } else {
+        reply_handshake(hook);
+    }
+    return done(hook);
+}
+
+/* HTTP_DONE from the queue's refusal leaves the snapshot to us. */
+static enum http_outcome go_on(struct hook *hook, http_continue_fn *next)
+{
+    enum http_outcome outcome = http_continue_on_worker(hook->x, next);
+    return outcome == HTTP_DONE ? done(hook) : outcome;
+}
+
+static enum http_outcome shake_hands(struct hook *hook)
+{
+    count_ignored(hook);
+    if (hook->handshake.visit_url.size > 0 || hook->handshake.new_secret.size > 0) {
+        return go_on(hook, finish_handshake);
+    }
+    reply_handshake(hook);
+    return done(hook);
+}
+
+/* --- deliveries ----------------------------------------------------------- */
+
+static void describe(struct hook *hook, struct intake_delivery *delivery,
+                     const struct normalised *normalised)
+{
+    struct arena *arena = http_arena(hook->x);
     char receipt[ID_TEXT_SIZE];
     id_format(delivery->receipt_id, receipt);
-    delivery->topic = normalised.topic.size > 0 ? normalised.topic : claimed_topic(inbound);
-    delivery->dedup_key =
-        normalised.dedup_key.size > 0 ? normalised.dedup_key : str_dup(arena, str_from_z(receipt));
-    delivery->headers_json = ingest_headers_json(arena, inbound);
+    delivery->topic = normalised->topic.size > 0 ? normalised->topic
+                                                 : inbound_topic(hook->platform, &hook->inbound);
+    delivery->dedup_key = normalised->dedup_key.size > 0 ? normalised->dedup_key
+                                                         : str_dup(arena, str_from_z(receipt));
+    delivery->headers_json =
+        inbound_headers_json(arena, hook->platform, hook->source, &hook->inbound);
+}
+
+/* Signed: reads the body and hands it on. */
+static enum http_outcome take_verified(struct hook *hook)
+{
+    struct arena *arena = http_arena(hook->x);
+    struct normalised normalised = { .event_count = 0 };
+    struct problem why = { .type = "" };
+    enum normalise_verdict verdict =
+        hook->platform->normalise(arena, hook->source, &hook->inbound, &normalised, &why);
+    if (verdict == NORMALISE_HANDSHAKE) {
+        hook->handshake = normalised.handshake;
+        return shake_hands(hook);
+    }
+    if (verdict == NORMALISE_IGNORED ||
+        (verdict == NORMALISE_EVENTS && normalised.event_count == 0)) {
+        count_ignored(hook);
+        ingest_answer_ignored(hook->x, 1);
+        return done(hook);
+    }
+    struct ingest *ingest = ingest_create(hook->x, hook->api, hook->snapshot, hook->source);
+    if (ingest == NULL || verdict == NORMALISE_FULL) {
+        reply_problem(hook->x, STATUS_RETRY, "overloaded", "no memory for this request");
+        return done(hook);
+    }
+    struct intake_delivery *delivery = &ingest->delivery;
+    ingest->accepted_json = str_from_z(hook->platform->accepted_json);
+    describe(hook, delivery, &normalised);
     if (verdict == NORMALISE_UNREADABLE) {
         const char *reason = str_dup_z(arena, str_from_z(why.detail));
         delivery->quarantine_reason = reason != NULL ? reason : "unreadable";
@@ -172,51 +247,102 @@ static enum http_outcome take_verified(struct http_exchange *x, const struct api
         delivery->events = normalised.events;
         delivery->event_count = normalised.event_count;
     }
-    http_set_answer_deadline(x, platform->answer_ms);
-    *out_released = true;
+    http_set_answer_deadline(hook->x, hook->platform->answer_ms);
     return ingest_submit(ingest);
 }
 
-static enum http_outcome receive(struct http_exchange *x, const struct api *api,
-                                 const struct registry_snapshot *snapshot, bool *out_released)
+static enum http_outcome judge(struct hook *hook);
+
+static enum http_outcome fetch_key(struct http_exchange *x, void *app)
 {
+    (void)app;
+    struct hook *hook = http_user_data(x);
+    struct sender_answer answer = { .status = 0 };
+    enum status status = sender_get_once(hook->api->sender_config, http_arena(x), hook->key_url,
+                                         KEY_RING_DOCUMENT_BYTES_MAX, &answer);
+    if (status == STATUS_OK && answer.status == 200 && answer.is_whole &&
+        key_ring_put(hook->api->key_ring, hook->key_url, answer.body,
+                     hook->inbound.received_at_ms) == STATUS_OK) {
+        return judge(hook);
+    }
+    return refuse(hook, SIGNATURE_KEY_WANTED, 0);
+}
+
+static enum http_outcome judge(struct hook *hook)
+{
+    const struct source *source = hook->source;
+    const struct platform *platform = hook->platform;
+    struct verify_result result =
+        verify_inbound(platform_signature(platform, source), source, &hook->inbound,
+                       http_arena(hook->x), hook->api->key_ring);
+    if (result.verdict == SIGNATURE_KEY_WANTED && !hook->tried_key) {
+        hook->tried_key = true;
+        hook->key_url = result.key_url;
+        return go_on(hook, fetch_key);
+    }
+    if (result.verdict == SIGNATURE_VALID && platform->is_own_shop != NULL &&
+        !platform->is_own_shop(source, &hook->inbound)) {
+        result.verdict = SIGNATURE_SHOP_MISMATCH;
+    }
+    if (result.verdict != SIGNATURE_VALID) {
+        return refuse(hook, result.verdict, result.secrets_tried);
+    }
+    if (result.secret_index != VERIFY_NO_SECRET) {
+        source_stats_secret_used(hook->api->source_stats, source->workspace_id, source->id,
+                                 source->secrets[result.secret_index].id,
+                                 hook->inbound.received_at_ms);
+    }
+    return take_verified(hook);
+}
+
+static enum http_outcome receive(struct hook *hook)
+{
+    struct http_exchange *x = hook->x;
     struct id source_id = ID_ZERO;
-    const struct source *source = NULL;
     if (id_parse(http_path_param(x, "source_id"), &source_id)) {
-        source = snapshot_source(snapshot, source_id);
+        hook->source = snapshot_source(hook->snapshot, source_id);
     }
-    const struct platform *platform = source != NULL ? platform_find(source->platform) : NULL;
-    if (source == NULL || platform == NULL || platform->trust != TRUST_SIGNED) {
+    hook->platform = hook->source != NULL ? platform_find(hook->source->platform) : NULL;
+    if (hook->platform == NULL ||
+        platform_signature(hook->platform, hook->source)->algorithm == 0) {
         reply_problem(x, STATUS_MISSING, "object-not-found", "no source takes webhooks here");
-        return HTTP_DONE;
+        return done(hook);
     }
-    if (source->deleted) {
+    if (hook->source->deleted) {
         reply_problem(x, STATUS_MISSING, "source-deleted", "the source was deleted");
-        return HTTP_DONE;
+        return done(hook);
     }
-    struct inbound inbound;
-    if (!inbound_collect(x, &inbound)) {
+    if (!inbound_collect(x, hook->api->public_url, http_path_param(x, "token"), &hook->inbound)) {
         reply_problem(x, STATUS_RETRY, "overloaded", "no memory for this request");
-        return HTTP_DONE;
+        return done(hook);
     }
-    if (platform->is_ping != NULL && platform->is_ping(&inbound)) {
-        ingest_answer_ignored(x, 1);
-        return HTTP_DONE;
+    if (hook->source->notification_url.size > 0) {
+        hook->inbound.url = hook->source->notification_url;
     }
-    if (!verify_or_refuse(x, api, source, platform, &inbound)) {
-        return HTTP_DONE;
+    if (!inbound_address_is_allowed(hook->source, &hook->inbound)) {
+        return refuse(hook, SIGNATURE_ADDRESS_NOT_ALLOWED, 0);
     }
-    return take_verified(x, api, snapshot, source, platform, &inbound, out_released);
+    if (hook->platform->greet != NULL &&
+        hook->platform->greet(http_arena(x), hook->source, &hook->inbound, &hook->handshake)) {
+        reply_handshake(hook);
+        return done(hook);
+    }
+    if (hook->inbound.is_get && !hook->platform->takes_get) {
+        reply_problem(x, STATUS_INVALID, "method-not-allowed", "webhooks come by POST");
+        return done(hook);
+    }
+    return judge(hook);
 }
 
 enum http_outcome handle_hook(struct http_exchange *x, void *app)
 {
     const struct api *api = app;
-    const struct registry_snapshot *snapshot = registry_hold(api->registry);
-    bool released = false;
-    enum http_outcome outcome = receive(x, api, snapshot, &released);
-    if (!released) {
-        registry_release(api->registry, snapshot);
+    struct hook *hook = ARENA_NEW(http_arena(x), struct hook);
+    if (hook == NULL) {
+        reply_problem(x, STATUS_RETRY, "overloaded", "no memory for this request");
+        return HTTP_DONE;
     }
-    return outcome;
+    *hook = (struct hook){ .x = x, .api = api, .snapshot = registry_hold(api->registry) };
+    http_set_user_data(x, hook);
+    return receive(hook);
 }

@@ -56,24 +56,6 @@ const struct source *ingest_source(const struct registry_snapshot *snapshot, str
     return NULL;
 }
 
-struct str ingest_headers_json(struct arena *arena, const struct inbound *inbound)
-{
-    struct buf buf;
-    struct jsonw json;
-    buf_init(&buf, arena, 64u * 1024);
-    jsonw_begin(&json, &buf);
-    jsonw_open(&json);
-    for (size_t i = 0; i < inbound->header_count; i++) {
-        bool is_repeat = i > 0 && str_equal(inbound->headers[i].name, inbound->headers[i - 1].name);
-        if (!is_repeat && str_is_text(inbound->headers[i].value)) {
-            jsonw_key_str(&json, inbound->headers[i].name);
-            jsonw_str(&json, inbound->headers[i].value);
-        }
-    }
-    jsonw_close(&json);
-    return buf.failed ? STR("{}") : buf_str(&buf);
-}
-
 static struct source_counts count_results(const struct intake_delivery *delivery)
 {
     struct source_counts counts = { .applied = 0 };
@@ -275,6 +257,10 @@ static void write_profiles(struct jsonw *json, const struct intake_delivery *del
 static void answer_settled(struct ingest *ingest, const struct source_counts *counts)
 {
     const struct intake_delivery *delivery = &ingest->delivery;
+    if (ingest->accepted_json.size > 0) {
+        http_reply_json(ingest->x, 200, ingest->accepted_json);
+        return;
+    }
     struct buf buf;
     struct jsonw json;
     buf_init(&buf, delivery->arena, INGEST_ANSWER_BYTES_MAX);

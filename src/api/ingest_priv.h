@@ -23,6 +23,7 @@ struct ingest {
     /* Answers when all has settled, in place of contract 8's shape; then a full
      * queue is 429, as the SDKs expect. NULL: the usual. */
     void (*answer)(struct ingest *ingest);
+    struct str accepted_json; /* the whole 200, instead of contract 8's; empty: that */
 };
 
 /* Fills the delivery's constant part; lives in the exchange's arena. NULL when
@@ -36,9 +37,6 @@ enum http_outcome ingest_submit(struct ingest *ingest);
 /* A source of the workspace by name or id; NULL when there is none. */
 const struct source *ingest_source(const struct registry_snapshot *snapshot, struct id workspace_id,
                                    struct str name);
-
-/* What is kept of a request's headers, as a JSON object. */
-struct str ingest_headers_json(struct arena *arena, const struct inbound *inbound);
 
 /* The answer of contract 8 without events: all of them ignored. */
 void ingest_answer_ignored(struct http_exchange *x, int64_t ignored);

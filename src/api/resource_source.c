@@ -88,7 +88,7 @@ static enum status make_first_secret(const struct resource_request *request,
         return STATUS_OK;
     }
     struct source_secret_row *secret = ARENA_NEW(request->arena, struct source_secret_row);
-    struct str plain = source_make_secret(request->arena, source->platform);
+    struct str plain = source_make_secret(request->arena, source);
     if (secret == NULL || plain.size == 0) {
         return problem_set(problem, STATUS_LIMIT, "limit-reached", "the request is too big");
     }

@@ -6,6 +6,7 @@
 #include "base/codec.h"
 #include "base/instant.h"
 #include "base/limits.h"
+#include "inbound_priv.h"
 #include "source_priv.h"
 #include "verify/verify.h"
 
@@ -50,13 +51,14 @@ static enum status read_secret(const struct resource_request *request,
     }
     *out_is_made = plain->size == 0 && source->platform->makes_secret;
     if (*out_is_made) {
-        *plain = source_make_secret(request->arena, source->platform);
+        *plain = source_make_secret(request->arena, source);
     } else {
         document_need(&document, "secret");
     }
     const char *reason = "it is empty";
     if (document.status == STATUS_OK &&
-        !verify_secret_is_usable(&source->platform->signature, *plain, &reason)) {
+        !verify_secret_is_usable(platform_signature(source->platform, &source->core), *plain,
+                                 &reason)) {
         document_fail(&document, "secret", "invalid-field", "the secret cannot be used: %s",
                       reason);
     }
@@ -71,9 +73,10 @@ enum status resource_source_secret_add(const struct resource_request *request,
     if (status != STATUS_OK) {
         return status;
     }
-    if (source.platform->trust != TRUST_SIGNED) {
-        return problem_set(problem, STATUS_INVALID, "invalid-field",
-                           "a %s source is not signed and has no secrets", source.platform->title);
+    const struct signature_spec *spec = platform_signature(source.platform, &source.core);
+    if (spec->algorithm == 0 || spec->key_form == SIGNATURE_KEY_FETCHED) {
+        return problem_set(problem, STATUS_INVALID, "invalid-field", "a %s source has no secrets",
+                           source.platform->title);
     }
     struct source_secret_row secret = { .id = id_create(),
                                         .created_at_ms = request->now_ms,
@@ -166,10 +169,12 @@ enum status resource_source_secret_delete(const struct resource_request *request
 /* --- verify --------------------------------------------------------------- */
 
 /* The body's base64 and the headers, as the hot path would see them. */
-static enum status read_inbound(const struct resource_request *request, struct inbound *inbound,
-                                struct problem *problem)
+static enum status read_inbound(const struct resource_request *request, const struct source *source,
+                                struct inbound *inbound, struct problem *problem)
 {
-    static const char *const fields[] = { "body", "headers" };
+    static const char *const fields[] = {
+        "body", "headers", "method", "query", "token", "address"
+    };
     struct arena *arena = request->arena;
     struct document CLEANUP(document_close) document = { .root = NULL };
     enum status status = document_open(&document, arena, request->body, problem);
@@ -210,11 +215,20 @@ static enum status read_inbound(const struct resource_request *request, struct i
             };
         }
     }
+    char id[ID_TEXT_SIZE];
+    id_format(source->id, id);
     *inbound = (struct inbound){
         .headers = headers,
         .header_count = count,
         .body = { (const char *)bytes, size },
         .received_at_ms = request->now_ms,
+        .is_get = str_equal(document_text(&document, "method", 16), STR("GET")),
+        .query = document_text(&document, "query", LIMIT_TEXT_BYTES),
+        .token = document_text(&document, "token", LIMIT_TEXT_BYTES),
+        .client = document_text(&document, "address", LIMIT_TEXT_BYTES),
+        .url = source->notification_url.size > 0
+                   ? source->notification_url
+                   : str_printf(arena, "%s/v1/hooks/%s", request->api->public_url, id),
     };
     return document.status;
 }
@@ -226,7 +240,8 @@ static void write_outcome(struct jsonw *json, const struct resource_request *req
     struct problem why = { .type = "" };
     enum normalise_verdict verdict =
         source->platform->normalise(request->arena, &source->core, inbound, &normalised, &why);
-    static const char *const NAMES[] = { "events", "ignored", "ping", "unreadable", "too_large" };
+    static const char *const NAMES[] = { "events", "ignored", "handshake", "unreadable",
+                                         "too_large" };
     jsonw_put_z(json, "outcome", NAMES[verdict]);
     jsonw_put_str_or_null(json, "topic", normalised.topic);
     jsonw_put_str_or_null(json, "dedup_key", normalised.dedup_key);
@@ -249,14 +264,22 @@ static void write_verdict(struct jsonw *json, const struct resource_request *req
                           const struct source_full *source, const struct inbound *inbound)
 {
     const struct platform *platform = source->platform;
-    struct verify_result result = verify_inbound(&platform->signature, &source->core, inbound);
+    struct verify_result result =
+        verify_inbound(platform_signature(platform, &source->core), &source->core, inbound,
+                       request->arena, request->api->key_ring);
     enum signature_verdict verdict = result.verdict;
     if (verdict == SIGNATURE_VALID && platform->is_own_shop != NULL &&
         !platform->is_own_shop(&source->core, inbound)) {
         verdict = SIGNATURE_SHOP_MISMATCH;
     }
+    if (verdict == SIGNATURE_VALID && inbound->client.size > 0 &&
+        !inbound_address_is_allowed(&source->core, inbound)) {
+        verdict = SIGNATURE_ADDRESS_NOT_ALLOWED;
+    }
     bool is_valid = verdict == SIGNATURE_VALID;
-    bool is_ping = platform->is_ping != NULL && platform->is_ping(inbound);
+    struct handshake handshake = { .http_status = 0 };
+    bool is_ping = platform->greet != NULL &&
+                   platform->greet(request->arena, &source->core, inbound, &handshake);
     jsonw_open(json);
     jsonw_put_bool(json, "valid", is_valid);
     jsonw_put_z(json, "reason", is_valid ? NULL : signature_verdict_name(verdict));
@@ -288,7 +311,7 @@ enum status resource_source_verify(const struct resource_request *request,
         status = source_open_secrets(request, &source, problem);
     }
     if (status == STATUS_OK) {
-        status = read_inbound(request, &inbound, problem);
+        status = read_inbound(request, &source.core, &inbound, problem);
     }
     if (status != STATUS_OK) {
         return status;

@@ -28,6 +28,9 @@
 /* clang-format off */
 const struct http_route api_routes[] = {
     { HTTP_POST, "/v1/hooks/{source_id}", handle_hook, 0, HTTP_ANY_BODY, LIMIT_HOOK_BODY_BYTES },
+    { HTTP_POST, "/v1/hooks/{source_id}/{token}", handle_hook, 0, HTTP_ANY_BODY | HTTP_RAW_TOKEN, LIMIT_HOOK_BODY_BYTES },
+    { HTTP_GET, "/v1/hooks/{source_id}", handle_hook, 0, 0, 0 },
+    { HTTP_GET, "/v1/hooks/{source_id}/{token}", handle_hook, 0, HTTP_RAW_TOKEN, 0 },
     { HTTP_POST, "/v1/events", handle_events, SCOPE_INGEST, HTTP_ANY_BODY | HTTP_BODY_NEEDED, LIMIT_EVENTS_BODY_BYTES },
 
     { HTTP_POST, "/v1/track", handle_sdk, 0, FROM_PAGES, LIMIT_SDK_BODY_BYTES },

@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "handlers_priv.h"
 #include "http/inflate.h"
+#include "inbound_priv.h"
 #include "ingest_priv.h"
 #include "sources/platform.h"
 #include "sources/write_key.h"
@@ -255,7 +256,8 @@ static enum http_outcome take(struct http_exchange *x, const struct api *api,
     id_format(ingest->delivery.receipt_id, receipt);
     ingest->delivery.topic = inbound_header(inbound, SDK_HEADER_KIND);
     ingest->delivery.dedup_key = str_dup(arena, str_from_z(receipt));
-    ingest->delivery.headers_json = ingest_headers_json(arena, inbound);
+    ingest->delivery.headers_json =
+        inbound_headers_json(arena, platform_find(source->platform), source, inbound);
     ingest->delivery.body = inbound->body;
     ingest->delivery.events = batch.events;
     ingest->delivery.event_count = batch.event_count;

@@ -119,9 +119,9 @@ enum status source_open_secrets(const struct resource_request *request, struct s
     return STATUS_OK;
 }
 
-struct str source_make_secret(struct arena *arena, const struct platform *platform)
+struct str source_make_secret(struct arena *arena, const struct source_full *source)
 {
-    if (platform->signature.key_form == SIGNATURE_KEY_WHSEC) {
+    if (platform_signature(source->platform, &source->core)->key_form == SIGNATURE_KEY_WHSEC) {
         uint8_t key[32];
         randombytes_buf(key, sizeof(key));
         struct str text = base64_encode(arena, key, sizeof(key));

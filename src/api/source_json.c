@@ -47,17 +47,24 @@ static bool has_live_secret(const struct source_full *source, int64_t now_ms)
     return false;
 }
 
-static bool is_signed(const struct source_full *source)
+static bool takes_webhooks(const struct source_full *source)
 {
-    return source->platform->trust == TRUST_SIGNED;
+    return platform_signature(source->platform, &source->core)->algorithm != 0;
+}
+
+/* Keys that the sender publishes need no secret here. */
+static bool needs_secret(const struct source_full *source)
+{
+    return takes_webhooks(source) &&
+           platform_signature(source->platform, &source->core)->key_form != SIGNATURE_KEY_FETCHED;
 }
 
 static const char *status_of(const struct source_full *source, int64_t now_ms)
 {
-    if (is_signed(source) && !has_live_secret(source, now_ms)) {
+    if (needs_secret(source) && !has_live_secret(source, now_ms)) {
         return "waiting_for_secret";
     }
-    if (is_signed(source) && source->row.last_applied_at_ms == INSTANT_NONE) {
+    if (takes_webhooks(source) && source->row.last_applied_at_ms == INSTANT_NONE) {
         return "waiting_for_delivery";
     }
     return "active";
@@ -292,8 +299,13 @@ void source_write_json(struct jsonw *json, const struct resource_request *reques
     char id[ID_TEXT_SIZE];
     id_format(row->id, id);
     struct str url = { NULL, 0 };
-    if (is_signed(source)) {
+    if (takes_webhooks(source)) {
         url = str_printf(request->arena, "%s/v1/hooks/%s", request->api->public_url, id);
+    }
+    /* Who signs nothing is known by the address: shown once, as every secret. */
+    if (source->shown_secret.size > 0 &&
+        platform_signature(source->platform, &source->core)->algorithm == SIGNATURE_BEARER) {
+        url = str_printf(request->arena, "%.*s/%.*s", STR_ARG(url), STR_ARG(source->shown_secret));
     }
     jsonw_open(json);
     jsonw_put_id(json, "id", row->id);
@@ -336,6 +348,7 @@ enum status resource_platform_list(const struct resource_request *request,
         jsonw_put_z(json, "name", platform->name);
         jsonw_put_z(json, "title", platform->title);
         jsonw_put_z(json, "trust", trust_name(platform->trust));
+        jsonw_put_z(json, "provenance", provenance_name(platform->provenance));
         jsonw_put_bool(json, "makes_secret", platform->makes_secret);
         jsonw_put_i64(json, "answer_within_ms", platform->answer_ms);
         put_texts(json, "topics", platform->topics);

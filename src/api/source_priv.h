@@ -47,7 +47,7 @@ void source_secret_write_json(struct jsonw *json, const struct source_secret_row
                               struct str shown);
 
 /* A new secret in the form the platform's scheme wants. */
-struct str source_make_secret(struct arena *arena, const struct platform *platform);
+struct str source_make_secret(struct arena *arena, const struct source_full *source);
 /* Seals `plain` into a row. */
 NODISCARD enum status source_seal_secret(const struct resource_request *request, struct str plain,
                                          struct source_secret_row *secret, struct problem *problem);

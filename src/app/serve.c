@@ -25,6 +25,7 @@
 #include "store/migrate.h"
 #include "store/pg.h"
 #include "store/rule_store.h"
+#include "verify/key_ring.h"
 
 /*
  * The life of a server.
@@ -346,6 +347,7 @@ static enum status start_http(struct app *app, struct problem *problem)
         .intake = app->intake,
         .seal = app->cli->seal,
         .source_stats = app->source_stats,
+        .key_ring = app->key_ring,
         .sender_config = &app->sender_config,
         .public_url = app->public_url,
         .instance_id = app->instance_id,
@@ -386,8 +388,9 @@ static enum status app_start(struct app *app, struct problem *problem)
     atomic_store(&app->schema_matches, true);
     atomic_store(&app->database_seen_ms, clock_monotonic_ms());
     app->source_stats = source_stats_create();
+    app->key_ring = key_ring_create();
     (void)problem_set(problem, STATUS_BROKEN, "start", "no memory");
-    if (app->source_stats == NULL ||
+    if (app->source_stats == NULL || app->key_ring == NULL ||
         metrics_create(api_routes, api_route_count, &app->metrics) != STATUS_OK) {
         return STATUS_BROKEN;
     }
@@ -433,6 +436,7 @@ static void app_stop(struct app *app)
     if (app->registry != NULL) {
         registry_destroy(app->registry);
     }
+    key_ring_destroy(app->key_ring);
     if (app->source_stats != NULL) {
         source_stats_destroy(app->source_stats);
     }

@@ -33,6 +33,13 @@ static const struct verdict_text texts[] = {
                                       "clocks of both machines." },
     [SIGNATURE_SHOP_MISMATCH] = { "shop_mismatch",
                                   "The webhook names another shop than this source's settings." },
+    [SIGNATURE_ADDRESS_NOT_ALLOWED] = { "not_allowed_address",
+                                        "The request came from an address that is not among the "
+                                        "source's allowed_addresses: has the sender new ones, or "
+                                        "does a proxy hide them (trusted_proxies)?" },
+    [SIGNATURE_KEY_WANTED] = { "key_unavailable",
+                               "The key that the sender publishes could not be fetched: may this "
+                               "machine call the sender's key server?" },
 };
 
 struct str inbound_header(const struct inbound *inbound, const char *name)
@@ -64,4 +71,15 @@ const char *signature_verdict_hint(enum signature_verdict verdict)
 {
     assert(verdict < ARRAY_COUNT(texts));
     return texts[verdict].hint;
+}
+
+const char *provenance_name(enum provenance provenance)
+{
+    static const char *const names[] = {
+        [PROVENANCE_FULL] = "full",
+        [PROVENANCE_PARTIAL] = "partial",
+        [PROVENANCE_NONE] = "none",
+    };
+    assert(provenance >= PROVENANCE_FULL && provenance < ARRAY_COUNT(names));
+    return names[provenance];
 }

@@ -1,7 +1,7 @@
 #include "deliver/address_guard.h"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
+#include <string.h>
 #include <sys/socket.h>
 
 /*
@@ -61,21 +61,10 @@ static const struct address_block mapped = { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xf
 static const struct address_block compatible = { { 0 }, 96 };
 static const struct address_block nat64 = { { 0x00, 0x64, 0xff, 0x9b }, 96 };
 
-static bool block_contains(const struct address_block *block, const uint8_t bytes[16])
-{
-    size_t whole = block->prefix_bits / 8;
-    unsigned rest = block->prefix_bits % 8;
-    if (memcmp(block->bytes, bytes, whole) != 0) {
-        return false;
-    }
-    uint8_t mask = (uint8_t)(0xff << (8 - rest));
-    return rest == 0 || ((block->bytes[whole] ^ bytes[whole]) & mask) == 0;
-}
-
 static bool any_contains(const struct address_block *blocks, size_t count, const uint8_t bytes[16])
 {
     for (size_t i = 0; i < count; i++) {
-        if (block_contains(&blocks[i], bytes)) {
+        if (address_block_contains(&blocks[i], bytes)) {
             return true;
         }
     }
@@ -94,62 +83,19 @@ static bool bytes_are_global(const uint8_t bytes[16])
 {
     uint8_t canonical[16];
     memcpy(canonical, bytes, sizeof(canonical));
-    if (block_contains(&compatible, bytes) || block_contains(&nat64, bytes)) {
+    if (address_block_contains(&compatible, bytes) || address_block_contains(&nat64, bytes)) {
         make_mapped(bytes + 12, canonical);
     }
-    if (block_contains(&mapped, canonical)) {
+    if (address_block_contains(&mapped, canonical)) {
         return !any_contains(refused_v4, ARRAY_COUNT(refused_v4), canonical);
     }
-    return block_contains(&global_v6, canonical) &&
+    return address_block_contains(&global_v6, canonical) &&
            !any_contains(refused_v6, ARRAY_COUNT(refused_v6), canonical);
 }
 
 static bool bytes_are_allowed(const struct address_guard *guard, const uint8_t bytes[16])
 {
     return bytes_are_global(bytes) || any_contains(guard->allowed, guard->allowed_count, bytes);
-}
-
-/* *out_is_v4 tells how long a prefix may be. */
-static bool address_parse(struct str text, uint8_t out_bytes[16], bool *out_is_v4)
-{
-    char z[INET6_ADDRSTRLEN];
-    if (text.size == 0 || text.size >= sizeof(z)) {
-        return false;
-    }
-    memcpy(z, text.data, text.size);
-    z[text.size] = '\0';
-    struct in_addr v4;
-    if (inet_pton(AF_INET, z, &v4) == 1) {
-        make_mapped(&v4, out_bytes);
-        *out_is_v4 = true;
-        return true;
-    }
-    if (inet_pton(AF_INET6, z, out_bytes) == 1) {
-        *out_is_v4 = false;
-        return true;
-    }
-    return false;
-}
-
-static bool block_parse(struct str text, struct address_block *out_block)
-{
-    struct str address = text;
-    struct str bits_text = { NULL, 0 };
-    bool has_bits = str_split(text, '/', &address, &bits_text);
-    struct address_block block = { .prefix_bits = 128 };
-    bool is_v4 = false;
-    if (!address_parse(address, block.bytes, &is_v4)) {
-        return false;
-    }
-    if (has_bits) {
-        uint64_t bits = 0;
-        if (!str_to_u64(bits_text, &bits) || bits > (is_v4 ? 32 : 128)) {
-            return false;
-        }
-        block.prefix_bits = (unsigned)bits + (is_v4 ? 96 : 0);
-    }
-    *out_block = block;
-    return true;
 }
 
 enum status address_guard_init(struct address_guard *guard, const char *allow_networks,
@@ -167,7 +113,7 @@ enum status address_guard_init(struct address_guard *guard, const char *allow_ne
             return problem_set(problem, STATUS_LIMIT, "limit-reached",
                                "allow_networks may list %d networks", ADDRESS_GUARD_BLOCKS_MAX);
         }
-        if (!block_parse(word, &fresh.allowed[fresh.allowed_count])) {
+        if (!address_block_parse(word, &fresh.allowed[fresh.allowed_count])) {
             return problem_set(problem, STATUS_INVALID, "invalid-field",
                                "\"%.*s\" in allow_networks is not a network such as 10.1.0.0/16",
                                STR_ARG(word));
@@ -200,13 +146,11 @@ bool address_guard_allows(const struct address_guard *guard, const struct sockad
 bool address_guard_allows_text(const struct address_guard *guard, struct str text)
 {
     uint8_t bytes[16];
-    bool is_v4 = false;
-    return address_parse(text, bytes, &is_v4) && bytes_are_allowed(guard, bytes);
+    return address_parse(text, bytes) && bytes_are_allowed(guard, bytes);
 }
 
 bool address_text_is_literal(struct str text)
 {
     uint8_t bytes[16];
-    bool is_v4 = false;
-    return address_parse(text, bytes, &is_v4);
+    return address_parse(text, bytes);
 }

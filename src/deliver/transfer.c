@@ -22,7 +22,8 @@
  *   connection that is reused, since then no socket is opened.
  * - Nothing of the environment changes where we connect: no proxy, no .netrc,
  *   no redirect, no alternative service.
- * - An answer costs at most LIMIT_DELIVERY_ANSWER_BYTES of body and
+ * - An answer costs at most LIMIT_DELIVERY_ANSWER_BYTES of body (more only for who
+ *   asked for more) and
  *   ANSWER_HEADER_BYTES_MAX of headers. Once the headers are complete the
  *   answer counts, even if the rest is too long or never ends: the receiver has
  *   spoken, and asking again would only repeat it.
@@ -121,7 +122,10 @@ static size_t on_body(char *bytes, size_t unit, size_t count, void *data)
     memcpy(transfer->answer + transfer->answer_size, bytes, kept);
     transfer->answer_size += kept;
     transfer->answer_seen += size;
-    return transfer->answer_seen > LIMIT_DELIVERY_ANSWER_BYTES ? 0 : size;
+    size_t most = transfer->answer_capacity > LIMIT_DELIVERY_ANSWER_BYTES
+                      ? transfer->answer_capacity
+                      : LIMIT_DELIVERY_ANSWER_BYTES;
+    return transfer->answer_seen > most ? 0 : size;
 }
 
 static void set_safety(CURL *easy, const struct transfer_rules *rules)
@@ -262,6 +266,15 @@ static void write_lines(struct transfer *transfer, struct destination *destinati
     transfer->lines[LINE_COUNT - 1].next = destination_headers(destination);
 }
 
+static void forget_answer(struct transfer *transfer)
+{
+    transfer->refused = false;
+    transfer->answered = false;
+    transfer->header_bytes = 0;
+    transfer->answer_seen = 0;
+    transfer->answer_size = 0;
+}
+
 enum status transfer_begin(struct transfer *transfer, struct destination *destination,
                            struct str webhook_id, struct str body, int64_t now_ms)
 {
@@ -273,14 +286,23 @@ enum status transfer_begin(struct transfer *transfer, struct destination *destin
         return STATUS_BROKEN;
     }
     write_lines(transfer, destination, webhook_id, body, now_ms);
-    transfer->refused = false;
-    transfer->answered = false;
-    transfer->header_bytes = 0;
-    transfer->answer_seen = 0;
-    transfer->answer_size = 0;
+    forget_answer(transfer);
     curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->lines);
     curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, body.size > 0 ? body.data : "");
     curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.size);
+    transfer->sending = destination_hold(destination);
+    return STATUS_OK;
+}
+
+enum status transfer_begin_get(struct transfer *transfer, struct destination *destination)
+{
+    assert(transfer->sending == NULL);
+    if (!configure(transfer, destination)) {
+        return STATUS_BROKEN;
+    }
+    forget_answer(transfer);
+    curl_easy_setopt(transfer->easy, CURLOPT_HTTPGET, 1L);
+    curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, NULL);
     transfer->sending = destination_hold(destination);
     return STATUS_OK;
 }

@@ -180,6 +180,34 @@ size_t http_header_count(const struct http_exchange *x, const char *name)
     return count;
 }
 
+size_t http_header_total(const struct http_exchange *x)
+{
+    return x->header_count;
+}
+
+void http_header_at(const struct http_exchange *x, size_t index, struct str *out_name,
+                    struct str *out_value)
+{
+    assert(index < x->header_count);
+    *out_name = x->headers[index].name;
+    *out_value = x->headers[index].value;
+}
+
+struct str http_query_text(const struct http_exchange *x)
+{
+    return x->target.query;
+}
+
+enum http_outcome http_continue_on_worker(struct http_exchange *x, http_continue_fn *handler)
+{
+    x->continuation = handler;
+    if (workers_push(x->server->workers, x)) {
+        return HTTP_PENDING;
+    }
+    reply_problem_type(x, "overloaded", "");
+    return HTTP_DONE;
+}
+
 struct str http_body(const struct http_exchange *x)
 {
     return (struct str){ x->body.data, x->body.size };

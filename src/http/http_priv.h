@@ -222,9 +222,10 @@ struct http_exchange {
     size_t parameter_count;
     struct http_header *headers;
     size_t header_count;
-    struct route_match match; /* match.route is NULL when nothing handles it */
-    const char *pattern;      /* for logs and metrics */
-    const char *refusal;      /* the guard's verdict, for logs; NULL otherwise */
+    struct route_match match;       /* match.route is NULL when nothing handles it */
+    const char *pattern;            /* for logs and metrics */
+    http_continue_fn *continuation; /* instead of the route's handler; NULL */
+    const char *refusal;            /* the guard's verdict, for logs; NULL otherwise */
     struct body body;
     struct id request_id;
     int64_t received_at_ms;

@@ -18,49 +18,12 @@
 
 static const uint8_t mapped_prefix[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
 
-static bool is_mapped(const uint8_t bytes[16])
-{
-    return memcmp(bytes, mapped_prefix, sizeof(mapped_prefix)) == 0;
-}
-
-static bool literal_parse(struct str text, uint8_t bytes[16])
-{
-    char copy[INET6_ADDRSTRLEN];
-    if (text.size == 0 || text.size >= sizeof(copy)) {
-        return false;
-    }
-    memcpy(copy, text.data, text.size);
-    copy[text.size] = '\0';
-    uint8_t v6[16];
-    if (inet_pton(AF_INET6, copy, v6) == 1) {
-        memcpy(bytes, v6, 16);
-        return true;
-    }
-    uint8_t v4[4];
-    if (inet_pton(AF_INET, copy, v4) == 1) {
-        memcpy(bytes, mapped_prefix, sizeof(mapped_prefix));
-        memcpy(bytes + 12, v4, 4);
-        return true;
-    }
-    return false;
-}
-
 static bool block_parse(struct str text, struct proxies *proxies)
 {
-    struct str address = text;
-    struct str bits_text = { NULL, 0 };
-    bool has_bits = str_split(text, '/', &address, &bits_text);
     size_t at = proxies->block_count;
-    if (at == PROXIES_MAX || !literal_parse(address, proxies->blocks[at].bytes)) {
+    if (at == PROXIES_MAX || !address_block_parse(text, &proxies->blocks[at])) {
         return false;
     }
-    bool v4 = str_find(address, ':', 0) < 0;
-    uint64_t bits = v4 ? 32 : 128;
-    uint64_t most = bits;
-    if (has_bits && (!str_to_u64(bits_text, &bits) || bits > most)) {
-        return false;
-    }
-    proxies->blocks[at].prefix_bits = (unsigned)(v4 ? bits + 96 : bits);
     proxies->block_count++;
     return true;
 }
@@ -125,7 +88,7 @@ bool proxies_address_parse(struct str text, struct proxies_address *out_address)
             literal = str_take(literal, (size_t)colon);
         }
     }
-    if (!literal_parse(literal, address.bytes)) {
+    if (!address_parse(literal, address.bytes)) {
         return false;
     }
     *out_address = address;
@@ -139,7 +102,7 @@ void proxies_address_format(const struct proxies_address *address, char *text)
         return;
     }
     const char *written =
-        is_mapped(address->bytes)
+        address_is_v4(address->bytes)
             ? inet_ntop(AF_INET, address->bytes + 12, text, PROXIES_ADDRESS_TEXT_SIZE)
             : inet_ntop(AF_INET6, address->bytes, text, PROXIES_ADDRESS_TEXT_SIZE);
     if (written == NULL) {
@@ -150,23 +113,9 @@ void proxies_address_format(const struct proxies_address *address, char *text)
 void proxies_address_key(const struct proxies_address *address, uint8_t key[16])
 {
     memcpy(key, address->bytes, 16);
-    if (!is_mapped(address->bytes)) {
+    if (!address_is_v4(address->bytes)) {
         memset(key + 8, 0, 8);
     }
-}
-
-static bool within(const uint8_t bytes[16], const uint8_t block[16], unsigned prefix_bits)
-{
-    size_t whole = prefix_bits / 8;
-    unsigned rest = prefix_bits % 8;
-    if (memcmp(bytes, block, whole) != 0) {
-        return false;
-    }
-    if (rest == 0) {
-        return true;
-    }
-    unsigned mask = 0xffu << (8 - rest) & 0xffu;
-    return (bytes[whole] & mask) == (block[whole] & mask);
 }
 
 bool proxies_trust(const struct proxies *proxies, const struct proxies_address *address)
@@ -175,7 +124,7 @@ bool proxies_trust(const struct proxies *proxies, const struct proxies_address *
         return proxies->trusts_unix;
     }
     for (size_t i = 0; i < proxies->block_count; i++) {
-        if (within(address->bytes, proxies->blocks[i].bytes, proxies->blocks[i].prefix_bits)) {
+        if (address_block_contains(&proxies->blocks[i], address->bytes)) {
             return true;
         }
     }

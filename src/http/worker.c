@@ -77,7 +77,9 @@ static void *run(void *cls)
             continue;
         }
         x->worker_context = worker->context;
-        if (x->match.route->handler(x, server->config.app) == HTTP_DONE) {
+        http_continue_fn *handler =
+            x->continuation != NULL ? x->continuation : x->match.route->handler;
+        if (handler(x, server->config.app) == HTTP_DONE) {
             http_complete(x);
         }
     }

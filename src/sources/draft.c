@@ -32,6 +32,7 @@ void draft_init(struct draft *draft, struct arena *arena, const struct source *s
         .arena = arena,
         .source = source,
         .trust = trust,
+        .provenance = PROVENANCE_FULL,
         .received_at_ms = received_at_ms,
         .dedup_key = dedup_key,
         .events = ARENA_NEW_ARRAY(arena, capacity, struct event),
@@ -88,8 +89,27 @@ struct event *draft_event(struct draft *draft, enum event_type type, struct str 
     return event;
 }
 
+/* {"thin":true,"provenance":"none", and what the adapter wrote. */
+static void mark(const struct draft *draft, struct event *event)
+{
+    bool is_partial = draft->provenance != PROVENANCE_FULL;
+    if (!event->is_thin && !is_partial) {
+        return;
+    }
+    bool has_members = event->context_json.size > 2;
+    struct str rest = has_members ? str_drop(event->context_json, 1) : STR("}");
+    event->context_json =
+        str_printf(draft->arena, "{%s%s%s%s%s%s%.*s", event->is_thin ? "\"thin\":true" : "",
+                   event->is_thin && is_partial ? "," : "", is_partial ? "\"provenance\":\"" : "",
+                   is_partial ? provenance_name(draft->provenance) : "", is_partial ? "\"" : "",
+                   has_members ? "," : "", STR_ARG(rest));
+}
+
 enum normalise_verdict draft_finish(struct draft *draft, struct normalised *out_normalised)
 {
+    for (size_t i = 0; i < draft->event_count; i++) {
+        mark(draft, &draft->events[i]);
+    }
     if (arena_is_full(draft->arena)) {
         return NORMALISE_FULL;
     }

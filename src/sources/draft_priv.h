@@ -22,6 +22,7 @@ struct draft {
     struct arena *arena;
     const struct source *source;
     enum trust trust;
+    enum provenance provenance; /* full, unless the adapter says otherwise */
     int64_t received_at_ms;
     struct str dedup_key; /* of the delivery */
     struct event *events;
@@ -39,7 +40,8 @@ void draft_init(struct draft *draft, struct arena *arena, const struct source *s
 struct event *draft_event(struct draft *draft, enum event_type type, struct str dedup_key,
                           struct str part, int64_t claimed_at_ms);
 
-/* NORMALISE_EVENTS, or NORMALISE_FULL; hands the events over. */
+/* NORMALISE_EVENTS, or NORMALISE_FULL; hands the events over. What is not wholly
+ * vouched for, and what is thin, says so in its context. */
 enum normalise_verdict draft_finish(struct draft *draft, struct normalised *out_normalised);
 
 /* The delivery's key when the sender gave `given` (may be empty) for a body on

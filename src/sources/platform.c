@@ -24,6 +24,7 @@ static const struct platform *const PLATFORMS[] = {
 };
 
 enum {
+    ALLOWED_ADDRESSES_MAX = 64,
     STATUSES_MAX = 32,
     ORIGINS_MAX = 50,
     STEP_BYTES_MAX = 4096,
@@ -42,6 +43,12 @@ const struct platform *platform_find(struct str name)
         }
     }
     return NULL;
+}
+
+const struct signature_spec *platform_signature(const struct platform *platform,
+                                                const struct source *source)
+{
+    return source->signature != NULL ? source->signature : &platform->signature;
 }
 
 /* --- settings ------------------------------------------------------------- */
@@ -261,6 +268,49 @@ static enum status take_pages(struct arena *arena, const json_t *settings, struc
     return status;
 }
 
+static enum status take_url(struct arena *arena, const json_t *settings, struct source *source,
+                            struct problem *problem)
+{
+    struct str url = { NULL, 0 };
+    if (!setting_text(settings, "notification_url", &url) || url.size > LIMIT_TEXT_BYTES ||
+        (url.size > 0 && !str_starts_with(url, STR("https://")) &&
+         !str_starts_with(url, STR("http://")))) {
+        return setting_fault(problem, "notification_url",
+                             "the address is needed that the sender was given, to the letter");
+    }
+    if (url.size > 0) {
+        source->notification_url = str_dup(arena, url);
+    }
+    return STATUS_OK;
+}
+
+static enum status take_addresses(struct arena *arena, const json_t *settings,
+                                  struct source *source, struct problem *problem)
+{
+    const json_t *list = json_object_get(settings, "allowed_addresses");
+    size_t count = json_array_size(list);
+    if (list == NULL || json_is_null(list)) {
+        return STATUS_OK;
+    }
+    struct address_block *blocks = ARENA_NEW_ARRAY(arena, count + 1, struct address_block);
+    if (!json_is_array(list) || count > ALLOWED_ADDRESSES_MAX || blocks == NULL) {
+        return setting_fault(problem, "allowed_addresses",
+                             "a list of at most 64 addresses or networks is needed");
+    }
+    for (size_t i = 0; i < count; i++) {
+        const char *text = json_string_value(json_array_get(list, i));
+        if (text == NULL || !address_block_parse(str_from_z(text), &blocks[i])) {
+            problem_set(problem, STATUS_INVALID, "invalid-field",
+                        "an address or a network is needed, as in 185.107.232.0/24");
+            problem_point(problem, "#/settings/allowed_addresses/%zu", i);
+            return STATUS_INVALID;
+        }
+    }
+    source->allowed_addresses = blocks;
+    source->allowed_address_count = count;
+    return STATUS_OK;
+}
+
 /* --- which status makes an order count ------------------------------------ */
 
 /* "created": any status. "paid": money is there. "paid_or_authorized", or
@@ -408,6 +458,15 @@ enum status platform_parse_settings(struct arena *arena, const struct platform *
     }
     if (status == STATUS_OK) {
         status = take_pages(arena, settings, &parsed, problem);
+    }
+    if (status == STATUS_OK) {
+        status = take_url(arena, settings, &parsed, problem);
+    }
+    if (status == STATUS_OK) {
+        status = take_addresses(arena, settings, &parsed, problem);
+    }
+    if (status == STATUS_OK && platform->parse_settings != NULL) {
+        status = platform->parse_settings(arena, settings_json, &parsed, problem);
     }
     if (status == STATUS_OK && arena_is_full(arena)) {
         status = problem_set(problem, STATUS_LIMIT, "limit-reached", "no memory for the settings");

@@ -241,10 +241,15 @@ static void write_setup(struct jsonw *json, const struct source *source, struct 
     jsonw_close_array(json);
 }
 
+static const char *const HEADERS[] = { SDK_HEADER_KIND, SDK_HEADER_ADDRESS, "origin", "sec-gpc",
+                                       NULL };
+
 const struct platform platform_sdk = {
     .name = "sdk",
     .title = "Analytics SDK",
     .trust = TRUST_PUBLIC,
+    .provenance = PROVENANCE_NONE,
+    .headers = HEADERS,
     .answer_ms = LIMIT_ANSWER_MS,
     /* The browser keeps what it could not send until the next visit. */
     .dedup_horizon_ms = 7 * INSTANT_DAY_MS,

@@ -686,24 +686,40 @@ static void write_setup(struct jsonw *json, const struct source *source, struct 
     jsonw_close_array(json);
 }
 
-static const char *const SETTINGS[] = { "shop_domain", "time_zone", "currency",
-                                        "order_completed_when", NULL };
+static const char *const SETTINGS[] = { "shop_domain",          "time_zone",         "currency",
+                                        "order_completed_when", "allowed_addresses", NULL };
+
+static const char *const HEADERS[] = {
+    "x-shopify-topic",        "x-shopify-shop-domain",
+    "x-shopify-webhook-id",   "x-shopify-event-id",
+    "x-shopify-triggered-at", "x-shopify-api-version",
+    "x-shopify-test",         "shopify-topic",
+    "shopify-shop-domain",    "shopify-webhook-id",
+    "shopify-event-id",       "shopify-triggered-at",
+    "shopify-api-version",    NULL,
+};
+static const char *const TOPIC_HEADERS[] = { "shopify-topic", "x-shopify-topic", NULL };
 
 const struct platform platform_shopify = {
     .name = "shopify",
     .title = "Shopify",
     .signature = {
-        .scheme = SIGNATURE_HMAC_SHA256_BODY,
+        .algorithm = SIGNATURE_HMAC_SHA256,
         .encoding = SIGNATURE_BASE64,
         .key_form = SIGNATURE_KEY_TEXT,
-        .headers = { "shopify-hmac-sha256", "X-Shopify-Hmac-Sha256", NULL },
+        .syntax = SIGNATURE_ALONE,
+        .headers = { { .signature = "shopify-hmac-sha256" },
+                     { .signature = "x-shopify-hmac-sha256" } },
     },
     .trust = TRUST_SIGNED,
+    .provenance = PROVENANCE_FULL,
     .answer_ms = LIMIT_ANSWER_MS,
     /* Eight repeats in four hours, but "a delivery may be a day late", and its
      * console sends again by hand. */
     .dedup_horizon_ms = 2 * INSTANT_DAY_MS,
     .expected_silence_ms = 6 * INSTANT_HOUR_MS,
+    .headers = HEADERS,
+    .topic_headers = TOPIC_HEADERS,
     .topics = SETUP_TOPICS,
     .order_statuses = shopify_order_statuses,
     .settings = SETTINGS,

@@ -102,7 +102,8 @@ static void write_api_setup(struct jsonw *json, const struct source *source, str
     jsonw_close_array(json);
 }
 
-static const char *const SETTINGS[] = { "time_zone", "currency", NULL };
+static const char *const SETTINGS[] = { "time_zone", "currency", "allowed_addresses", NULL };
+static const char *const API_SETTINGS[] = { "time_zone", "currency", NULL };
 
 static const struct order_status_rule NO_STATUSES[] = { { NULL, ORDER_OPEN, false } };
 
@@ -110,13 +111,17 @@ const struct platform platform_standard_webhooks = {
     .name = "standard_webhooks",
     .title = "Standard Webhooks",
     .signature = {
-        .scheme = SIGNATURE_STANDARD_WEBHOOKS,
+        .algorithm = SIGNATURE_HMAC_SHA256,
         .encoding = SIGNATURE_BASE64,
         .key_form = SIGNATURE_KEY_WHSEC,
-        .headers = { "webhook-signature", "svix-signature", NULL },
+        .syntax = SIGNATURE_LIST,
+        .content = "{id}.{timestamp}.{body}",
+        .headers = { { "webhook-signature", "webhook-id", "webhook-timestamp" },
+                     { "svix-signature", "svix-id", "svix-timestamp" } },
         .tolerance_ms = TOLERANCE_S * INSTANT_SECOND_MS,
     },
     .trust = TRUST_SIGNED,
+    .provenance = PROVENANCE_FULL,
     .makes_secret = true,
     .answer_ms = LIMIT_ANSWER_MS,
     /* The standard's own schedule ends after three and a half days; some keep
@@ -135,12 +140,13 @@ const struct platform platform_api = {
     .name = "api",
     .title = "API",
     .trust = TRUST_KEYED,
+    .provenance = PROVENANCE_FULL,
     .answer_ms = LIMIT_ANSWER_MS,
     .dedup_horizon_ms = 7 * INSTANT_DAY_MS,
     .expected_silence_ms = 24 * INSTANT_HOUR_MS,
     .topics = TOPICS,
     .order_statuses = NO_STATUSES,
-    .settings = SETTINGS,
+    .settings = API_SETTINGS,
     .default_order_completed_when = "[\"order.completed\"]",
     .normalise = canonical_normalise,
     .write_setup = write_api_setup,

@@ -532,8 +532,12 @@ static enum normalise_verdict normalise(struct arena *arena, const struct source
 
 /* "webhook_id=12" without any X-WC header: WooCommerce tries the address
  * before it saves a webhook. */
-static bool is_ping(const struct inbound *inbound)
+static bool greet(struct arena *arena, const struct source *source, const struct inbound *inbound,
+                  struct handshake *out_handshake)
 {
+    (void)arena;
+    (void)source;
+    (void)out_handshake;
     struct str body = str_trim(inbound->body);
     uint64_t number = 0;
     if (!str_starts_with(body, STR("webhook_id=")) ||
@@ -636,29 +640,45 @@ static void write_setup(struct jsonw *json, const struct source *source, struct 
     jsonw_close_array(json);
 }
 
-static const char *const SETTINGS[] = { "site_url", "time_zone", "currency", "order_completed_when",
-                                        NULL };
+static const char *const SETTINGS[] = { "site_url",          "time_zone",
+                                        "currency",          "order_completed_when",
+                                        "allowed_addresses", NULL };
+
+static const char *const HEADERS[] = {
+    "x-wc-webhook-source",
+    "x-wc-webhook-topic",
+    "x-wc-webhook-resource",
+    "x-wc-webhook-event",
+    "x-wc-webhook-id",
+    "x-wc-webhook-delivery-id",
+    NULL,
+};
+static const char *const TOPIC_HEADERS[] = { "x-wc-webhook-topic", NULL };
 
 const struct platform platform_woocommerce = {
     .name = "woocommerce",
     .title = "WooCommerce",
     .signature = {
-        .scheme = SIGNATURE_HMAC_SHA256_BODY,
+        .algorithm = SIGNATURE_HMAC_SHA256,
         .encoding = SIGNATURE_BASE64,
         .key_form = SIGNATURE_KEY_HTML_DECODED,
-        .headers = { "X-WC-Webhook-Signature", NULL },
+        .syntax = SIGNATURE_ALONE,
+        .headers = { { .signature = "x-wc-webhook-signature" } },
     },
     .trust = TRUST_SIGNED,
+    .provenance = PROVENANCE_FULL,
     .makes_secret = true,
     .answer_ms = LIMIT_ANSWER_WOOCOMMERCE_MS,
     /* It never repeats; this covers repeats by hand and by its queue. */
     .dedup_horizon_ms = 2 * INSTANT_DAY_MS,
     .expected_silence_ms = 24 * INSTANT_HOUR_MS,
+    .headers = HEADERS,
+    .topic_headers = TOPIC_HEADERS,
     .topics = SETUP_TOPICS,
     .order_statuses = ORDER_STATUSES,
     .settings = SETTINGS,
     .default_order_completed_when = "[\"processing\",\"completed\"]",
-    .is_ping = is_ping,
+    .greet = greet,
     .is_own_shop = is_own_shop,
     .normalise = normalise,
     .write_setup = write_setup,

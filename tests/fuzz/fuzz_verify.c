@@ -15,23 +15,38 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct signature_spec SPECS[] = {
     {
-        .scheme = SIGNATURE_HMAC_SHA256_BODY,
+        .algorithm = SIGNATURE_HMAC_SHA256,
         .encoding = SIGNATURE_BASE64,
         .key_form = SIGNATURE_KEY_HTML_DECODED,
-        .headers = { "signature", NULL },
+        .syntax = SIGNATURE_ALONE,
+        .headers = { { .signature = "signature" } },
     },
     {
-        .scheme = SIGNATURE_HMAC_SHA256_BODY,
+        .algorithm = SIGNATURE_HMAC_SHA1,
         .encoding = SIGNATURE_HEX,
         .key_form = SIGNATURE_KEY_TEXT,
-        .headers = { "signature", NULL },
+        .syntax = SIGNATURE_PAIRS,
+        .mark = "v1",
+        .content = "{timestamp}.{body}",
+        .headers = { { .signature = "signature" } },
+        .tolerance_ms = 300000,
     },
     {
-        .scheme = SIGNATURE_STANDARD_WEBHOOKS,
+        .algorithm = SIGNATURE_HMAC_SHA256,
         .encoding = SIGNATURE_BASE64,
         .key_form = SIGNATURE_KEY_WHSEC,
-        .headers = { "webhook-signature", "svix-signature", NULL },
+        .syntax = SIGNATURE_LIST,
+        .content = "{id}.{timestamp}.{body}",
+        .headers = { { "webhook-signature", "webhook-id", "webhook-timestamp" } },
         .tolerance_ms = 300000,
+    },
+    {
+        .algorithm = SIGNATURE_RSA_SHA256,
+        .encoding = SIGNATURE_BASE64URL,
+        .key_form = SIGNATURE_KEY_PUBLIC,
+        .syntax = SIGNATURE_ALONE,
+        .content = "{body_base64}{url}{header:webhook-id}",
+        .headers = { { .signature = "signature" } },
     },
 };
 
@@ -63,14 +78,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         { STR("webhook-timestamp"), next_line(&rest) },
     };
     struct source source = { .secrets = &secret, .secret_count = 1 };
-    struct inbound inbound = { headers, 4, rest, INT64_C(1795000000000) };
+    struct inbound inbound = { .headers = headers,
+                               .header_count = 4,
+                               .body = rest,
+                               .received_at_ms = INT64_C(1795000000000) };
+    struct arena *arena = arena_create((size_t)1024 * 1024);
+    must(arena != NULL);
     for (size_t i = 0; i < sizeof(SPECS) / sizeof(SPECS[0]); i++) {
         const char *reason = NULL;
-        struct verify_result result = verify_inbound(&SPECS[i], &source, &inbound);
+        struct verify_result result = verify_inbound(&SPECS[i], &source, &inbound, arena, NULL);
         /* A MAC by chance is not to be expected before the sun burns out. */
         must(result.verdict != SIGNATURE_VALID);
         must(result.secrets_tried <= 1);
         (void)verify_secret_is_usable(&SPECS[i], secret.value, &reason);
+        (void)verify_content_is_usable(secret.value);
     }
 
     char text[VERIFY_V1_TEXT_SIZE];
@@ -80,6 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     headers[1].value = str_from_z(text);
     headers[2].value = STR("msg");
     headers[3].value = STR("1795000000");
-    must(verify_inbound(&SPECS[2], &source, &inbound).verdict == SIGNATURE_VALID);
+    must(verify_inbound(&SPECS[2], &source, &inbound, arena, NULL).verdict == SIGNATURE_VALID);
+    arena_destroy(arena);
     return 0;
 }

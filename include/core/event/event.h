@@ -152,6 +152,7 @@ struct event {
     enum event_type type;
     struct str name; /* dotted name; for EVENT_CUSTOM the full custom.<name> */
     enum trust trust;
+    bool is_thin;           /* names a resource of the shop and says nothing of what is in it */
     bool act;               /* moves last_seen_at: the type's default, or as declared for custom */
     int64_t occurred_at_ms; /* in [2000-01-01, received_at] */
     int64_t claimed_at_ms;  /* what the payload said, unclamped */
