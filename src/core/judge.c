@@ -174,10 +174,33 @@ static bool judge_rule(struct judging *judging, const struct rule *rule)
 
 /* --- a set of rules ----------------------------------------------------- */
 
+static uint64_t *new_words(struct decision *decision, const struct ruleset *ruleset)
+{
+    return ARENA_NEW_ARRAY(decision->arena, ruleset->word_count + 1, uint64_t);
+}
+
 static void add_bits(uint64_t *words, const struct ruleset *ruleset, struct rule_bits bits)
 {
     for (size_t i = 0; i < ruleset->word_count; i++) {
         words[i] |= bits.words[i];
+    }
+}
+
+/* When many are to be asked, most are about what this customer never did. */
+static void leave_silent(const struct judging *judging, uint64_t *words)
+{
+    enum {
+        FEW = 16 /* are asked before it is known which need not be */
+    };
+    const struct ruleset *ruleset = judging->ruleset;
+    size_t count = 0;
+    for (size_t w = 0; w < ruleset->word_count; w++) {
+        count += (size_t)__builtin_popcountll(words[w]);
+    }
+    uint64_t *spare = count > FEW ? new_words(judging->decision, ruleset) : NULL;
+    if (spare != NULL) {
+        ruleset_leave_silent(ruleset, &judging->profile->features, &judging->profile->verdicts,
+                             words, spare);
     }
 }
 
@@ -229,6 +252,7 @@ static void judge(struct decision *decision, struct profile *profile, const stru
         feature_set_prune(&profile->features, ruleset->features, ruleset->feature_count,
                           occasion->at_ms);
     }
+    leave_silent(&judging, words);
     judge_words(&judging, words);
     if (all_timed || judging.least_until_ms < profile->due_at_ms) {
         profile->due_at_ms = judging.least_until_ms;
@@ -242,11 +266,6 @@ static void judge(struct decision *decision, struct profile *profile, const stru
     } else {
         profile->is_dirty = true;
     }
-}
-
-static uint64_t *new_words(struct decision *decision, const struct ruleset *ruleset)
-{
-    return ARENA_NEW_ARRAY(decision->arena, ruleset->word_count + 1, uint64_t);
 }
 
 static void forget_touched(struct profile *profile)

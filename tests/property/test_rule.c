@@ -27,7 +27,9 @@
  *     "until", the last millisecond among them;
  *   - that it gives another one at "until" itself for the comparisons whose edge
  *     is documented to be exact;
- *   - de Morgan's laws, with their untils.
+ *   - de Morgan's laws, with their untils;
+ *   - a rule that need not be asked of who keeps none of its features is false of
+ *     them, for ever.
  */
 
 enum {
@@ -935,6 +937,7 @@ struct counts {
     size_t verdicts;
     size_t bounded;
     size_t turned;
+    size_t silent;
     size_t rulesets;
     size_t circles;
 };
@@ -1062,6 +1065,25 @@ static void check_promise(const struct rule_node *tree, const struct rule_progra
     }
 }
 
+/* The same profile without what it did. */
+static void check_silence(const struct rule_program *program, int64_t at_ms)
+{
+    struct feature_set kept = profile.features;
+    int64_t until_ms = 0;
+    uint64_t words[1] = { 1 };
+    uint64_t spare[1] = { 0 };
+    const struct verdict_set nothing = { 0 };
+    profile.features.count = 0;
+    ruleset_leave_silent(subject.ruleset, &profile.features, &nothing, words, spare);
+    if (words[0] == 0) {
+        counts.silent++;
+        bool verdict = rule_evaluate(scratch, program, &subject, at_ms, &until_ms);
+        check(!verdict, "who is not asked is not in it", at_ms);
+        check(until_ms == INSTANT_NEVER, "who is not asked is never in it", at_ms);
+    }
+    profile.features = kept;
+}
+
 static void check_tree(const struct rule_node *tree, bool is_exact)
 {
     struct compiled compiled;
@@ -1074,6 +1096,7 @@ static void check_tree(const struct rule_node *tree, bool is_exact)
     for (int i = 0; i < 4; i++) {
         check_promise(tree, program, at_ms, is_exact);
         check_nodes(program, tree, at_ms);
+        check_silence(program, at_ms);
         int64_t until_ms = 0;
         (void)rule_evaluate(scratch, program, &subject, at_ms, &until_ms);
         at_ms = until_ms == INSTANT_NEVER ? at_ms + PICK(durations) : until_ms;
@@ -1274,9 +1297,11 @@ int main(void)
     }
     printf("%zu trees, %zu refused; %zu verdicts, %zu with an until, %zu of them turned there\n",
            counts.trees, counts.refused, counts.verdicts, counts.bounded, counts.turned);
+    printf("%zu times nothing was to be asked\n", counts.silent);
     printf("%zu rulesets, %zu more with a circle\n", counts.rulesets, counts.circles);
     assert(counts.refused * 2 < counts.trees);
     assert(counts.rulesets > counts.circles / 4);
+    assert(counts.silent > counts.trees / 20);
     assert(counts.turned * 2 > counts.bounded);
     return 0;
 }

@@ -373,6 +373,57 @@ static void test_features_are_looked_up(void **state)
     assert_int_equal(matches_of(EVENT_CART_UPDATED, "cart.updated", "", "{}"), 0);
 }
 
+static bool is_asked(const char *name, const struct feature_set *features,
+                     const struct verdict_set *verdicts)
+{
+    uint64_t words[1] = { ruleset->all.words[0] };
+    uint64_t spare[1] = { 0 };
+    ruleset_leave_silent(ruleset, features, verdicts, words, spare);
+    return bit((struct rule_bits){ words }, name);
+}
+
+static void test_who_never_did_is_not_asked(void **state)
+{
+    (void)state;
+    tag("views", "count(product.viewed within 1d) >= 2");
+    tag("french", "traits.country = \"FR\" and count(product.viewed within 1d) >= 2");
+    tag("either", "count(product.viewed within 1d) >= 2 or orders.count > 1");
+    tag("both", "count(product.viewed within 1d) >= 2 or count(email.opened) >= 1");
+    tag("few", "count(product.viewed within 1d) < 2");
+    tag("least", "min(order.completed.total within 90d) < 5");
+    struct rule_definition *tier = define(RULE_KIND_TIER, "viewer");
+    add_case(tier, "many", "count(product.viewed within 1d) >= 2");
+    add_case(tier, "all", "orders.count >= 0");
+    assert_int_equal(build(), STATUS_OK);
+
+    struct feature_set features = { 0 };
+    struct verdict_set verdicts = { 0 };
+    assert_false(is_asked("views", &features, &verdicts));
+    assert_false(is_asked("french", &features, &verdicts));
+    assert_true(is_asked("either", &features, &verdicts));
+    assert_false(is_asked("both", &features, &verdicts));
+    assert_true(is_asked("few", &features, &verdicts));
+    assert_false(is_asked("least", &features, &verdicts)); /* of nothing: null */
+    assert_true(is_asked("viewer", &features, &verdicts));
+
+    struct feature_state opened = {
+        .number = ruleset_rule(ruleset, STR("both"))->features[0],
+    };
+    const struct rule *views = ruleset_rule(ruleset, STR("views"));
+    if (opened.number == views->features[0]) {
+        opened.number = ruleset_rule(ruleset, STR("both"))->features[1];
+    }
+    features = (struct feature_set){ .items = &opened, .count = 1 };
+    assert_true(is_asked("both", &features, &verdicts));
+    assert_false(is_asked("views", &features, &verdicts));
+
+    /* Whoever is in it must be told that they left. */
+    const struct verdict held = { .slot = views->definition.slot };
+    verdicts = (struct verdict_set){ .items = &held, .count = 1 };
+    assert_true(is_asked("views", &features, &verdicts));
+    assert_false(is_asked("french", &features, &verdicts));
+}
+
 static void test_indexes(void **state)
 {
     (void)state;
@@ -768,6 +819,7 @@ int main(void)
         CASE(test_rules_come_after_what_they_refer_to),
         CASE(test_features_are_looked_up),
         CASE(test_indexes),
+        CASE(test_who_never_did_is_not_asked),
         CASE(test_percentiles_asked_for_are_listed_once),
         CASE(test_forms_follow_from_what_is_asked),
         CASE(test_one_text_in_two_forms_is_two_features),

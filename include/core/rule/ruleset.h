@@ -24,6 +24,8 @@
 #include "core/rule/feature.h"
 #include "core/rule/program.h"
 
+struct verdict_set;
+
 struct rule_case {
     struct str value; /* lifecycle and tier; empty for tag and segment, which have one case */
     struct str when;
@@ -108,7 +110,8 @@ struct ruleset {
     const struct rule_bits *dependents; /* per rule index */
     struct rule_bits timed;
     struct rule_bits all;
-    const int64_t *percents; /* (attribute, percent) pairs that programs ask for */
+    struct rule_bits self_standing; /* may hold though the profile keeps none of their features */
+    const int64_t *percents;        /* (attribute, percent) pairs that programs ask for */
     const enum rule_attribute *percent_attributes;
     size_t percent_count;
 };
@@ -135,6 +138,12 @@ NODISCARD enum status ruleset_build(struct arena *arena, int64_t version,
 const struct rule *ruleset_rule(const struct ruleset *ruleset, struct str name);
 const struct rule *ruleset_rule_by_slot(const struct ruleset *ruleset, uint32_t slot);
 const struct feature *ruleset_feature(const struct ruleset *ruleset, uint32_t number);
+
+/* Takes out of `words` (a set of rules) those that are false of who keeps none of
+ * their features, and so need not be asked: see rule/silent.c. `spare` is as
+ * large, and zero. Who was said to be in a rule is asked in any case. */
+void ruleset_leave_silent(const struct ruleset *ruleset, const struct feature_set *features,
+                          const struct verdict_set *verdicts, uint64_t *words, uint64_t *spare);
 
 /* Does going from `before` to `after` need history? True when `after` has a
  * feature that `before` (may be NULL) did not keep as well. */

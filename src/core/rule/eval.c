@@ -740,9 +740,7 @@ static void step_fused_is_set(struct evaluation *evaluation, const struct rule_s
 static void step_fused_feature(struct evaluation *evaluation, const struct rule_step *step)
 {
     static const struct rule_value always = { .type = RULE_INSTANT, .ms = INSTANT_NONE };
-    bool is_usual =
-        step->type == RULE_NUMBER && step->constant.type == RULE_NUMBER && step->op != RULE_OP_NE;
-    if (is_usual) {
+    if (step_is_usual(step)) {
         int64_t turn_ms = INSTANT_NEVER;
         bool verdict = compare_state(evaluation, step, &step->constant, INSTANT_NONE, &turn_ms);
         push_bool(evaluation, verdict, turn_ms);

@@ -106,6 +106,17 @@ void program_number_features(const struct rule_program *program);
 /* Fills `fused` of a program that is otherwise whole. False when the arena is full. */
 NODISCARD bool program_fuse(struct arena *arena, struct rule_program *program);
 
+/* A feature against a number, which has nothing to convert. */
+static inline bool step_is_usual(const struct rule_step *step)
+{
+    return step->type == RULE_NUMBER && step->constant.type == RULE_NUMBER &&
+           step->op != RULE_OP_NE;
+}
+
+/* Is it false, until one of its features has something, whatever else the profile
+ * is? False also when that is not known, or the arena is full. */
+bool program_is_silent(struct arena *arena, const struct rule_program *program);
+
 /* As rule_evaluate, with the thresholds of percentiles lowered by a share
  * (millionths): for a tier that is held. */
 bool program_evaluate(struct arena *arena, const struct rule_program *program,

@@ -1,6 +1,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "core/rule/verdict.h"
 #include "program_priv.h"
 #include "ruleset_priv.h"
 
@@ -121,11 +122,22 @@ static bool index_dependents(struct arena *arena, struct ruleset *ruleset)
     return true;
 }
 
+static bool is_silent(struct arena *arena, const struct rule *rule)
+{
+    for (size_t i = 0; i < rule->definition.case_count; i++) {
+        if (!program_is_silent(arena, rule->programs[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool index_all(struct arena *arena, struct ruleset *ruleset)
 {
     uint64_t *timed = bits_create(arena, ruleset);
     uint64_t *all = bits_create(arena, ruleset);
-    if (timed == NULL || all == NULL) {
+    uint64_t *self_standing = bits_create(arena, ruleset);
+    if (timed == NULL || all == NULL || self_standing == NULL) {
         return false;
     }
     for (size_t i = 0; i < ruleset->rule_count; i++) {
@@ -133,10 +145,35 @@ static bool index_all(struct arena *arena, struct ruleset *ruleset)
         if (ruleset->rules[i].is_timed) {
             bits_set(timed, i);
         }
+        if (!is_silent(arena, &ruleset->rules[i])) {
+            bits_set(self_standing, i);
+        }
     }
     ruleset->timed.words = timed;
     ruleset->all.words = all;
+    ruleset->self_standing.words = self_standing;
     return true;
+}
+
+void ruleset_leave_silent(const struct ruleset *ruleset, const struct feature_set *features,
+                          const struct verdict_set *verdicts, uint64_t *words, uint64_t *spare)
+{
+    size_t word_count = ruleset->word_count;
+    for (size_t i = 0; i < features->count; i++) {
+        size_t index = ruleset_feature_index(ruleset, features->items[i].number);
+        for (size_t w = 0; index < ruleset->feature_count && w < word_count; w++) {
+            spare[w] |= ruleset->by_feature[index].words[w];
+        }
+    }
+    for (size_t i = 0; i < verdicts->count; i++) {
+        const struct rule *rule = ruleset_rule_by_slot(ruleset, verdicts->items[i].slot);
+        if (rule != NULL) {
+            bits_set(spare, (size_t)(rule - ruleset->rules));
+        }
+    }
+    for (size_t w = 0; w < word_count; w++) {
+        words[w] &= spare[w] | ruleset->self_standing.words[w];
+    }
 }
 
 static bool index_fed(struct arena *arena, struct ruleset *ruleset)
