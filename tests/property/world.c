@@ -590,6 +590,28 @@ static bool is_of(const struct world *world, const struct decision *decision,
     return id_equal(id, profile->id);
 }
 
+static struct profile_base base_of(struct world *world, const struct world_base *row)
+{
+    struct profile_base base = { .origin_id = row->origin_id };
+    bool decoded = base_decode(world->arena, row->bytes, &base);
+    assert(decoded);
+    return base;
+}
+
+static struct profile_base *bases_of(struct world *world, const struct profile *profile,
+                                     const struct decision *decision, size_t *out_count)
+{
+    struct profile_base *bases =
+        ARENA_NEW_ARRAY(world->arena, world->base_count + 1, struct profile_base);
+    *out_count = 0;
+    for (size_t i = 0; i < world->base_count; i++) {
+        if (is_of(world, decision, profile, world->bases[i].origin_id)) {
+            bases[(*out_count)++] = base_of(world, &world->bases[i]);
+        }
+    }
+    return bases;
+}
+
 static struct history history_of(struct world *world, const struct profile *profile,
                                  const struct decision *decision)
 {
@@ -603,6 +625,7 @@ static struct history history_of(struct world *world, const struct profile *prof
                                .identifiers = identifiers,
                                .ruleset = world_newest_rules(world),
                                .now_ms = world->now_ms };
+    history.bases = bases_of(world, profile, decision, &history.base_count);
     for (size_t i = 0; i < world->interaction_count; i++) {
         const struct interaction_row *row = &world->interactions[i];
         if (is_of(world, decision, profile, row->origin_id)) {
@@ -637,7 +660,7 @@ static void bring_up(struct world *world, struct decision *decision, size_t fact
         enum cause_kind cause = profile->ruleset_version == 0 ? CAUSE_IMPORT : CAUSE_RULE;
         enum status status = decide_due(decision, profile, world->now_ms);
         assert(status == STATUS_OK);
-        if (history.event_count == 0) {
+        if (history_is_empty(&history)) {
             profile->features = (struct feature_set){ 0 };
             profile->needs_history = false;
             profile->ruleset_version = history.ruleset->version;
@@ -689,11 +712,105 @@ struct profile *world_hydrated(struct world *world, const struct profile *profil
 {
     struct profile *folded = copy_profile(world, profile);
     struct history history = history_of(world, profile, NULL);
-    bool complete = history.event_count == 0 || profile_hydrate(world->arena, folded, &history);
+    bool complete = history_is_empty(&history) || profile_hydrate(world->arena, folded, &history);
     assert(complete);
     folded->verdicts = (struct verdict_set){ 0 };
     judge_alone(world, folded);
     return folded;
+}
+
+struct profile *world_hydrated_as_of(struct world *world, const struct profile *profile,
+                                     int64_t at_ms)
+{
+    struct profile *folded = copy_profile(world, profile);
+    struct history history = history_of(world, profile, NULL);
+    const struct as_of as_of = { .at_ms = at_ms,
+                                 .known_at_ms = INSTANT_NEVER,
+                                 .statistics = world->context.statistics,
+                                 .currency = world->context.currency };
+    bool told = profile_as_of(world->arena, folded, &history, &as_of);
+    return told ? folded : NULL;
+}
+
+/* --- retention ----------------------------------------------------------- */
+
+static struct world_base *base_row(struct world *world, struct id origin_id)
+{
+    for (size_t i = 0; i < world->base_count; i++) {
+        if (id_equal(world->bases[i].origin_id, origin_id)) {
+            return &world->bases[i];
+        }
+    }
+    assert(world->base_count < WORLD_ROWS_MAX);
+    struct world_base *row = &world->bases[world->base_count++];
+    struct profile_base base;
+    base_init(&base, origin_id);
+    row->origin_id = origin_id;
+    bool encoded = base_encode(world->arena, &base, &row->bytes);
+    assert(encoded);
+    return row;
+}
+
+/* store/profile_base: as many facts of the origin as one step takes. */
+static size_t fold_origin(struct world *world, struct id origin_id, int64_t before_ms, size_t limit)
+{
+    struct event *events = ARENA_NEW_ARRAY(world->arena, limit, struct event);
+    struct id *carts = ARENA_NEW_ARRAY(world->arena, world->profile_count, struct id);
+    size_t cart_count = 0;
+    assert(events != NULL && carts != NULL);
+    for (size_t i = 0; i < world->profile_count; i++) {
+        const struct profile *profile = world->profiles[i];
+        if (id_equal(canonical_of(world, profile->id), canonical_of(world, origin_id))) {
+            carts[cart_count++] = profile->cart_event_id;
+        }
+    }
+    size_t count = 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < world->interaction_count; i++) {
+        const struct interaction_row *row = &world->interactions[i];
+        if (count < limit && id_equal(row->origin_id, origin_id) &&
+            row->event->occurred_at_ms < before_ms) {
+            events[count++] = stored_event(world, row->event);
+        } else {
+            world->interactions[kept++] = *row;
+        }
+    }
+    world->interaction_count = kept;
+    if (count == 0) {
+        return 0;
+    }
+    struct world_base *row = base_row(world, origin_id);
+    struct profile_base base = base_of(world, row);
+    const struct base_facts facts = { .events = events,
+                                      .event_count = count,
+                                      .ruleset = world_newest_rules(world),
+                                      .before_ms = before_ms,
+                                      .cart_event_ids = carts,
+                                      .cart_count = cart_count };
+    bool folded =
+        base_fold(world->arena, &base, &facts) && base_encode(world->arena, &base, &row->bytes);
+    assert(folded);
+    return count;
+}
+
+size_t world_drop(struct world *world, int64_t before_ms, size_t step)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < world->profile_count; i++) {
+        struct id origin_id = world->profiles[i]->id;
+        const struct profile *profile = find_profile(world, canonical_of(world, origin_id));
+        assert(profile != NULL);
+        if (profile->needs_history ||
+            profile->ruleset_version != world_newest_rules(world)->version) {
+            continue;
+        }
+        size_t count = step;
+        while (count == step) {
+            count = fold_origin(world, origin_id, before_ms, step);
+            total += count;
+        }
+    }
+    return total;
 }
 
 /* --- writing ------------------------------------------------------------ */
@@ -841,16 +958,48 @@ static void move_back(struct world *world, const struct id *ids, size_t count, s
     }
 }
 
+/* A side without a fact of its own cannot be told apart again. */
+static bool can_divide(const struct world *world, struct id survivor_id, const struct id *ids,
+                       size_t count)
+{
+    bool leaves = false;
+    bool stays = false;
+    for (size_t i = 0; i < world->base_count + world->interaction_count; i++) {
+        struct id origin_id = i < world->base_count
+                                  ? world->bases[i].origin_id
+                                  : world->interactions[i - world->base_count].origin_id;
+        bool is_theirs = side_has(ids, count, origin_id);
+        leaves = leaves || is_theirs;
+        stays = stays || (!is_theirs && id_equal(canonical_of(world, origin_id), survivor_id));
+    }
+    return leaves && stays;
+}
+
 void world_unmerge(struct world *world, const char *identifier)
 {
-    struct profile *survivor = world_find(world, identifier);
-    size_t edge = edge_of(world, identifier);
-    struct profile *loser = find_profile(world, world->decisions[edge].from_id);
-    assert(loser != NULL);
+    bool divided = world_unmerge_edge(world, edge_of(world, identifier));
+    assert(divided);
+}
+
+bool world_unmerge_edge(struct world *world, size_t edge)
+{
     struct id *ids = NULL;
+    struct profile *loser = find_profile(world, world->decisions[edge].from_id);
+    struct profile *survivor =
+        find_profile(world, canonical_of(world, world->decisions[edge].into_id));
+    assert(is_edge(world, edge) && loser != NULL && survivor != NULL);
     world->undone[edge] = true;
     size_t count = side_of(world, loser->id, &ids);
+    if (!can_divide(world, survivor->id, ids, count)) {
+        world->undone[edge] = false;
+        return false;
+    }
     move_back(world, ids, count, loser->id);
+    for (size_t i = 0; i < world->profile_count; i++) {
+        if (side_has(ids, count, world->profiles[i]->id)) {
+            world->profiles[i]->merged_into = loser->id;
+        }
+    }
     struct batch *batch = begin(world, 2);
     struct profile *sides[] = { survivor, loser };
     for (size_t i = 0; i < ARRAY_COUNT(sides); i++) {
@@ -865,6 +1014,7 @@ void world_unmerge(struct world *world, const char *identifier)
         assert(status == STATUS_OK);
     }
     save(world, batch);
+    return true;
 }
 
 /* --- looking ------------------------------------------------------------ */

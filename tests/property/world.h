@@ -16,6 +16,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "core/decide.h"
+#include "core/profile/as_of.h"
 #include "core/profile/hydrate.h"
 
 enum {
@@ -27,6 +28,11 @@ enum {
 
 /* 2026-06-01T12:00:00Z: where the tests' calendars begin. */
 #define WORLD_START_MS INT64_C(1780315200000)
+
+struct world_base {
+    struct id origin_id;
+    struct str bytes;
+};
 
 struct world {
     struct arena *arena;
@@ -52,7 +58,10 @@ struct world {
     struct id receipts[WORLD_ROWS_MAX];
     size_t receipt_count;
 
-    /* Logs, append-only. */
+    struct world_base bases[WORLD_ROWS_MAX];
+    size_t base_count;
+
+    /* Logs, append-only; but retention takes interactions out. */
     struct interaction_row interactions[WORLD_ROWS_MAX];
     size_t interaction_count;
     struct identity_decision_row decisions[WORLD_ROWS_MAX];
@@ -93,9 +102,18 @@ const struct ruleset *world_newest_rules(const struct world *world);
 void world_hydrate(struct world *world);
 /* Takes back the latest merge that `identifier` came to its profile by. */
 void world_unmerge(struct world *world, const char *identifier);
+/* One that stands, by its decision. False when one side has no fact of its own. */
+bool world_unmerge_edge(struct world *world, size_t edge);
 /* The profile folded anew out of what is stored, under the newest rules; its
  * verdicts are what the rules say now. Not stored. */
 struct profile *world_hydrated(struct world *world, const struct profile *profile);
+
+/* The same as of an instant; NULL when nothing had happened, or it cannot be told. */
+struct profile *world_hydrated_as_of(struct world *world, const struct profile *profile,
+                                     int64_t at_ms);
+/* What retention does: the facts before an instant go into the bases of their
+ * origins, `step` at a time; of whoever stands at the newest rules. How many. */
+size_t world_drop(struct world *world, int64_t before_ms, size_t step);
 
 /* The canonical profile that one identifier ("c1") names; NULL when unknown. */
 struct profile *world_find(struct world *world, const char *identifier);

@@ -23,10 +23,15 @@ struct as_of {
     struct str currency;
 };
 
+/* Of what was folded into a base it is only known that it happened before an
+ * instant and was received by another: no moment before is told apart. */
+bool as_of_can_tell(const struct history *whole, const struct as_of *as_of);
+
 /* Replaces `profile` by itself as of then. `whole` is its history up to today,
  * with the rules to decide by; its now_ms is not looked at. Verdicts have at_ms
  * as their `since`: when they began is not a fold of facts. False when the arena
- * is full or nothing had happened by then (profile is as it was). */
+ * is full, when nothing had happened by then or when that cannot be told any
+ * more (profile is as it was). */
 bool profile_as_of(struct arena *arena, struct profile *profile, const struct history *whole,
                    const struct as_of *as_of);
 

@@ -139,6 +139,9 @@ void profile_count_order(struct profile *profile, const struct order_contributio
 /* Folds the loser into the survivor: union of facts by stamp, sums, extremes,
  * indicators. Features and verdicts are decide's business. */
 bool profile_absorb(struct arena *arena, struct profile *survivor, const struct profile *loser);
+/* Of that, what is a fold of events alone: seen times, facts, indicators. */
+bool profile_absorb_events(struct arena *arena, struct profile *profile,
+                           const struct profile *other);
 
 /* The ruleset's features of `profile`: a fact comes, or goes as it was when it
  * came. Marks the rules to be decided again. False when the arena is full. */

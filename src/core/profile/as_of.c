@@ -22,9 +22,23 @@ static bool counts_order(const struct order *order, const struct as_of *as_of)
     return order->placed_at_ms != INSTANT_NONE && order->placed_at_ms <= as_of->at_ms;
 }
 
+bool as_of_can_tell(const struct history *whole, const struct as_of *as_of)
+{
+    int64_t received_ms = INSTANT_NONE;
+    for (size_t i = 0; i < whole->base_count; i++) {
+        int64_t last_ms = whole->bases[i].received_ms;
+        received_ms = last_ms > received_ms ? last_ms : received_ms;
+    }
+    return as_of->at_ms + 1 >= bases_before(whole->bases, whole->base_count) &&
+           as_of->known_at_ms >= received_ms;
+}
+
 size_t as_of_fact_count(const struct history *whole, const struct as_of *as_of)
 {
     size_t count = 0;
+    for (size_t i = 0; i < whole->base_count; i++) {
+        count += (size_t)whole->bases[i].fact_count;
+    }
     for (size_t i = 0; i < whole->event_count; i++) {
         count += counts_event(&whole->events[i], as_of) ? 1 : 0;
     }
@@ -98,8 +112,8 @@ bool profile_as_of(struct arena *arena, struct profile *profile, const struct hi
     struct history cut = *whole;
     struct profile then = *profile;
     cut.now_ms = as_of->at_ms;
-    if (!cut_events(arena, whole, as_of, &cut) || !cut_orders(arena, whole, as_of, &cut) ||
-        !profile_hydrate(arena, &then, &cut) ||
+    if (!as_of_can_tell(whole, as_of) || !cut_events(arena, whole, as_of, &cut) ||
+        !cut_orders(arena, whole, as_of, &cut) || !profile_hydrate(arena, &then, &cut) ||
         !profile_decide_as_of(arena, &then, whole->ruleset, as_of)) {
         return false;
     }

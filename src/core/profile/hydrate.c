@@ -1,5 +1,7 @@
 #include "core/profile/hydrate.h"
 
+#include "core/rule/ruleset.h"
+
 /*
  * Hydrating serves un-merge now and repair later. Rejected: subtracting the
  * loser from the survivor. Sums would allow it; seen times, and traits whose
@@ -13,7 +15,7 @@ bool hydrate_owns(const struct history *history, struct id event_id)
             return true;
         }
     }
-    return false;
+    return bases_own_cart(history->bases, history->base_count, event_id);
 }
 
 static bool add_identifiers(struct arena *arena, struct profile *profile,
@@ -88,6 +90,32 @@ void hydrate_begin(struct profile *fresh, const struct profile *profile)
     fresh->merge_count = profile->merge_count;
 }
 
+static bool absorb_features(struct arena *arena, struct profile *fresh,
+                            const struct feature_set *features, const struct history *history)
+{
+    for (size_t i = 0; history->ruleset != NULL && i < features->count; i++) {
+        const struct feature *feature =
+            ruleset_feature(history->ruleset, features->items[i].number);
+        if (feature != NULL &&
+            !feature_absorb(arena, &fresh->features, feature, features, history->now_ms)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool hydrate_bases(struct arena *arena, struct profile *fresh, const struct history *history)
+{
+    for (size_t i = 0; i < history->base_count; i++) {
+        const struct profile *facts = &history->bases[i].facts;
+        if (!profile_absorb_events(arena, fresh, facts) ||
+            !absorb_features(arena, fresh, &facts->features, history)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool hydrate_fold(struct arena *arena, struct profile *fresh, const struct history *history)
 {
     for (size_t i = 0; i < history->event_count; i++) {
@@ -124,12 +152,12 @@ bool hydrate_end(struct arena *arena, struct profile *fresh, struct profile *pro
 
 bool profile_hydrate(struct arena *arena, struct profile *profile, const struct history *history)
 {
-    if (history->event_count == 0) {
+    if (history_is_empty(history)) {
         return false;
     }
     struct profile fresh;
     hydrate_begin(&fresh, profile);
-    return hydrate_fold(arena, &fresh, history) &&
+    return hydrate_bases(arena, &fresh, history) && hydrate_fold(arena, &fresh, history) &&
            hydrate_end(arena, &fresh, profile, history,
                        hydrate_owns(history, profile->cart_event_id));
 }

@@ -295,18 +295,24 @@ static void absorb_orders(struct profile_orders *ours, const struct profile_orde
     ours->last_at_ms = later(ours->last_at_ms, theirs->last_at_ms);
 }
 
+bool profile_absorb_events(struct arena *arena, struct profile *profile,
+                           const struct profile *other)
+{
+    profile->first_seen_at_ms = earlier(profile->first_seen_at_ms, other->first_seen_at_ms);
+    profile->last_seen_at_ms = later(profile->last_seen_at_ms, other->last_seen_at_ms);
+    profile->signed_up_at_ms = earlier(profile->signed_up_at_ms, other->signed_up_at_ms);
+    return fold_facts(arena, profile, other->facts, other->fact_count, SIZE_MAX) &&
+           indicators_absorb(arena, &profile->indicators, &other->indicators);
+}
+
 bool profile_absorb(struct arena *arena, struct profile *survivor, const struct profile *loser)
 {
-    if (!fold_facts(arena, survivor, loser->facts, loser->fact_count, SIZE_MAX) ||
-        !absorb_exclusives(arena, survivor, loser) ||
-        !indicators_absorb(arena, &survivor->indicators, &loser->indicators)) {
+    if (!profile_absorb_events(arena, survivor, loser) ||
+        !absorb_exclusives(arena, survivor, loser)) {
         return false;
     }
     survivor->created_at_ms = earlier(survivor->created_at_ms, loser->created_at_ms);
     survivor->decided_at_ms = later(survivor->decided_at_ms, loser->decided_at_ms);
-    survivor->first_seen_at_ms = earlier(survivor->first_seen_at_ms, loser->first_seen_at_ms);
-    survivor->last_seen_at_ms = later(survivor->last_seen_at_ms, loser->last_seen_at_ms);
-    survivor->signed_up_at_ms = earlier(survivor->signed_up_at_ms, loser->signed_up_at_ms);
     survivor->identified = survivor->identified || loser->identified;
     survivor->merge_count += loser->merge_count + 1;
     for (size_t kind = 0; kind < IDENTITY_KIND_COUNT; kind++) {
