@@ -3,12 +3,8 @@
 
 /*
  * What the tests of adapters share: one source, one delivery, its events, and
- * the real payloads when they are there. Those are not ours to copy: they are
- * read from $SHOPBELL_SHARED, else from `shared` beside the checkout, and a
- * test that finds none is skipped.
+ * the real payloads when they are there; a test that finds none is skipped.
  */
-
-#include <stdio.h>
 
 #include <jansson.h>
 
@@ -17,6 +13,7 @@
 #include "core/event/event.h"
 #include "core/signature.h"
 #include "core/source.h"
+#include "shared_payload.h"
 #include "sources/json_border.h"
 #include "sources/platform.h"
 #include "unit.h"
@@ -148,33 +145,16 @@ static inline void payload_check_events(const struct payload *payload)
  * skips the test when there are none. */
 static inline struct str payload_read(struct arena *arena, const char *name)
 {
-    char path[1024];
-    const char *shared = getenv("SHOPBELL_SHARED");
-    if (shared != NULL) {
-        snprintf(path, sizeof(path), "%s/payloads/%s", shared, name);
-    } else {
-        struct str here = str_from_z(__FILE__);
-        while (here.size > 0 && here.data[here.size - 1] != '/') {
-            here.size--;
-        }
-        snprintf(path, sizeof(path), "%.*s../../../shared/payloads/%s", STR_ARG(here), name);
-    }
-    FILE *file = fopen(path, "rb");
-    if (file == NULL) {
+    char path[SHARED_PATH_SIZE];
+    struct str bytes = { NULL, 0 };
+    shared_payload_path(name, path);
+    if (!shared_file_read(arena, path, &bytes)) {
         print_message("no %s: skipped\n", name);
         arena_destroy(arena); /* skip() does not come back, and a leak would fail the test. */
         skip();
     }
-    struct buf buf;
-    char chunk[4096];
-    buf_init(&buf, arena, 1024u * 1024);
-    for (size_t got = fread(chunk, 1, sizeof(chunk), file); got > 0;
-         got = fread(chunk, 1, sizeof(chunk), file)) {
-        buf_add(&buf, chunk, got);
-    }
-    fclose(file);
-    assert_true(buf.size > 0);
-    return buf_str(&buf);
+    assert_true(bytes.size > 0);
+    return bytes;
 }
 
 /* A member of an event's JSON as compact text ("total", "products"). */
