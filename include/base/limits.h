@@ -75,6 +75,10 @@
 #define LIMIT_IDENTITIES_PER_KIND 50u
 #define LIMIT_MERGES_PER_PROFILE 100u
 
+/* A visit to the shop's pages ends with so long a silence; the next event begins
+ * another. What web analytics have agreed on. */
+#define LIMIT_SESSION_SILENCE_MS (30 * 60000LL)
+
 /* Delivery. */
 #define LIMIT_DELIVERY_BODY_BYTES (256u * 1024)
 #define LIMIT_DELIVERY_ANSWER_BYTES 8192u

@@ -29,6 +29,11 @@
  * body that does so is itself recorded as order.completed at placed_at; with
  * any other event it is recorded beside it. A later "completed" of the same
  * order is an update.
+ *
+ * `session.started` is derived beside the first act that a page tells of after
+ * half an hour without one, by the pages' time, once the event's merges are
+ * known: who logs in on the way does not come in twice. What was derived is a
+ * fact like any other and is never derived again.
  */
 
 /* --- time --------------------------------------------------------------- */
@@ -209,8 +214,31 @@ static struct event *completed_event(struct decision *decision, const struct eve
     return completed;
 }
 
+/* The visit that an event begins. Who it is and what they said, the event says. */
+static struct event *session_event(struct decision *decision, const struct event *event)
+{
+    struct event *session = ARENA_NEW(decision->arena, struct event);
+    if (session != NULL) {
+        const struct event_type_info *info = event_type_info(EVENT_SESSION_STARTED);
+        struct str part = str_printf(decision->arena, "%.*s/session", STR_ARG(event->part));
+        *session = (struct event){
+            .id = event_id(event->source_id, event->dedup_key, part),
+            .source_id = event->source_id,
+            .type = EVENT_SESSION_STARTED,
+            .name = str_from_z(info->name),
+            .trust = event->trust,
+            .act = info->act,
+            .occurred_at_ms = event->occurred_at_ms,
+            .claimed_at_ms = event->claimed_at_ms,
+            .received_at_ms = event->received_at_ms,
+            .context_json = event->context_json,
+        };
+    }
+    return session;
+}
+
 /* What stands on the timeline for an event: itself; or itself as the
- * completion of its order; or itself and that beside it. */
+ * completion of its order; or itself and that, or its session, beside it. */
 struct recorded {
     const struct event *event;
     const struct event *beside; /* NULL: nothing */
@@ -510,6 +538,7 @@ static enum status apply(struct decision *decision, const struct event *event, i
     if (resolution->merges.count > 0) {
         settle_merge(decision, target, event, now_ms);
     }
+    bool begins_session = profile_begins_session(target, event);
     profile_fold_event(decision->arena, target, event);
     const struct order *completed = NULL;
     if (event->order != NULL) {
@@ -522,6 +551,9 @@ static enum status apply(struct decision *decision, const struct event *event, i
                              .recorded = record_event(decision, event, completed),
                              .resolution = *resolution,
                              .now_ms = now_ms };
+    if (begins_session) { /* no order's event does */
+        unsaid.recorded.beside = session_event(decision, event);
+    }
     const struct recorded *recorded = &unsaid.recorded;
     if (recorded->event == NULL || arena_is_full(decision->arena)) {
         return STATUS_LIMIT;

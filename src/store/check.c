@@ -151,6 +151,7 @@ static void compare_sums(struct comparison *comparison)
     compare_instant(comparison, "first_seen_at", stored->first_seen_at_ms,
                     folded->first_seen_at_ms);
     compare_instant(comparison, "last_seen_at", stored->last_seen_at_ms, folded->last_seen_at_ms);
+    compare_instant(comparison, "page_seen_at", stored->page_seen_at_ms, folded->page_seen_at_ms);
     compare_instant(comparison, "signed_up_at", stored->signed_up_at_ms, folded->signed_up_at_ms);
     compare_i64(comparison, "identified", stored->identified, folded->identified);
     compare_i64(comparison, "orders.count", stored->orders.count, folded->orders.count);

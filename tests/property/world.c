@@ -276,6 +276,7 @@ static struct profile *copy_profile(struct world *world, const struct profile *s
     copy->exclusives = NULL;
     copy->exclusive_count = 0;
     copy->merge_count = 0;
+    copy->page_seen_at_ms = INSTANT_NONE;
     memset(copy->identity_counts, 0, sizeof(copy->identity_counts));
     bool decoded = profile_state_decode(world->arena, bytes, copy);
     assert(decoded);

@@ -9,7 +9,7 @@ import time
 import uuid
 
 import pytest
-from shopbell import wait_for
+from shopbell import Cluster, Server, make_workspace, wait_for
 
 SHOP = "https://aurora.example"
 
@@ -203,8 +203,28 @@ def test_an_order_of_a_page_counts_unless_told_not_to(page):
     assert page.profile("external_id", "u-o")["orders"]["count"] == 1
 
 
+def iso(seconds):
+    now = time.time() + seconds
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}Z"
+
+
+def test_a_visit_rings_once_and_its_history_folds_the_same(server, esp):
+    page = Page(make_workspace(server, "visits"))
+    esp.subscribe(page.api, ["session.started"])
+    view = {"event": "Product Viewed", "anonymousId": "a-visit"}
+    for number, ago in enumerate((5000, 4000, 3999, 30, 20)):
+        page.take("/v1/track", {**view, "messageId": f"v-{number}", "timestamp": iso(-ago),
+                                "sentAt": iso(0)})
+    page.take("/v1/track", {**view, "messageId": "v-3", "timestamp": iso(-30), "sentAt": iso(0)})
+    starts = [r for r in page.timeline("anonymous_id", "a-visit") if r["type"] == "session.started"]
+    assert len(starts) == 2, starts
+    wait_for(lambda: len(esp.of_type("session.started")) >= 2, 10, 0.05, "both visits rang")
+    done = server.command("check", "--workspace", "visits", "--json")
+    assert json.loads(done.stdout)["differing"] == 0, done.stdout
+    assert len(esp.of_type("session.started")) == 2
+
+
 def test_when_the_database_is_away_the_sdk_is_told_when_to_come_back(tmp_path):
-    from shopbell import Cluster, Server, make_workspace
     cluster = Cluster()
     server = Server(cluster, str(tmp_path)).migrate().start()
     try:

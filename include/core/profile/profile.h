@@ -79,7 +79,9 @@ struct profile {
     int64_t first_seen_at_ms;
     int64_t last_seen_at_ms; /* INSTANT_NONE: never acted */
     int64_t signed_up_at_ms; /* INSTANT_NONE: no customer.created seen */
-    bool identified;         /* has an exclusive or strong identity */
+    /* The newest act that a page told of: sessions begin by it. INSTANT_NONE: none. */
+    int64_t page_seen_at_ms;
+    bool identified; /* has an exclusive or strong identity */
     uint32_t merge_count;
     uint32_t identity_counts[IDENTITY_KIND_COUNT];
 
@@ -131,6 +133,10 @@ void profile_init(struct profile *profile, struct id id, int64_t created_at_ms);
  * when the arena is full or LIMIT_TRAITS_PER_PROFILE is reached (the fact is
  * left out). */
 bool profile_fold_event(struct arena *arena, struct profile *profile, const struct event *event);
+
+/* Does the customer come back to the shop's pages with this event, after half an
+ * hour without one? Asked before the event is folded. */
+bool profile_begins_session(const struct profile *profile, const struct event *event);
 
 /* Removes `before` and adds `after` of an order placed at `placed_at_ms`. */
 void profile_count_order(struct profile *profile, const struct order_contribution *before,

@@ -10,7 +10,9 @@
  * its stamp and the greatest stamp wins: trust first (a page's script never
  * overrules what the shop signed), then when it happened, when we heard it,
  * and the event's id, which makes the order total. For consent a tie in time
- * is a refusal (correctness 7): being wrong in that direction costs one mail.
+ * is a refusal (correctness 7), and a refusal counts as much from a page as from
+ * the shop: being wrong in that direction costs one mail. What else a page says of
+ * a consent is a grant or waters a refusal down, and yields to anyone's word.
  *
  * Rejected: one updated_at per profile. Two late updates of different keys
  * then erase each other.
@@ -56,9 +58,14 @@ static bool is_refusal(const struct profile_fact *fact)
     return str_equal(fact->value_json, STR("\"unsubscribed\""));
 }
 
+static bool has_weight(const struct profile_fact *fact)
+{
+    return fact->trust != TRUST_PUBLIC || (fact->kind == FACT_CONSENT && is_refusal(fact));
+}
+
 bool fact_wins(const struct profile_fact *a, const struct profile_fact *b)
 {
-    int order = (a->trust != TRUST_PUBLIC) - (b->trust != TRUST_PUBLIC);
+    int order = (int)has_weight(a) - (int)has_weight(b);
     if (order == 0) {
         order = compare_i64(a->occurred_at_ms, b->occurred_at_ms);
     }

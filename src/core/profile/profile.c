@@ -33,6 +33,7 @@ void profile_init(struct profile *profile, struct id id, int64_t created_at_ms)
     profile->first_seen_at_ms = INSTANT_NONE;
     profile->last_seen_at_ms = INSTANT_NONE;
     profile->signed_up_at_ms = INSTANT_NONE;
+    profile->page_seen_at_ms = INSTANT_NONE;
     profile->orders.first_at_ms = INSTANT_NONE;
     profile->orders.last_at_ms = INSTANT_NONE;
     profile->cart_at_ms = INSTANT_NONE;
@@ -141,6 +142,13 @@ static void fold_cart(struct arena *arena, struct profile *profile, struct str c
     profile->cart_event_id = event_id;
 }
 
+/* An order is told of by its own times, wherever it was placed. */
+static bool is_act_on_page(const struct event *event)
+{
+    bool is_order = event->type >= EVENT_ORDER_COMPLETED && event->type <= EVENT_ORDER_FULFILLED;
+    return event->trust == TRUST_PUBLIC && event->act && !is_order;
+}
+
 static void fold_instants(struct arena *arena, struct profile *profile, const struct event *event)
 {
     profile->first_seen_at_ms = earlier(profile->first_seen_at_ms, event->occurred_at_ms);
@@ -155,9 +163,19 @@ static void fold_instants(struct arena *arena, struct profile *profile, const st
     } else if (event->act) {
         profile->last_seen_at_ms = later(profile->last_seen_at_ms, event->occurred_at_ms);
     }
+    if (is_act_on_page(event)) {
+        profile->page_seen_at_ms = later(profile->page_seen_at_ms, event->occurred_at_ms);
+    }
     if (event->type == EVENT_CUSTOMER_CREATED) {
         profile->signed_up_at_ms = earlier(profile->signed_up_at_ms, event->occurred_at_ms);
     }
+}
+
+bool profile_begins_session(const struct profile *profile, const struct event *event)
+{
+    int64_t seen_ms = profile->page_seen_at_ms;
+    return is_act_on_page(event) && event->type != EVENT_SESSION_STARTED &&
+           (seen_ms == INSTANT_NONE || event->occurred_at_ms - seen_ms >= LIMIT_SESSION_SILENCE_MS);
 }
 
 static void fold_seen(struct arena *arena, struct profile *profile, const struct event *event)
@@ -301,6 +319,7 @@ bool profile_absorb_events(struct arena *arena, struct profile *profile,
     profile->first_seen_at_ms = earlier(profile->first_seen_at_ms, other->first_seen_at_ms);
     profile->last_seen_at_ms = later(profile->last_seen_at_ms, other->last_seen_at_ms);
     profile->signed_up_at_ms = earlier(profile->signed_up_at_ms, other->signed_up_at_ms);
+    profile->page_seen_at_ms = later(profile->page_seen_at_ms, other->page_seen_at_ms);
     return fold_facts(arena, profile, other->facts, other->fact_count, SIZE_MAX) &&
            indicators_absorb(arena, &profile->indicators, &other->indicators);
 }

@@ -10,6 +10,7 @@
  *
  *   version 3 | merge count | identity counts | exclusives | cart stamp | facts
  *             | verdicts | indicators | features
+ *   version 4 | the same, with when a page last told of an act before the facts
  *
  * Facts were the bulk, and of a fact its stamp (trust, two instants, the event's
  * id: 29 bytes for a value of six). But an account's facts come in one event, so
@@ -28,6 +29,7 @@
 
 enum {
     STATE_VERSION = 3,
+    STATE_VERSION_WITH_PAGES = 4,    /* most customers of a shop without our script have none */
     STATE_VERSION_WITHOUT_RULES = 1, /* ended with the facts, each with its stamp */
     VERDICT_SIZE_MIN = 3,
     FACTS_VERSION = 1,
@@ -240,7 +242,8 @@ bool profile_state_encode(struct arena *arena, const struct profile *profile, st
     struct buf buf;
     buf_init(&buf, arena, STATE_BYTES_MAX);
     (void)buf_reserve(&buf, STATE_BYTES_USUAL);
-    buf_add_char(&buf, STATE_VERSION);
+    bool has_page = profile->page_seen_at_ms != INSTANT_NONE;
+    buf_add_char(&buf, has_page ? STATE_VERSION_WITH_PAGES : STATE_VERSION);
     binary_put_u64(&buf, profile->merge_count);
     binary_put_u64(&buf, IDENTITY_KIND_COUNT);
     for (size_t kind = 0; kind < IDENTITY_KIND_COUNT; kind++) {
@@ -252,6 +255,9 @@ bool profile_state_encode(struct arena *arena, const struct profile *profile, st
     }
     binary_put_i64(&buf, profile->cart_at_ms);
     binary_put_id(&buf, profile->cart_event_id);
+    if (has_page) {
+        binary_put_i64(&buf, profile->page_seen_at_ms);
+    }
     bool has_facts = put_facts(arena, &buf, profile);
     put_verdicts(&buf, &profile->verdicts);
     if (!has_facts || !indicators_encode(&profile->indicators, &buf) ||
@@ -433,11 +439,12 @@ static bool get_rules(struct arena *arena, struct binary_reader *reader, struct 
 
 bool profile_state_decode(struct arena *arena, struct str bytes, struct profile *profile)
 {
-    if (bytes.size == 0 ||
-        (bytes.data[0] != STATE_VERSION && bytes.data[0] != STATE_VERSION_WITHOUT_RULES)) {
+    char version = bytes.size > 0 ? bytes.data[0] : '\0';
+    if (version != STATE_VERSION && version != STATE_VERSION_WITH_PAGES &&
+        version != STATE_VERSION_WITHOUT_RULES) {
         return false;
     }
-    bool is_old = bytes.data[0] != STATE_VERSION;
+    bool is_old = version == STATE_VERSION_WITHOUT_RULES;
     struct str copy = str_dup(arena, bytes);
     struct binary_reader reader = { .rest = str_drop(copy, 1), .failed = copy.size == 0 };
     struct profile decoded = *profile;
@@ -451,6 +458,10 @@ bool profile_state_decode(struct arena *arena, struct str bytes, struct profile 
     get_exclusives(arena, &reader, is_old, &decoded);
     decoded.cart_at_ms = binary_get_i64(&reader);
     decoded.cart_event_id = binary_get_id(&reader);
+    if (version == STATE_VERSION_WITH_PAGES) {
+        decoded.page_seen_at_ms = binary_get_i64(&reader);
+        reader.failed = reader.failed || decoded.page_seen_at_ms == INSTANT_NONE;
+    }
     get_facts(arena, &reader, is_old, &decoded);
     bool is_whole =
         is_old ? binary_is_done(&reader) : !reader.failed && get_rules(arena, &reader, &decoded);
