@@ -37,6 +37,14 @@ struct source_name {
     struct str name;
 };
 
+/* A rule whose save asked that those it concerns be told: whoever stood at rules
+ * older than `version` (correctness 11). */
+struct rule_backfill {
+    struct id rule_id;
+    int64_t version; /* of the ruleset that the save made */
+    int64_t saved_at_ms;
+};
+
 /* What does not change while a batch is decided. Borrowed. */
 struct decide_context {
     struct id workspace_id;
@@ -51,6 +59,9 @@ struct decide_context {
     const struct ruleset *const *rulesets;
     size_t ruleset_count;
     const struct statistics *statistics; /* NULL: never computed */
+    const struct rule_backfill *backfills;
+    size_t backfill_count;
+    size_t backfill_bells_max; /* beyond it they change silently, and are counted */
     /* History coming in: nothing rings, rules are decided once, at the end, and
      * what changed has the cause `import`. */
     bool is_import;
@@ -130,6 +141,7 @@ struct notification_row {
     int64_t sequence;
     const struct id *subscription_ids; /* who gets it; deliveries follow from it */
     size_t subscription_count;
+    bool is_backfill; /* rings because a rule was saved */
 };
 
 /* Who has which verdict now: what membership lists. */
@@ -188,9 +200,9 @@ NODISCARD enum status decide_due(struct decision *decision, struct profile *prof
                                  int64_t now_ms);
 
 /* After a hydrate, an un-merge, an import, an edit: all rules once, at now;
- * records what changed under `cause`, rings nothing (correctness 11). The
- * profile's features must be those of the newest ruleset; it stands there
- * afterwards. */
+ * records what changed under `cause`, and rings nothing but what a rule's save
+ * asked for (correctness 11). The profile's features must be those of the newest ruleset; it stands
+ * there afterwards. */
 NODISCARD enum status decide_silently(struct decision *decision, struct profile *profile,
                                       int64_t now_ms, enum cause_kind cause);
 
@@ -258,6 +270,10 @@ NODISCARD enum status decision_finish(struct decision *decision, int64_t recorde
 
 /* Bells whose cause was older than a day: counted, not rung (correctness 4). */
 size_t decision_stale_count(const struct decision *decision);
+
+/* Bells of backfills: those that ring, and those beyond the context's limit. */
+size_t decision_backfill_count(const struct decision *decision);
+size_t decision_backfill_held_count(const struct decision *decision);
 
 /* Under which origin the event's interaction is kept, known after
  * decision_plan: with occurred_at and id the key by which Load looks for an

@@ -23,8 +23,15 @@ struct bring_up_long {
     int64_t now_ms;
 };
 
+/* Of rules whose save asked for them. */
+struct bring_up_bells {
+    size_t rung;
+    size_t held; /* beyond the context's limit */
+};
+
 /* Commits. STATUS_OK too when there is nothing left to do, or somebody else
  * holds the profile. */
-NODISCARD enum status bring_up_long(const struct bring_up_long *bring_up, struct problem *problem);
+NODISCARD enum status bring_up_long(const struct bring_up_long *bring_up,
+                                    struct bring_up_bells *out_bells, struct problem *problem);
 
 #endif

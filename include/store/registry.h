@@ -45,7 +45,9 @@ struct registry_workspace {
      * beside it while profiles may still be at them. None: not seeded yet. */
     const struct ruleset *const *rulesets;
     size_t ruleset_count;
-    const struct statistics *statistics; /* the newest set; NULL: never computed */
+    const struct statistics *statistics;   /* the newest set; NULL: never computed */
+    const struct rule_backfill *backfills; /* rules whose save rings */
+    size_t backfill_count;
 };
 
 struct registry_subscription {

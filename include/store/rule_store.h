@@ -33,6 +33,10 @@ struct rule_row {
     bool shipped; /* came with the program: may be restored */
     int64_t created_at_ms;
     int64_t updated_at_ms;
+    /* The ruleset version whose coming rings for this rule: its last save asked so
+     * (notify_existing). 0: it rings for nobody who was there before. */
+    int64_t notify_version;
+    int64_t notify_at_ms; /* of that save */
 };
 
 /* By name or id. */
@@ -62,6 +66,7 @@ struct rule_change {
      * enabled; expose. `shipped`: this is the program's own text, which a rule
      * of the workspace's own is not replaced by. The rest is found or made. */
     struct rule_row wanted;
+    bool notifies; /* those whom this save concerns are told, if it changes a meaning */
 };
 
 enum rule_effect {
@@ -118,6 +123,11 @@ NODISCARD enum status rule_store_compile_version(struct pg *pg, struct arena *ar
  * their rows may go. In the caller's transaction, with workspace_touch. */
 NODISCARD enum status rule_store_settle(struct pg *pg, struct arena *arena, struct id workspace_id,
                                         int64_t version, int64_t now_ms, struct problem *problem);
+
+/* No save up to this version rings any more: everybody knows, or it was enough.
+ * In the caller's transaction, with workspace_touch. */
+NODISCARD enum status rule_store_silence(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                         int64_t version, struct problem *problem);
 
 /* --- what every workspace starts with --------------------------------------- */
 

@@ -2,7 +2,8 @@
 #define SWEEP_HYDRATE_H
 
 /*
- * Bringing profiles to newer rules, in steps, silently (correctness 11): those
+ * Bringing profiles to newer rules, in steps (correctness 11), silently but for
+ * rules whose save asked that those it concerns be told: those
  * whose rules need no more than their state are decided again from it; the
  * others are folded anew from their history. A job per ruleset version walks
  * all profiles; those marked as waiting for their history are served all the
@@ -26,6 +27,7 @@ struct hydrate_walk {
     int64_t met;  /* behind, on this walk */
     int64_t done; /* rows walked, on this walk */
     int64_t round;
+    int64_t rung; /* bells of rules whose save asked for them, on all walks */
 };
 
 struct hydrate {

@@ -2,6 +2,7 @@
 #include "resource_priv.h"
 #include "rule_priv.h"
 #include "store/job_store.h"
+#include "store/rule_store.h"
 
 /*
  * Long work: how far it is, and stopping it.
@@ -79,14 +80,28 @@ enum status resource_job_show(const struct resource_request *request,
                                : status;
 }
 
+/* Whoever an event brings to the rules of a cancelled job all the same: silently. */
+static enum status cancel(const struct resource_request *request, const void *what,
+                          struct problem *problem)
+{
+    const struct job *job = what;
+    enum status status = job_cancel(request->pg, request->arena, job->workspace_id, job->id,
+                                    request->now_ms, problem);
+    bool is_open = job->status <= JOB_RUNNING && !job->cancel;
+    if (status == STATUS_OK && is_open && str_equal(job->kind, STR("hydrate"))) {
+        status =
+            rule_store_silence(request->pg, request->arena, job->workspace_id, INT64_MAX, problem);
+    }
+    return status;
+}
+
 enum status resource_job_cancel(const struct resource_request *request,
                                 struct resource_answer *out_answer, struct problem *problem)
 {
     struct job job = { .id = ID_ZERO };
     enum status status = find(request, &job, problem);
     if (status == STATUS_OK && !request->validate_only) {
-        status = job_cancel(request->pg, request->arena, job.workspace_id, job.id, request->now_ms,
-                            problem);
+        status = resource_transact(request, job.workspace_id, cancel, &job, problem);
     }
     if (status == STATUS_OK) {
         status = find(request, &job, problem);

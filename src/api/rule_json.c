@@ -208,7 +208,7 @@ void rule_write_json(struct jsonw *json, const struct rule_row *row, const struc
     write_cases(json, definition);
     write_hysteresis(json, definition);
     jsonw_put_bool(json, "enabled", definition->enabled);
-    jsonw_put_bool(json, "notify_existing", false);
+    jsonw_put_bool(json, "notify_existing", row->notify_version > 0);
     jsonw_key(json, "expose");
     jsonw_open_array(json);
     for (size_t i = 0; i < row->expose_count; i++) {

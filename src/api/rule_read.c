@@ -175,11 +175,6 @@ static void read_expose(struct document *document, struct rule_row *row)
     struct str *sources = NULL;
     row->expose_count = document_texts(document, "expose", EXPOSE_MAX, &sources);
     row->expose = sources;
-    if (document_bool(document, "notify_existing", false)) {
-        document_fail(document, "notify_existing", "invalid-field",
-                      "notify_existing comes with fan-out; until then a saved rule rings for"
-                      " nobody who was a member before");
-    }
 }
 
 static void read_all(struct document *document, const struct rule_reading *reading,
@@ -216,6 +211,7 @@ enum status rule_read(const struct resource_request *request, const struct rule_
     struct problem own = { .type = "" };
     document_wrap(&document, request->arena, reading->root_taken, &own);
     read_all(&document, reading, &change.wanted);
+    change.notifies = document_bool(&document, "notify_existing", false);
     if (document.status != STATUS_OK) {
         struct str pointer = str_drop(str_from_z(own.pointer), 2);
         enum status status = problem_set(problem, document.status, own.type, "%s", own.detail);

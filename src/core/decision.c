@@ -407,6 +407,16 @@ size_t decision_stale_count(const struct decision *decision)
     return decision->stale_count;
 }
 
+size_t decision_backfill_count(const struct decision *decision)
+{
+    return decision->backfill_count;
+}
+
+size_t decision_backfill_held_count(const struct decision *decision)
+{
+    return decision->backfill_held_count;
+}
+
 const struct profile *decision_event_profile(const struct decision *decision, struct id event_id)
 {
     const struct event_slot *slot = decision_find_event(decision, event_id);

@@ -73,6 +73,7 @@ struct pending_bell {
     int64_t until_ms;
     int64_t previous_since_ms;
     const struct identity_decision_row *merge;
+    const struct rule_backfill *backfill;
     const struct ruleset *ruleset; /* whose names the labels have */
     struct notification_row row;
 };
@@ -103,6 +104,8 @@ struct decision {
     struct unsaid *unsaid; /* NULL: none */
     struct list bells;
     size_t stale_count;
+    size_t backfill_count; /* bells that ring since a rule was saved */
+    size_t backfill_held_count;
 };
 
 /* --- decision.c --------------------------------------------------------- */
@@ -192,8 +195,8 @@ void judge_welcome(const struct decision *decision, struct profile *profile);
 /* Brings a profile that is behind to the newest rules and statistics, silently,
  * if that needs no history; else leaves it, to be hydrated. */
 void judge_bring_up(struct decision *decision, struct profile *profile, int64_t now_ms);
-/* All rules, silently, under `cause`; the profile's features are those of the
- * newest rules (hydrated, or an import's end). */
+/* All rules under `cause`; only a rule's save may ask that it ring. The profile's features are
+ * those of the newest rules (hydrated, or an import's end). */
 void judge_settle(struct decision *decision, struct profile *profile, int64_t now_ms,
                   enum cause_kind cause);
 /* Decides the rules that changed parts and features touched. */
@@ -237,6 +240,7 @@ struct bell {
     int64_t until_ms;
     int64_t previous_since_ms;
     const struct identity_decision_row *merge;
+    const struct rule_backfill *backfill; /* the save is the cause; NULL: it is not */
 };
 
 /* Keeps the bell if somebody wants it and it is not stale. */

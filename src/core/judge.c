@@ -55,6 +55,7 @@ void judge_welcome(const struct decision *decision, struct profile *profile)
 {
     const struct ruleset *newest = judge_newest(decision);
     profile->ruleset_version = newest != NULL ? newest->version : 0;
+    profile->stood_at_version = profile->ruleset_version;
     profile->statistics_version = statistics_version(decision);
 }
 
@@ -328,6 +329,47 @@ void judge_timed(struct decision *decision, struct profile *profile,
     judge(decision, profile, ruleset, occasion, words, true, out_judgement);
 }
 
+/* --- bells -------------------------------------------------------------- */
+
+static struct str change_topic(const struct transition_row *row)
+{
+    switch (row->rule->definition.kind) {
+    case RULE_KIND_TAG:
+        return row->has ? STR("tag.added") : STR("tag.removed");
+    case RULE_KIND_SEGMENT:
+        return row->has ? STR("segment.entered") : STR("segment.left");
+    case RULE_KIND_LIFECYCLE:
+        return STR("lifecycle.changed");
+    case RULE_KIND_TIER:
+        break;
+    }
+    return STR("tier.changed");
+}
+
+static struct bell bell_of(struct profile *profile, const struct verdict_change *change)
+{
+    return (struct bell){
+        .topic = change_topic(change->transition),
+        .profile = profile,
+        .at_ms = change->transition->at_ms,
+        .transition = change->transition,
+        .until_ms = change->until_ms,
+        .previous_since_ms = change->previous_since_ms,
+    };
+}
+
+void judge_ring(struct decision *decision, struct profile *profile,
+                const struct judgement *judgement, const struct event *event, int64_t cause_at_ms,
+                int64_t now_ms)
+{
+    for (size_t i = 0; i < judgement->changes.count; i++) {
+        struct bell bell = bell_of(profile, judgement->changes.items[i]);
+        bell.event = event;
+        bell.cause_at_ms = cause_at_ms;
+        bell_ring(decision, &bell, now_ms);
+    }
+}
+
 /* --- behind ------------------------------------------------------------- */
 
 /* Verdicts of rules that are no more. */
@@ -343,34 +385,74 @@ static void drop_orphans(struct decision *decision, struct profile *profile,
     }
 }
 
-/* All rules, once, at now. True when any verdict changed. */
-static bool settle(struct decision *decision, struct profile *profile,
-                   const struct ruleset *ruleset, int64_t now_ms, enum cause_kind cause)
+/* All rules, once, at now. */
+static void settle(struct decision *decision, struct profile *profile,
+                   const struct ruleset *ruleset, int64_t now_ms, enum cause_kind cause,
+                   struct judgement *out_judgement)
 {
     const struct occasion occasion = { .at_ms = now_ms, .true_at_ms = now_ms, .cause = cause };
-    struct judgement silent;
     drop_orphans(decision, profile, ruleset);
-    judge_all(decision, profile, &occasion, &silent);
-    return silent.changes.count > 0;
+    judge_all(decision, profile, &occasion, out_judgement);
+}
+
+static const struct rule_backfill *find_backfill(const struct decision *decision,
+                                                 const struct profile *profile, struct id rule_id)
+{
+    const struct decide_context *context = decision->context;
+    for (size_t i = 0; i < context->backfill_count; i++) {
+        const struct rule_backfill *backfill = &context->backfills[i];
+        if (id_equal(backfill->rule_id, rule_id) && profile->stood_at_version < backfill->version) {
+            return backfill;
+        }
+    }
+    return NULL;
+}
+
+/* Of what newer rules changed, that of rules whose save asked for it. */
+static void ring_backfills(struct decision *decision, struct profile *profile,
+                           const struct judgement *judgement, enum cause_kind cause, int64_t now_ms)
+{
+    for (size_t i = 0; cause == CAUSE_RULE && i < judgement->changes.count; i++) {
+        const struct verdict_change *change = judgement->changes.items[i];
+        struct bell bell = bell_of(profile, change);
+        bell.backfill = find_backfill(decision, profile, change->transition->rule->definition.id);
+        if (bell.backfill == NULL) {
+            continue;
+        }
+        if (decision->backfill_count >= decision->context->backfill_bells_max) {
+            decision->backfill_held_count++;
+            continue;
+        }
+        size_t rung = decision->bells.count;
+        bell.cause_at_ms = bell.backfill->saved_at_ms;
+        bell_ring(decision, &bell, now_ms);
+        decision->backfill_count += decision->bells.count - rung;
+    }
+    profile->stood_at_version = profile->ruleset_version;
 }
 
 static void bring_to_newest(struct decision *decision, struct profile *profile,
                             const struct ruleset *newest, int64_t now_ms, enum cause_kind cause)
 {
+    struct judgement judgement;
     profile->ruleset_version = newest->version;
     feature_set_keep(&profile->features, newest->features, newest->feature_count);
-    if (settle(decision, profile, newest, now_ms, cause)) {
+    settle(decision, profile, newest, now_ms, cause, &judgement);
+    if (judgement.changes.count > 0) {
         profile->sequence++;
         profile->updated_at_ms = now_ms;
     }
+    ring_backfills(decision, profile, &judgement, cause, now_ms);
 }
 
 void judge_settle(struct decision *decision, struct profile *profile, int64_t now_ms,
                   enum cause_kind cause)
 {
     const struct ruleset *ruleset = judge_ruleset(decision, profile);
+    struct judgement judgement;
     if (ruleset != NULL) {
-        (void)settle(decision, profile, ruleset, now_ms, cause);
+        settle(decision, profile, ruleset, now_ms, cause, &judgement);
+        ring_backfills(decision, profile, &judgement, cause, now_ms);
     }
 }
 
@@ -434,43 +516,6 @@ size_t decision_wanting_history(const struct decision *decision, struct profile 
     }
     *out_profiles = wanting;
     return count;
-}
-
-/* --- bells -------------------------------------------------------------- */
-
-static struct str change_topic(const struct transition_row *row)
-{
-    switch (row->rule->definition.kind) {
-    case RULE_KIND_TAG:
-        return row->has ? STR("tag.added") : STR("tag.removed");
-    case RULE_KIND_SEGMENT:
-        return row->has ? STR("segment.entered") : STR("segment.left");
-    case RULE_KIND_LIFECYCLE:
-        return STR("lifecycle.changed");
-    case RULE_KIND_TIER:
-        break;
-    }
-    return STR("tier.changed");
-}
-
-void judge_ring(struct decision *decision, struct profile *profile,
-                const struct judgement *judgement, const struct event *event, int64_t cause_at_ms,
-                int64_t now_ms)
-{
-    for (size_t i = 0; i < judgement->changes.count; i++) {
-        const struct verdict_change *change = judgement->changes.items[i];
-        const struct bell bell = {
-            .topic = change_topic(change->transition),
-            .profile = profile,
-            .event = event,
-            .cause_at_ms = cause_at_ms,
-            .at_ms = change->transition->at_ms,
-            .transition = change->transition,
-            .until_ms = change->until_ms,
-            .previous_since_ms = change->previous_since_ms,
-        };
-        bell_ring(decision, &bell, now_ms);
-    }
 }
 
 /* --- merges ------------------------------------------------------------- */

@@ -45,6 +45,7 @@ enum status batch_profile_decode(struct arena *arena, const struct pg_result *re
     int64_t version = pg_get_i64(result, row, 10);
     profile->needs_history = version < 0;
     profile->ruleset_version = version < 0 ? -version : version;
+    profile->stood_at_version = profile->ruleset_version;
     profile->statistics_version = pg_get_i64(result, row, 11);
     profile->due_at_ms =
         pg_is_null(result, row, 12) ? INSTANT_NEVER : pg_get_instant(result, row, 12);

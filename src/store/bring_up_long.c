@@ -23,6 +23,7 @@ struct long_run {
     struct history_origin *origins;
     size_t origin_count;
     bool owns_cart;
+    struct bring_up_bells bells;
 };
 
 /* Copies the fresh state out of the page's arena. */
@@ -121,6 +122,7 @@ static enum status finish(struct long_run *run, struct batch *batch, struct prob
     status = decide_due(batch->decision, profile, bring_up->now_ms);
     run->fresh.verdicts = profile->verdicts;
     run->fresh.stored = profile->stored;
+    run->fresh.stood_at_version = profile->stood_at_version;
     run->fresh.sequence = profile->sequence;
     run->fresh.decided_at_ms = profile->decided_at_ms;
     if (status == STATUS_OK &&
@@ -137,6 +139,8 @@ static enum status finish(struct long_run *run, struct batch *batch, struct prob
     const struct batch_save save = { .rows = &rows, .raises_due = true };
     struct delivery *deliveries = NULL;
     size_t delivery_count = 0;
+    run->bells.rung = decision_backfill_count(batch->decision);
+    run->bells.held = decision_backfill_held_count(batch->decision);
     return status == STATUS_OK ? batch_save(batch, &save, &deliveries, &delivery_count, problem)
                                : status;
 }
@@ -202,7 +206,8 @@ static enum status try_locked(struct long_run *run, struct problem *problem)
     return status;
 }
 
-enum status bring_up_long(const struct bring_up_long *bring_up, struct problem *problem)
+enum status bring_up_long(const struct bring_up_long *bring_up, struct bring_up_bells *out_bells,
+                          struct problem *problem)
 {
     const struct decide_context *context = bring_up->context;
     struct long_run run = { .bring_up = bring_up,
@@ -218,5 +223,6 @@ enum status bring_up_long(const struct bring_up_long *bring_up, struct problem *
     if (status != STATUS_OK) {
         pg_reset(bring_up->pg);
     }
+    *out_bells = status == STATUS_OK ? run.bells : (struct bring_up_bells){ 0 };
     return status;
 }

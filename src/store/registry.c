@@ -260,6 +260,9 @@ void registry_decide_context(const struct registry_workspace *workspace,
         .rulesets = workspace->rulesets,
         .ruleset_count = workspace->ruleset_count,
         .statistics = workspace->statistics,
+        .backfills = workspace->backfills,
+        .backfill_count = workspace->backfill_count,
+        .backfill_bells_max = SIZE_MAX,
     };
 }
 

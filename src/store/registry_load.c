@@ -94,6 +94,7 @@ enum {
     RESULT_SUBSCRIPTION_SECRETS,
     RESULT_RULESETS,
     RESULT_STATISTICS,
+    RESULT_BACKFILLS,
     RESULT_COMMIT,
     RESULT_COUNT,
 };
@@ -561,6 +562,7 @@ static enum status read_rows(struct pg *pg, struct loading *loading, int64_t now
         [RESULT_SUBSCRIPTION_SECRETS] = &registry_subscription_secrets,
         [RESULT_RULESETS] = &registry_rulesets_sql,
         [RESULT_STATISTICS] = &registry_statistics_sql,
+        [RESULT_BACKFILLS] = &registry_backfills_sql,
         [RESULT_COMMIT] = &pg_commit,
     };
     struct pg_params now;
@@ -581,6 +583,11 @@ static enum status load_statistics(struct loading *loading)
     return registry_statistics_load(loading->results[RESULT_STATISTICS], loading->snapshot);
 }
 
+static enum status load_backfills(struct loading *loading)
+{
+    return registry_backfills_load(loading->results[RESULT_BACKFILLS], loading->snapshot);
+}
+
 static enum status attach_rules(struct loading *loading)
 {
     return registry_rules_attach(loading->snapshot);
@@ -589,8 +596,8 @@ static enum status attach_rules(struct loading *loading)
 static enum status build(struct loading *loading)
 {
     static enum status (*const steps[])(struct loading *) = {
-        vault_create,       load_workspaces, load_sources, load_keys,
-        load_subscriptions, load_statistics, attach_rules,
+        vault_create,       load_workspaces, load_sources,   load_keys,
+        load_subscriptions, load_statistics, load_backfills, attach_rules,
     };
     loading->snapshot->number = number_of(loading->results[RESULT_NUMBER]);
     for (size_t i = 0; i < ARRAY_COUNT(steps); i++) {

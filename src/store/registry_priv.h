@@ -80,6 +80,8 @@ struct registry_workspace *registry_workspace_of(struct registry_snapshot *snaps
 
 /* Rows: workspace_id, version. */
 extern const struct pg_statement registry_rulesets_sql;
+/* Rows: workspace_id, rule id, notify_version, notify_at. */
+extern const struct pg_statement registry_backfills_sql;
 /* Rows: workspace_id, version, name, n, percents, thresholds. */
 extern const struct pg_statement registry_statistics_sql;
 /* Fills snapshot->rules: shared with `former` where they are the same. */
@@ -90,6 +92,8 @@ NODISCARD enum status registry_rules_load(struct pg *pg, const struct pg_result 
 NODISCARD enum status registry_rules_attach(struct registry_snapshot *snapshot);
 NODISCARD enum status registry_statistics_load(const struct pg_result *rows,
                                                struct registry_snapshot *snapshot);
+NODISCARD enum status registry_backfills_load(const struct pg_result *rows,
+                                              struct registry_snapshot *snapshot);
 void registry_rules_release(struct registry_rules *rules);
 
 #endif

@@ -45,6 +45,12 @@ const struct pg_statement registry_rulesets_sql = {
     " WHERE k.version >= coalesce(k.settled, 0) ORDER BY k.workspace_id, k.version",
 };
 
+const struct pg_statement registry_backfills_sql = {
+    "registry_backfills",
+    "SELECT workspace_id, id, notify_version, notify_at FROM rule WHERE notify_version > 0"
+    " ORDER BY workspace_id, id",
+};
+
 const struct pg_statement registry_statistics_sql = {
     "registry_statistics",
     "SELECT s.workspace_id, s.version, s.name, s.n, s.percents::text[], s.thresholds::text[]"
@@ -202,6 +208,28 @@ enum status registry_statistics_load(const struct pg_result *rows,
         if (statistic_row_read(rows, arena, i, 2, &items[used])) {
             used++;
             set->count++;
+        }
+    }
+    return STATUS_OK;
+}
+
+enum status registry_backfills_load(const struct pg_result *rows,
+                                    struct registry_snapshot *snapshot)
+{
+    size_t count = pg_row_count(rows);
+    size_t cursor = 0;
+    struct rule_backfill *items = ARENA_NEW_ARRAY(snapshot->arena, count, struct rule_backfill);
+    if (items == NULL) {
+        return STATUS_LIMIT;
+    }
+    for (size_t i = 0; i < count; i++) {
+        items[i] = (struct rule_backfill){ .rule_id = pg_get_id(rows, i, 1),
+                                           .version = pg_get_i64(rows, i, 2),
+                                           .saved_at_ms = pg_get_instant(rows, i, 3) };
+        struct registry_workspace *workspace =
+            registry_workspace_of(snapshot, &cursor, pg_get_id(rows, i, 0));
+        if (workspace != NULL && workspace->backfill_count++ == 0) {
+            workspace->backfills = &items[i];
         }
     }
     return STATUS_OK;

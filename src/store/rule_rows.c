@@ -9,13 +9,14 @@
  * no JSON reader. A tag has one case, whose value is null there and empty here.
  */
 
-#define RULE_COLUMNS                                                                \
-    "workspace_id, id, name, slot, kind, title,"                                    \
-    " ARRAY(SELECT coalesce(c.item->>'value', '') FROM jsonb_array_elements(cases)" \
-    "  WITH ORDINALITY AS c(item, place) ORDER BY c.place),"                        \
-    " ARRAY(SELECT c.item->>'when' FROM jsonb_array_elements(cases)"                \
-    "  WITH ORDINALITY AS c(item, place) ORDER BY c.place),"                        \
-    " hysteresis, enabled, expose, shipped, version, since_version, created_at, updated_at"
+#define RULE_COLUMNS                                                                         \
+    "workspace_id, id, name, slot, kind, title,"                                             \
+    " ARRAY(SELECT coalesce(c.item->>'value', '') FROM jsonb_array_elements(cases)"          \
+    "  WITH ORDINALITY AS c(item, place) ORDER BY c.place),"                                 \
+    " ARRAY(SELECT c.item->>'when' FROM jsonb_array_elements(cases)"                         \
+    "  WITH ORDINALITY AS c(item, place) ORDER BY c.place),"                                 \
+    " hysteresis, enabled, expose, shipped, version, since_version, created_at, updated_at," \
+    " notify_version, notify_at"
 
 #define RULE_CASES(values, whens)                                                              \
     "(SELECT jsonb_agg(jsonb_build_object('value', nullif(c.value, ''), 'when', c.expression)" \
@@ -46,8 +47,9 @@ static const struct pg_statement rule_count_sql = {
 static const struct pg_statement rule_insert_sql = {
     "rule_insert",
     "INSERT INTO rule (workspace_id, id, name, slot, kind, title, cases, hysteresis, enabled,"
-    " expose, shipped, version, since_version, created_at, updated_at) SELECT $1, $2, $3, $4,"
-    " $5, $6, " RULE_CASES("$7::text[]", "$8::text[]") ", $9, $10, $11, $12, $13, $14, $15, $15",
+    " expose, shipped, version, since_version, created_at, updated_at, notify_version, notify_at)"
+    " SELECT $1, $2, $3, $4, $5, $6, " RULE_CASES(
+        "$7::text[]", "$8::text[]") ", $9, $10, $11, $12, $13, $14, $15, $15, $16, $17",
 };
 
 static const struct pg_statement rule_update_sql = {
@@ -55,7 +57,14 @@ static const struct pg_statement rule_update_sql = {
     "UPDATE rule SET title = $3, cases = " RULE_CASES(
         "$4::text[]", "$5::text[]") ", hysteresis = $6, enabled = $7, expose = $8, version = $9, "
                                     "since_version = $10,"
-                                    " updated_at = $11 WHERE workspace_id = $1 AND id = $2",
+                                    " updated_at = $11, notify_version = $12, notify_at = $13"
+                                    " WHERE workspace_id = $1 AND id = $2",
+};
+
+static const struct pg_statement rule_silence_sql = {
+    "rule_silence",
+    "UPDATE rule SET notify_version = 0, notify_at = NULL"
+    " WHERE workspace_id = $1 AND notify_version > 0 AND notify_version <= $2",
 };
 
 static const struct pg_statement rule_delete_sql = {
@@ -101,6 +110,8 @@ static bool read_row(const struct pg_result *result, struct arena *arena, size_t
         .shipped = pg_get_bool(result, row, 11),
         .created_at_ms = pg_get_instant(result, row, 14),
         .updated_at_ms = pg_get_instant(result, row, 15),
+        .notify_version = pg_get_i64(result, row, 16),
+        .notify_at_ms = pg_get_instant(result, row, 17),
     };
     struct str *expose = NULL;
     rule->expose_count = pg_get_text_array(result, arena, row, 10, &expose);
@@ -210,6 +221,12 @@ static void put_cases(struct pg_params *params, const struct rule_definition *de
     pg_array_end(&whens);
 }
 
+static void put_notify(struct pg_params *params, const struct rule_row *rule)
+{
+    pg_put_i64(params, rule->notify_version);
+    pg_put_instant(params, rule->notify_version > 0 ? rule->notify_at_ms : INSTANT_NONE);
+}
+
 enum status rule_row_insert(struct pg *pg, struct arena *arena, const struct rule_row *rule,
                             struct problem *problem)
 {
@@ -230,6 +247,7 @@ enum status rule_row_insert(struct pg *pg, struct arena *arena, const struct rul
     pg_put_i64(&params, definition->version);
     pg_put_i64(&params, definition->since_version);
     pg_put_instant(&params, rule->created_at_ms);
+    put_notify(&params, rule);
     return pg_run(pg, arena, &rule_insert_sql, &params, NULL, problem);
 }
 
@@ -249,6 +267,7 @@ enum status rule_row_update(struct pg *pg, struct arena *arena, const struct rul
     pg_put_i64(&params, definition->version);
     pg_put_i64(&params, definition->since_version);
     pg_put_instant(&params, rule->updated_at_ms);
+    put_notify(&params, rule);
     return pg_run(pg, arena, &rule_update_sql, &params, NULL, problem);
 }
 
@@ -260,4 +279,14 @@ enum status rule_row_delete(struct pg *pg, struct arena *arena, struct id worksp
     pg_put_id(&params, workspace_id);
     pg_put_id(&params, rule_id);
     return pg_run(pg, arena, &rule_delete_sql, &params, NULL, problem);
+}
+
+enum status rule_store_silence(struct pg *pg, struct arena *arena, struct id workspace_id,
+                               int64_t version, struct problem *problem)
+{
+    struct pg_params params;
+    pg_params_init(&params, arena);
+    pg_put_id(&params, workspace_id);
+    pg_put_i64(&params, version);
+    return pg_run(pg, arena, &rule_silence_sql, &params, NULL, problem);
 }

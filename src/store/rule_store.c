@@ -175,6 +175,14 @@ static enum status check_lifecycle(struct saving *saving, const struct rule_defi
     return STATUS_OK;
 }
 
+/* Of a save that gives the rule a meaning; the one before it rings no more. */
+static void set_notify(const struct saving *saving, const struct rule_change *change,
+                       struct rule_row *rule)
+{
+    rule->notify_version = change->notifies ? saving->head.version + 1 : 0;
+    rule->notify_at_ms = change->notifies ? saving->now_ms : INSTANT_NONE;
+}
+
 static enum status add_rule(struct saving *saving, const struct rule_change *change,
                             struct rule_outcome *outcome)
 {
@@ -195,6 +203,7 @@ static enum status add_rule(struct saving *saving, const struct rule_change *cha
     rule->definition.since_version = saving->head.version + 1;
     rule->created_at_ms = saving->now_ms;
     rule->updated_at_ms = saving->now_ms;
+    set_notify(saving, change, rule);
     *outcome = (struct rule_outcome){ .effect = RULE_CREATED, .row = *rule };
     return STATUS_OK;
 }
@@ -227,6 +236,9 @@ static enum status replace_rule(struct saving *saving, struct rule_row *rule,
         rule->expose = wanted->expose;
         rule->expose_count = wanted->expose_count;
         rule->updated_at_ms = saving->now_ms;
+    }
+    if (outcome->effect == RULE_CHANGED) {
+        set_notify(saving, change, rule);
     }
     outcome->row = *rule;
     return STATUS_OK;

@@ -25,6 +25,12 @@
  * that had not heard of the new rules yet may lie behind the cursor: so a walk
  * that met anyone behind is followed by another, and the job ends with one that
  * met nobody.
+ *
+ * A rule's save may ask that those it concerns be told. Who brings a profile up
+ * rings, in the transaction that does so: nobody is missed and nobody told twice,
+ * whatever crashes. The bells of a job have a limit, for an expression with a slip
+ * in it must not write to everybody. At the limit the save is silenced, for the
+ * job and for ingest.
  */
 
 #define HYDRATE_STEP_MS 50
@@ -34,6 +40,9 @@
 #define HYDRATE_IDLE_MS 1000
 #define HYDRATE_ORPHANS 2000
 #define HYDRATE_LEASE_MS 30000
+/* What an ESP takes in minutes, and more than anybody means who did not look at a
+ * preview first. */
+#define HYDRATE_BELLS_MAX 100000
 /* Of one origin within a batch; longer histories are folded page by page. */
 #define HYDRATE_FACTS_MAX 2000
 
@@ -47,6 +56,9 @@ struct hydrate_run {
     struct batch_behind_found found;
     struct bring_up_left left;
     int64_t now_ms;
+    size_t bells_max; /* of rules whose save asked for them */
+    size_t bells_rung;
+    size_t bells_held; /* beyond the limit: changed silently */
 };
 
 /* Those that need no history are brought up by stepping them. */
@@ -70,6 +82,13 @@ static enum status decide_found(struct hydrate_run *run, struct problem *problem
     return status == STATUS_OK ? bring_up_profiles(&bring_up, &run->left, problem) : status;
 }
 
+static void count_bells(struct hydrate_run *run, size_t rung, size_t held)
+{
+    run->bells_rung += rung;
+    run->bells_held += held;
+    run->context.backfill_bells_max -= rung;
+}
+
 /* After the batch: the long histories, each in a transaction of its own. */
 static enum status serve_left(struct hydrate_run *run, struct problem *problem)
 {
@@ -84,7 +103,9 @@ static enum status serve_left(struct hydrate_run *run, struct problem *problem)
             .profile_id = run->left.ids[i],
             .now_ms = clock_now_ms(),
         };
-        status = bring_up_long(&one, problem);
+        struct bring_up_bells bells = { 0 };
+        status = bring_up_long(&one, &bells, problem);
+        count_bells(run, bells.rung, bells.held);
     }
     return status;
 }
@@ -99,6 +120,8 @@ static enum status save(struct hydrate_run *run, struct problem *problem)
     if (status == STATUS_OK) {
         status = batch_save(&run->batch, &what, &deliveries, &delivery_count, problem);
     }
+    count_bells(run, decision_backfill_count(run->decision),
+                decision_backfill_held_count(run->decision));
     return status;
 }
 
@@ -108,6 +131,7 @@ static enum status claim_and_decide(struct hydrate_run *run, const struct batch_
 {
     struct hydrate *hydrate = run->hydrate;
     registry_decide_context(run->workspace, &run->context);
+    run->context.backfill_bells_max = run->bells_max;
     randombytes_buf(run->context.random, sizeof(run->context.random));
     run->decision = decision_create(hydrate->arena, &run->context, HYDRATE_BATCH_MAX);
     if (run->decision == NULL) {
@@ -129,7 +153,7 @@ static enum status claim_and_decide(struct hydrate_run *run, const struct batch_
 static bool run_begin(struct hydrate *hydrate, const struct registry_snapshot *snapshot,
                       struct id workspace_id, struct hydrate_run *out_run)
 {
-    *out_run = (struct hydrate_run){ .hydrate = hydrate };
+    *out_run = (struct hydrate_run){ .hydrate = hydrate, .bells_max = SIZE_MAX };
     out_run->workspace = snapshot_workspace(snapshot, workspace_id);
     if (out_run->workspace == NULL || out_run->workspace->ruleset_count == 0) {
         return false;
@@ -176,6 +200,7 @@ static struct hydrate_walk walk_read(struct str cursor_json)
         walk.met = json_integer_value(json_object_get(root, "met"));
         walk.done = json_integer_value(json_object_get(root, "done"));
         walk.round = json_integer_value(json_object_get(root, "round"));
+        walk.rung = json_integer_value(json_object_get(root, "rung"));
     }
     json_decref(root);
     return walk;
@@ -185,8 +210,9 @@ static struct str walk_write(struct arena *arena, const struct hydrate_walk *wal
 {
     char after[ID_TEXT_SIZE];
     id_format(walk->after_id, after);
-    return str_printf(arena, "{\"after\":\"%s\",\"met\":%lld,\"done\":%lld,\"round\":%lld}", after,
-                      (long long)walk->met, (long long)walk->done, (long long)walk->round);
+    return str_printf(
+        arena, "{\"after\":\"%s\",\"met\":%lld,\"done\":%lld,\"round\":%lld,\"rung\":%lld}", after,
+        (long long)walk->met, (long long)walk->done, (long long)walk->round, (long long)walk->rung);
 }
 
 static void adapt(struct hydrate *hydrate, size_t found, int64_t took_ms)
@@ -206,8 +232,9 @@ static enum status end_job(struct hydrate *hydrate, enum job_status ending, stru
         .job_id = hydrate->job_id,
         .owner = hydrate->instance_id,
         .status = ending,
-        .result_json =
-            str_printf(hydrate->arena, "{\"walks\":%lld}", (long long)hydrate->walk.round),
+        .result_json = str_printf(hydrate->arena, "{\"walks\":%lld,\"rung\":%lld,\"limit\":%s}",
+                                  (long long)hydrate->walk.round, (long long)hydrate->walk.rung,
+                                  hydrate->walk.rung >= HYDRATE_BELLS_MAX ? "true" : "false"),
         .at_ms = clock_now_ms(),
     };
     hydrate->job_id = ID_ZERO;
@@ -230,22 +257,37 @@ static enum status progress(struct hydrate *hydrate, const struct hydrate_walk *
     return job_progress(hydrate->pg, hydrate->arena, &row, out_cancel, problem);
 }
 
-/* Everyone stands at the version: older ones may be forgotten. */
-static enum status settle_version(struct hydrate *hydrate, struct problem *problem)
+typedef enum status change_fn(struct hydrate *hydrate, struct problem *problem);
+
+/* A transaction after which all instances read the configuration anew. */
+static enum status configure(struct hydrate *hydrate, change_fn *change, struct problem *problem)
 {
-    struct id workspace_id = hydrate->job_workspace_id;
     enum status status = pg_run(hydrate->pg, hydrate->arena, &pg_begin, NULL, NULL, problem);
     if (status == STATUS_OK) {
-        status = rule_store_settle(hydrate->pg, hydrate->arena, workspace_id, hydrate->job_version,
-                                   clock_now_ms(), problem);
+        status = change(hydrate, problem);
     }
     if (status == STATUS_OK) {
-        status = workspace_touch(hydrate->pg, hydrate->arena, workspace_id, problem);
+        status = workspace_touch(hydrate->pg, hydrate->arena, hydrate->job_workspace_id, problem);
     }
     if (status == STATUS_OK) {
         status = pg_run(hydrate->pg, hydrate->arena, &pg_commit, NULL, NULL, problem);
     }
     return status;
+}
+
+static enum status silence(struct hydrate *hydrate, struct problem *problem)
+{
+    return rule_store_silence(hydrate->pg, hydrate->arena, hydrate->job_workspace_id,
+                              hydrate->job_version, problem);
+}
+
+/* Everyone stands at the version: older ones may be forgotten, and there is nobody
+ * left to be told. */
+static enum status settle_version(struct hydrate *hydrate, struct problem *problem)
+{
+    enum status status = rule_store_settle(hydrate->pg, hydrate->arena, hydrate->job_workspace_id,
+                                           hydrate->job_version, clock_now_ms(), problem);
+    return status == STATUS_OK ? silence(hydrate, problem) : status;
 }
 
 /* Lists of rules that are no more, a bounded number of rows a time. True when
@@ -266,7 +308,7 @@ static enum status end_walk(struct hydrate *hydrate, struct problem *problem)
     if (status != STATUS_OK || !done) {
         return status; /* the next step walks to the end again, and goes on here */
     }
-    status = settle_version(hydrate, problem);
+    status = configure(hydrate, settle_version, problem);
     return status == STATUS_OK ? end_job(hydrate, JOB_SUCCEEDED, problem) : status;
 }
 
@@ -274,11 +316,13 @@ static enum status job_step(struct hydrate_run *run, struct problem *problem)
 {
     struct hydrate *hydrate = run->hydrate;
     struct hydrate_walk walk = hydrate->walk;
+    int64_t before = walk.rung;
     const struct batch_behind behind = { .after_id = walk.after_id,
                                          .version = run->newest->version,
                                          .limit = hydrate->batch_size,
                                          .walk_limit = HYDRATE_WALK };
     int64_t started_ms = clock_monotonic_ms();
+    run->bells_max = walk.rung < HYDRATE_BELLS_MAX ? (size_t)(HYDRATE_BELLS_MAX - walk.rung) : 0;
     arena_reset(hydrate->arena);
     enum status status = claim_and_decide(run, &behind, problem);
     if (status != STATUS_OK) {
@@ -289,8 +333,9 @@ static enum status job_step(struct hydrate_run *run, struct problem *problem)
     walk.done += (int64_t)run->found.walked;
     bool walked_all = run->found.is_end && walk.met == 0;
     if (run->found.is_end && walk.met > 0) {
-        walk = (struct hydrate_walk){ .round = walk.round + 1 };
+        walk = (struct hydrate_walk){ .round = walk.round + 1, .rung = walk.rung };
     }
+    walk.rung += (int64_t)decision_backfill_count(run->decision);
     bool cancel = false;
     status = progress(hydrate, &walk, &cancel, problem);
     if (status == STATUS_OK && run->found.is_open) {
@@ -303,11 +348,15 @@ static enum status job_step(struct hydrate_run *run, struct problem *problem)
         return status;
     }
     hydrate->walk = walk;
+    hydrate->walk.rung = before + (int64_t)run->bells_rung; /* those of long histories too */
     adapt(hydrate, run->found.behind_count, clock_monotonic_ms() - started_ms);
-    if (cancel) {
+    if (run->bells_held > 0) {
+        status = configure(hydrate, silence, problem);
+    }
+    if (status == STATUS_OK && cancel) {
         return end_job(hydrate, JOB_CANCELLED, problem);
     }
-    return walked_all ? end_walk(hydrate, problem) : STATUS_OK;
+    return status == STATUS_OK && walked_all ? end_walk(hydrate, problem) : status;
 }
 
 static void adopt_job(struct hydrate *hydrate, const struct job *job)

@@ -147,7 +147,6 @@ def test_an_error_in_a_case_names_the_case(api):
      "0.5"),
     ({"kind": "tag", "when": "true", "hysteresis": 0.1}, "#/hysteresis", "tier"),
     ({"kind": "tag", "when": "true", "titel": "x"}, "#/titel", "title"),
-    ({"kind": "tag", "when": "true", "notify_existing": True}, "#/notify_existing", "fan-out"),
     ({"kind": "lifecycle", "cases": [{"value": "a", "when": "true"}]}, "#/kind", "one lifecycle"),
     ({"kind": "tag", "when": "x" * 5000}, "#/when", "4096"),
 ])

@@ -118,6 +118,7 @@ struct profile {
     struct profile_labels labels;
     uint32_t changed_parts;    /* 1u << enum rule_part, since the rules were last decided */
     uint64_t *touched;         /* rules whose features changed; NULL: none */
+    int64_t stood_at_version;  /* ruleset_version as loaded, until its change has been told */
     struct verdict_set stored; /* verdicts as loaded: what membership says */
 };
 

@@ -87,6 +87,7 @@ void hydrate_begin(struct profile *fresh, const struct profile *profile)
     fresh->decided_at_ms = profile->decided_at_ms;
     fresh->verdicts = profile->verdicts;
     fresh->stored = profile->stored;
+    fresh->stood_at_version = profile->stood_at_version;
     fresh->merge_count = profile->merge_count;
 }
 

@@ -7,8 +7,10 @@
  * A bell that nobody asked for costs nothing: no id, no snapshot, no row. The
  * id is the hash of the cause (correctness 4): the event, or by time alone the
  * exact instant and both stages, so that an entry, an exit and a second entry
- * are three messages, and a decision made again is the same one. A cause older
- * than a day is news to nobody: counted as stale.
+ * are three messages, and a decision made again is the same one. Of a rule's
+ * save the cause is the rule, its version and the direction, whenever whoever
+ * brings the customer up. A cause older than a day is news to nobody: counted as
+ * stale.
  *
  * The profile is kept as it was by copying the struct (its arrays are replaced,
  * never changed), and rendered when the batch ends: one body per id, whatever
@@ -24,6 +26,12 @@ static struct id bell_id(const struct decision *decision, const struct bell *bel
     id_hash_add_id(&hash, decision->context->workspace_id);
     id_hash_add(&hash, bell->topic);
     id_hash_add_id(&hash, bell->profile->id);
+    if (bell->backfill != NULL) {
+        id_hash_add_id(&hash, bell->backfill->rule_id);
+        id_hash_add_i64(&hash, bell->backfill->version);
+        id_hash_add_i64(&hash, bell->transition->has);
+        return id_hash_end(&hash);
+    }
     if (bell->event != NULL) {
         id_hash_add_id(&hash, bell->event->id);
     } else {
@@ -65,6 +73,15 @@ static size_t find_listeners(const struct decision *decision, struct str topic, 
     return count;
 }
 
+/* The instant of the cause. */
+static int64_t created_at_ms(const struct bell *bell)
+{
+    if (bell->backfill != NULL) {
+        return bell->backfill->saved_at_ms;
+    }
+    return bell->event != NULL ? bell->event->received_at_ms : bell->at_ms;
+}
+
 void bell_ring(struct decision *decision, const struct bell *bell, int64_t now_ms)
 {
     if (bell->event != NULL && decision->context->is_import) {
@@ -94,16 +111,18 @@ void bell_ring(struct decision *decision, const struct bell *bell, int64_t now_m
         .until_ms = bell->until_ms,
         .previous_since_ms = bell->previous_since_ms,
         .merge = bell->merge,
+        .backfill = bell->backfill,
         .ruleset = judge_ruleset(decision, bell->profile),
         .row = {
             .id = bell_id(decision, bell),
-            .created_at_ms = bell->event != NULL ? heard_at_ms : bell->at_ms,
+            .created_at_ms = created_at_ms(bell),
             .profile_id = bell->profile->id,
             .event_id = bell->event != NULL ? bell->event->id : ID_ZERO,
             .topic = bell->topic,
             .sequence = bell->profile->sequence,
             .subscription_ids = listeners,
             .subscription_count = listener_count,
+            .is_backfill = bell->backfill != NULL,
         },
     };
     list_add(decision->arena, &decision->bells, pending);

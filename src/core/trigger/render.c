@@ -40,7 +40,13 @@ static void write_cause(struct jsonw *json, const struct decide_context *context
 {
     jsonw_key(json, "cause");
     jsonw_open(json);
-    if (bell->event == NULL) {
+    if (bell->backfill != NULL) {
+        const struct rule_definition *rule = &bell->transition->rule->definition;
+        jsonw_put_z(json, "kind", "rule");
+        jsonw_put_str(json, "rule", rule->name);
+        jsonw_put_i64(json, "rule_version", rule->version);
+        jsonw_put_instant(json, "saved_at", bell->backfill->saved_at_ms);
+    } else if (bell->event == NULL) {
         jsonw_put_z(json, "kind", "time");
         jsonw_put_instant(json, "due_at", bell->at_ms);
     } else {
