@@ -28,6 +28,7 @@ enum normalise_verdict {
     NORMALISE_HANDSHAKE,  /* a question about us, answered by normalised.handshake */
     NORMALISE_UNREADABLE, /* quarantine; problem says why */
     NORMALISE_FULL,       /* the arena is full */
+    NORMALISE_FOREIGN,    /* of another shop than this source's: refused, nothing is kept */
 };
 
 /* The answer to a request that is no delivery: a ping, a challenge, a

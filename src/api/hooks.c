@@ -222,6 +222,9 @@ static enum http_outcome take_verified(struct hook *hook)
     struct problem why = { .type = "" };
     enum normalise_verdict verdict =
         hook->platform->normalise(arena, hook->source, &hook->inbound, &normalised, &why);
+    if (verdict == NORMALISE_FOREIGN) {
+        return refuse(hook, SIGNATURE_SHOP_MISMATCH, 0);
+    }
     if (verdict == NORMALISE_HANDSHAKE) {
         hook->handshake = normalised.handshake;
         return shake_hands(hook);

@@ -240,8 +240,8 @@ static void write_outcome(struct jsonw *json, const struct resource_request *req
     struct problem why = { .type = "" };
     enum normalise_verdict verdict =
         source->platform->normalise(request->arena, &source->core, inbound, &normalised, &why);
-    static const char *const NAMES[] = { "events", "ignored", "handshake", "unreadable",
-                                         "too_large" };
+    static const char *const NAMES[] = { "events",     "ignored",   "handshake",
+                                         "unreadable", "too_large", "foreign" };
     jsonw_put_z(json, "outcome", NAMES[verdict]);
     jsonw_put_str_or_null(json, "topic", normalised.topic);
     jsonw_put_str_or_null(json, "dedup_key", normalised.dedup_key);

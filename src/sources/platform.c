@@ -19,9 +19,11 @@
  */
 
 static const struct platform *const PLATFORMS[] = {
-    &platform_shopify, &platform_woocommerce, &platform_standard_webhooks,
-    &platform_api,     &platform_sdk,
+    &platform_shopify,           &platform_woocommerce, &platform_bigcommerce, &platform_square,
+    &platform_standard_webhooks, &platform_api,         &platform_sdk,
 };
+
+const struct order_status_rule platform_no_statuses[] = { { NULL, ORDER_OPEN, false } };
 
 enum {
     ALLOWED_ADDRESSES_MAX = 64,

@@ -13,9 +13,14 @@
 
 extern const struct platform platform_shopify;
 extern const struct platform platform_woocommerce;
+extern const struct platform platform_bigcommerce;
+extern const struct platform platform_square;
 extern const struct platform platform_standard_webhooks;
 extern const struct platform platform_api;
 extern const struct platform platform_sdk;
+
+/* Of platforms whose orders have no status that we read. */
+extern const struct order_status_rule platform_no_statuses[];
 
 /* What a writer of `paste` may need: the topics, the address and a secret. */
 enum {

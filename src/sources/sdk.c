@@ -33,8 +33,6 @@ static const char *const TOPICS[] = { "track", "identify", "page",  "screen",
 static const char *const SETTINGS[] = { "allowed_origins", "respect_gpc", "count_orders",
                                         "time_zone",       "currency",    NULL };
 
-static const struct order_status_rule NO_STATUSES[] = { { NULL, ORDER_OPEN, false } };
-
 static bool is_page(const struct inbound *inbound)
 {
     return inbound_header(inbound, "origin").size > 0 ||
@@ -255,7 +253,7 @@ const struct platform platform_sdk = {
     .dedup_horizon_ms = 7 * INSTANT_DAY_MS,
     .expected_silence_ms = 6 * INSTANT_HOUR_MS,
     .topics = TOPICS,
-    .order_statuses = NO_STATUSES,
+    .order_statuses = platform_no_statuses,
     .settings = SETTINGS,
     .normalise = normalise,
     .write_setup = write_setup,

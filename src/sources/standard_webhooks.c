@@ -105,8 +105,6 @@ static void write_api_setup(struct jsonw *json, const struct source *source, str
 static const char *const SETTINGS[] = { "time_zone", "currency", "allowed_addresses", NULL };
 static const char *const API_SETTINGS[] = { "time_zone", "currency", NULL };
 
-static const struct order_status_rule NO_STATUSES[] = { { NULL, ORDER_OPEN, false } };
-
 const struct platform platform_standard_webhooks = {
     .name = "standard_webhooks",
     .title = "Standard Webhooks",
@@ -129,7 +127,7 @@ const struct platform platform_standard_webhooks = {
     .dedup_horizon_ms = 7 * INSTANT_DAY_MS,
     .expected_silence_ms = 24 * INSTANT_HOUR_MS,
     .topics = TOPICS,
-    .order_statuses = NO_STATUSES,
+    .order_statuses = platform_no_statuses,
     .settings = SETTINGS,
     .default_order_completed_when = "[\"order.completed\"]",
     .normalise = canonical_normalise,
@@ -145,7 +143,7 @@ const struct platform platform_api = {
     .dedup_horizon_ms = 7 * INSTANT_DAY_MS,
     .expected_silence_ms = 24 * INSTANT_HOUR_MS,
     .topics = TOPICS,
-    .order_statuses = NO_STATUSES,
+    .order_statuses = platform_no_statuses,
     .settings = API_SETTINGS,
     .default_order_completed_when = "[\"order.completed\"]",
     .normalise = canonical_normalise,
