@@ -50,6 +50,8 @@ struct resource_request {
     struct str identified; /* "true" or "false" */
     struct str updated_since;
     struct str source;
+    struct str product_id;
+    struct str sku;
     struct str topic;
     struct str profile;
     struct str subscription;
@@ -161,6 +163,7 @@ resource_fn resource_notification_show;
 resource_fn resource_notification_attempts;
 resource_fn resource_attempt_list;
 
+resource_fn resource_product_list;
 resource_fn resource_quarantine_list;
 resource_fn resource_quarantine_show;
 

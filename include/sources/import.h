@@ -38,10 +38,11 @@ enum import_kind {
     IMPORT_ORDERS,
     IMPORT_EVENTS,
     IMPORT_EMAIL, /* what became of mails: delivered, opened, clicked, ... */
+    IMPORT_PRODUCTS,
 };
 
 const char *import_kind_name(enum import_kind kind);
-/* 0 with a problem: no such kind, or one that cannot be imported yet. */
+/* 0 with a problem: no such kind. */
 enum import_kind import_kind_find(struct str name, struct problem *problem);
 
 struct import_format {

@@ -143,4 +143,18 @@ NODISCARD enum status canonical_parse(struct arena *arena, const struct source *
                                       struct str body, int64_t received_at_ms, bool on_error_skip,
                                       struct canonical_batch *out_batch, struct problem *problem);
 
+/* Products as POST /v1/products/bulk takes them, one JSON object a line, as events
+ * product.updated and, with "deleted": true, product.deleted. Errors as above. */
+NODISCARD enum status canonical_products_parse(struct arena *arena, const struct source *source,
+                                               struct str body, int64_t received_at_ms,
+                                               bool on_error_skip,
+                                               struct canonical_batch *out_batch,
+                                               struct problem *problem);
+/* One, whose id is given. */
+NODISCARD enum status canonical_product_parse(struct arena *arena, const struct source *source,
+                                              struct str body, struct str product_id,
+                                              int64_t received_at_ms,
+                                              struct canonical_batch *out_batch,
+                                              struct problem *problem);
+
 #endif

@@ -7,7 +7,8 @@
 #include "sources/platform.h"
 
 /*
- * POST /v1/events: a program of the brand tells us something.
+ * POST /v1/events: a program of the brand tells us something. Products are
+ * events too: PUT of one, and POST /v1/products/bulk of many, a line each.
  *
  * Unlike a shop it can read an answer, so a bad item is a 422 with a pointer
  * to it and nothing is stored, unless it asked for on_error=skip. Runs on the
@@ -76,16 +77,17 @@ static void reply_unsent(struct http_exchange *x, const struct canonical_batch *
     http_reply_json(x, 200, buf_str(&buf));
 }
 
+typedef enum status parse_fn(struct http_exchange *x, const struct source *source, bool skip,
+                             struct canonical_batch *out_batch, struct problem *problem);
+
 static enum http_outcome take(struct http_exchange *x, const struct api *api,
                               const struct registry_snapshot *snapshot, const struct source *source,
-                              bool *out_released)
+                              parse_fn *parse, bool *out_released)
 {
     struct arena *arena = http_arena(x);
     struct canonical_batch batch = { .event_count = 0 };
     struct problem problem = { .type = "" };
-    bool skip = http_query_has(x, "on_error");
-    enum status status = canonical_parse(arena, source, http_body(x), http_received_at_ms(x), skip,
-                                         &batch, &problem);
+    enum status status = parse(x, source, http_query_has(x, "on_error"), &batch, &problem);
     if (status != STATUS_OK) {
         if (batch.errors_json.size > 0) {
             http_reply_problem_with(x, &problem, batch.errors_json);
@@ -117,13 +119,12 @@ static enum http_outcome take(struct http_exchange *x, const struct api *api,
     return ingest_submit(ingest);
 }
 
-enum http_outcome handle_events(struct http_exchange *x, void *app)
+static enum http_outcome take_for(struct http_exchange *x, const struct api *api, struct str name,
+                                  parse_fn *parse)
 {
-    const struct api *api = app;
     if (!check_query(x)) {
         return HTTP_DONE;
     }
-    struct str name = http_query(x, "source");
     const struct registry_snapshot *snapshot = registry_hold(api->registry);
     const struct source *source =
         ingest_source(snapshot, http_principal(x)->workspace_id, name.size > 0 ? name : STR("api"));
@@ -132,10 +133,48 @@ enum http_outcome handle_events(struct http_exchange *x, void *app)
     if (source == NULL) {
         reply_field(x, "invalid-field", "query/source", "no source of this workspace is called so");
     } else {
-        outcome = take(x, api, snapshot, source, &released);
+        outcome = take(x, api, snapshot, source, parse, &released);
     }
     if (!released) {
         registry_release(api->registry, snapshot);
     }
     return outcome;
+}
+
+static enum status parse_events(struct http_exchange *x, const struct source *source, bool skip,
+                                struct canonical_batch *out_batch, struct problem *problem)
+{
+    return canonical_parse(http_arena(x), source, http_body(x), http_received_at_ms(x), skip,
+                           out_batch, problem);
+}
+
+static enum status parse_products(struct http_exchange *x, const struct source *source, bool skip,
+                                  struct canonical_batch *out_batch, struct problem *problem)
+{
+    return canonical_products_parse(http_arena(x), source, http_body(x), http_received_at_ms(x),
+                                    skip, out_batch, problem);
+}
+
+static enum status parse_product(struct http_exchange *x, const struct source *source, bool skip,
+                                 struct canonical_batch *out_batch, struct problem *problem)
+{
+    (void)skip;
+    return canonical_product_parse(http_arena(x), source, http_body(x),
+                                   http_path_param(x, "product_id"), http_received_at_ms(x),
+                                   out_batch, problem);
+}
+
+enum http_outcome handle_events(struct http_exchange *x, void *app)
+{
+    return take_for(x, app, http_query(x, "source"), parse_events);
+}
+
+enum http_outcome handle_product_bulk(struct http_exchange *x, void *app)
+{
+    return take_for(x, app, http_query(x, "source"), parse_products);
+}
+
+enum http_outcome handle_product_put(struct http_exchange *x, void *app)
+{
+    return take_for(x, app, http_path_param(x, "name"), parse_product);
 }

@@ -89,7 +89,7 @@ static enum status read_format(struct http_exchange *x, struct import_options *o
     }
     if (options->kind == 0) {
         (void)problem_set(problem, STATUS_INVALID, "invalid-field",
-                          "what is in the file? customers, orders, events or email");
+                          "what is in the file? customers, orders, products, events or email");
         return parameter_fault(problem, "kind");
     }
     options->map = http_query(x, "map");

@@ -26,7 +26,8 @@ enum rest_flag {
     REST_JOBS = 1 << 13, /* kind, status */
     REST_CONTEXT = 1 << 14,
     REST_AS_OF = 1 << 15,
-    REST_EXPLAIN = 1 << 16, /* rule; as_of, too */
+    REST_PRODUCTS = 1 << 17, /* source, product_id, sku */
+    REST_EXPLAIN = 1 << 16,  /* rule; as_of, too */
 };
 
 enum http_outcome rest_run(struct http_exchange *x, void *app, resource_fn *resource,

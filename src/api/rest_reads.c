@@ -71,6 +71,11 @@ enum http_outcome handle_attempt_list(struct http_exchange *x, void *app)
     return rest_run(x, app, resource_attempt_list, REST_PAGE | REST_SUBSCRIPTION);
 }
 
+enum http_outcome handle_product_list(struct http_exchange *x, void *app)
+{
+    return rest_run(x, app, resource_product_list, REST_PAGE | REST_TOTAL | REST_PRODUCTS);
+}
+
 enum http_outcome handle_quarantine_list(struct http_exchange *x, void *app)
 {
     return rest_run(x, app, resource_quarantine_list, REST_PAGE | REST_SOURCE);

@@ -114,6 +114,10 @@ const struct http_route api_routes[] = {
     { HTTP_GET, "/v1/notifications/{id}/attempts", handle_notification_attempts, SEE_ATTEMPTS, HTTP_WORKER, 0 },
     { HTTP_GET, "/v1/attempts", handle_attempt_list, SEE_ATTEMPTS, HTTP_WORKER, 0 },
 
+    { HTTP_GET, "/v1/products", handle_product_list, SCOPE_READ | SCOPE_INGEST, HTTP_WORKER, 0 },
+    { HTTP_POST, "/v1/products/bulk", handle_product_bulk, SCOPE_INGEST, HTTP_ANY_BODY | HTTP_BODY_NEEDED, LIMIT_EVENTS_BODY_BYTES },
+    { HTTP_PUT, "/v1/sources/{name}/products/{product_id}", handle_product_put, SCOPE_INGEST, HTTP_BODY_NEEDED, 0 },
+
     { HTTP_GET, "/v1/quarantine", handle_quarantine_list, SEE_SETUP, HTTP_WORKER, 0 },
     { HTTP_GET, "/v1/quarantine/{id}", handle_quarantine_show, SEE_SETUP, HTTP_WORKER, 0 },
 

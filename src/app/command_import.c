@@ -217,9 +217,10 @@ static enum status choose_format(struct import_file *file, struct problem *probl
         options->kind = IMPORT_EVENTS;
     }
     if (options->kind == 0) {
-        return problem_set(problem, STATUS_INVALID, "usage",
-                           "%.200s: what is in it? --kind customers, orders, events or email",
-                           file->path);
+        return problem_set(
+            problem, STATUS_INVALID, "usage",
+            "%.200s: what is in it? --kind customers, orders, products, events or email",
+            file->path);
     }
     options->map = map_of(file);
     return STATUS_OK;

@@ -29,7 +29,7 @@ static const struct command_option import_options[] = {
     { "source", "NAME", "whose history it is" },
     { "format", "NAME",
       "ndjson, csv, shopify-orders, shopify-customers, woocommerce-orders; seen from the file" },
-    { "kind", "KIND", "what is in it: customers, orders, events, email" },
+    { "kind", "KIND", "what is in it: customers, orders, products, events, email" },
     { "map", "COLUMN=FIELD,...", "what columns mean: \"E-mail=email,Amount=total\"" },
     { "exported-at", "INSTANT", "when the file was made, if not at its last change" },
     { "dry-run", NULL, "read and judge, write nothing" },

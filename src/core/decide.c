@@ -609,7 +609,9 @@ enum status decide_event(struct decision *decision, const struct event *event, i
         return status;
     }
     if (resolution.reach_count == 0) {
-        *out_outcome = DECIDE_NOBODY;
+        /* Of the world it says something all the same: the catalogue keeps it. */
+        bool is_of_world = event_type_info(event->type)->universal;
+        *out_outcome = is_of_world ? DECIDE_APPLIED : DECIDE_NOBODY;
         return STATUS_OK;
     }
     status = resolve_target(decision, event, now_ms, &resolution);

@@ -191,16 +191,18 @@ static void write_member(struct item *item, struct jsonw *json, const char *wher
     jsonw_raw(json, text);
 }
 
-static void write_products(struct item *item, struct jsonw *json, json_t *products)
+/* The lines of an order, or the variants of a product. */
+static void write_products(struct item *item, struct jsonw *json, const char *list,
+                           json_t *products)
 {
     size_t i = 0;
     json_t *product = NULL;
-    jsonw_key(json, "products");
+    jsonw_key(json, list);
     jsonw_open_array(json);
     json_array_foreach(products, i, product)
     {
         char where[WHERE_SIZE];
-        snprintf(where, sizeof(where), "/properties/products/%zu", i);
+        snprintf(where, sizeof(where), "/properties/%s/%zu", list, i);
         if (!json_is_object(product)) {
             detail_error(item->reading, where, NO_KEY, NULL, "a product is an object");
             continue;
@@ -230,7 +232,9 @@ static void take_properties(struct item *item)
     json_object_foreach(item->properties, key, value)
     {
         if (strcmp(key, "products") == 0 && json_is_array(value)) {
-            write_products(item, &json, value);
+            write_products(item, &json, "products", value);
+        } else if (strcmp(key, "variants") == 0 && json_is_array(value)) {
+            write_products(item, &json, "variants", value);
         } else {
             write_member(item, &json, "/properties", key, value);
         }
@@ -653,6 +657,10 @@ static void take_members(struct item *item)
     take_act(item);
     if (is_about_order(item->type)) {
         take_order(item);
+    } else if ((item->type == EVENT_PRODUCT_UPDATED || item->type == EVENT_PRODUCT_DELETED) &&
+               item->event->product_id.size == 0) {
+        item_error(reading, "/properties", str_from_z("product_id"), NULL,
+                   "which product? its id in the shop");
     } else if (needs_identity(item)) {
         item_error(reading, "/identities", NO_KEY, NULL,
                    "whose event is it? email, phone, external_id, anonymous_id or customer_id");

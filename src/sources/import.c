@@ -37,10 +37,8 @@ static const struct {
     const char *name;
     enum import_kind kind;
 } KINDS[] = {
-    { "customers", IMPORT_CUSTOMERS },
-    { "orders", IMPORT_ORDERS },
-    { "events", IMPORT_EVENTS },
-    { "email", IMPORT_EMAIL },
+    { "customers", IMPORT_CUSTOMERS }, { "orders", IMPORT_ORDERS },     { "events", IMPORT_EVENTS },
+    { "email", IMPORT_EMAIL },         { "products", IMPORT_PRODUCTS },
 };
 
 static const struct import_format FORMATS[] = {
@@ -137,16 +135,9 @@ enum import_kind import_kind_find(struct str name, struct problem *problem)
             return KINDS[i].kind;
         }
     }
-    if (str_equal(name, STR("products"))) {
-        problem_set(
-            problem, STATUS_INVALID, "invalid-field",
-            "products come with the catalogue, which this version does not have; customers, "
-            "orders, events and email can be imported");
-        return 0;
-    }
     const char *nearest = str_nearest(name, names, ARRAY_COUNT(KINDS));
     problem_set(problem, STATUS_INVALID, "invalid-field",
-                "no kind is called \"%.*s\": customers, orders, events or email%s%s%s",
+                "no kind is called \"%.*s\": customers, orders, products, events or email%s%s%s",
                 STR_ARG(str_take(name, 60)), nearest != NULL ? "; did you mean \"" : "",
                 nearest != NULL ? nearest : "", nearest != NULL ? "\"?" : "");
     return 0;
@@ -482,6 +473,7 @@ static enum status bind_native(struct import_reader *reader, const struct native
 static enum status bind_canonical(struct import_reader *reader, struct arena *arena,
                                   struct map *map, struct problem *problem)
 {
+    bool is_catalogue = reader->options.kind == IMPORT_PRODUCTS;
     bool has_products = false;
     bool has_any = false;
     for (size_t i = 0; i < reader->header_count; i++) {
@@ -504,7 +496,8 @@ static enum status bind_canonical(struct import_reader *reader, struct arena *ar
         reader->paths[i] = path;
         has_any = has_any || path.place != PLACE_NOWHERE;
         has_products = has_products || path.place == PLACE_PRODUCT;
-        if (path.place == PLACE_PROPERTY && str_equal(path.key, STR("order_id"))) {
+        if (path.place == PLACE_PROPERTY &&
+            str_equal_z(path.key, is_catalogue ? "product_id" : "order_id")) {
             reader->group_column = i + 1;
         }
     }
@@ -516,6 +509,8 @@ static enum status bind_canonical(struct import_reader *reader, struct arena *ar
     }
     if (!has_products) {
         reader->group_column = 0;
+    } else if (is_catalogue) {
+        import_canonical_give_variants(reader->paths, reader->header_count);
     }
     reader->build = import_canonical_rows;
     return STATUS_OK;

@@ -38,24 +38,34 @@ static const char *const EVENT_PROPERTIES[] = {
 };
 static const char *const EMAIL_PROPERTIES[] = { "campaign", "campaign_id", "subject",
                                                 "url",      "message_id",  "machine" };
+static const char *const PRODUCT_PROPERTIES[] = {
+    "product_id", "name",  "category", "brand",       "url",   "image_url",
+    "currency",   "price", "sku",      "substitutes", "stock", "compare_at_price",
+};
 static const char *const TRAITS[] = {
     "first_name", "last_name", "birth_date", "gender", "locale",
     "time_zone",  "country",   "region",     "city",   "postal_code",
 };
 static const char *const TEXTS[] = {
-    "order_id", "number",     "product_id", "variant_id",  "sku",   "name",        "coupon",
-    "location", "channel",    "status",     "refund_id",   "brand", "category",    "cart_id",
-    "query",    "first_name", "last_name",  "postal_code", "city",  "checkout_id", "campaign_id",
-    "subject",  "message_id", "birth_date", "campaign",    "url",
+    "order_id",   "number",      "product_id",
+    "variant_id", "sku",         "name",
+    "coupon",     "location",    "channel",
+    "status",     "refund_id",   "brand",
+    "category",   "cart_id",     "query",
+    "first_name", "last_name",   "postal_code",
+    "city",       "checkout_id", "campaign_id",
+    "subject",    "message_id",  "birth_date",
+    "campaign",   "url",         "inventory_item_id",
+    "image_url",  "substitutes",
 };
 static const struct {
     const char *prefix;
     enum import_place place;
 } PREFIXES[] = {
-    { "identities.", PLACE_IDENTITY }, { "properties.", PLACE_PROPERTY },
-    { "products.", PLACE_PRODUCT },    { "context.", PLACE_CONTEXT },
-    { "traits.", PLACE_TRAIT },        { "preferences.", PLACE_PREFERENCE },
-    { "consent.", PLACE_CONSENT },
+    { "identities.", PLACE_IDENTITY },    { "properties.", PLACE_PROPERTY },
+    { "products.", PLACE_PRODUCT },       { "variants.", PLACE_PRODUCT },
+    { "context.", PLACE_CONTEXT },        { "traits.", PLACE_TRAIT },
+    { "preferences.", PLACE_PREFERENCE }, { "consent.", PLACE_CONSENT },
 };
 
 static bool is_one_of(struct str word, const char *const *words, size_t count)
@@ -94,8 +104,26 @@ static enum import_place plain_place(enum import_kind kind, struct str name)
         return IS_ONE_OF(name, EVENT_PROPERTIES) ? PLACE_PROPERTY : PLACE_NOWHERE;
     case IMPORT_EMAIL:
         return IS_ONE_OF(name, EMAIL_PROPERTIES) ? PLACE_PROPERTY : PLACE_NOWHERE;
+    case IMPORT_PRODUCTS:
+        return str_equal(name, STR("updated_at"))   ? PLACE_TOP
+               : str_equal(name, STR("variant_id")) ? PLACE_PRODUCT
+               : IS_ONE_OF(name, PRODUCT_PROPERTIES) || str_equal(name, STR("inventory_item_id"))
+                   ? PLACE_PROPERTY
+                   : PLACE_NOWHERE;
     }
     return PLACE_NOWHERE;
+}
+
+/* In a file of variants these are a variant's, whatever a product may have too. */
+void import_canonical_give_variants(struct import_path *paths, size_t count)
+{
+    static const char *const keys[] = { "sku", "price", "compare_at_price", "stock",
+                                        "inventory_item_id" };
+    for (size_t i = 0; i < count; i++) {
+        if (paths[i].place == PLACE_PROPERTY && IS_ONE_OF(paths[i].key, keys)) {
+            paths[i].place = PLACE_PRODUCT;
+        }
+    }
 }
 
 struct import_path import_canonical_path(struct arena *arena, enum import_kind kind,
@@ -144,6 +172,10 @@ static const struct kind_types {
       { "email.", NULL, NULL, NULL },
       "what becomes of a mail is email.delivered, opened, clicked, bounced, unsubscribed or "
       "complained" },
+    { IMPORT_PRODUCTS,
+      "product.updated",
+      { "product.updated", "product.deleted", "inventory.updated", NULL },
+      "among products only product.updated, product.deleted and inventory.updated are expected" },
 };
 
 static const struct kind_types *types_of(enum import_kind kind)
@@ -206,11 +238,10 @@ static bool take_items(const struct import_reader *reader, struct arena *arena, 
     struct canonical_batch batch = { .event_count = 0 };
     enum status status = canonical_parse(arena, reader->options.source, json,
                                          reader->options.received_at_ms, false, &batch, &problem);
-    if (status == STATUS_OK && batch.event_count > 0 &&
+    if (status == STATUS_OK && batch.event_count > 0 && reader->options.kind != IMPORT_PRODUCTS &&
         event_type_info(batch.events[0].type)->universal) {
-        return refuse(
-            out_record, "type",
-            "what happens to products belongs to no customer: it comes with the catalogue");
+        return refuse(out_record, "type",
+                      "what happens to products belongs to no customer: import it as products");
     }
     if (status == STATUS_OK) {
         out_record->events = batch.events;
@@ -266,6 +297,7 @@ static int64_t fallback_instant(const struct import_reader *reader, const json_t
     case IMPORT_ORDERS:
         return border_instant(border_object(root, "properties"), "placed_at", NULL);
     case IMPORT_CUSTOMERS:
+    case IMPORT_PRODUCTS:
         return reader->options.exported_at_ms;
     case IMPORT_EVENTS:
     case IMPORT_EMAIL:
@@ -312,6 +344,14 @@ bool import_canonical_line(const struct import_reader *reader, struct arena *are
     }
     if (!json_is_object(root)) {
         return refuse(out_record, "", "an event is a JSON object");
+    }
+    if (reader->options.kind == IMPORT_PRODUCTS && json_object_get(root, "properties") == NULL) {
+        line = product_line_event(arena, root, (struct str){ NULL, 0 });
+        border_free(root);
+        root = border_parse(line, &problem);
+        if (root == NULL) {
+            return refuse(out_record, "", "larger than 2 MiB");
+        }
     }
     struct buf missing;
     buf_init(&missing, arena, 1024);
@@ -382,6 +422,44 @@ static struct str value_at(const struct import_rows *rows, size_t row, size_t co
     return str_trim(rows->rows[row].fields[column]);
 }
 
+/* The column of a path, from 1; 0: the file has none. */
+static size_t column_of_path(const struct import_reader *reader, enum import_place place,
+                             const char *key)
+{
+    for (size_t i = 0; i < reader->header_count; i++) {
+        if (reader->paths[i].place == place && str_equal_z(reader->paths[i].key, key)) {
+            return i + 1;
+        }
+    }
+    return 0;
+}
+
+static struct str path_value(const struct import_rows *rows, enum import_place place,
+                             const char *key)
+{
+    size_t column = column_of_path(rows->reader, place, key);
+    return column == 0 ? (struct str){ NULL, 0 } : value_at(rows, 0, column - 1);
+}
+
+/* In a file of variants a row without one is the product's own. */
+static bool is_variant(const struct import_rows *rows, size_t row)
+{
+    size_t column = column_of_path(rows->reader, PLACE_PRODUCT, "variant_id");
+    return rows->reader->options.kind == IMPORT_PRODUCTS && column > 0 &&
+           value_at(rows, row, column - 1).size > 0;
+}
+
+static bool is_line(const struct import_rows *rows, size_t row)
+{
+    return rows->reader->options.kind != IMPORT_PRODUCTS || is_variant(rows, row);
+}
+
+static bool is_property(const struct import_rows *rows, size_t column)
+{
+    enum import_place place = rows->reader->paths[column].place;
+    return place == PLACE_PROPERTY || (place == PLACE_PRODUCT && !is_line(rows, 0));
+}
+
 /* Members of one place, as an object under `key` when there are any. */
 static void put_place(const struct import_rows *rows, struct jsonw *json, enum import_place place,
                       const char *key)
@@ -414,11 +492,11 @@ static void put_products(const struct import_rows *rows, struct jsonw *json)
         bool is_open = false;
         for (size_t i = 0; i < reader->header_count; i++) {
             struct str value = value_at(rows, row, i);
-            if (reader->paths[i].place != PLACE_PRODUCT || value.size == 0) {
+            if (reader->paths[i].place != PLACE_PRODUCT || value.size == 0 || !is_line(rows, row)) {
                 continue;
             }
             if (!is_list_open) {
-                jsonw_key(json, "products");
+                jsonw_key(json, reader->options.kind == IMPORT_PRODUCTS ? "variants" : "products");
                 jsonw_open_array(json);
                 is_list_open = true;
             }
@@ -450,8 +528,7 @@ static void put_properties(const struct import_rows *rows, struct jsonw *json, i
     jsonw_open(json);
     for (size_t i = 0; i < reader->header_count; i++) {
         struct str value = value_at(rows, 0, i);
-        if (reader->paths[i].place == PLACE_PROPERTY && value.size > 0 &&
-            !is_instant_key(reader->paths[i].key)) {
+        if (is_property(rows, i) && value.size > 0 && !is_instant_key(reader->paths[i].key)) {
             jsonw_key_str(json, reader->paths[i].key);
             put_value(json, value, reader->paths[i].is_text);
         }
@@ -461,25 +538,6 @@ static void put_properties(const struct import_rows *rows, struct jsonw *json, i
     }
     put_products(rows, json);
     jsonw_close(json);
-}
-
-/* The column of a path, from 1; 0: the file has none. */
-static size_t column_of_path(const struct import_reader *reader, enum import_place place,
-                             const char *key)
-{
-    for (size_t i = 0; i < reader->header_count; i++) {
-        if (reader->paths[i].place == place && str_equal_z(reader->paths[i].key, key)) {
-            return i + 1;
-        }
-    }
-    return 0;
-}
-
-static struct str path_value(const struct import_rows *rows, enum import_place place,
-                             const char *key)
-{
-    size_t column = column_of_path(rows->reader, place, key);
-    return column == 0 ? (struct str){ NULL, 0 } : value_at(rows, 0, column - 1);
 }
 
 static bool path_instant(struct import_rows *rows, enum import_place place, const char *key,
@@ -545,8 +603,10 @@ static int64_t row_instant(const struct import_rows *rows, const struct row_inst
         }
     }
     *out_is_own = false;
-    return rows->reader->options.kind == IMPORT_CUSTOMERS ? rows->reader->options.exported_at_ms
-                                                          : INSTANT_NONE;
+    enum import_kind kind = rows->reader->options.kind;
+    return kind == IMPORT_CUSTOMERS || kind == IMPORT_PRODUCTS
+               ? rows->reader->options.exported_at_ms
+               : INSTANT_NONE;
 }
 
 /* Closes the item with its key: the row's own id, or the hash of the rest. */

@@ -6,6 +6,8 @@
  * of one record, and how a record is turned down.
  */
 
+#include <jansson.h>
+
 #include "draft_priv.h"
 #include "sources/csv.h"
 #include "sources/import.h"
@@ -178,10 +180,13 @@ import_build_fn import_woocommerce_order;
 /* --- our own -------------------------------------------------------------- */
 
 /* Where a header of our CSV goes; PLACE_NOWHERE when it is none of ours. */
+void import_canonical_give_variants(struct import_path *paths, size_t count);
 struct import_path import_canonical_path(struct arena *arena, enum import_kind kind,
                                          struct str header);
 import_build_fn import_canonical_rows;
 /* One line of NDJSON. False: turned down, with column and reason. */
+/* A product's members as the event that says them; empty when it is too large. */
+struct str product_line_event(struct arena *arena, json_t *product, struct str product_id);
 bool import_canonical_line(const struct import_reader *reader, struct arena *arena, struct str line,
                            struct import_record *out_record);
 

@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "batch_priv.h"
 #include "store/batch.h"
+#include "store/catalogue.h"
 
 /*
  * Save: what was decided, one unnest statement per table, in the round trip
@@ -194,7 +195,7 @@ static const struct pg_statement save_notification = {
 };
 
 enum {
-    SAVE_STATEMENTS_MAX = 19
+    SAVE_STATEMENTS_MAX = 19 + CATALOGUE_STATEMENTS_MAX
 };
 
 /* --- columns ------------------------------------------------------------ */
@@ -945,6 +946,9 @@ static enum status queue_rows(struct batch *batch, const struct batch_save *save
     if (status == STATUS_OK) {
         status =
             queue_memberships(batch, rows->memberships_come, rows->membership_come_count, true);
+    }
+    if (status == STATUS_OK) {
+        status = catalogue_queue(batch);
     }
     *statement_count = pg_queued(batch->pg) - before;
     return status;

@@ -366,7 +366,6 @@ def test_complete_makes_history_known(brand, shopify, server, tmp_path):
     (["--source", "nobody", "FILE"], 3, "no source"),
     (["FILE"], 2, "--source"),
     (["--source", "api", "/nonexistent.csv"], 3, "nonexistent"),
-    (["--source", "api", "--kind", "products", "FILE"], 2, "catalogue"),
     (["--source", "api", "--kind", "oders", "FILE"], 2, "orders"),
     (["--source", "api", "--format", "shopfy-orders", "FILE"], 2, "shopify-orders"),
     (["--source", "api", "FILE"], 2, "--kind"),
@@ -435,7 +434,6 @@ def test_an_upload_may_be_tried_first(brand, shopify, server):
 @pytest.mark.parametrize("query,body,status,pointer", [
     ("kind=orders", "order_id,total\n", 422, "#/query/source"),
     ("source=nobody&kind=orders", "order_id,total\n", 404, ""),
-    ("source=api&kind=products", "a,b\n", 422, "#/query/kind"),
     ("source=api&format=xls", "a,b\n", 422, "#/query/format"),
     ("source=api", "a,b\n", 422, "#/query/kind"),
     ("source=api&kind=orders&exported_at=soon", "order_id,total\n", 422, "#/query/exported_at"),

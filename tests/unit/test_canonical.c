@@ -256,7 +256,7 @@ static void bounds_a_request(void **state)
             buf_init(&body, NULL, 4u * 1024 * 1024);
             buf_add_z(&body, lines ? "" : "[");
             for (size_t i = 0; i < count; i++) {
-                buf_printf(&body, "%s{\"id\":%zu,\"type\":\"product.updated\"}",
+                buf_printf(&body, "%s{\"id\":%zu,\"type\":\"inventory.updated\"}",
                            i == 0  ? ""
                            : lines ? "\n"
                                    : ",",
@@ -278,7 +278,7 @@ static void bounds_a_request(void **state)
         memset(id, 'x', size);
         id[size] = '\0';
         struct str body =
-            str_printf(payload.arena, "{\"id\":\"%s\",\"type\":\"product.updated\"}", id);
+            str_printf(payload.arena, "{\"id\":\"%s\",\"type\":\"inventory.updated\"}", id);
         assert_int_equal(parse(&payload, body, false, &batch),
                          size > LIMIT_DEDUP_KEY_BYTES ? STATUS_INVALID : STATUS_OK);
     }
