@@ -441,8 +441,7 @@ static void settle_merge(struct decision *decision, struct profile *target,
     const struct occasion occasion = {
         .at_ms = now_ms, .true_at_ms = event->occurred_at_ms, .cause = CAUSE_MERGE, .event = event
     };
-    struct judgement silent;
-    judge_all(decision, target, &occasion, &silent);
+    judge_merge(decision, target, &occasion);
 }
 
 /* An event that is folded, and of which nothing has been said yet. */

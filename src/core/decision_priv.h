@@ -205,6 +205,9 @@ void judge_touched(struct decision *decision, struct profile *profile,
 /* All rules. */
 void judge_all(struct decision *decision, struct profile *profile, const struct occasion *occasion,
                struct judgement *out_judgement);
+/* All rules after a merge: what a loser held goes on, since when he held it. */
+void judge_merge(struct decision *decision, struct profile *profile,
+                 const struct occasion *occasion);
 /* Those that time alone can change. */
 void judge_timed(struct decision *decision, struct profile *profile,
                  const struct occasion *occasion, struct judgement *out_judgement);

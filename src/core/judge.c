@@ -173,6 +173,36 @@ static bool judge_rule(struct judging *judging, const struct rule *rule)
     return true;
 }
 
+/* What the losers of a merge held of a rule, since the earliest of them; NULL: none
+ * of them that. `value` NULL: any. */
+static const struct verdict *find_inherited(const struct profile *profile, uint32_t slot,
+                                            const struct str *value)
+{
+    const struct verdict *earliest = NULL;
+    for (const struct inherited *from = profile->inherited; from != NULL; from = from->next) {
+        const struct verdict *verdict = verdict_find(&from->verdicts, slot);
+        bool is_it = verdict != NULL && (value == NULL || str_equal(verdict->value, *value)) &&
+                     (earliest == NULL || verdict->since_ms < earliest->since_ms);
+        earliest = is_it ? verdict : earliest;
+    }
+    return earliest;
+}
+
+/* A rule that cannot be asked until history is read: the old verdict stays, and
+ * after a merge that is the loser's too. */
+static bool keep_rule(struct judging *judging, const struct rule *rule)
+{
+    struct profile *profile = judging->profile;
+    uint32_t slot = rule->definition.slot;
+    const struct verdict *verdict =
+        verdict_find(&profile->verdicts, slot) == NULL ? find_inherited(profile, slot, NULL) : NULL;
+    if (verdict == NULL) {
+        return false;
+    }
+    add_change(judging, rule, NULL, verdict, INSTANT_NEVER);
+    return verdict_put(judging->decision->arena, &profile->verdicts, slot, verdict);
+}
+
 /* --- a set of rules ----------------------------------------------------- */
 
 static uint64_t *new_words(struct decision *decision, const struct ruleset *ruleset)
@@ -215,7 +245,9 @@ static void judge_words(struct judging *judging, uint64_t *words)
             done |= UINT64_C(1) << bit;
             size_t index = w * 64 + bit;
             const struct rule *rule = &ruleset->rules[index];
-            if (!is_blocked(judging, rule) && judge_rule(judging, rule)) {
+            bool changed =
+                is_blocked(judging, rule) ? keep_rule(judging, rule) : judge_rule(judging, rule);
+            if (changed) {
                 add_bits(words, ruleset, ruleset->dependents[index]);
             }
         }
@@ -520,9 +552,47 @@ size_t decision_wanting_history(const struct decision *decision, struct profile 
 
 /* --- merges ------------------------------------------------------------- */
 
+void judge_merge(struct decision *decision, struct profile *profile,
+                 const struct occasion *occasion)
+{
+    struct judgement silent;
+    judge_all(decision, profile, occasion, &silent);
+    const struct verdict_set now = profile->verdicts;
+    for (size_t i = 0; i < now.count && profile->inherited != NULL; i++) {
+        struct verdict verdict = now.items[i];
+        const struct verdict *theirs = find_inherited(profile, verdict.slot, &verdict.value);
+        if (theirs != NULL && theirs->since_ms < verdict.since_ms) {
+            verdict.since_ms = theirs->since_ms;
+            if (!verdict_put(decision->arena, &profile->verdicts, verdict.slot, &verdict)) {
+                return; /* the arena is full, which is said elsewhere */
+            }
+        }
+    }
+    profile->inherited = NULL;
+}
+
+static void inherit(struct decision *decision, struct profile *survivor,
+                    const struct profile *loser)
+{
+    struct inherited *item = ARENA_NEW(decision->arena, struct inherited);
+    if (item == NULL) {
+        return;
+    }
+    *item = (struct inherited){ loser->verdicts, survivor->inherited };
+    survivor->inherited = item;
+    for (const struct inherited *from = loser->inherited; from != NULL; from = from->next) {
+        item = ARENA_NEW(decision->arena, struct inherited);
+        if (item != NULL) {
+            *item = (struct inherited){ from->verdicts, survivor->inherited };
+            survivor->inherited = item;
+        }
+    }
+}
+
 void judge_absorb(struct decision *decision, struct profile *survivor, const struct profile *loser,
                   int64_t now_ms)
 {
+    inherit(decision, survivor, loser);
     const struct ruleset *ruleset = judge_ruleset(decision, survivor);
     survivor->needs_history = survivor->needs_history || loser->needs_history;
     survivor->is_long = survivor->is_long || loser->is_long;

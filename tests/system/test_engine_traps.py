@@ -93,6 +93,52 @@ class Between:
         self.after.connection.close()
 
 
+# --- 8 ------------------------------------------------------------------------
+
+def memberships(brand, profile_id):
+    return dict(brand.sql("SELECT r.name, (extract(epoch FROM m.since) * 1000)::bigint"
+                          " FROM membership m JOIN rule r ON r.workspace_id = m.workspace_id"
+                          " AND r.id = m.rule_id WHERE m.workspace_id = {ws}"
+                          " AND m.profile_id = %s AND r.name <> 'lifecycle'", profile_id))
+
+
+def test_rule_08_a_merge_moves_memberships_with_their_since(brand, esp):
+    """A customer of years, met under one more cookie, becomes a member of today."""
+    put(brand, "viewer", f"count({VIEWED} within 30d) >= 1")
+    put(brand, "twice", f"count({VIEWED} within 30d) >= 2")
+    put(brand, "buyer", "orders.count >= 1")
+    esp.subscribe(brand.api, ["segment.*", "profile.merged"])
+    hour = {n: now_ms() - n * 3600_000 for n in range(6)}
+
+    def anonymous(name, email=None):
+        return {"anonymous_id": name, **({"email": email} if email else {})}
+    # The browser was there first each time, so it survives.
+    for name, seen, bought, known in (("one", 3, 1, 2), ("two", 2, 1, 5)):
+        email = f"{name}@example.com"
+        brand.send(event(f"a{name}", None, VIEWED, at_ms(hour[seen]), anonymous(name)))
+        brand.send([view(f"e{name}", email, at_ms(hour[known])),
+                    order_event(f"o{name}", email, 800 + known, 9.0, at=at_ms(hour[bought]))])
+        loser = brand.profile(email)["id"]
+        merging = now_ms()
+        brand.send(event(f"m{name}", identities=anonymous(name, email), at=at_ms(merging)))
+        survivor = brand.profile(email)["id"]
+        assert survivor < loser
+        since = {"viewer": hour[max(seen, known)], "twice": merging, "buyer": hour[bought]}
+        assert memberships(brand, survivor) == since, name
+        assert memberships(brand, loser) == {}
+    wait_for(lambda: len(esp.of_type("profile.merged")) == 2, 10)
+    wait_for(lambda: brand.count("delivery") == 0, 10)
+    assert len(esp.of_type("segment.entered")) == 2 * 3 and not esp.of_type("segment.left")
+
+    # Taken back: who stays keeps what still holds; who leaves begins anew.
+    edge = brand.api.get(f"/v1/profiles/{survivor}/merges")["data"][0]
+    before = now_ms()
+    brand.api.post(f"/v1/profiles/{survivor}/unmerge", {"merge_id": edge["id"]}, expect=200)
+    assert memberships(brand, survivor) == {"viewer": since["viewer"]}
+    own = memberships(brand, loser)
+    assert set(own) == {"viewer", "buyer"} and min(own.values()) >= before
+
+
 # --- 9 ------------------------------------------------------------------------
 
 def buy(brand, email, count, first, extra_views=0):

@@ -69,6 +69,12 @@ struct profile_labels {
     size_t tier_count;
 };
 
+/* What those held who were merged into a profile just now. */
+struct inherited {
+    struct verdict_set verdicts;
+    const struct inherited *next;
+};
+
 struct profile {
     struct id id;
     struct id merged_into; /* zero: canonical */
@@ -116,8 +122,9 @@ struct profile {
     bool orders_shrunk; /* a contribution was removed: first, last, largest need the orders */
     bool has_labels;    /* the verdicts changed, and `labels` says them by name */
     struct profile_labels labels;
-    uint32_t changed_parts;    /* 1u << enum rule_part, since the rules were last decided */
-    uint64_t *touched;         /* rules whose features changed; NULL: none */
+    uint32_t changed_parts;            /* 1u << enum rule_part, since the rules were last decided */
+    uint64_t *touched;                 /* rules whose features changed; NULL: none */
+    const struct inherited *inherited; /* until the merge has been judged */
     int64_t stood_at_version;  /* ruleset_version as loaded, until its change has been told */
     struct verdict_set stored; /* verdicts as loaded: what membership says */
 };
