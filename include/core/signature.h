@@ -73,6 +73,9 @@ struct signature_claim {
     struct signature_text {
         struct str text;
         bool is_ed25519; /* v1a of Standard Webhooks */
+        /* Not empty: no secret of the source proves it, but the key published
+         * there. read_claim has pinned the host; nobody else looks. */
+        struct str key_url;
     } signatures[SIGNATURES_MAX];
     size_t signature_count;
     struct str pieces[SIGNATURE_PIECES_MAX]; /* the signed bytes, in order */
@@ -80,10 +83,7 @@ struct signature_claim {
     int64_t timestamp_ms;               /* the signed time; INSTANT_NONE when none is signed */
     enum signature_algorithm algorithm; /* 0: the spec's */
     enum signature_encoding encoding;   /* 0: the spec's */
-    /* Not empty: no secret of the source proves this, but the key published there.
-     * read_claim has pinned the host; nobody else looks. */
-    struct str key_url;
-    struct str key_id; /* which of a key set; empty: the only one */
+    struct str key_id;                  /* which of a key set; empty: the only one */
 };
 
 struct inbound;
@@ -113,6 +113,7 @@ struct signature_spec {
     /* Accepted families, preferred first; signature NULL ends. */
     struct signature_headers headers[SIGNATURE_FAMILIES_MAX];
     int64_t tolerance_ms; /* of a signed timestamp, both ways; 0: none is signed */
+    bool may_lack_secret; /* there is another way than by a secret (published keys) */
     /* NULL: the claim is read from headers, as said above. VALID when *claim is
      * complete, else why not. */
     enum signature_verdict (*read_claim)(struct arena *arena, const struct source *source,

@@ -26,6 +26,10 @@
  * but in the quarter second until other instances have polled.
  */
 
+enum {
+    KEYS_TRIED_MAX = 2, /* Adobe signs with two */
+};
+
 /* One request under way; in its exchange's arena. */
 struct hook {
     struct http_exchange *x;
@@ -34,8 +38,8 @@ struct hook {
     const struct source *source;
     const struct platform *platform;
     struct inbound inbound;
-    struct str key_url; /* to be fetched; was it, then tried_key */
-    bool tried_key;
+    struct str key_url; /* to be fetched */
+    unsigned keys_tried;
     struct handshake handshake;
 };
 
@@ -278,8 +282,8 @@ static enum http_outcome judge(struct hook *hook)
     struct verify_result result =
         verify_inbound(platform_signature(platform, source), source, &hook->inbound,
                        http_arena(hook->x), hook->api->key_ring);
-    if (result.verdict == SIGNATURE_KEY_WANTED && !hook->tried_key) {
-        hook->tried_key = true;
+    if (result.verdict == SIGNATURE_KEY_WANTED && hook->keys_tried < KEYS_TRIED_MAX) {
+        hook->keys_tried++;
         hook->key_url = result.key_url;
         return go_on(hook, fetch_key);
     }

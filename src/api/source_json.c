@@ -56,7 +56,8 @@ static bool takes_webhooks(const struct source_full *source)
 static bool needs_secret(const struct source_full *source)
 {
     return takes_webhooks(source) &&
-           platform_signature(source->platform, &source->core)->key_form != SIGNATURE_KEY_FETCHED;
+           platform_signature(source->platform, &source->core)->key_form != SIGNATURE_KEY_FETCHED &&
+           !platform_signature(source->platform, &source->core)->may_lack_secret;
 }
 
 static const char *status_of(const struct source_full *source, int64_t now_ms)

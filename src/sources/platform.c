@@ -19,8 +19,21 @@
  */
 
 static const struct platform *const PLATFORMS[] = {
-    &platform_shopify,           &platform_woocommerce, &platform_bigcommerce, &platform_square,
-    &platform_standard_webhooks, &platform_api,         &platform_sdk,
+    /* clang-format off */
+    &platform_shopify,
+    &platform_woocommerce,
+    &platform_bigcommerce,
+    &platform_square,
+    &platform_adobe_commerce,
+    &platform_adobe_io_events,
+    &platform_saleor,
+    &platform_wix,
+    &platform_commercetools,
+    &platform_amazon_sns,
+    &platform_standard_webhooks,
+    &platform_api,
+    &platform_sdk,
+    /* clang-format on */
 };
 
 const struct order_status_rule platform_no_statuses[] = { { NULL, ORDER_OPEN, false } };

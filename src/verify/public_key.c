@@ -4,6 +4,7 @@
 #include <openssl/x509.h>
 
 #include "base/codec.h"
+#include "base/instant.h"
 #include "verify_priv.h"
 
 /*
@@ -15,8 +16,12 @@
  * key's text becomes an HMAC secret, or "none" an algorithm.
  *
  * A key comes as people have it: PEM from a dashboard, base64 of its DER without
- * armour (SendGrid), or a certificate (SNS). The digest takes the pieces one by
- * one, so the body is not copied.
+ * armour (SendGrid), a certificate (SNS), or a key set (Saleor). The digest takes
+ * the pieces one by one, so the body is not copied.
+ *
+ * A certificate's chain is not followed: it comes over TLS from the sender's own
+ * host, whose chain libcurl has checked, and SNS's file holds no intermediate to
+ * follow. That it is of its time is checked.
  */
 
 enum {
@@ -31,11 +36,20 @@ static EVP_PKEY *read_pem(struct str text)
     return key;
 }
 
-static EVP_PKEY *read_certificate(struct str text)
+static bool is_of_its_time(const X509 *certificate, int64_t now_ms)
+{
+    time_t now = (time_t)(now_ms / INSTANT_SECOND_MS);
+    return X509_cmp_time(X509_get0_notBefore(certificate), &now) < 0 &&
+           X509_cmp_time(X509_get0_notAfter(certificate), &now) > 0;
+}
+
+static EVP_PKEY *read_certificate(struct str text, int64_t now_ms)
 {
     BIO *bio = BIO_new_mem_buf(text.data, (int)text.size);
     X509 *certificate = bio != NULL ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
-    EVP_PKEY *key = certificate != NULL ? X509_get_pubkey(certificate) : NULL;
+    EVP_PKEY *key = certificate != NULL && is_of_its_time(certificate, now_ms)
+                        ? X509_get_pubkey(certificate)
+                        : NULL;
     X509_free(certificate);
     BIO_free(bio);
     return key;
@@ -57,21 +71,24 @@ static EVP_PKEY *read_der(struct str text)
     return key;
 }
 
-static EVP_PKEY *read_key(struct str document)
+static EVP_PKEY *read_key(const struct public_key *public_key)
 {
-    struct str text = str_trim(document);
+    struct str text = str_trim(public_key->document);
     if (text.size == 0 || text.size > KEY_DOCUMENT_SIZE_MAX) {
         return NULL;
     }
     if (str_starts_with(text, STR("-----BEGIN CERTIFICATE-----"))) {
-        return read_certificate(text);
+        return read_certificate(text, public_key->now_ms);
+    }
+    if (text.data[0] == '{') {
+        return jwks_find(text, public_key->id);
     }
     return str_starts_with(text, STR("-----BEGIN ")) ? read_pem(text) : read_der(text);
 }
 
 bool public_key_is_readable(struct str key_document)
 {
-    EVP_PKEY *key = read_key(key_document);
+    EVP_PKEY *key = read_key(&(struct public_key){ .document = key_document });
     EVP_PKEY_free(key);
     return key != NULL;
 }
@@ -95,12 +112,11 @@ static bool check(EVP_PKEY *key, const EVP_MD *digest, const struct str *pieces,
     return ok;
 }
 
-bool public_key_verify(enum signature_algorithm algorithm, struct str key_document,
-                       struct str key_id, const struct str *pieces, size_t piece_count,
-                       const uint8_t *signature, size_t signature_size)
+bool public_key_verify(enum signature_algorithm algorithm, const struct public_key *public_key,
+                       const struct str *pieces, size_t piece_count, const uint8_t *signature,
+                       size_t signature_size)
 {
-    (void)key_id;
-    EVP_PKEY *key = read_key(key_document);
+    EVP_PKEY *key = read_key(public_key);
     const EVP_MD *digest = algorithm == SIGNATURE_RSA_SHA1 ? EVP_sha1() : EVP_sha256();
     bool ok = key != NULL && key_is_of(algorithm, key) &&
               check(key, digest, pieces, piece_count, signature, signature_size);

@@ -56,6 +56,7 @@ static void decode(enum signature_encoding encoding, struct str text, struct sig
 
 /* What one proof needs. */
 struct proof {
+    int64_t now_ms;
     enum signature_algorithm algorithm;
     enum signature_encoding encoding;
     enum signature_key_form key_form;
@@ -116,18 +117,15 @@ static unsigned matches_ed25519(const struct proof *proof, const struct key *key
     return valid;
 }
 
-static unsigned matches_public_key(const struct proof *proof, struct str key_document)
+static unsigned matches_public_key(const struct proof *proof, const struct signature_text *text,
+                                   struct str key_document)
 {
     const struct signature_claim *claim = proof->claim;
-    unsigned valid = 0;
-    for (size_t i = 0; i < claim->signature_count; i++) {
-        struct signature_bytes given;
-        decode(proof->encoding, claim->signatures[i].text, &given);
-        valid |= given.size > 0 &&
-                 public_key_verify(proof->algorithm, key_document, claim->key_id, claim->pieces,
-                                   claim->piece_count, given.bytes, given.size);
-    }
-    return valid;
+    struct public_key key = { key_document, claim->key_id, proof->now_ms };
+    struct signature_bytes given;
+    decode(proof->encoding, text->text, &given);
+    return given.size > 0 && public_key_verify(proof->algorithm, &key, claim->pieces,
+                                               claim->piece_count, given.bytes, given.size);
 }
 
 /* False when the secret cannot be a key. */
@@ -135,7 +133,9 @@ static bool try_secret(const struct proof *proof, struct str secret, unsigned *o
 {
     *out_matches = 0;
     if (proof->key_form == SIGNATURE_KEY_PUBLIC) {
-        *out_matches = matches_public_key(proof, secret);
+        for (size_t i = 0; i < proof->claim->signature_count; i++) {
+            *out_matches |= matches_public_key(proof, &proof->claim->signatures[i], secret);
+        }
         return true;
     }
     struct key key;
@@ -149,15 +149,14 @@ static bool try_secret(const struct proof *proof, struct str secret, unsigned *o
 
 /* --- all of them ---------------------------------------------------------- */
 
-static struct verify_result check_secrets(const struct proof *proof, const struct source *source,
-                                          int64_t now_ms)
+static struct verify_result check_secrets(const struct proof *proof, const struct source *source)
 {
     struct verify_result result = { .verdict = SIGNATURE_MISMATCH };
     bool valid = false;
     for (size_t i = 0; i < source->secret_count; i++) {
         const struct source_secret *secret = &source->secrets[i];
         unsigned matches = 0;
-        if (secret->expires_at_ms <= now_ms || !try_secret(proof, secret->value, &matches)) {
+        if (secret->expires_at_ms <= proof->now_ms || !try_secret(proof, secret->value, &matches)) {
             continue;
         }
         if (secret->shadow) {
@@ -178,23 +177,28 @@ static struct verify_result check_secrets(const struct proof *proof, const struc
     return result;
 }
 
-/* A signature that does not verify under a key fetched a while ago may be of a key
- * that was rotated since. */
-static struct verify_result check_published(const struct proof *proof, struct key_ring *ring,
-                                            int64_t now_ms)
+/* One valid signature will do, whatever is wrong with the others: Adobe signs with
+ * two keys, so that either may be in rotation. One that does not verify under a key
+ * fetched a while ago may be of a key that was rotated since. */
+static struct verify_result check_published(const struct proof *proof, struct key_ring *ring)
 {
-    struct str document = { NULL, 0 };
-    int64_t age_ms = 0;
-    struct verify_result result = { .verdict = SIGNATURE_KEY_WANTED,
+    const struct signature_claim *claim = proof->claim;
+    struct verify_result result = { .verdict = SIGNATURE_MISMATCH,
                                     .secret_index = VERIFY_NO_SECRET };
-    if (ring == NULL ||
-        !key_ring_find(ring, proof->arena, proof->claim->key_url, now_ms, &document, &age_ms)) {
-        return result;
-    }
-    if (matches_public_key(proof, document) != 0) {
-        result.verdict = SIGNATURE_VALID;
-    } else if (age_ms < KEY_RING_RETRY_MS) {
-        result.verdict = SIGNATURE_MISMATCH;
+    for (size_t i = 0; i < claim->signature_count; i++) {
+        const struct signature_text *text = &claim->signatures[i];
+        struct str document = { NULL, 0 };
+        int64_t age_ms = 0;
+        bool is_here = ring != NULL && key_ring_find(ring, proof->arena, text->key_url,
+                                                     proof->now_ms, &document, &age_ms);
+        if (is_here && matches_public_key(proof, text, document) != 0) {
+            result.verdict = SIGNATURE_VALID;
+            return result;
+        }
+        if ((!is_here || age_ms >= KEY_RING_RETRY_MS) && result.verdict != SIGNATURE_KEY_WANTED) {
+            result.verdict = SIGNATURE_KEY_WANTED;
+            result.key_url = text->key_url;
+        }
     }
     return result;
 }
@@ -229,6 +233,7 @@ struct verify_result verify_inbound(const struct signature_spec *spec, const str
     result.verdict = spec->read_claim != NULL ? spec->read_claim(arena, source, inbound, &claim)
                                               : claim_read_headers(arena, spec, inbound, &claim);
     struct proof proof = {
+        .now_ms = inbound->received_at_ms,
         .algorithm = claim.algorithm != 0 ? claim.algorithm : spec->algorithm,
         .encoding = claim.encoding != 0 ? claim.encoding : spec->encoding,
         .key_form = spec->key_form,
@@ -241,11 +246,8 @@ struct verify_result verify_inbound(const struct signature_spec *spec, const str
     if (result.verdict != SIGNATURE_VALID) {
         return result;
     }
-    result = claim.key_url.size > 0 ? check_published(&proof, ring, inbound->received_at_ms)
-                                    : check_secrets(&proof, source, inbound->received_at_ms);
-    if (result.verdict == SIGNATURE_KEY_WANTED) {
-        result.key_url = claim.key_url;
-    }
+    result = claim.signatures[0].key_url.size > 0 ? check_published(&proof, ring)
+                                                  : check_secrets(&proof, source);
     int64_t away_ms = inbound->received_at_ms - claim.timestamp_ms;
     if (result.verdict == SIGNATURE_VALID && spec->tolerance_ms > 0 &&
         (claim.timestamp_ms == INSTANT_NONE || away_ms > spec->tolerance_ms ||

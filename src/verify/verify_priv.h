@@ -48,13 +48,21 @@ bool mac_compute(enum signature_algorithm algorithm, const uint8_t *key, size_t 
                  const struct str *pieces, size_t piece_count, uint8_t mac[MAC_SIZE_MAX]);
 
 /* public_key.c: is `signature` one of `algorithm` by this key over the pieces?
- * The key is PEM (a public key or a certificate), base64 of DER, or a JSON Web
- * Key Set, of which key_id is meant. False for whatever is not so. */
-bool public_key_verify(enum signature_algorithm algorithm, struct str key_document,
-                       struct str key_id, const struct str *pieces, size_t piece_count,
-                       const uint8_t *signature, size_t signature_size);
+ * The key is PEM (a public key or a certificate that is valid now), base64 of
+ * DER, or a JSON Web Key Set. False for whatever is not so. */
+struct public_key {
+    struct str document;
+    struct str id;  /* of a key set; empty: the only one */
+    int64_t now_ms; /* a certificate is of its time */
+};
+bool public_key_verify(enum signature_algorithm algorithm, const struct public_key *public_key,
+                       const struct str *pieces, size_t piece_count, const uint8_t *signature,
+                       size_t signature_size);
 /* Can it be read at all? */
 bool public_key_is_readable(struct str key_document);
+
+/* jwks.c: the RSA key of a JSON Web Key Set by its id; NULL. The caller frees. */
+struct evp_pkey_st *jwks_find(struct str document, struct str id);
 
 /* bearer.c */
 struct verify_result bearer_check(const struct signature_spec *spec, const struct source *source,

@@ -110,7 +110,10 @@ static inline enum normalise_verdict take(struct arena *arena, const char *platf
         { str_from_z(topic_header), topic },
         { STR("webhook-id"), STR("msg_1") },
     };
-    struct inbound inbound = { headers, ARRAY_COUNT(headers), body, ADAPTER_NOW_MS };
+    struct inbound inbound = { .headers = headers,
+                               .header_count = ARRAY_COUNT(headers),
+                               .body = body,
+                               .received_at_ms = ADAPTER_NOW_MS };
     struct problem problem;
     return platform->normalise(arena, &source, &inbound, out_normalised, &problem);
 }

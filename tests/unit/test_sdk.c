@@ -13,7 +13,10 @@ static enum status take_as(struct payload *payload, const char *kind, const char
         { STR("user-agent"), STR("Mozilla/5.0") },
         { STR("sec-gpc"), str_from_z(gpc) },
     };
-    struct inbound inbound = { headers, ARRAY_COUNT(headers), body, PAYLOAD_NOW_MS };
+    struct inbound inbound = { .headers = headers,
+                               .header_count = ARRAY_COUNT(headers),
+                               .body = body,
+                               .received_at_ms = PAYLOAD_NOW_MS };
     batch = (struct canonical_batch){ .event_count = 0 };
     return sdk_read(payload->arena, &payload->source, &inbound, &batch, &payload->problem);
 }

@@ -257,7 +257,9 @@ static void fails_closed_on_nul_keys(void **state)
     char nuls[16] = { 0 };
     mac_text(STR(""), STR("{}"), mac, sizeof(mac)); /* HMAC pads: "" is "\0" */
     struct inbound_header header = { STR("X-Shopify-Hmac-Sha256"), str_from_z(mac) };
-    struct inbound inbound = { &header, 1, STR("{}"), PAYLOAD_NOW_MS };
+    struct inbound inbound = {
+        .headers = &header, .header_count = 1, .body = STR("{}"), .received_at_ms = PAYLOAD_NOW_MS
+    };
     struct source_secret secret = { .value = { nuls, sizeof(nuls) },
                                     .expires_at_ms = INSTANT_NEVER };
     struct source source = { .secrets = &secret, .secret_count = 1 };
@@ -313,7 +315,10 @@ static void tries_all_live_secrets(void **state)
 {
     (void)state;
     struct inbound_header header = { STR("X-Shopify-Hmac-Sha256"), STR(FOO_MAC) };
-    struct inbound inbound = { &header, 1, STR(FOO_BODY), PAYLOAD_NOW_MS };
+    struct inbound inbound = { .headers = &header,
+                               .header_count = 1,
+                               .body = STR(FOO_BODY),
+                               .received_at_ms = PAYLOAD_NOW_MS };
     struct source_secret secrets[] = {
         { .value = STR("the wrong one"), .expires_at_ms = INSTANT_NEVER },
         { .value = STR(FOO_SECRET), .expires_at_ms = PAYLOAD_NOW_MS + 1 },

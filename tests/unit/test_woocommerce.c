@@ -212,7 +212,10 @@ static void knows_the_ping(void **state)
     const struct platform *platform = platform_find(STR("woocommerce"));
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         struct inbound_header header = { str_from_z(rows[i].header), STR("x") };
-        struct inbound inbound = { &header, 1, str_from_z(rows[i].body), PAYLOAD_NOW_MS };
+        struct inbound inbound = { .headers = &header,
+                                   .header_count = 1,
+                                   .body = str_from_z(rows[i].body),
+                                   .received_at_ms = PAYLOAD_NOW_MS };
         assert_row(platform->greet(NULL, NULL, &inbound, NULL) == rows[i].ping, rows[i].why);
     }
 }
@@ -245,7 +248,10 @@ static void knows_its_own_shop(void **state)
                                                  &payload.problem),
                          STATUS_OK);
         struct inbound_header header = { STR("X-WC-Webhook-Source"), str_from_z(rows[i].header) };
-        struct inbound inbound = { &header, 1, STR("{}"), PAYLOAD_NOW_MS };
+        struct inbound inbound = { .headers = &header,
+                                   .header_count = 1,
+                                   .body = STR("{}"),
+                                   .received_at_ms = PAYLOAD_NOW_MS };
         assert_row(payload.platform->is_own_shop(&payload.source, &inbound) == rows[i].own,
                    rows[i].header);
         payload_end(&payload);
