@@ -369,3 +369,32 @@ def test_backtest_refuses_what_it_cannot_answer(api):
     assert problem["errors"][0]["pointer"] == "#/from"
     api.post("/v1/rules/backtest", {"kind": "tier", "cases": [{"value": "a", "when": when}],
                                     "from": day(-3), "to": day(0)}, expect=422)
+
+
+def test_what_was_refunded_later_is_not_in_the_profile_of_then(api):
+    """A refund and a cancellation count from their own instants (correctness 7)."""
+    now = time.time()
+    who = {"email": "refunded@example.com"}
+
+    def tell(event, at, **properties):
+        answer = api.post("/v1/events", {"id": f"{event}-{at}", "type": event,
+                                         "occurred_at": iso(now - at), "identities": who,
+                                         "properties": {"currency": "EUR", **properties}})
+        assert answer["status"] == "applied", answer
+
+    tell("order.completed", 90, order_id="1", total=100)
+    tell("order.completed", 80, order_id="2", total=50)
+    tell("order.refunded", 40, order_id="1", refund_id="r1", total=30)
+    tell("order.cancelled", 20, order_id="2")
+    ident = api.post("/v1/profiles/lookup", {"kind": "email", "value": who["email"]})["id"]
+
+    def orders(ago):
+        found = api.get(f"/v1/profiles/{ident}?as_of={iso(now - ago)}")["orders"]
+        return found["count"], found["revenue"], found["refunded"]
+
+    assert orders(85) == (1, 100.0, 0.0)
+    assert orders(50) == (2, 150.0, 0.0)
+    assert orders(40) == (2, 150.0, 30.0)
+    assert orders(20) == (1, 100.0, 30.0)
+    today = api.get(f"/v1/profiles/{ident}")["orders"]
+    assert (today["count"], today["revenue"], today["refunded"]) == (1, 100.0, 30.0)

@@ -4,7 +4,10 @@
 /*
  * A profile as its facts make it at an instant in the past (correctness 7):
  * facts with occurred_at up to then, decided by the rules given. Orders count
- * from placed_at on, with the contribution they have today.
+ * from placed_at on, less what came later and says when: refunds by their own
+ * document, a cancellation, a deletion. Of the body only the last one is kept: a
+ * total or a status that it changed has no time, and is as known today; a
+ * refunded figure that only it says counts from its version on.
  */
 
 #include <stdbool.h>

@@ -22,6 +22,65 @@ static bool counts_order(const struct order *order, const struct as_of *as_of)
     return order->placed_at_ms != INSTANT_NONE && order->placed_at_ms <= as_of->at_ms;
 }
 
+static bool is_past(int64_t at_ms, const struct as_of *as_of)
+{
+    return at_ms != INSTANT_NONE && at_ms <= as_of->at_ms;
+}
+
+static bool keep_refunds(struct arena *arena, struct order *order, const struct as_of *as_of)
+{
+    struct order_part *refunds = ARENA_NEW_ARRAY(arena, order->refund_count + 1, struct order_part);
+    size_t count = 0;
+    for (size_t i = 0; refunds != NULL && i < order->refund_count; i++) {
+        if (is_past(order->refunds[i].at_ms, as_of)) {
+            refunds[count++] = order->refunds[i];
+        }
+    }
+    order->refunds = refunds;
+    order->refund_count = count;
+    return refunds != NULL;
+}
+
+/* The order with what had been said of it by then. A body that speaks of a later
+ * cancellation tells no status of before; that the order once counted does. */
+static struct order *cut_order(struct arena *arena, const struct order *order,
+                               const struct as_of *as_of)
+{
+    struct order *then = ARENA_NEW(arena, struct order);
+    if (then == NULL) {
+        return NULL;
+    }
+    *then = *order;
+    if (!keep_refunds(arena, then, as_of)) {
+        return NULL;
+    }
+    if (!is_past(order->version_ms, as_of)) {
+        then->body_refunded_minor = 0;
+    }
+    if (order->cancelled_at_ms != INSTANT_NONE && !is_past(order->cancelled_at_ms, as_of)) {
+        then->cancelled_at_ms = INSTANT_NONE;
+        then->rank = order->rank == ORDER_CANCELLED ? ORDER_PAID : order->rank;
+        then->counts = order->counts || order->completed;
+    }
+    if (!is_past(order->deleted_at_ms, as_of)) {
+        then->deleted_at_ms = INSTANT_NONE;
+    }
+    then->contribution = order_contribution_now(then, as_of->currency);
+    return then;
+}
+
+/* Each document that changes the order from its instant on. */
+static size_t count_documents(const struct order *order, const struct as_of *as_of)
+{
+    size_t count = 1;
+    for (size_t i = 0; i < order->refund_count; i++) {
+        count += is_past(order->refunds[i].at_ms, as_of) ? 1 : 0;
+    }
+    count += is_past(order->version_ms, as_of) ? 1 : 0;
+    count += is_past(order->cancelled_at_ms, as_of) ? 1 : 0;
+    return count + (is_past(order->deleted_at_ms, as_of) ? 1 : 0);
+}
+
 bool as_of_can_tell(const struct history *whole, const struct as_of *as_of)
 {
     int64_t received_ms = INSTANT_NONE;
@@ -43,7 +102,8 @@ size_t as_of_fact_count(const struct history *whole, const struct as_of *as_of)
         count += counts_event(&whole->events[i], as_of) ? 1 : 0;
     }
     for (size_t i = 0; i < whole->order_count; i++) {
-        count += counts_order(whole->orders[i], as_of) ? 1 : 0;
+        const struct order *order = whole->orders[i];
+        count += counts_order(order, as_of) ? count_documents(order, as_of) : 0;
     }
     return count;
 }
@@ -75,7 +135,11 @@ static bool cut_orders(struct arena *arena, const struct history *whole, const s
     cut->order_count = 0;
     for (size_t i = 0; i < whole->order_count; i++) {
         if (counts_order(whole->orders[i], as_of)) {
-            orders[cut->order_count++] = whole->orders[i];
+            struct order *order = cut_order(arena, whole->orders[i], as_of);
+            if (order == NULL) {
+                return false;
+            }
+            orders[cut->order_count++] = order;
         }
     }
     cut->orders = orders;
