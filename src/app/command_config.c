@@ -76,6 +76,11 @@ enum status command_config_check(struct cli *cli, struct problem *problem)
         cli_print_str(buf_str(&text));
         cli_print("\n");
     }
+    if (config_text(&cli->config, CONFIG_READ_URL) != NULL &&
+        config_text(&cli->config, CONFIG_READ_URL)[0] != '\0') {
+        cli_say(cli,
+                "shopbell: database.read_url has no effect yet: all is read from database.url");
+    }
     cli_say(cli, "shopbell: %s is sound",
             cli->config_file != NULL ? cli->config_file : "the configuration (no file)");
     return STATUS_OK;

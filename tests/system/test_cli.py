@@ -592,3 +592,9 @@ def test_socket_activation_loses_nothing_over_a_restart(cluster, tmp_path):
 
 def test_nothing_is_left_in_tmp():
     assert not glob.glob("/tmp/sbt-*.sock")
+
+
+def test_a_setting_without_effect_is_said_to_have_none(server):
+    checked = server.command("config", "check", "--database-read-url", "postgresql:///replica")
+    assert "database.read_url has no effect yet" in checked.stderr
+    assert "no effect" not in server.command("config", "check").stderr
