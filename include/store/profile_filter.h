@@ -21,7 +21,8 @@
 
 enum {
     PROFILE_FILTER_PARAMETER = 10, /* the first number of a filter's own */
-    PROFILE_FILTER_PARAMETERS_MAX = PG_PARAMETERS_MAX - PROFILE_FILTER_PARAMETER + 1,
+    /* One is left for a list of profiles. */
+    PROFILE_FILTER_PARAMETERS_MAX = PG_PARAMETERS_MAX - PROFILE_FILTER_PARAMETER,
 };
 
 /* Where the scan of a page ended, if it did before the list did. */
@@ -39,6 +40,13 @@ NODISCARD enum status profile_filter_page(struct pg *pg, struct arena *arena,
                                           const struct rule_sql *filter, size_t scan_max,
                                           struct profile_view **out_profiles, size_t *out_count,
                                           struct profile_edge *out_edge, struct problem *problem);
+
+/* Of `ids`, in no order, the canonical profiles that match. */
+NODISCARD enum status profile_filter_among(struct pg *pg, struct arena *arena,
+                                           struct id workspace_id, const struct id *ids,
+                                           size_t id_count, const struct rule_sql *filter,
+                                           struct profile_view **out_profiles, size_t *out_count,
+                                           struct problem *problem);
 
 /* How many match, counting no further than `most`. */
 NODISCARD enum status profile_filter_count(struct pg *pg, struct arena *arena,

@@ -63,6 +63,13 @@ NODISCARD enum status filter_write_page(struct page *page, const struct profile_
                                         const struct filter *filter, struct str *out_next,
                                         struct problem *problem);
 
+/* Which of these profiles match; `scratch` holds them meanwhile. */
+NODISCARD enum status filter_choose(struct pg *pg, struct arena *scratch, struct id workspace_id,
+                                    const struct filter *filter, const struct id *ids, size_t count,
+                                    bool *out_taken, struct problem *problem);
+/* For a list that was asked for its total. */
+enum status filter_refuse_total(const struct resource_request *request, struct problem *problem);
+
 /* Cases as SQL, where all of them can be. */
 NODISCARD enum status candidate_sql(struct arena *arena, const struct rule_node *root,
                                     const struct profile_reader *reader, int64_t at_ms,

@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "api/page.h"
 #include "base/instant.h"
 #include "candidate_priv.h"
@@ -156,6 +158,36 @@ static bool filter_takes(struct arena *arena, const struct filter *filter,
     struct str value = { NULL, 0 };
     subject.profile = profile;
     return rule_verdict(arena, filter->candidate.made.rule, &subject, filter->at_ms, &value, NULL);
+}
+
+enum status filter_choose(struct pg *pg, struct arena *scratch, struct id workspace_id,
+                          const struct filter *filter, const struct id *ids, size_t count,
+                          bool *out_taken, struct problem *problem)
+{
+    const struct rule_sql every = { .text = STR("true") };
+    struct profile_view *rows = NULL;
+    size_t row_count = 0;
+    enum status status =
+        profile_filter_among(pg, scratch, workspace_id, ids, count,
+                             filter->is_sql ? &filter->sql : &every, &rows, &row_count, problem);
+    memset(out_taken, 0, count * sizeof(*out_taken));
+    for (size_t i = 0; status == STATUS_OK && i < row_count; i++) {
+        const struct profile *profile = filter->is_sql ? NULL : profile_of_view(scratch, &rows[i]);
+        bool is_taken =
+            filter->is_sql || (profile != NULL && filter_takes(scratch, filter, profile));
+        for (size_t k = 0; k < count && is_taken; k++) {
+            out_taken[k] = out_taken[k] || id_equal(ids[k], rows[i].id);
+        }
+    }
+    return status;
+}
+
+enum status filter_refuse_total(const struct resource_request *request, struct problem *problem)
+{
+    (void)problem_set(problem, STATUS_INVALID, "invalid-field",
+                      "what this filter matches is not counted: ask POST /v1/rules/preview");
+    problem_point(problem, request->body.size > 0 ? "#/include" : "#/query/include");
+    return STATUS_INVALID;
 }
 
 /* --- pages ---------------------------------------------------------------------- */

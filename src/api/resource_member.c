@@ -1,6 +1,6 @@
 #include "api/mask.h"
 #include "base/instant.h"
-#include "profile_priv.h"
+#include "candidate_priv.h"
 #include "rule_priv.h"
 #include "store/member_read.h"
 
@@ -99,6 +99,105 @@ static enum status read_total(const struct resource_request *request,
     return status;
 }
 
+/* --- narrowed by a filter ---------------------------------------------------- */
+
+enum {
+    SCAN_MAX = 20000,
+    SCAN_CHUNK = 256,
+    SCRATCH_BYTES = 128 * 1024 * 1024,
+};
+
+struct member_walk {
+    struct page *page;
+    const struct rule_row *rule;
+    const struct filter *filter;
+    struct member_query query;
+    struct arena *scratch;
+    size_t scanned;
+    size_t written;
+    bool is_end;
+};
+
+static enum status walk_chunk(struct member_walk *walk, struct problem *problem)
+{
+    const struct resource_request *request = walk->page->request;
+    struct member_view *rows = NULL;
+    struct id ids[SCAN_CHUNK];
+    bool is_taken[SCAN_CHUNK];
+    size_t count = 0;
+    arena_reset(walk->scratch);
+    enum status status =
+        member_page(request->pg, walk->scratch, &walk->query, &rows, &count, problem);
+    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
+        ids[i] = rows[i].profile_id;
+    }
+    if (status == STATUS_OK) {
+        status = filter_choose(request->pg, walk->scratch, walk->query.workspace_id, walk->filter,
+                               ids, count, is_taken, problem);
+    }
+    size_t looked = 0;
+    while (status == STATUS_OK && looked < count && walk->written < walk->page->size) {
+        if (is_taken[looked]) {
+            write_member(&walk->page->json, request, walk->rule, &rows[looked]);
+            walk->written++;
+        }
+        walk->query.after_id = rows[looked].profile_id;
+        walk->query.after_value = str_dup(request->arena, rows[looked].value);
+        looked++;
+    }
+    walk->scanned += looked;
+    walk->is_end = looked == count && count < walk->query.limit;
+    return status;
+}
+
+/* A page may come back short: it looks at a bounded number of members. */
+static enum status write_filtered(struct member_walk *walk, struct str *out_next,
+                                  struct problem *problem)
+{
+    struct arena *CLEANUP(arena_destroy_at) scratch = arena_create(SCRATCH_BYTES);
+    enum status status = STATUS_OK;
+    walk->scratch = scratch;
+    walk->query.limit = SCAN_CHUNK;
+    if (scratch == NULL) {
+        return problem_set(problem, STATUS_BROKEN, "internal", "no memory");
+    }
+    while (status == STATUS_OK && !walk->is_end && walk->written < walk->page->size &&
+           walk->scanned < SCAN_MAX) {
+        status = walk_chunk(walk, problem);
+    }
+    if (status == STATUS_OK && !walk->is_end) {
+        const struct member_view last = { .profile_id = walk->query.after_id,
+                                          .value = walk->query.after_value };
+        *out_next = write_cursor(walk->page->request->arena, &last);
+    }
+    return status;
+}
+
+static enum status list_filtered(struct page *page, const struct rule_row *rule,
+                                 const struct member_query *query,
+                                 struct resource_answer *out_answer, struct problem *problem)
+{
+    const struct resource_request *request = page->request;
+    struct profile_reader reader = { .snapshot = NULL };
+    struct filter CLEANUP(filter_close) filter = { .is_sql = false };
+    struct member_walk walk = { .page = page, .rule = rule, .filter = &filter, .query = *query };
+    struct str next = { NULL, 0 };
+    if (request->want_total) {
+        return filter_refuse_total(request, problem);
+    }
+    enum status status = profile_reader_open(request, &reader, problem);
+    if (status == STATUS_OK) {
+        status = filter_open(request, &reader, &filter, out_answer, problem);
+    }
+    if (status == STATUS_OK) {
+        status = write_filtered(&walk, &next, problem);
+    }
+    profile_reader_close(&reader);
+    return status == STATUS_OK ? page_close(page, next, -1, true, out_answer, problem) : status;
+}
+
+/* --- the list ----------------------------------------------------------------- */
+
 enum status resource_rule_members(const struct resource_request *request,
                                   struct resource_answer *out_answer, struct problem *problem)
 {
@@ -117,14 +216,18 @@ enum status resource_rule_members(const struct resource_request *request,
     query.rule_id = rule.definition.id;
     status = read_value(request, &rule, &query, problem);
     if (status == STATUS_OK) {
-        struct str filters = str_printf(request->arena, "%.*s|%.*s", STR_ARG(rule.definition.name),
-                                        STR_ARG(request->value));
+        struct str filters =
+            str_printf(request->arena, "%.*s|%.*s|%.*s", STR_ARG(rule.definition.name),
+                       STR_ARG(request->value), STR_ARG(request->filter));
         status = page_open(&page, request, "members", filters, problem);
     }
     if (status != STATUS_OK) {
         return status;
     }
     read_cursor(&page, &query);
+    if (request->filter.size > 0) {
+        return list_filtered(&page, &rule, &query, out_answer, problem);
+    }
     query.limit = page.size + 1;
     status = member_page(request->pg, request->arena, &query, &rows, &count, problem);
     if (status == STATUS_OK) {

@@ -314,10 +314,7 @@ static enum status filtered_total(const struct resource_request *request,
         return STATUS_OK;
     }
     if (!filter->is_sql) {
-        (void)problem_set(problem, STATUS_INVALID, "invalid-field",
-                          "what this filter matches is not counted: ask POST /v1/rules/preview");
-        problem_point(problem, request->body.size > 0 ? "#/include" : "#/query/include");
-        return STATUS_INVALID;
+        return filter_refuse_total(request, problem);
     }
     enum status status = profile_filter_count(request->pg, request->arena, query, &filter->sql,
                                               PROFILE_TOTAL_MAX + 1, &total, problem);

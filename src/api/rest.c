@@ -36,7 +36,7 @@ static const struct {
     { "rule", REST_TRANSITIONS | REST_EXPLAIN },
     { "as_of", REST_AS_OF | REST_EXPLAIN },
     { "kind", REST_TRANSITIONS | REST_JOBS },
-    { "filter", REST_PROFILES },
+    { "filter", REST_PROFILES | REST_VALUE },
     { "cause", REST_TRANSITIONS },
     { "from", REST_TRANSITIONS },
     { "to", REST_TRANSITIONS },

@@ -22,8 +22,8 @@ enum rest_flag {
     REST_CALLS_OUT = 1 << 9,    /* waits for somebody else's endpoint */
     REST_INLINE = 1 << 10,      /* needs no database: not on a worker */
     REST_TRANSITIONS = 1 << 11, /* rule, kind, cause, from, to */
-    REST_VALUE = 1 << 12,
-    REST_JOBS = 1 << 13, /* kind, status */
+    REST_VALUE = 1 << 12,       /* value, filter */
+    REST_JOBS = 1 << 13,        /* kind, status */
     REST_CONTEXT = 1 << 14,
     REST_AS_OF = 1 << 15,
     REST_PRODUCTS = 1 << 17, /* source, product_id, sku */

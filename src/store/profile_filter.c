@@ -179,18 +179,44 @@ enum status profile_filter_count(struct pg *pg, struct arena *arena,
     return status;
 }
 
-enum status profile_filter_tally(struct pg *pg, struct arena *arena, struct id workspace_id,
-                                 const struct rule_sql *filter, struct profile_tally *out_tally,
-                                 struct problem *problem)
+/* What is asked of every canonical profile, wherever it is found. */
+static void put_any(struct pg_params *params, struct arena *arena, struct id workspace_id,
+                    const struct rule_sql *filter)
 {
     const struct profile_query query = { .workspace_id = workspace_id,
                                          .identified = -1,
                                          .updated_since_ms = INSTANT_NONE };
     const struct profile_edge none = { .at_ms = INSTANT_NONE };
+    put_query(params, arena, &query, &none);
+    put_filter_values(params, filter);
+}
+
+enum status profile_filter_among(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                 const struct id *ids, size_t id_count,
+                                 const struct rule_sql *filter, struct profile_view **out_profiles,
+                                 size_t *out_count, struct problem *problem)
+{
     struct pg_params params;
     struct pg_result *result = NULL;
-    put_query(&params, arena, &query, &none);
-    put_filter_values(&params, filter);
+    put_any(&params, arena, workspace_id, filter);
+    pg_put_ids(&params, ids, id_count);
+    struct str sql = str_printf(
+        arena,
+        "SELECT " PROFILE_COLUMNS " FROM unnest($%zu::uuid[]) AS k (wanted) CROSS JOIN LATERAL"
+        " (SELECT p.* FROM profile p WHERE p.workspace_id = $1 AND p.id = k.wanted"
+        " AND p.merged_into IS NULL AND (%.*s) OFFSET 0) p",
+        PROFILE_FILTER_PARAMETER + filter->parameter_count, STR_ARG(filter->text));
+    enum status status = run(pg, arena, sql, &params, &result, problem);
+    return status == STATUS_OK ? take_rows(arena, result, out_profiles, out_count) : status;
+}
+
+enum status profile_filter_tally(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                 const struct rule_sql *filter, struct profile_tally *out_tally,
+                                 struct problem *problem)
+{
+    struct pg_params params;
+    struct pg_result *result = NULL;
+    put_any(&params, arena, workspace_id, filter);
     struct str sql = str_printf(arena,
                                 "SELECT count(*) FILTER (WHERE %.*s), count(*) FROM profile p"
                                 " WHERE p.workspace_id = $1 AND p.merged_into IS NULL",

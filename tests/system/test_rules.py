@@ -9,6 +9,7 @@ import json
 import threading
 import time
 import uuid
+from urllib.parse import quote
 
 import pytest
 from shopbell import Api, Server, make_workspace, wait_for
@@ -489,3 +490,44 @@ def test_a_habit_is_the_same_hour_in_a_rule_and_in_the_profile(server, cluster):
                            " ('evening', 'dinner') ORDER BY decided_at, rule")
     assert [(rule, cause) for rule, _, cause in caused] == \
         [("evening", "event"), ("dinner", "rule"), ("evening", "rule")], caused
+
+
+def test_members_are_narrowed_by_a_filter(api):
+    """In SQL where it can be, by the program else; either way page by page."""
+    put(api, "everyone", segment("orders.count >= 1"), 201)
+    put(api, "lookers", segment("count(product.viewed within 24h) >= 2"), 201)
+    events = []
+    for n in range(30):
+        who = {"email": f"m{n:02}@example.com"}
+        events.append({"id": f"o{n}", "type": "order.completed", "identities": who,
+                       "traits": {"country": "FR" if n % 3 == 0 else "DE"},
+                       "properties": {"order_id": f"n{n}", "total": 10 + n, "currency": "EUR"}})
+        events += [{"id": f"v{n}-{k}", "type": "product.viewed", "identities": who,
+                    "properties": {"product_id": "1"}} for k in range(n % 4)]
+    taken = api.post("/v1/events", events)
+    assert taken.get("events", {}).get("applied") == len(events), taken
+
+    def members(expression, size=50):
+        path = f"/v1/rules/everyone/members?page_size={size}&filter=" + quote(expression)
+        page = api.get(path)
+        found = [row["email"] for row in page["data"]]
+        while page["next_page_token"]:
+            assert len(page["data"]) <= size
+            page = api.get(path + "&page_token=" + page["next_page_token"])
+            found += [row["email"] for row in page["data"]]
+        assert len(set(found)) == len(found)
+        return {int(email[1:3]) for email in found}
+
+    french = {n for n in range(30) if n % 3 == 0}
+    often = {n for n in range(30) if n % 4 >= 2}
+    assert members('traits.country = "FR"') == french == members('traits.country = "FR"', 3)
+    assert members("count(product.viewed within 24h) >= 2", 4) == often
+    assert members('traits.country = "FR" and count(product.viewed within 24h) >= 2', 2) == \
+        french & often
+    assert members("orders.revenue > 100") == set()
+    base = "/v1/rules/everyone/members?filter="
+    assert api.get(base + quote("orders.cont > 1"), 422)["errors"][0]["pointer"] == "#/query/filter"
+    assert "not counted" in api.get(base + "identified&include=total", 422)["detail"]
+    token = api.get(base + "identified&page_size=5")["next_page_token"]
+    other = api.get(base + "orders.count%20%3E%201&page_size=5&page_token=" + token, 400)
+    assert other["type"] == "/problems/page-token-mismatch"
