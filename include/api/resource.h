@@ -63,6 +63,7 @@ struct resource_request {
     struct str to;
     struct str state;   /* of a job: the parameter "status" */
     struct str context; /* rule, trigger or filter */
+    struct str way;     /* of a snippet: script or shopify_pixel */
     struct str as_of;   /* an instant; empty: now */
     struct str filter;  /* an expression */
     int64_t now_ms;
@@ -112,6 +113,7 @@ resource_fn resource_key_list;
 resource_fn resource_key_show;
 resource_fn resource_key_revoke;
 
+resource_fn resource_source_snippet;
 resource_fn resource_subscription_create;
 resource_fn resource_subscription_list;
 resource_fn resource_subscription_show;

@@ -75,11 +75,14 @@ struct identity_row {
     struct id origin_id;  /* the profile it first had; never changes */
     enum trust trust;
     int64_t first_seen_at_ms;
+    /* Of an anonymous id: a trusted source named it together with the known
+     * customer who has it. */
+    bool is_vouched;
     /* Must be inserted (Load does, before locking). Load leaves it set if its
      * insert won, and clears it, writing the owner found, if another's did. */
     bool is_new;
-    /* profile_id changed in this decision: update. A new row may change its
-     * origin_id with it (nothing was stored under it yet): update both. */
+    /* profile_id or is_vouched changed in this decision: update. A new row may
+     * change its origin_id with it (nothing was stored under it yet). */
     bool is_moved;
 };
 
@@ -283,5 +286,14 @@ struct id decision_event_origin(const struct decision *decision, const struct ev
 /* The profile that got the event, for `Prefer: return=representation`. NULL
  * when it had none. */
 const struct profile *decision_event_profile(const struct decision *decision, struct id event_id);
+
+/* Which of these rules hold for the visitor whom the event's anonymous id names:
+ * bit n is rules[n], at most DECISION_TOLD_MAX. None for anyone else's, whomever
+ * the event claims to be of (core/expose.c). */
+enum {
+    DECISION_TOLD_MAX = 64
+};
+uint64_t decision_tells_visitor(const struct decision *decision, const struct event *event,
+                                const struct str *rules, size_t count);
 
 #endif

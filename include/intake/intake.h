@@ -43,6 +43,7 @@ struct event_change {
 };
 
 struct event_detail {
+    uint64_t told; /* of told_rules, those that hold for the event's visitor */
     struct id profile_id;
     bool profile_created;
     int64_t sequence;
@@ -69,6 +70,8 @@ struct intake_delivery {
     struct str body;
     const char *quarantine_reason; /* non-NULL: nothing readable in it; quarantine the body whole */
     bool want_details;
+    const struct str *told_rules; /* of which the visitor's page may hear; may be NULL */
+    size_t told_rule_count;       /* at most DECISION_TOLD_MAX */
     int64_t hold_until_ms; /* monotonic: while the database is away, keep trying until then */
     void (*done)(struct intake_delivery *delivery, void *user); /* on a writer's thread */
     void *user;

@@ -30,6 +30,12 @@ struct registry_snapshot;
 struct ruleset;
 struct statistics;
 
+/* A rule that the pages of a source may be told of. */
+struct registry_exposure {
+    struct str source;
+    struct str rule;
+};
+
 struct registry_workspace {
     struct id id;
     struct str name;
@@ -48,6 +54,8 @@ struct registry_workspace {
     const struct statistics *statistics;   /* the newest set; NULL: never computed */
     const struct rule_backfill *backfills; /* rules whose save rings */
     size_t backfill_count;
+    const struct registry_exposure *exposures; /* ascending by rule */
+    size_t exposure_count;
 };
 
 struct registry_subscription {

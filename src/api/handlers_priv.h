@@ -11,6 +11,8 @@ http_handler_fn handle_hook;
 http_handler_fn handle_events;
 http_handler_fn handle_sdk;
 http_handler_fn handle_sdk_settings;
+http_handler_fn handle_collect_script;
+http_handler_fn handle_source_snippet;
 http_handler_fn handle_import_create;
 http_handler_fn handle_import_rejects;
 

@@ -43,6 +43,7 @@ static const struct {
     { "value", REST_VALUE },
     { "status", REST_JOBS },
     { "context", REST_CONTEXT },
+    { "way", REST_WAY },
     { "validate_only", REST_WRITE },
 };
 
@@ -145,6 +146,7 @@ static bool read_request(struct http_exchange *x, const struct api *api, unsigne
         .to = http_query(x, "to"),
         .state = http_query(x, "status"),
         .context = http_query(x, "context"),
+        .way = http_query(x, "way"),
         .as_of = http_query(x, "as_of"),
         .filter = http_query(x, "filter"),
         .now_ms = clock_now_ms(),

@@ -56,6 +56,11 @@ enum http_outcome handle_source_deliveries(struct http_exchange *x, void *app)
     return rest_run(x, app, resource_source_deliveries, REST_PAGE);
 }
 
+enum http_outcome handle_source_snippet(struct http_exchange *x, void *app)
+{
+    return rest_run(x, app, resource_source_snippet, REST_WAY);
+}
+
 enum http_outcome handle_source_secret_add(struct http_exchange *x, void *app)
 {
     return rest_run(x, app, resource_source_secret_add, REST_CREATE);

@@ -28,6 +28,7 @@ enum rest_flag {
     REST_AS_OF = 1 << 15,
     REST_PRODUCTS = 1 << 17, /* source, product_id, sku */
     REST_EXPLAIN = 1 << 16,  /* rule; as_of, too */
+    REST_WAY = 1 << 20,
 };
 
 enum http_outcome rest_run(struct http_exchange *x, void *app, resource_fn *resource,

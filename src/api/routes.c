@@ -47,6 +47,8 @@ const struct http_route api_routes[] = {
     { HTTP_POST, "/v1/g", handle_sdk, 0, FROM_PAGES, LIMIT_SDK_BODY_BYTES },
     { HTTP_POST, "/v1/a", handle_sdk, 0, FROM_PAGES, LIMIT_SDK_BODY_BYTES },
     { HTTP_POST, "/v1/b", handle_sdk, 0, FROM_PAGES, LIMIT_SDK_BODY_BYTES },
+    { HTTP_POST, "/v1/collect", handle_sdk, 0, FROM_PAGES, LIMIT_SDK_BODY_BYTES },
+    { HTTP_GET, "/v1/collect.js", handle_collect_script, 0, HTTP_PAGES, 0 },
     { HTTP_GET, "/v1/projects/{write_key}/settings", handle_sdk_settings, 0, HTTP_RAW_TOKEN | HTTP_PAGES, 0 },
 
     { HTTP_POST, "/v1/workspaces", handle_workspace_create, SCOPE_INSTANCE, HTTP_WORKER | HTTP_BODY_NEEDED, 0 },
@@ -60,6 +62,7 @@ const struct http_route api_routes[] = {
     { HTTP_PATCH, "/v1/sources/{name}", handle_source_update, SCOPE_CONFIGURE, HTTP_WORKER, 0 },
     { HTTP_DELETE, "/v1/sources/{name}", handle_source_delete, SCOPE_CONFIGURE, HTTP_WORKER, 0 },
     { HTTP_GET, "/v1/sources/{name}/deliveries", handle_source_deliveries, SEE_SETUP, HTTP_WORKER, 0 },
+    { HTTP_GET, "/v1/sources/{name}/snippet", handle_source_snippet, SEE_SETUP, HTTP_WORKER, 0 },
     { HTTP_POST, "/v1/sources/{name}/verify", handle_source_verify, SCOPE_CONFIGURE, HTTP_WORKER | HTTP_BODY_NEEDED, VERIFY_BODY_BYTES },
     { HTTP_POST, "/v1/sources/{name}/secrets", handle_source_secret_add, SCOPE_CONFIGURE, HTTP_WORKER, 0 },
     { HTTP_GET, "/v1/sources/{name}/secrets", handle_source_secret_list, SCOPE_CONFIGURE, HTTP_WORKER, 0 },

@@ -6,6 +6,7 @@
 #include "base/codec.h"
 #include "base/jsonw.h"
 #include "base/limits.h"
+#include "core/decide.h"
 #include "handlers_priv.h"
 #include "http/inflate.h"
 #include "inbound_priv.h"
@@ -26,6 +27,10 @@
  * The SDKs repeat whatever is not a 400, for hours, so what will never work is a
  * 400, whatever HTTP would call it; what may work later is 429 or 503 with
  * Retry-After.
+ *
+ * POST /v1/collect is our own snippet's way in. Its answer names the exposed rules
+ * that hold for the page's visitor, and only theirs: see core/expose.c. A request
+ * that speaks of several visitors is told nothing.
  *
  * Origins: the browser adds Origin, a page cannot. It does not keep anyone from
  * sending by other means; it keeps a key that was copied into another site's
@@ -171,7 +176,7 @@ static bool read_body(struct http_exchange *x, struct str *out_body)
     return false;
 }
 
-/* The route's last word: "track", "t", "batch". */
+/* The route's last word: "track", "t", "batch", "collect". */
 static struct str kind_of(struct http_exchange *x)
 {
     struct str path = http_path(x);
@@ -180,6 +185,11 @@ static struct str kind_of(struct http_exchange *x)
         kind = path.data[i] == '/' ? str_drop(path, i + 1) : kind;
     }
     return kind;
+}
+
+static bool is_collect(struct str kind)
+{
+    return str_equal(kind, STR("collect"));
 }
 
 static void keep_header(struct inbound_header *headers, size_t *count, const char *name,
@@ -201,7 +211,7 @@ static bool inbound_fill(struct http_exchange *x, struct str body, struct inboun
         return false;
     }
     struct str kind = kind_of(x);
-    bool is_page = kind.size == 1 || http_header_count(x, "origin") > 0;
+    bool is_page = kind.size == 1 || is_collect(kind) || http_header_count(x, "origin") > 0;
     keep_header(headers, &count, SDK_HEADER_KIND, kind);
     keep_header(headers, &count, "origin", http_header(x, "origin"));
     keep_header(headers, &count, "sec-gpc", http_header(x, "sec-gpc"));
@@ -219,6 +229,62 @@ static bool inbound_fill(struct http_exchange *x, struct str body, struct inboun
 
 /* --- the answer ----------------------------------------------------------- */
 
+/* The rules that this page may be told of, for intake to answer. */
+static void ask_rules(struct ingest *ingest, const struct source *source)
+{
+    const struct registry_workspace *workspace =
+        snapshot_workspace(ingest->snapshot, source->workspace_id);
+    struct str *rules = ARENA_NEW_ARRAY(ingest->delivery.arena, DECISION_TOLD_MAX, struct str);
+    size_t count = 0;
+    for (size_t i = 0; rules != NULL && workspace != NULL && i < workspace->exposure_count; i++) {
+        const struct registry_exposure *exposure = &workspace->exposures[i];
+        if (str_equal(exposure->source, source->name) && count < DECISION_TOLD_MAX) {
+            rules[count++] = exposure->rule;
+        }
+    }
+    ingest->delivery.told_rules = rules;
+    ingest->delivery.told_rule_count = count;
+}
+
+static struct str visitor_of(const struct event *event)
+{
+    for (size_t i = 0; i < event->identifier_count; i++) {
+        if (event->identifiers[i].kind == IDENTITY_ANONYMOUS_ID) {
+            return event->identifiers[i].value;
+        }
+    }
+    return (struct str){ NULL, 0 };
+}
+
+/* What the newest event of one and the same visitor was told. */
+static uint64_t told_of(const struct intake_delivery *delivery)
+{
+    uint64_t told = 0;
+    for (size_t i = 0; i < delivery->event_count && delivery->details != NULL; i++) {
+        struct str first = visitor_of(&delivery->events[0]);
+        if (!str_equal(visitor_of(&delivery->events[i]), first)) {
+            return 0;
+        }
+        if (delivery->results[i] == EVENT_RESULT_APPLIED) {
+            told = delivery->details[i].told;
+        }
+    }
+    return told;
+}
+
+static void write_rules(struct jsonw *json, const struct intake_delivery *delivery)
+{
+    uint64_t told = told_of(delivery);
+    jsonw_key(json, "rules");
+    jsonw_open_array(json);
+    for (size_t i = 0; i < delivery->told_rule_count; i++) {
+        if ((told >> i & 1) != 0) {
+            jsonw_str(json, delivery->told_rules[i]);
+        }
+    }
+    jsonw_close_array(json);
+}
+
 static void answer(struct ingest *ingest)
 {
     struct buf buf;
@@ -227,6 +293,9 @@ static void answer(struct ingest *ingest)
     jsonw_begin(&json, &buf);
     jsonw_open(&json);
     jsonw_put_bool(&json, "success", true);
+    if (is_collect(ingest->delivery.topic)) {
+        write_rules(&json, &ingest->delivery);
+    }
     if (ingest->rejected_count > 0) {
         jsonw_put_raw(&json, "rejected", ingest->rejected_json);
     }
@@ -264,6 +333,9 @@ static enum http_outcome take(struct http_exchange *x, const struct api *api,
     ingest->rejected_json = batch.errors_json;
     ingest->rejected_count = batch.error_count;
     ingest->answer = answer;
+    if (is_collect(ingest->delivery.topic) && is_public(source)) {
+        ask_rules(ingest, source);
+    }
     *out_released = true;
     return ingest_submit(ingest);
 }

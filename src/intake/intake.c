@@ -68,7 +68,7 @@ static enum status delivery_prepare(struct intake_delivery *delivery, size_t ite
     if (delivery->items == NULL || delivery->results == NULL) {
         return STATUS_LIMIT;
     }
-    if (delivery->want_details) {
+    if (delivery->want_details || delivery->told_rule_count > 0) {
         delivery->details =
             ARENA_NEW_ARRAY(delivery->arena, delivery->event_count + 1, struct event_detail);
         if (delivery->details == NULL) {

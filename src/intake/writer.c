@@ -375,6 +375,10 @@ static void fill_details(struct attempt_state *attempt, const struct decision_ro
         struct intake_item *item = attempt->range.items[i];
         struct intake_delivery *delivery = item->delivery;
         const struct event *event = item_event(item);
+        if (delivery->told_rule_count > 0) {
+            delivery->details[item->event_index].told = decision_tells_visitor(
+                attempt->decision, event, delivery->told_rules, delivery->told_rule_count);
+        }
         const struct profile *profile =
             delivery->want_details ? decision_event_profile(attempt->decision, event->id) : NULL;
         if (profile == NULL) {

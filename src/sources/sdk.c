@@ -35,8 +35,9 @@ static const char *const SETTINGS[] = { "allowed_origins", "respect_gpc", "count
 
 static bool is_page(const struct inbound *inbound)
 {
-    return inbound_header(inbound, "origin").size > 0 ||
-           inbound_header(inbound, SDK_HEADER_ADDRESS).size > 0;
+    struct str kind = inbound_header(inbound, SDK_HEADER_KIND);
+    return kind.size == 1 || str_equal(kind, STR("collect")) ||
+           inbound_header(inbound, "origin").size > 0;
 }
 
 /* The route's word; the browser's routes have its first letter. */

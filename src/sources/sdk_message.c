@@ -152,13 +152,14 @@ static void put_campaign(const struct message *message, json_t *context)
 {
     static const char *const names[] = { "source", "medium", "name", "term", "content" };
     const json_t *campaign = border_object(message->context, "campaign");
-    json_t *ours = campaign != NULL ? json_object() : NULL;
-    for (size_t i = 0; ours != NULL && i < ARRAY_COUNT(names); i++) {
+    json_t *ours = json_object();
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
         put_text(ours, names[i], draft_cut(border_text(campaign, names[i])));
     }
-    if (ours != NULL) {
-        json_object_set_new(context, "campaign", ours);
+    if (json_object_size(ours) > 0) {
+        json_object_set(context, "campaign", ours);
     }
+    border_free(ours);
 }
 
 /* Contract 2's names. The address is truncated by whoever reads the item. */

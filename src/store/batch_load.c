@@ -32,10 +32,11 @@ static const struct pg_statement batch_receipt_insert = {
 
 static const struct pg_statement batch_identity_read = {
     "batch_identity_read",
-    "SELECT u.n, COALESCE(p.merged_into, i.profile_id), i.origin_id, i.trust, i.first_seen_at"
+    "SELECT u.n, COALESCE(p.merged_into, i.profile_id), i.origin_id, i.trust, i.first_seen_at,"
+    " i.vouched"
     " FROM unnest($2::text[], $3::uuid[], $4::text[]) WITH ORDINALITY AS u (kind, source_id, "
     "value, n)"
-    " CROSS JOIN LATERAL (SELECT profile_id, origin_id, trust, first_seen_at FROM identity"
+    " CROSS JOIN LATERAL (SELECT profile_id, origin_id, trust, first_seen_at, vouched FROM identity"
     " WHERE workspace_id = $1 AND kind = u.kind AND source_id = u.source_id AND value = u.value"
     " OFFSET 0) i LEFT JOIN LATERAL (SELECT merged_into FROM profile"
     " WHERE workspace_id = $1 AND id = i.profile_id OFFSET 0) p ON true",
@@ -350,6 +351,7 @@ static enum status put_identities(struct batch *batch, const struct owner_set *s
             .origin_id = pg_get_id(result, row, 2),
             .trust = (enum trust)pg_get_i64(result, row, 3),
             .first_seen_at_ms = pg_get_instant(result, row, 4),
+            .is_vouched = pg_get_bool(result, row, 5),
         };
         owner->profile_id = identity->profile_id;
         owner->origin_id = identity->origin_id;

@@ -103,9 +103,11 @@ static const struct pg_statement save_merged_follow = {
 
 static const struct pg_statement save_identity_move = {
     "save_identity_move",
-    "UPDATE identity AS i SET profile_id = u.profile_id, origin_id = u.origin_id"
+    "UPDATE identity AS i SET profile_id = u.profile_id, origin_id = u.origin_id,"
+    " vouched = u.vouched"
     " FROM (SELECT $1::uuid AS workspace_id, u.* FROM unnest($2::text[], $3::uuid[], $4::text[],"
-    " $5::uuid[], $6::uuid[]) AS u (kind, source_id, value, profile_id, origin_id) OFFSET 0) u"
+    " $5::uuid[], $6::uuid[], $7::boolean[])"
+    " AS u (kind, source_id, value, profile_id, origin_id, vouched) OFFSET 0) u"
     " WHERE i.workspace_id = u.workspace_id AND i.kind = u.kind AND i.source_id = u.source_id"
     " AND i.value = u.value",
 };
@@ -465,7 +467,7 @@ static enum status queue_moves(struct batch *batch, const struct decision_rows *
     if (rows->moved_identity_count == 0) {
         return STATUS_OK;
     }
-    static const enum pg_type types[] = { PG_TEXT, PG_UUID, PG_TEXT, PG_UUID, PG_UUID };
+    static const enum pg_type types[] = { PG_TEXT, PG_UUID, PG_TEXT, PG_UUID, PG_UUID, PG_BOOL };
     struct columns columns;
     struct pg_params *params = params_new(batch);
     if (params == NULL) {
@@ -479,6 +481,7 @@ static enum status queue_moves(struct batch *batch, const struct decision_rows *
         pg_array_text(&columns.column[2], row->identifier.value);
         pg_array_id(&columns.column[3], row->profile_id);
         pg_array_id(&columns.column[4], row->origin_id);
+        pg_array_bool(&columns.column[5], row->is_vouched);
     }
     columns_end(&columns);
     return pg_queue(batch->pg, &save_identity_move, params);

@@ -7,7 +7,7 @@
 #include "registry_priv.h"
 
 /*
- * How a snapshot is built: nine reads in one round trip, joined in memory.
+ * How a snapshot is built: eleven reads in one round trip, joined in memory.
  *
  * Problem: the parts must belong together (a source and its secrets, the
  * number that says how new all of it is), and one bad row must not stop the
@@ -95,6 +95,7 @@ enum {
     RESULT_RULESETS,
     RESULT_STATISTICS,
     RESULT_BACKFILLS,
+    RESULT_EXPOSURES,
     RESULT_COMMIT,
     RESULT_COUNT,
 };
@@ -563,6 +564,7 @@ static enum status read_rows(struct pg *pg, struct loading *loading, int64_t now
         [RESULT_RULESETS] = &registry_rulesets_sql,
         [RESULT_STATISTICS] = &registry_statistics_sql,
         [RESULT_BACKFILLS] = &registry_backfills_sql,
+        [RESULT_EXPOSURES] = &registry_exposures_sql,
         [RESULT_COMMIT] = &pg_commit,
     };
     struct pg_params now;
@@ -588,6 +590,11 @@ static enum status load_backfills(struct loading *loading)
     return registry_backfills_load(loading->results[RESULT_BACKFILLS], loading->snapshot);
 }
 
+static enum status load_exposures(struct loading *loading)
+{
+    return registry_exposures_load(loading->results[RESULT_EXPOSURES], loading->snapshot);
+}
+
 static enum status attach_rules(struct loading *loading)
 {
     return registry_rules_attach(loading->snapshot);
@@ -596,8 +603,8 @@ static enum status attach_rules(struct loading *loading)
 static enum status build(struct loading *loading)
 {
     static enum status (*const steps[])(struct loading *) = {
-        vault_create,       load_workspaces, load_sources,   load_keys,
-        load_subscriptions, load_statistics, load_backfills, attach_rules,
+        vault_create,    load_workspaces, load_sources,   load_keys,    load_subscriptions,
+        load_statistics, load_backfills,  load_exposures, attach_rules,
     };
     loading->snapshot->number = number_of(loading->results[RESULT_NUMBER]);
     for (size_t i = 0; i < ARRAY_COUNT(steps); i++) {

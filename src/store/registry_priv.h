@@ -84,6 +84,10 @@ extern const struct pg_statement registry_rulesets_sql;
 extern const struct pg_statement registry_backfills_sql;
 /* Rows: workspace_id, version, name, n, percents, thresholds. */
 extern const struct pg_statement registry_statistics_sql;
+/* Rows: workspace_id, source, rule. */
+extern const struct pg_statement registry_exposures_sql;
+NODISCARD enum status registry_exposures_load(const struct pg_result *rows,
+                                              struct registry_snapshot *snapshot);
 /* Fills snapshot->rules: shared with `former` where they are the same. */
 NODISCARD enum status registry_rules_load(struct pg *pg, const struct pg_result *rows,
                                           const struct registry_snapshot *former,

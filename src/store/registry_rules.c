@@ -60,6 +60,13 @@ const struct pg_statement registry_statistics_sql = {
     " ORDER BY s.workspace_id, s.name",
 };
 
+const struct pg_statement registry_exposures_sql = {
+    "registry_exposures",
+    "SELECT r.workspace_id, s.source, r.name FROM rule r"
+    " CROSS JOIN LATERAL unnest(r.expose) AS s (source) WHERE r.enabled AND r.expose <> '{}'"
+    " ORDER BY r.workspace_id, r.name, s.source",
+};
+
 void registry_rules_release(struct registry_rules *rules)
 {
     if (atomic_fetch_sub(&rules->reference_count, 1) == 1) {
@@ -230,6 +237,30 @@ enum status registry_backfills_load(const struct pg_result *rows,
             registry_workspace_of(snapshot, &cursor, pg_get_id(rows, i, 0));
         if (workspace != NULL && workspace->backfill_count++ == 0) {
             workspace->backfills = &items[i];
+        }
+    }
+    return STATUS_OK;
+}
+
+enum status registry_exposures_load(const struct pg_result *rows,
+                                    struct registry_snapshot *snapshot)
+{
+    size_t count = pg_row_count(rows);
+    size_t cursor = 0;
+    struct registry_exposure *exposures =
+        ARENA_NEW_ARRAY(snapshot->arena, count + 1, struct registry_exposure);
+    if (exposures == NULL) {
+        return STATUS_LIMIT;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct registry_workspace *workspace =
+            registry_workspace_of(snapshot, &cursor, pg_get_id(rows, i, 0));
+        exposures[i] = (struct registry_exposure){ .source = pg_get_text(rows, i, 1),
+                                                   .rule = pg_get_text(rows, i, 2) };
+        if (workspace != NULL) {
+            workspace->exposures =
+                workspace->exposure_count == 0 ? &exposures[i] : workspace->exposures;
+            workspace->exposure_count++;
         }
     }
     return STATUS_OK;

@@ -42,7 +42,8 @@ static const struct pg_statement unmerge_side = {
 
 static const struct pg_statement unmerge_identity_back = {
     "unmerge_identity_back",
-    "UPDATE identity SET profile_id = $2 WHERE workspace_id = $1 AND profile_id = $3"
+    "UPDATE identity SET profile_id = $2, vouched = false"
+    " WHERE workspace_id = $1 AND profile_id = $3"
     " AND origin_id IN (SELECT id FROM unnest($4::uuid[]) AS side (id))",
 };
 

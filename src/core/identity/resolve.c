@@ -317,6 +317,7 @@ static void move_identity(struct decision *decision, int64_t now_ms, struct reso
 {
     enum identity_kind kind = slot->row->identifier.kind;
     slot->row->profile_id = resolution->target->id;
+    slot->row->is_vouched = false; /* until somebody says so */
     slot->row->is_moved = true;
     resolution->target->identity_counts[kind]++;
     if (owner->identity_counts[kind] > 0) {
@@ -437,6 +438,25 @@ void resolve_attach(struct decision *decision, const struct event *event, int64_
     }
 }
 
+/* Who says whose browser it is, if not a page: see expose.c. */
+static void vouch(struct decision *decision, const struct event *event,
+                  const struct resolution *resolution)
+{
+    if (event->trust == TRUST_PUBLIC ||
+        !is_reached_strongly(decision, resolution, resolution->target)) {
+        return;
+    }
+    for (size_t i = 0; i < resolution->reach_count; i++) {
+        const struct reach *reach = &resolution->reaches[i];
+        bool is_theirs = id_equal(reach_owner(decision, reach), resolution->target->id);
+        if (reach->kind == IDENTITY_ANONYMOUS_ID && is_theirs &&
+            !reach->identity->row->is_vouched) {
+            reach->identity->row->is_vouched = true;
+            reach->identity->row->is_moved = true;
+        }
+    }
+}
+
 enum status resolve_others(struct decision *decision, const struct event *event, int64_t now_ms,
                            struct resolution *resolution)
 {
@@ -456,5 +476,6 @@ enum status resolve_others(struct decision *decision, const struct event *event,
             leave_or_move(decision, event, now_ms, resolution, reach, owner);
         }
     }
+    vouch(decision, event, resolution);
     return arena_is_full(decision->arena) ? STATUS_LIMIT : STATUS_OK;
 }
