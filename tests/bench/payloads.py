@@ -29,6 +29,7 @@ import base64
 import hashlib
 import hmac
 import json
+import os
 import random
 import struct
 import time
@@ -196,6 +197,10 @@ def write(options):
                 body = order(options.first_order + i, customer, at, rng, options)
                 head, whole = request(body, rng, at, options)
             out.write(struct.pack("<II", len(whole), len(head)) + whole)
+        # Or the kernel writes it out in the middle of a measurement, before the
+        # database's commits.
+        out.flush()
+        os.fsync(out.fileno())
 
 
 def arguments(argv=None):
