@@ -115,7 +115,9 @@ enum status intake_submit(struct intake *intake, struct intake_delivery *deliver
                 status = STATUS_LIMIT;
             }
         }
-        pthread_cond_signal(&intake->work);
+        if (status != STATUS_OK || lanes_are_ready(intake->lanes, delivery->workspace_id)) {
+            pthread_cond_signal(&intake->work);
+        }
     }
     pthread_mutex_unlock(&intake->lock);
     return status;
@@ -153,10 +155,12 @@ static void writer_give_back(struct intake *intake, const struct lane_batch *bat
     pthread_mutex_lock(&intake->lock);
     lanes_return(intake->lanes, batch, unfinished);
     intake->in_work -= batch->count;
-    if (lanes_count(intake->lanes) > 0) {
-        pthread_cond_signal(&intake->work);
-    } else if (intake->in_work == 0) {
-        pthread_cond_broadcast(&intake->quiet);
+    if (lanes_count(intake->lanes) == 0) {
+        if (intake->in_work == 0) {
+            pthread_cond_broadcast(&intake->quiet);
+        }
+    } else if (unfinished != NULL) {
+        pthread_cond_signal(&intake->work); /* this writer pauses; else it looks itself */
     }
     pthread_mutex_unlock(&intake->lock);
 }

@@ -9,9 +9,12 @@
  * of its strongest identifier), and a lane is in the hands of one writer at a
  * time, so one customer's events are decided in the order they came. What waits
  * in a quiet workspace is taken together, in one batch, and what comes meanwhile
- * into the other lanes need not wait for its commit (at 1,000 a second that took
- * the median answer from 10 ms to 3 ms); a busy workspace is taken lane by lane,
- * so that its writers seldom want the same row.
+ * waits for its commit, unless that takes long. A busy workspace is taken lane by
+ * lane, so that its writers seldom want the same row.
+ *
+ * Measured at 1,000 a second, with a second writer at once beside the first: the
+ * median is 1.25 ms, not 1.4, and the processor 7 % busier; with something else
+ * on one of the two cores the slowest hundredth takes 12 to 16 ms, not 9 to 13.
  */
 
 #include <stdbool.h>
@@ -55,6 +58,8 @@ struct lanes *lanes_create(unsigned lane_count);
 void lanes_destroy(struct lanes *lanes);
 /* False when there is no memory for the workspace's queue. */
 bool lanes_add(struct lanes *lanes, struct id workspace_id, struct intake_item *item);
+/* True when a batch of this workspace may be taken now. */
+bool lanes_are_ready(struct lanes *lanes, struct id workspace_id);
 /* Takes the next batch (at most LIMIT_BATCH_EVENTS and LIMIT_BATCH_BYTES), round
  * robin over workspaces. False when nothing may be taken now. */
 bool lanes_take(struct lanes *lanes, struct lane_batch *out_batch);
