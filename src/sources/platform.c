@@ -24,6 +24,7 @@ static const struct platform *const PLATFORMS[] = {
     &platform_woocommerce,
     &platform_bigcommerce,
     &platform_square,
+    &platform_stripe,
     &platform_ecwid,
     &platform_squarespace,
     &platform_etsy,

@@ -15,6 +15,7 @@ extern const struct platform platform_shopify;
 extern const struct platform platform_woocommerce;
 extern const struct platform platform_bigcommerce;
 extern const struct platform platform_square;
+extern const struct platform platform_stripe;
 extern const struct platform platform_adobe_commerce;
 extern const struct platform platform_adobe_io_events;
 extern const struct platform platform_saleor;

@@ -237,6 +237,98 @@ static void says_what_cannot_be_read(void **state)
     }
 }
 
+#define CHARGE                                                                                  \
+    "{\"id\":\"evt_%s\",\"type\":\"%s\",\"created\":%d,\"data\":{\"object\":{\"id\":\"ch_1\","  \
+    "\"created\":1794990000,\"amount\":%d,\"amount_refunded\":%d,\"captured\":%s,\"status\":"   \
+    "\"succeeded\",\"currency\":\"%s\",\"payment_intent\":\"pi_1\",\"customer\":{\"id\":\"cus_" \
+    "1\"},"                                                                                     \
+    "\"billing_details\":{\"email\":\"a@example.com\"},\"receipt_email\":\"b@example.com\"}}}"
+#define SESSION                                                                                   \
+    "{\"id\":\"evt_s\",\"type\":\"checkout.session.completed\",\"created\":1794990000,\"data\":{" \
+    "\"object\":{\"id\":\"cs_1\",\"mode\":\"%s\",\"payment_status\":\"paid\",\"amount_total\":"   \
+    "1200,"                                                                                       \
+    "\"currency\":\"eur\",\"payment_intent\":\"pi_1\",\"customer\":\"cus_1\","                    \
+    "\"total_details\":{\"amount_discount\":300}}}}"
+
+static const struct event *take_charge(struct payload *payload, const char *type, int amount,
+                                       int refunded, const char *captured, const char *currency)
+{
+    char body[1024];
+    snprintf(body, sizeof(body), CHARGE, type, type, 1794990005, amount, refunded, captured,
+             currency);
+    struct str text = str_dup(payload->arena, str_from_z(body));
+    assert_row(payload_take(payload, NULL, 0, text) == NORMALISE_EVENTS, type);
+    payload_check_events(payload);
+    return payload_event(payload, EVENT_ORDER_UPDATED, 0);
+}
+
+/* Session and charge of one payment are one order; within one second the session
+ * stands, since it says more. */
+static void folds_a_stripe_payment_to_one_order(void **state)
+{
+    (void)state;
+    struct payload payload;
+    char body[1024];
+    payload_begin(&payload, "stripe");
+    const struct event *charge = take_charge(&payload, "charge.succeeded", 1200, 0, "true", "eur");
+    snprintf(body, sizeof(body), SESSION, "payment");
+    payload_take(&payload, NULL, 0, str_dup(payload.arena, str_from_z(body)));
+    const struct event *session = payload_event(&payload, EVENT_ORDER_UPDATED, 0);
+    assert_str_equal(charge->order->order_ref, STR("pi_1"));
+    assert_str_equal(session->order->order_ref, STR("pi_1"));
+    assert_true(charge->order->counts && session->order->counts);
+    assert_true(session->order->version_ms > charge->order->version_ms);
+    assert_str_equal(payload_member(payload.arena, session->properties_json, "discount"),
+                     STR("3.0"));
+    /* One address: the payer's, not the receipt's as well. */
+    assert_str_equal(payload_identifier(charge, IDENTITY_EMAIL, 0), STR("a@example.com"));
+    assert_int_equal(payload_identifier(charge, IDENTITY_EMAIL, 1).size, 0);
+    assert_str_equal(payload_identifier(charge, IDENTITY_CUSTOMER_ID, 0), STR("cus_1"));
+
+    /* A later event of the charge is no newer body than the session. */
+    const struct event *refunded =
+        take_charge(&payload, "charge.refunded", 1200, 1200, "true", "eur");
+    assert_true(session->order->version_ms > refunded->order->version_ms);
+    assert_true(refunded->order->version_ms == charge->order->version_ms);
+    assert_int_equal(refunded->order->refunded_minor, 1200);
+
+    /* What a subscription pays is told by its charges alone. */
+    snprintf(body, sizeof(body), SESSION, "subscription");
+    assert_int_equal(payload_take(&payload, NULL, 0, str_from_z(body)), NORMALISE_EVENTS);
+    assert_int_equal(payload.normalised.event_count, 0);
+    payload_end(&payload);
+}
+
+static void reads_stripe_money_and_holds(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *currency;
+        int amount;
+        int64_t minor;
+        const char *captured;
+        bool counts;
+        enum order_rank rank;
+    } rows[] = {
+        { "eur", 1999, 1999, "true", true, ORDER_PAID },
+        { "jpy", 500, 500, "true", true, ORDER_PAID },
+        { "kwd", 5000, 5000, "true", true, ORDER_PAID },
+        { "ugx", 50000, 500, "true", true, ORDER_PAID },
+        { "isk", 50000, 500, "true", true, ORDER_PAID },
+        { "eur", 1999, 1999, "false", true, ORDER_OPEN },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct payload payload;
+        payload_begin(&payload, "stripe");
+        const struct event *event = take_charge(&payload, "charge.captured", rows[i].amount, 0,
+                                                rows[i].captured, rows[i].currency);
+        assert_row(event->order->total_minor == rows[i].minor, rows[i].currency);
+        assert_row(event->order->counts == rows[i].counts, rows[i].currency);
+        assert_row(event->order->rank == rows[i].rank, rows[i].currency);
+        payload_end(&payload);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +337,8 @@ int main(void)
         cmocka_unit_test(believes_ecwid_in_part),
         cmocka_unit_test(refuses_another_shop),
         cmocka_unit_test(says_what_cannot_be_read),
+        cmocka_unit_test(folds_a_stripe_payment_to_one_order),
+        cmocka_unit_test(reads_stripe_money_and_holds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,6 +18,7 @@ static const struct {
     { "shopify:", "shopify", 3 },
     { "standard-webhooks v1:", "standard_webhooks", 2 },
     { "square:", "square", 3 },
+    { "stripe", "stripe", 6 },
 };
 
 struct vector {
