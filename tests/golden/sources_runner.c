@@ -21,6 +21,7 @@
  *   = shopify/refunds_create.json       the payload: from here on, one story
  *   ! {"time_zone":"Europe/Paris"}      settings of the source; may be missing
  *   > X-Shopify-Topic: refunds/create   a header of the delivery; any number
+ *   @ sns                               it comes inside an envelope of Amazon SNS
  *   events refunds/create ...           what came of it: written by this program
  *   ~ shopify/shop.json: no webhook     a payload left out, and why
  *
@@ -52,6 +53,7 @@ struct story {
     struct str settings;
     struct inbound_header headers[HEADERS_MAX];
     size_t header_count;
+    bool is_in_sns;
 };
 
 /* --- what came of it ------------------------------------------------------ */
@@ -180,6 +182,23 @@ static void print_outcome(struct buf *buf, enum normalise_verdict verdict,
     }
 }
 
+/* The payload as SNS would carry it. */
+static struct str in_sns(struct arena *arena, struct str payload)
+{
+    struct buf buf;
+    struct jsonw json;
+    buf_init(&buf, arena, 4u * 1024 * 1024);
+    jsonw_begin(&json, &buf);
+    jsonw_open(&json);
+    jsonw_put_z(&json, "Type", "Notification");
+    jsonw_put_z(&json, "MessageId", "9d2c5580-b61d-550c-8583-37a582870907");
+    jsonw_put_z(&json, "TopicArn", "arn:aws:sns:eu-west-1:1:t");
+    jsonw_put_str(&json, "Message", payload);
+    jsonw_put_z(&json, "Timestamp", "2026-11-18T11:06:40.000Z");
+    jsonw_close(&json);
+    return buf_str(&buf);
+}
+
 static struct str tell(struct arena *arena, const struct platform *platform,
                        const struct story *story, struct str body)
 {
@@ -201,7 +220,7 @@ static struct str tell(struct arena *arena, const struct platform *platform,
     struct inbound inbound = {
         .headers = story->headers,
         .header_count = story->header_count,
-        .body = body,
+        .body = story->is_in_sns ? in_sns(arena, body) : body,
         .received_at_ms = NOW_MS,
         .url = STR("https://bell.example/v1/hooks/1"),
     };
@@ -225,7 +244,7 @@ static struct str next_line(struct str *text)
 
 static bool is_of_head(struct str line)
 {
-    return line.size > 0 && (line.data[0] == '!' || line.data[0] == '>');
+    return line.size > 0 && strchr("!>@", line.data[0]) != NULL;
 }
 
 static void name_payload(struct names *names, struct str name)
@@ -243,6 +262,11 @@ static void read_head(struct str *rest, struct story *story, struct buf *out)
         buf_add_str(out, line);
         if (line.data[0] == '!') {
             story->settings = text;
+            continue;
+        }
+        if (line.data[0] == '@') {
+            assert(str_equal(text, STR("sns")));
+            story->is_in_sns = true;
             continue;
         }
         struct inbound_header *header = &story->headers[story->header_count++];
