@@ -735,11 +735,21 @@ static enum status too_many(struct problem *problem)
                        LIMIT_EVENTS_PER_REQUEST);
 }
 
+/* A custom source may say that nothing is signed. */
+static bool is_unsigned(const struct platform *platform, const struct source *source)
+{
+    return platform_signature(platform, source)->algorithm == SIGNATURE_BEARER;
+}
+
 static void begin(struct reading *reading, enum trust trust, int64_t received_at_ms,
                   size_t capacity)
 {
+    const struct platform *platform = platform_find(reading->source->platform);
     draft_init(&reading->draft, reading->arena, reading->source, trust, received_at_ms,
                reading->default_key, capacity);
+    if (platform != NULL && is_unsigned(platform, reading->source)) {
+        reading->draft.provenance = PROVENANCE_NONE;
+    }
     buf_init(&reading->errors, reading->arena, ERRORS_BYTES_MAX);
     jsonw_begin(&reading->errors_json, &reading->errors);
     jsonw_open_array(&reading->errors_json);
@@ -823,12 +833,13 @@ static enum status finish(struct reading *reading, bool on_error_skip,
                           struct canonical_batch *out_batch, struct problem *problem)
 {
     jsonw_close_array(&reading->errors_json);
-    if (arena_is_full(reading->arena)) {
+    struct normalised normalised = { .event_count = 0 };
+    if (draft_finish(&reading->draft, &normalised) == NORMALISE_FULL) {
         return arena_problem(problem);
     }
     struct canonical_batch batch = {
-        .events = reading->draft.events,
-        .event_count = reading->draft.event_count,
+        .events = normalised.events,
+        .event_count = normalised.event_count,
         .errors_json = reading->error_count > 0 ? buf_str(&reading->errors) : STR(""),
         .error_count = reading->error_count,
     };
@@ -844,7 +855,7 @@ static enum status finish(struct reading *reading, bool on_error_skip,
 static enum trust trust_of(const struct source *source)
 {
     const struct platform *platform = platform_find(source->platform);
-    return platform == NULL ? TRUST_KEYED : platform->trust;
+    return platform == NULL || is_unsigned(platform, source) ? TRUST_KEYED : platform->trust;
 }
 
 enum status canonical_parse(struct arena *arena, const struct source *source, struct str body,
@@ -861,17 +872,17 @@ enum status canonical_parse(struct arena *arena, const struct source *source, st
 }
 
 enum status canonical_take(struct arena *arena, const struct source *source, json_t *items,
-                           int64_t received_at_ms, struct canonical_batch *out_batch,
+                           int64_t received_at_ms, bool forgives, struct canonical_batch *out_batch,
                            struct problem *problem)
 {
     struct reading reading = {
         .arena = arena,
         .source = source,
         .default_at_ms = INSTANT_NONE,
-        .forgives = true,
+        .forgives = forgives,
     };
     enum status status = read_tree(&reading, trust_of(source), items, received_at_ms, problem);
-    return status == STATUS_OK ? finish(&reading, true, out_batch, problem) : status;
+    return status == STATUS_OK ? finish(&reading, forgives, out_batch, problem) : status;
 }
 
 /* --- a Standard Webhooks delivery ----------------------------------------- */

@@ -34,6 +34,7 @@ static const struct platform *const PLATFORMS[] = {
     &platform_wix,
     &platform_commercetools,
     &platform_amazon_sns,
+    &platform_custom,
     &platform_standard_webhooks,
     &platform_api,
     &platform_sdk,

@@ -25,6 +25,7 @@ extern const struct platform platform_amazon_sns;
 extern const struct platform platform_ecwid;
 extern const struct platform platform_squarespace;
 extern const struct platform platform_etsy;
+extern const struct platform platform_custom;
 extern const struct platform platform_standard_webhooks;
 extern const struct platform platform_api;
 extern const struct platform platform_sdk;
@@ -51,11 +52,11 @@ enum normalise_verdict canonical_normalise(struct arena *arena, const struct sou
                                            const struct inbound *inbound,
                                            struct normalised *out_normalised,
                                            struct problem *problem);
-/* Items already read (an array), of a page: what is wrong with a detail leaves it
- * out, and of the items the good ones are kept, the bad ones listed. The trust is that of the
- * source's platform. */
+/* Items already read (an array). `forgives`, of a page: what is wrong with a detail
+ * leaves it out, and of the items the good ones are kept, the bad ones listed. Else
+ * one fault refuses them all. The trust is that of the source's platform. */
 NODISCARD enum status canonical_take(struct arena *arena, const struct source *source,
-                                     json_t *items, int64_t received_at_ms,
+                                     json_t *items, int64_t received_at_ms, bool forgives,
                                      struct canonical_batch *out_batch, struct problem *problem);
 
 #endif

@@ -117,7 +117,7 @@ enum status sdk_read(struct arena *arena, const struct source *source,
     json_t *items CLEANUP(border_free_at) = read_items(&request, root, &why);
     struct canonical_batch batch = { .event_count = 0 };
     enum status status =
-        canonical_take(arena, source, items, inbound->received_at_ms, &batch, problem);
+        canonical_take(arena, source, items, inbound->received_at_ms, true, &batch, problem);
     if (status == STATUS_OK && batch.event_count == 0) {
         status = nothing_good(why, &batch, problem);
     }
