@@ -149,6 +149,10 @@ struct inbound {
 /* First value of a header, compared without case; empty when absent. */
 struct str inbound_header(const struct inbound *inbound, const char *name);
 size_t inbound_header_count(const struct inbound *inbound, const char *name);
+/* The one value of a header, trimmed. HEADER_MALFORMED when it is there several
+ * times and says different things, since two parsers would choose differently. */
+enum signature_verdict inbound_header_single(const struct inbound *inbound, const char *name,
+                                             struct str *out_value);
 const char *signature_verdict_name(enum signature_verdict verdict); /* "signature_mismatch", ... */
 const char *signature_verdict_hint(enum signature_verdict verdict); /* one helpful sentence */
 const char *provenance_name(enum provenance provenance);            /* "full", ... */

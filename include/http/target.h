@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/form.h"
 #include "base/str.h"
 
 struct arena;
@@ -39,15 +40,9 @@ struct target {
 /* *out_target is untouched unless the verdict is TARGET_OK. */
 enum target_verdict target_parse(struct str raw, struct target *out_target);
 
-struct target_parameter {
-    struct str name; /* decoded; '+' is a space, as HTML forms and most clients write it */
-    struct str value;
-};
-
 /* Splits and decodes the query. *out_parameters holds *out_count entries. */
 enum target_verdict target_parse_query(struct arena *arena, struct str query,
-                                       const struct target_parameter **out_parameters,
-                                       size_t *out_count);
+                                       const struct form_field **out_parameters, size_t *out_count);
 
 /* One path segment, percent-decoded into the arena; '+' stays. False when it
  * does not decode (target_parse has refused those) or the arena is full. */

@@ -66,6 +66,7 @@ int64_t border_money_add(int64_t a_minor, int64_t b_minor);
 /* An instant; text without an offset is local time of `zone` (IANA name; NULL
  * is UTC). INSTANT_NONE when absent or unreadable. */
 int64_t border_instant(const json_t *object, const char *key, const char *zone);
+int64_t border_instant_of(const json_t *value, const char *zone);
 
 /* Compact JSON text of a value, in the arena; empty when it is longer than
  * `max_bytes` or the arena is full. Reals keep 15 digits. */

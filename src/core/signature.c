@@ -61,6 +61,29 @@ size_t inbound_header_count(const struct inbound *inbound, const char *name)
     return count;
 }
 
+enum signature_verdict inbound_header_single(const struct inbound *inbound, const char *name,
+                                             struct str *out_value)
+{
+    struct str value = { NULL, 0 };
+    bool found = false;
+    for (size_t i = 0; i < inbound->header_count; i++) {
+        const struct inbound_header *header = &inbound->headers[i];
+        if (!str_equal_nocase(header->name, str_from_z(name))) {
+            continue;
+        }
+        if (found && !str_equal(value, header->value)) {
+            return SIGNATURE_HEADER_MALFORMED;
+        }
+        found = true;
+        value = header->value;
+    }
+    if (!found) {
+        return SIGNATURE_HEADER_MISSING;
+    }
+    *out_value = str_trim(value);
+    return SIGNATURE_VALID;
+}
+
 const char *signature_verdict_name(enum signature_verdict verdict)
 {
     assert(verdict < ARRAY_COUNT(texts));

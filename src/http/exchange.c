@@ -119,8 +119,7 @@ struct str http_path_param(const struct http_exchange *x, const char *name)
     return text;
 }
 
-static const struct target_parameter *parameter_find(const struct http_exchange *x,
-                                                     const char *name)
+static const struct form_field *parameter_find(const struct http_exchange *x, const char *name)
 {
     for (size_t i = 0; i < x->parameter_count; i++) {
         if (str_equal_z(x->parameters[i].name, name)) {
@@ -132,7 +131,7 @@ static const struct target_parameter *parameter_find(const struct http_exchange 
 
 struct str http_query(const struct http_exchange *x, const char *name)
 {
-    const struct target_parameter *parameter = parameter_find(x, name);
+    const struct form_field *parameter = parameter_find(x, name);
     return parameter != NULL ? parameter->value : (struct str){ NULL, 0 };
 }
 

@@ -218,7 +218,7 @@ struct http_exchange {
     bool closes;     /* the answer ends the connection */
     bool is_counted; /* in server->in_progress */
     struct target target;
-    const struct target_parameter *parameters;
+    const struct form_field *parameters;
     size_t parameter_count;
     struct http_header *headers;
     size_t header_count;

@@ -104,64 +104,18 @@ enum target_verdict target_parse(struct str raw, struct target *out_target)
     return TARGET_OK;
 }
 
-/* In a query '+' is a space; percent_decode leaves it, so it is put right in
- * a copy first. */
-static bool decode_form(struct arena *arena, struct str text, struct str *out_text)
-{
-    if (str_find(text, '+', 0) < 0) {
-        return percent_decode(arena, text, out_text);
-    }
-    char *copy = arena_alloc(arena, text.size);
-    if (copy == NULL) {
-        return false;
-    }
-    for (size_t i = 0; i < text.size; i++) {
-        copy[i] = text.data[i];
-        if (copy[i] == '+') {
-            copy[i] = ' ';
-        }
-    }
-    return percent_decode(arena, (struct str){ copy, text.size }, out_text);
-}
-
-static bool read_parameter(struct arena *arena, struct str piece, struct target_parameter *out)
-{
-    struct str name = piece;
-    struct str value = { NULL, 0 };
-    (void)str_split(piece, '=', &name, &value);
-    return decode_form(arena, name, &out->name) && decode_form(arena, value, &out->value);
-}
-
 enum target_verdict target_parse_query(struct arena *arena, struct str query,
-                                       const struct target_parameter **out_parameters,
-                                       size_t *out_count)
+                                       const struct form_field **out_parameters, size_t *out_count)
 {
-    struct target_parameter *parameters =
-        ARENA_NEW_ARRAY(arena, LIMIT_QUERY_PARAMETERS, struct target_parameter);
-    if (parameters == NULL) {
+    switch (form_parse(arena, query, LIMIT_QUERY_PARAMETERS, out_parameters, out_count)) {
+    case FORM_OK:
+        return TARGET_OK;
+    case FORM_TOO_MANY:
         return TARGET_QUERY_TOO_MANY;
+    case FORM_MALFORMED:
+        break;
     }
-    size_t count = 0;
-    struct str rest = query;
-    while (rest.size > 0) {
-        struct str piece = rest;
-        struct str tail = { NULL, 0 };
-        (void)str_split(rest, '&', &piece, &tail);
-        rest = tail;
-        if (piece.size == 0) {
-            continue;
-        }
-        if (count == LIMIT_QUERY_PARAMETERS) {
-            return TARGET_QUERY_TOO_MANY;
-        }
-        if (!read_parameter(arena, piece, &parameters[count])) {
-            return TARGET_MALFORMED;
-        }
-        count++;
-    }
-    *out_parameters = parameters;
-    *out_count = count;
-    return TARGET_OK;
+    return TARGET_MALFORMED;
 }
 
 bool target_decode_segment(struct arena *arena, struct str segment, struct str *out_text)

@@ -249,9 +249,14 @@ bool border_money(const json_t *object, const char *key, struct str currency, in
 
 int64_t border_instant(const json_t *object, const char *key, const char *zone)
 {
+    return border_instant_of(json_object_get(object, key), zone);
+}
+
+int64_t border_instant_of(const json_t *value, const char *zone)
+{
     int64_t instant_ms = INSTANT_NONE;
     bool had_offset = false;
-    struct str text = border_text(object, key);
+    struct str text = text_of(value);
     if (text.size == 0 || !instant_parse(text, false, &instant_ms, &had_offset)) {
         return INSTANT_NONE;
     }

@@ -38,6 +38,18 @@ static const struct platform *const PLATFORMS[] = {
     &platform_standard_webhooks,
     &platform_api,
     &platform_sdk,
+    &platform_klaviyo,
+    &platform_sendgrid,
+    &platform_mailgun,
+    &platform_postmark,
+    &platform_brevo,
+    &platform_sparkpost,
+    &platform_customerio,
+    &platform_mailchimp,
+    &platform_mandrill,
+    &platform_mailjet,
+    &platform_mailersend,
+    &platform_resend,
     /* clang-format on */
 };
 
@@ -524,14 +536,20 @@ static void write_step(struct jsonw *json, struct str source_name, struct str st
     buf_finish(&line);
 }
 
-void setup_write_steps(struct jsonw *json, struct str source_name, const char *const *steps)
+void setup_write_lines(struct jsonw *json, const char *key, struct str source_name,
+                       const char *const *lines)
 {
-    jsonw_key(json, "steps");
+    jsonw_key(json, key);
     jsonw_open_array(json);
-    for (size_t i = 0; steps[i] != NULL; i++) {
-        write_step(json, source_name, str_from_z(steps[i]));
+    for (size_t i = 0; lines[i] != NULL; i++) {
+        write_step(json, source_name, str_from_z(lines[i]));
     }
     jsonw_close_array(json);
+}
+
+void setup_write_steps(struct jsonw *json, struct str source_name, const char *const *steps)
+{
+    setup_write_lines(json, "steps", source_name, steps);
 }
 
 void setup_write_gap(struct jsonw *json, const char *what, const char *how)

@@ -29,6 +29,18 @@ extern const struct platform platform_custom;
 extern const struct platform platform_standard_webhooks;
 extern const struct platform platform_api;
 extern const struct platform platform_sdk;
+extern const struct platform platform_klaviyo;
+extern const struct platform platform_sendgrid;
+extern const struct platform platform_mailgun;
+extern const struct platform platform_postmark;
+extern const struct platform platform_brevo;
+extern const struct platform platform_sparkpost;
+extern const struct platform platform_customerio;
+extern const struct platform platform_mailchimp;
+extern const struct platform platform_mandrill;
+extern const struct platform platform_mailjet;
+extern const struct platform platform_mailersend;
+extern const struct platform platform_resend;
 
 /* Of platforms whose orders have no status that we read. */
 extern const struct order_status_rule platform_no_statuses[];
@@ -43,6 +55,9 @@ void setup_write_topics(struct jsonw *json, const char *const *topics);
 /* An array of strings: lines with the source's name put in for each "%s".
  * NULL ends the list. */
 void setup_write_steps(struct jsonw *json, struct str source_name, const char *const *steps);
+/* The same under another key. */
+void setup_write_lines(struct jsonw *json, const char *key, struct str source_name,
+                       const char *const *lines);
 /* One member of not_covered. */
 void setup_write_gap(struct jsonw *json, const char *what, const char *how);
 

@@ -69,11 +69,11 @@ struct verify_result bearer_check(const struct signature_spec *spec, const struc
     struct places places = { .count = 0 };
     struct str value = { NULL, 0 };
     add(&places, inbound->token);
-    if (header_single(inbound, "authorization", &value) == SIGNATURE_VALID) {
+    if (inbound_header_single(inbound, "authorization", &value) == SIGNATURE_VALID) {
         add_authorization(&places, value);
     }
     for (size_t i = 0; i < SIGNATURE_FAMILIES_MAX && spec->headers[i].signature != NULL; i++) {
-        if (header_single(inbound, spec->headers[i].signature, &value) == SIGNATURE_VALID) {
+        if (inbound_header_single(inbound, spec->headers[i].signature, &value) == SIGNATURE_VALID) {
             add(&places, value);
         }
     }

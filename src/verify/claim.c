@@ -22,29 +22,6 @@ enum {
     SECONDS_DIGITS_MAX = 12,
 };
 
-enum signature_verdict header_single(const struct inbound *inbound, const char *name,
-                                     struct str *out_value)
-{
-    struct str value = { NULL, 0 };
-    bool found = false;
-    for (size_t i = 0; i < inbound->header_count; i++) {
-        const struct inbound_header *header = &inbound->headers[i];
-        if (!str_equal_nocase(header->name, str_from_z(name))) {
-            continue;
-        }
-        if (found && !str_equal(value, header->value)) {
-            return SIGNATURE_HEADER_MALFORMED;
-        }
-        found = true;
-        value = header->value;
-    }
-    if (!found) {
-        return SIGNATURE_HEADER_MISSING;
-    }
-    *out_value = str_trim(value);
-    return SIGNATURE_VALID;
-}
-
 /* What the pieces of a template stand for. */
 struct parts {
     struct str id;
@@ -134,7 +111,8 @@ static bool put_piece(struct arena *arena, const struct inbound *inbound, struct
         *out_piece = base64_encode(arena, (const uint8_t *)inbound->body.data, inbound->body.size);
     } else if (str_starts_with(name, STR("header:"))) {
         const char *header = str_dup_z(arena, str_drop(name, sizeof("header:") - 1));
-        return header != NULL && header_single(inbound, header, out_piece) == SIGNATURE_VALID;
+        return header != NULL &&
+               inbound_header_single(inbound, header, out_piece) == SIGNATURE_VALID;
     } else {
         return false;
     }
@@ -239,12 +217,12 @@ enum signature_verdict claim_read_headers(struct arena *arena, const struct sign
     }
     struct parts parts = { .id = { NULL, 0 } };
     struct str text = { NULL, 0 };
-    enum signature_verdict verdict = header_single(inbound, names->signature, &text);
+    enum signature_verdict verdict = inbound_header_single(inbound, names->signature, &text);
     if (verdict == SIGNATURE_VALID && names->id != NULL) {
-        verdict = header_single(inbound, names->id, &parts.id);
+        verdict = inbound_header_single(inbound, names->id, &parts.id);
     }
     if (verdict == SIGNATURE_VALID && names->timestamp != NULL) {
-        verdict = header_single(inbound, names->timestamp, &parts.timestamp);
+        verdict = inbound_header_single(inbound, names->timestamp, &parts.timestamp);
     }
     if (verdict != SIGNATURE_VALID) {
         return verdict;

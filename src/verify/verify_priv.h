@@ -36,10 +36,6 @@ void key_finish(struct key *key);
 enum signature_verdict claim_read_headers(struct arena *arena, const struct signature_spec *spec,
                                           const struct inbound *inbound,
                                           struct signature_claim *claim);
-/* The one value of a header, trimmed. HEADER_MALFORMED when it is there several
- * times and says different things. */
-enum signature_verdict header_single(const struct inbound *inbound, const char *name,
-                                     struct str *out_value);
 
 /* mac.c */
 size_t mac_size(enum signature_algorithm algorithm); /* 0: not a MAC */

@@ -65,7 +65,7 @@ static void check_promises(const struct guard_request *request, const struct gua
 static void check_target(const struct guard_facts *facts)
 {
     CLEANUP(arena_destroy_at) struct arena *arena = arena_create(1024 * 1024);
-    const struct target_parameter *parameters = NULL;
+    const struct form_field *parameters = NULL;
     size_t count = 0;
     must(arena != NULL);
     enum target_verdict verdict =

@@ -94,7 +94,7 @@ static void queries_are_decoded(void **state)
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         CLEANUP(arena_destroy_at) struct arena *arena = arena_create(65536);
-        const struct target_parameter *parameters = NULL;
+        const struct form_field *parameters = NULL;
         size_t count = 99;
         assert_row(target_parse_query(arena, str_from_z(rows[i].query), &parameters, &count) ==
                        TARGET_OK,
@@ -112,7 +112,7 @@ static void parameters_are_limited(void **state)
     (void)state;
     CLEANUP(arena_destroy_at) struct arena *arena = arena_create(65536);
     char query[2 * LIMIT_QUERY_PARAMETERS + 2];
-    const struct target_parameter *parameters = NULL;
+    const struct form_field *parameters = NULL;
     size_t count = 0;
     for (size_t i = 0; i <= LIMIT_QUERY_PARAMETERS; i++) {
         memcpy(query + 2 * i, "a&", 2);
