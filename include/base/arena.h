@@ -35,7 +35,7 @@ void *arena_alloc_array(struct arena *arena, size_t count, size_t size);
 bool arena_is_full(const struct arena *arena);
 size_t arena_used_bytes(const struct arena *arena);
 
-/* Forgets everything but keeps the first block, for loops that reuse one
+/* Forgets everything but keeps a few MiB of blocks, for loops that reuse one
  * arena per turn. */
 void arena_reset(struct arena *arena);
 

@@ -16,16 +16,23 @@
  * is larger than the next block gets one of its own and leaves the current
  * block in use. Rejected: a single mapping of the limit per request, which
  * costs two system calls and page faults for a few kilobytes.
+ *
+ * A loop's next turn mostly wants what this one had: a reset keeps the shared
+ * blocks, in the order in which they will be asked for, up to 4 MiB. Given back
+ * to the system and faulted in again they were a tenth of a writer's time.
  */
 
 enum {
     ARENA_ALIGNMENT = _Alignof(max_align_t),
     ARENA_BLOCK_BYTES_MIN = 8 * 1024,
     ARENA_BLOCK_BYTES_MAX = 1024 * 1024,
+    ARENA_KEPT_BYTES_MAX = 4 * 1024 * 1024,
 };
 
 struct arena_block {
     struct arena_block *next;
+    size_t bytes_size;
+    bool is_shared;
     _Alignas(max_align_t) uint8_t bytes[];
 };
 
@@ -35,7 +42,8 @@ struct arena {
     size_t block_bytes; /* of the next block */
     uint8_t *free_begin;
     uint8_t *free_end;
-    struct arena_block *blocks; /* all but the first */
+    struct arena_block *blocks; /* all but the first; the newest first */
+    struct arena_block *kept;   /* shared ones of the turns before; the oldest first */
     bool full;
     _Alignas(max_align_t) uint8_t first[ARENA_BLOCK_BYTES_MIN];
 };
@@ -50,9 +58,8 @@ static void start_over(struct arena *arena)
     arena->full = false;
 }
 
-static void release_blocks(struct arena *arena)
+static void release_blocks(struct arena_block *block)
 {
-    struct arena_block *block = arena->blocks;
     while (block != NULL) {
         struct arena_block *next = block->next;
         free(block);
@@ -60,16 +67,46 @@ static void release_blocks(struct arena *arena)
     }
 }
 
-static uint8_t *add_block(struct arena *arena, size_t bytes)
+/* Shared blocks go before those that were kept and not asked for, the oldest
+ * first: the sizes then stand as the next turn asks for them. */
+static void keep_blocks(struct arena *arena)
+{
+    while (arena->blocks != NULL) {
+        struct arena_block *block = arena->blocks;
+        arena->blocks = block->next;
+        if (block->is_shared) {
+            block->next = arena->kept;
+            arena->kept = block;
+        } else {
+            free(block);
+        }
+    }
+    size_t kept_bytes = 0;
+    struct arena_block **end = &arena->kept;
+    while (*end != NULL && kept_bytes + (*end)->bytes_size <= ARENA_KEPT_BYTES_MAX) {
+        kept_bytes += (*end)->bytes_size;
+        end = &(*end)->next;
+    }
+    release_blocks(*end);
+    *end = NULL;
+}
+
+static uint8_t *add_block(struct arena *arena, size_t bytes, bool is_shared)
 {
     size_t size = 0;
-    if (!size_add(bytes, sizeof(struct arena_block), &size)) {
-        return NULL;
+    struct arena_block *block = NULL;
+    if (is_shared && arena->kept != NULL) {
+        block = arena->kept;
+        assert(block->bytes_size == bytes);
+        arena->kept = block->next;
+    } else if (size_add(bytes, sizeof(struct arena_block), &size)) {
+        block = malloc(size);
     }
-    struct arena_block *block = malloc(size);
     if (block == NULL) {
         return NULL;
     }
+    block->bytes_size = bytes;
+    block->is_shared = is_shared;
     block->next = arena->blocks;
     arena->blocks = block;
     return block->bytes;
@@ -79,10 +116,10 @@ static uint8_t *add_block(struct arena *arena, size_t bytes)
 static uint8_t *take(struct arena *arena, size_t size)
 {
     if (size > arena->block_bytes) {
-        return add_block(arena, size);
+        return add_block(arena, size, false);
     }
     if ((size_t)(arena->free_end - arena->free_begin) < size) {
-        uint8_t *bytes = add_block(arena, arena->block_bytes);
+        uint8_t *bytes = add_block(arena, arena->block_bytes, true);
         if (bytes == NULL) {
             return NULL;
         }
@@ -104,6 +141,7 @@ struct arena *arena_create(size_t limit_bytes)
         return NULL;
     }
     arena->limit_bytes = limit_bytes;
+    arena->kept = NULL;
     start_over(arena);
     return arena;
 }
@@ -113,7 +151,8 @@ void arena_destroy(struct arena *arena)
     if (arena == NULL) {
         return;
     }
-    release_blocks(arena);
+    release_blocks(arena->blocks);
+    release_blocks(arena->kept);
     free(arena);
 }
 
@@ -164,6 +203,6 @@ size_t arena_used_bytes(const struct arena *arena)
 
 void arena_reset(struct arena *arena)
 {
-    release_blocks(arena);
+    keep_blocks(arena);
     start_over(arena);
 }

@@ -104,6 +104,27 @@ static void starts_over(void **state)
     }
 }
 
+/* Turns of all sizes, so that blocks are kept, asked for again, and let go. */
+static void starts_over_with_what_it_kept(void **state)
+{
+    (void)state;
+    CLEANUP(arena_destroy_at) struct arena *arena = arena_create(64 * 1024 * 1024);
+    static const size_t counts[] = { 10, 9000, 40, 9000, 2500, 0, 9000 };
+    for (size_t turn = 0; turn < ARRAY_COUNT(counts); turn++) {
+        uint8_t *large = arena_alloc(arena, 3000000);
+        memset(large, 0xee, 3000000);
+        for (size_t i = 0; i < counts[turn]; i++) {
+            uint8_t *piece = arena_alloc(arena, 1000);
+            assert_non_null(piece);
+            assert_int_equal(piece[0], 0);
+            assert_int_equal(piece[999], 0);
+            memset(piece, 0xee, 1000);
+        }
+        arena_reset(arena);
+        assert_int_equal(arena_used_bytes(arena), 0);
+    }
+}
+
 static void destroys_nothing(void **state)
 {
     (void)state;
@@ -123,6 +144,7 @@ int main(void)
         cmocka_unit_test(stays_full_even_for_what_would_fit),
         cmocka_unit_test(refuses_sizes_that_overflow),
         cmocka_unit_test(starts_over),
+        cmocka_unit_test(starts_over_with_what_it_kept),
         cmocka_unit_test(destroys_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
