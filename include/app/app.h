@@ -60,6 +60,7 @@ struct app {
 
     atomic_bool is_draining;
     atomic_bool schema_matches;
+    atomic_int_fast64_t ingested;         /* events that were committed */
     atomic_int_fast64_t database_seen_ms; /* monotonic: when it last answered */
     atomic_int_fast64_t clock_offset_ms;  /* the database's clock minus ours */
     int64_t schema_checked_ms;            /* monotonic; background thread only */
@@ -71,6 +72,7 @@ enum status app_parse_source(struct arena *arena, struct source *source);
 size_t app_sender_room(void *app);
 size_t app_hand_over(void *app, const struct delivery *deliveries, size_t count);
 void app_due_hint(void *app, int64_t due_at_ms);
+int64_t app_ingested(void *app);
 void app_observe_batch(void *app, size_t events, int64_t duration_us, enum status status);
 void app_observe_due(void *app, size_t profiles, int64_t lag_ms);
 void app_observe_attempt(void *app, enum attempt_outcome outcome, int64_t duration_ms);

@@ -37,6 +37,7 @@ struct hydrate {
     struct registry *registry;
     struct id instance_id;
     size_t batch_size;     /* adapts to the time a step takes; 0: begin */
+    int64_t step_ms;       /* how long a step may take; 0: 50 */
     int64_t idle_until_ms; /* monotonic: nothing to do was found before */
     /* The job that is ours; zero: none. */
     struct id job_id;
@@ -46,7 +47,7 @@ struct hydrate {
     struct hydrate_walk walk; /* as committed */
 };
 
-/* One step of some 50 ms, and longer where a profile's history is folded page by
+/* One step of some `step_ms`, and longer where a profile's history is folded page by
  * page. *out_worked: there was something to do, and maybe more. */
 NODISCARD enum status hydrate_step(struct hydrate *hydrate, bool *out_worked,
                                    struct problem *problem);

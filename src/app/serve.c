@@ -315,6 +315,7 @@ static enum status start_background(struct app *app, struct problem *problem)
         .attempt_retention_ms = app->cli->config.numbers[CONFIG_RETENTION_ATTEMPT],
         .flush = app_flush,
         .clock_offset = app_clock_offset,
+        .ingested = app_ingested,
         .report = app_report_work,
         .app = app,
     };

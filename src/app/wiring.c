@@ -56,8 +56,15 @@ void app_observe_batch(void *app, size_t events, int64_t duration_us, enum statu
     struct app *self = app;
     metrics_batch(self->metrics, events, duration_us, status);
     if (status == STATUS_OK) {
+        atomic_fetch_add(&self->ingested, (int64_t)events);
         atomic_store(&self->database_seen_ms, clock_monotonic_ms());
     }
+}
+
+int64_t app_ingested(void *app)
+{
+    struct app *self = app;
+    return atomic_load(&self->ingested);
 }
 
 void app_observe_due(void *app, size_t profiles, int64_t lag_ms)

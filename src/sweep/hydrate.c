@@ -217,9 +217,9 @@ static struct str walk_write(struct arena *arena, const struct hydrate_walk *wal
 
 static void adapt(struct hydrate *hydrate, size_t found, int64_t took_ms)
 {
-    if (took_ms > HYDRATE_STEP_MS && hydrate->batch_size > 8) {
+    if (took_ms > hydrate->step_ms && hydrate->batch_size > 8) {
         hydrate->batch_size /= 2;
-    } else if (took_ms < HYDRATE_STEP_MS / 2 && found == hydrate->batch_size &&
+    } else if (took_ms < hydrate->step_ms / 2 && found == hydrate->batch_size &&
                hydrate->batch_size < HYDRATE_BATCH_MAX) {
         hydrate->batch_size *= 2;
     }
@@ -438,6 +438,9 @@ enum status hydrate_step(struct hydrate *hydrate, bool *out_worked, struct probl
     *out_worked = false;
     if (hydrate->batch_size == 0) {
         hydrate->batch_size = HYDRATE_BATCH_FIRST;
+    }
+    if (hydrate->step_ms == 0) {
+        hydrate->step_ms = HYDRATE_STEP_MS;
     }
     if (clock_monotonic_ms() < hydrate->idle_until_ms) {
         return STATUS_OK;
