@@ -747,7 +747,9 @@ static const struct pg_statement save_membership_gone = {
 static const struct pg_statement save_membership_come = {
     "save_membership_come",
     "INSERT INTO membership (workspace_id, rule_id, value, profile_id, since)"
-    " SELECT $1, u.* FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::timestamptz[]) AS u"
+    " SELECT $1, u.* FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::timestamptz[])"
+    /* In the order of the index: a batch puts several into one page of it. */
+    " AS u (rule_id, value, profile_id, since) ORDER BY u.rule_id, u.value, u.profile_id"
     " ON CONFLICT (workspace_id, rule_id, value, profile_id) DO UPDATE SET since = EXCLUDED.since",
 };
 

@@ -61,7 +61,8 @@ static void fuzz_set(struct arena *arena, struct str bytes)
     struct buf buf;
     buf_init(&buf, arena, 128u * 1024);
     must(feature_set_encode(arena, &set, &buf));
-    must(str_equal(buf_str(&buf), bytes));
+    bool is_older = bytes.size > 0 && bytes.data[0] == 2; /* comes out as the newer */
+    must(is_older || str_equal(buf_str(&buf), bytes));
     for (size_t i = 0; i < set.count; i++) {
         must(feature_find(&set, set.items[i].number) == &set.items[i]);
     }

@@ -463,7 +463,7 @@ static void test_small(void **state)
 static void test_untouched_states_pass_through(void **state)
 {
     /* Nothing that decodes: it is not looked into. */
-    static const char bytes[] = { 2, 2, 5, 4, 99, 99, 9, 3, 42 };
+    static const char bytes[] = { 3, 2, 5, 4, 99, 99, 9, 3, 42 };
     (void)state;
     struct bench bench = begin(FEATURE_NEWEST, RULE_COUNT, "", DAY_MS, 4);
     struct str stored = { bytes, sizeof(bytes) };
@@ -483,6 +483,29 @@ static void test_untouched_states_pass_through(void **state)
     end(&bench);
 }
 
+/* Windows of a day and a week are the same for who came today: told once. */
+static void test_the_same_state_is_stored_once(void **state)
+{
+    static const char bytes[] = { 3, 4, 1, 4, 99, 98, 2, 0, 3, 1, 4, 2, 42 };
+    static const char before[] = { 2, 4, 1, 4, 99, 98, 2, 4, 99, 98, 3, 5, 99, 98, 4, 2, 42 };
+    static const struct str stored[] = { { bytes, sizeof(bytes) }, { before, sizeof(before) } };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(stored); i++) {
+        CLEANUP(arena_destroy_at) struct arena *arena = arena_create(65536);
+        struct feature_set set = { 0 };
+        assert_true(feature_set_decode(arena, stored[i], &set));
+        assert_int_equal(set.count, 4);
+        assert_int_equal(set.items[2].number, 6);
+        assert_true(set.items[2].is_incomplete);
+        assert_str_equal(set.items[2].bytes, STR("\x63\x62"));
+        assert_str_equal(set.items[3].bytes, STR("*"));
+        struct buf buf;
+        buf_init(&buf, arena, 100);
+        assert_true(feature_set_encode(arena, &set, &buf));
+        assert_str_equal(buf_str(&buf), stored[0]);
+    }
+}
+
 static void test_sets_that_are_refused(void **state)
 {
     static const struct {
@@ -491,7 +514,7 @@ static void test_sets_that_are_refused(void **state)
         size_t size;
     } rows[] = {
         { "a version that was", "\x01\x01\x02\x01", 4 },
-        { "a version to come", "\x03\x01\x01\x02\x01", 5 },
+        { "a version to come", "\x04\x01\x01\x02\x01", 5 },
         { "a version and nothing", "\x02", 1 },
         { "a version and no states", "\x02\x00", 2 },
         { "fewer states than are counted", "\x02\x02\x01\x02\x01", 5 },
@@ -502,6 +525,9 @@ static void test_sets_that_are_refused(void **state)
         { "more bytes than there are", "\x02\x01\x01\x04\x01", 5 },
         { "a number beyond 32 bits", "\x02\x02\xff\xff\xff\xff\x0f\x02\x01\x01\x02\x01", 12 },
         { "an over-long number", "\x02\x01\x81\x00\x02\x01", 6 },
+        { "the same as nothing", "\x03\x01\x01\x00", 4 },
+        { "the same, said again", "\x03\x02\x01\x02\x2a\x01\x02\x2a", 8 },
+        { "the same in the version before", "\x02\x02\x01\x02\x2a\x01\x00", 7 },
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
@@ -622,6 +648,7 @@ int main(void)
         cmocka_unit_test(test_cells_say_at_least_at_their_edge),
         cmocka_unit_test(test_small),
         cmocka_unit_test(test_untouched_states_pass_through),
+        cmocka_unit_test(test_the_same_state_is_stored_once),
         cmocka_unit_test(test_sets_that_are_refused),
         cmocka_unit_test(test_set_keeps_known_numbers),
         cmocka_unit_test(test_what_has_passed_is_dropped),

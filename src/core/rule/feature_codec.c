@@ -10,10 +10,11 @@
  * nobody touched goes out as it came in.
  *
  * A set is nothing, or a version byte, the number of states and for each: its
- * number less the one before, twice its size and the flag, its bytes. A state
- * is a head byte (form, flags), the instant lost if any, and its lists, the
- * newest first: instants as the difference to the one before, counts only where
- * the end does not tell. Three views of an afternoon take some 14 bytes.
+ * number less the one before, twice its size and the flag, its bytes; a size of
+ * nothing says that they are those of the state before, as windows of a day, a
+ * week and a month are for everybody who came this day. A state is a head byte (form, flags), the
+ * instant lost if any, and its lists, the newest first: instants as the difference to the one
+ * before, counts only where the end does not tell. Three views of an afternoon take some 14 bytes.
  *
  * Invariant: one state has one form. What is decoded is checked as far as
  * encoding could have written it (order, limits, what must be together), so
@@ -21,8 +22,9 @@
  */
 
 enum {
-    SET_VERSION = 2,
-    ITEM_SIZE_MIN = 3,
+    SET_VERSION = 3,
+    SET_VERSION_WITHOUT_SAME = 2, /* is still read */
+    ITEM_SIZE_MIN = 2,
     HEAD_FORM = 7,
     HEAD_LOST = 8,
     HEAD_BROKEN = 16,
@@ -704,18 +706,36 @@ struct feature_memory *feature_memory_decode(struct arena *arena, const struct f
 
 /* --- the set ------------------------------------------------------------------ */
 
-static void put_item(struct buf *buf, uint32_t *number, const struct feature_state *item,
+struct item_before {
+    uint32_t number;
+    size_t begin; /* its bytes, where they stand */
+    size_t size;
+};
+
+static bool is_as_before(const struct buf *buf, const struct item_before *before, struct str bytes)
+{
+    return !buf->failed && before->size == bytes.size &&
+           memcmp(buf->data + before->begin, bytes.data, bytes.size) == 0;
+}
+
+static void put_item(struct buf *buf, struct item_before *before, const struct feature_state *item,
                      struct str bytes)
 {
-    binary_put_u64(buf, item->number - *number);
-    binary_put_u64(buf, (uint64_t)bytes.size << 1 | (item->is_incomplete ? 1 : 0));
-    buf_add_str(buf, bytes);
-    *number = item->number;
+    bool is_same = is_as_before(buf, before, bytes);
+    size_t size = is_same ? 0 : bytes.size;
+    binary_put_u64(buf, item->number - before->number);
+    binary_put_u64(buf, (uint64_t)size << 1 | (item->is_incomplete ? 1 : 0));
+    before->number = item->number;
+    if (!is_same && !buf->failed) {
+        before->begin = buf->size;
+        before->size = size;
+        buf_add_str(buf, bytes);
+    }
 }
 
 bool feature_set_encode(struct arena *arena, const struct feature_set *set, struct buf *buf)
 {
-    uint32_t number = 0;
+    struct item_before before = { 0 };
     struct buf scratch;
     buf_init(&scratch, arena, FEATURE_STATE_BYTES_LIMIT);
     if (set->count > 0) {
@@ -725,7 +745,7 @@ bool feature_set_encode(struct arena *arena, const struct feature_set *set, stru
     for (size_t i = 0; i < set->count; i++) {
         const struct feature_state *item = &set->items[i];
         if (!item->is_dirty) {
-            put_item(buf, &number, item, item->bytes);
+            put_item(buf, &before, item, item->bytes);
             continue;
         }
         const struct feature_memory *memory = item->decoded;
@@ -733,23 +753,29 @@ bool feature_set_encode(struct arena *arena, const struct feature_set *set, stru
         if (!feature_memory_encode(memory->feature, memory, &scratch)) {
             return false;
         }
-        put_item(buf, &number, item, buf_str(&scratch));
+        put_item(buf, &before, item, buf_str(&scratch));
     }
     return !buf->failed;
 }
 
-/* An item behind the one of `number`. */
-static struct feature_state get_item(struct binary_reader *reader, uint32_t number)
+/* The item behind `before`; where it may say so, with the same bytes. */
+static struct feature_state get_item(struct binary_reader *reader,
+                                     const struct feature_state *before, bool knows_same)
 {
     uint64_t step = binary_get_below(reader, UINT32_MAX);
     uint64_t folded = binary_get_u64(reader);
-    struct feature_state item = { .number = (uint32_t)(number + step) };
+    uint64_t size = folded >> 1;
+    struct feature_state item = { .number = (uint32_t)(before->number + step) };
     item.is_incomplete = (folded & 1) != 0;
-    must(reader, step > 0 && number + step <= UINT32_MAX);
-    must(reader, folded >> 1 > 0 && folded >> 1 <= reader->rest.size);
-    if (!reader->failed) {
-        item.bytes = str_take(reader->rest, (size_t)(folded >> 1));
+    must(reader, step > 0 && before->number + step <= UINT32_MAX);
+    must(reader, size <= reader->rest.size);
+    must(reader, size > 0 || (knows_same && before->bytes.size > 0));
+    if (!reader->failed && size > 0) {
+        item.bytes = str_take(reader->rest, (size_t)size);
         reader->rest = str_drop(reader->rest, item.bytes.size);
+        must(reader, !knows_same || !str_equal(item.bytes, before->bytes));
+    } else {
+        item.bytes = before->bytes;
     }
     return item;
 }
@@ -763,7 +789,8 @@ bool feature_set_decode(struct arena *arena, struct str bytes, struct feature_se
     }
     struct binary_reader reader = { .rest = str_drop(bytes, 1) };
     set.count = binary_get_count(&reader, ITEM_SIZE_MIN);
-    if (bytes.data[0] != SET_VERSION || set.count == 0) {
+    bool knows_same = bytes.data[0] == SET_VERSION;
+    if ((!knows_same && bytes.data[0] != SET_VERSION_WITHOUT_SAME) || set.count == 0) {
         return false;
     }
     /* Room for the features that this batch may bring. */
@@ -772,10 +799,9 @@ bool feature_set_decode(struct arena *arena, struct str bytes, struct feature_se
     if (set.items == NULL) {
         return false;
     }
-    uint32_t number = 0;
+    const struct feature_state none = { 0 };
     for (size_t i = 0; i < set.count && !reader.failed; i++) {
-        set.items[i] = get_item(&reader, number);
-        number = set.items[i].number;
+        set.items[i] = get_item(&reader, i > 0 ? &set.items[i - 1] : &none, knows_same);
     }
     if (!binary_is_done(&reader)) {
         return false;
