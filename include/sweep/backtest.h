@@ -52,9 +52,10 @@ struct backtest {
     struct rule_candidate candidate;
     struct as_of *days; /* day_count + 1: the ends of the day before the first and of each */
     size_t day_count;
-    int64_t threshold; /* of profile_sample */
-    int64_t all;       /* profiles there are */
-    size_t batch_size; /* adapts to the time a step takes */
+    int64_t told_from_ms; /* the percentiles it asks for were stored; INSTANT_NEVER: not yet */
+    int64_t threshold;    /* of profile_sample */
+    int64_t all;          /* profiles there are */
+    size_t batch_size;    /* adapts to the time a step takes */
     struct backtest_count count;
 };
 

@@ -394,6 +394,27 @@ static void write_sample(struct jsonw *json, const struct preview *preview)
     jsonw_close_array(json);
 }
 
+/* A count of nobody for want of a threshold looks like one of nobody. */
+static void write_warnings(struct jsonw *json, const struct preview *preview)
+{
+    struct arena *arena = preview->request->arena;
+    const struct ruleset *ruleset = preview->subject.ruleset;
+    enum rule_attribute *untold =
+        ARENA_NEW_ARRAY(arena, ruleset->percent_count + 1, enum rule_attribute);
+    size_t count =
+        untold != NULL ? ruleset_untold(ruleset, preview->subject.statistics, untold) : 0;
+    jsonw_key(json, "warnings");
+    jsonw_open_array(json);
+    for (size_t i = 0; i < count; i++) {
+        jsonw_str(json, str_printf(arena,
+                                   "the percentiles of %s that this asks for are not known, and"
+                                   " nothing compares with them: they are computed at night, for"
+                                   " what saved rules ask, of at least %d",
+                                   rule_name_info(untold[i])->path, STATISTIC_COUNT_MIN));
+    }
+    jsonw_close_array(json);
+}
+
 static enum status answer_with(const struct preview *preview, struct resource_answer *out_answer,
                                struct problem *problem)
 {
@@ -411,6 +432,7 @@ static enum status answer_with(const struct preview *preview, struct resource_an
     jsonw_put_instant(&json, "as_of", preview->request->now_ms);
     write_values(&json, preview);
     write_sample(&json, preview);
+    write_warnings(&json, preview);
     jsonw_close(&json);
     return resource_answer_set(&buf, RESOURCE_SHOWN, 0, out_answer, problem);
 }

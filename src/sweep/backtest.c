@@ -127,8 +127,17 @@ static int64_t scaled(const struct backtest *backtest, int64_t part)
     return n == 0 ? 0 : (part * backtest->all + n / 2) / n;
 }
 
+/* The first day that can be answered for: facts were there, and the percentiles
+ * that the rule asks for. INSTANT_NEVER: none. */
+static int64_t first_day_ms(const struct backtest *backtest)
+{
+    int64_t first_ms = backtest->count.first_ms;
+    return first_ms > backtest->told_from_ms ? first_ms : backtest->told_from_ms;
+}
+
 static struct str write_result(struct backtest *backtest)
 {
+    int64_t first_ms = first_day_ms(backtest);
     const struct backtest_count *count = &backtest->count;
     struct buf buf;
     struct jsonw json;
@@ -147,10 +156,10 @@ static struct str write_result(struct backtest *backtest)
     jsonw_close_array(&json);
     jsonw_put_i64(&json, "profiles", scaled(backtest, count->profiles));
     jsonw_put_i64(&json, "twice_or_more", scaled(backtest, count->twice_or_more));
-    if (count->first_ms == INSTANT_NEVER) {
+    if (first_ms == INSTANT_NEVER) {
         jsonw_put_null(&json, "first_day");
     } else {
-        write_day(&json, "first_day", count->first_ms);
+        write_day(&json, "first_day", first_ms);
     }
     jsonw_put_bool(&json, "exact", count->looked_at == backtest->all);
     jsonw_put_i64(&json, "looked_at", count->looked_at);
@@ -414,6 +423,27 @@ static enum status prepare_days(struct backtest *backtest, int64_t from_ms, stru
     return status;
 }
 
+/* From which day on were all percentiles known that the rule asks for, at its end
+ * and at that of the day before? */
+static enum status find_told(struct backtest *backtest)
+{
+    const struct ruleset *ruleset = backtest->candidate.ruleset;
+    enum rule_attribute *untold =
+        ARENA_NEW_ARRAY(backtest->arena, ruleset->percent_count + 1, enum rule_attribute);
+    if (untold == NULL) {
+        return STATUS_LIMIT;
+    }
+    backtest->told_from_ms = ruleset->percent_count == 0 ? INSTANT_NONE : INSTANT_NEVER;
+    for (size_t i = backtest->day_count + 1; ruleset->percent_count > 0 && i > 0; i--) {
+        const struct as_of *day = &backtest->days[i - 1];
+        if (ruleset_untold(ruleset, day->statistics, untold) > 0) {
+            break;
+        }
+        backtest->told_from_ms = day->at_ms + 1;
+    }
+    return STATUS_OK;
+}
+
 static enum status count_all(struct backtest *backtest, struct problem *problem)
 {
     const struct rule_sql every = { .text = STR("true") };
@@ -458,6 +488,9 @@ static enum status adopt_job(struct backtest *backtest, const struct job *job,
     }
     if (status == STATUS_OK) {
         status = prepare_days(backtest, from_ms, workspace->currency, problem);
+    }
+    if (status == STATUS_OK) {
+        status = find_told(backtest);
     }
     if (status == STATUS_OK) {
         status = count_all(backtest, problem);

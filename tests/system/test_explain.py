@@ -360,6 +360,45 @@ def test_backtest_knows_only_what_had_come(api):
     assert result["first_day"] == day(0)
 
 
+PREMIUM = "orders.average_value >= percentile(orders.average_value, 66.7)"
+
+
+def store_statistic(cluster, api, version, at_s, threshold):
+    cluster.query("INSERT INTO statistic SELECT workspace_id, %s, 'orders.average_value',"
+                  " to_timestamp(%s), 150, '{66700000}', ARRAY[%s * 1000000] FROM source"
+                  " WHERE id = %s", version, at_s, threshold, api.get("/v1/sources/api")["id"])
+
+
+def test_backtest_compares_with_the_statistics_of_then(api, cluster):
+    """By today's threshold nobody was ever premium; by that of then one was, for two days."""
+    send(api, order("paul@example.com", midnight(-6), 1, "50.00"))
+    know_at_once(cluster, api)
+    store_statistic(cluster, api, 1, midnight(-5) + 3600, 10)
+    store_statistic(cluster, api, 2, midnight(-2) + 3600, 100)
+    result = outcome(api, backtest(api, PREMIUM, -6, 0))
+    assert [(d["entered"], d["left"]) for d in result["days"]] == [
+        (0, 0), (1, 0), (0, 0), (0, 0), (0, 1), (0, 0)]
+    assert result["first_day"] == day(-4), "before, there was nothing to compare with"
+    # Of what nothing was ever computed, no day can be answered for; other rules are as before.
+    other = PREMIUM.replace("66.7", "12.5")
+    assert outcome(api, backtest(api, other, -6, 0))["first_day"] is None
+    assert outcome(api, backtest(api, "orders.count >= 1", -6, 0))["first_day"] == day(-6)
+
+
+def test_preview_says_when_there_is_nothing_to_compare_with(api, cluster):
+    send(api, order("paul@example.com", time.time() - 60, 1, "50.00"))
+    plain = preview(api, "orders.count >= 1")
+    assert plain["count"] == 1 and plain["warnings"] == []
+    answer = preview(api, PREMIUM)
+    assert answer["count"] == 0 and len(answer["warnings"]) == 1
+    assert "orders.average_value" in answer["warnings"][0]
+    store_statistic(cluster, api, 1, time.time(), 10)
+    put(api, "known", PREMIUM)  # and the configuration is read anew
+    answer = wait_for(lambda: next((a for a in [preview(api, PREMIUM)] if not a["warnings"]), None),
+                      20, what="the percentile is known")
+    assert answer["count"] == 1
+
+
 def test_backtest_refuses_what_it_cannot_answer(api):
     when = "orders.count > 1"
     for first, behind, pointer in ((-100, 0, "#/to"), (-3, -3, "#/to"), (-3, 1, "#/to")):

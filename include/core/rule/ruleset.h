@@ -159,4 +159,10 @@ enum {
  * slot and versions. NULL past the end. */
 const struct rule_definition *rule_shipped(size_t index);
 
+/* Attributes of which the programs ask for a percentile that `statistics` (NULL:
+ * never computed) do not tell, each once: what is compared with it is compared
+ * with null. Room for percent_count of them. */
+size_t ruleset_untold(const struct ruleset *ruleset, const struct statistics *statistics,
+                      enum rule_attribute *out_attributes);
+
 #endif

@@ -537,6 +537,32 @@ static enum status collect_percentiles(struct builder *builder)
     return STATUS_OK;
 }
 
+static bool has_attribute(const enum rule_attribute *attributes, size_t count,
+                          enum rule_attribute attribute)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (attributes[i] == attribute) {
+            return true;
+        }
+    }
+    return false;
+}
+
+size_t ruleset_untold(const struct ruleset *ruleset, const struct statistics *statistics,
+                      enum rule_attribute *out_attributes)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < ruleset->percent_count; i++) {
+        enum rule_attribute attribute = ruleset->percent_attributes[i];
+        int64_t threshold = 0;
+        if (!statistics_percentile(statistics, attribute, ruleset->percents[i], &threshold) &&
+            !has_attribute(out_attributes, count, attribute)) {
+            out_attributes[count++] = attribute;
+        }
+    }
+    return count;
+}
+
 /* --- the ruleset ------------------------------------------------------------------ */
 
 enum status ruleset_build(struct arena *arena, int64_t version,
