@@ -50,6 +50,7 @@ static const struct platform *const PLATFORMS[] = {
     &platform_mailjet,
     &platform_mailersend,
     &platform_resend,
+    &platform_ses,
     /* clang-format on */
 };
 

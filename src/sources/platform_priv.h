@@ -41,6 +41,7 @@ extern const struct platform platform_mandrill;
 extern const struct platform platform_mailjet;
 extern const struct platform platform_mailersend;
 extern const struct platform platform_resend;
+extern const struct platform platform_ses;
 
 /* Of platforms whose orders have no status that we read. */
 extern const struct order_status_rule platform_no_statuses[];
