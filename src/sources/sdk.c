@@ -65,8 +65,7 @@ static int64_t sent_at(const json_t *root)
 }
 
 /* One item for each message, null where there was none to make. */
-static json_t *read_items(const struct sdk_request *request, const json_t *root,
-                          const char **out_why)
+static json_t *read_items(struct sdk_request *request, const json_t *root, const char **out_why)
 {
     json_t *items = json_array();
     const json_t *batch = json_object_get(root, "batch");
@@ -74,6 +73,7 @@ static json_t *read_items(const struct sdk_request *request, const json_t *root,
     for (size_t i = 0; i < count; i++) {
         const json_t *message = json_is_array(batch) ? json_array_get(batch, i) : root;
         const char *why = NULL;
+        request->ordinal = i;
         json_t *item = sdk_item(request, message, &why);
         *out_why = item == NULL && *out_why == NULL ? why : *out_why;
         json_array_append_new(items, item != NULL ? item : json_null());

@@ -21,18 +21,14 @@
  * stands, never later than the arrival.
  *
  * Which message: messageId, which the SDKs keep over their retries. A message
- * without one that says when it happened is known by its own bytes; two that
- * say neither are two.
+ * without one that says when it happened is known by its own bytes; one that says
+ * neither, by when and where in its batch it came too, so that two are two.
  *
  * Invariant: nothing of a message names a customer but userId, anonymousId,
  * previousId, and email and phone among its traits or form fields. A cart's or
  * an order's id is not taken as an identity from a page: they may be small
  * numbers, and the next visitor's is one more.
  */
-
-enum {
-    DEDUP_DUMP_BYTES_MAX = LIMIT_PROPERTIES_BYTES,
-};
 
 struct message {
     const struct sdk_request *request;
@@ -136,16 +132,16 @@ static void put_instant(const struct message *message)
 static void put_key(const struct message *message)
 {
     struct str key = id_of(message, "messageId", "message_id");
-    bool is_dated = json_object_get(message->item, "occurred_at") != NULL;
-    if (key.size == 0 && !is_dated) {
-        return;
-    }
     struct str body = { NULL, 0 };
+    struct str when = STR("message");
     if (key.size == 0) {
-        body = border_dump(message->arena, message->root, DEDUP_DUMP_BYTES_MAX);
+        body = border_dump(message->arena, message->root, LIMIT_SDK_INFLATED_BYTES);
     }
-    key = draft_dedup_key(message->arena, key, STR("message"), body);
-    put_text(message->item, "id", key);
+    if (key.size == 0 && json_object_get(message->item, "occurred_at") == NULL) {
+        when = str_printf(message->arena, "%lld/%zu", (long long)message->request->received_at_ms,
+                          message->request->ordinal);
+    }
+    put_text(message->item, "id", draft_dedup_key(message->arena, key, when, body));
 }
 
 static void put_campaign(const struct message *message, json_t *context)

@@ -24,6 +24,7 @@ struct sdk_request {
     struct str address;     /* of the browser, else empty */
     struct str user_agent;  /* likewise */
     const json_t *defaults; /* members of the batch that its messages share, or NULL */
+    size_t ordinal;         /* of the message at hand */
 };
 
 /* The message as an item of contract 8, or NULL: it is none, and *out_why (static

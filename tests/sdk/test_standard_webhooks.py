@@ -4,30 +4,11 @@ standardwebhooks) sign requests to us and verify what we sign.
 
 import datetime
 import json
-import os
-import shutil
 import subprocess
-import sys
 import time
 
 import pytest
 from shopbell import shopify_order, wait_for
-
-HERE = os.path.dirname(os.path.abspath(__file__))
-
-
-@pytest.fixture(scope="session")
-def installed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sdk")
-    for name in ("package.json", "package-lock.json", "client.mjs"):
-        shutil.copy(os.path.join(HERE, name), folder)
-    subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--silent"], cwd=folder, check=True)
-    python = folder / "python"
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--target", str(python),
-                    "standardwebhooks==1.1.0"], check=True)
-    sys.path.insert(0, str(python))
-    yield folder
-    sys.path.remove(str(python))
 
 
 @pytest.fixture
