@@ -172,32 +172,37 @@ static const struct pg_statement put_variants = {
 
 static const struct pg_statement drop_variants = {
     "catalogue_drop_variants",
-    "UPDATE product AS p SET deleted_at = g.at FROM (SELECT r.source_id, r.product_id,"
-    " r.variant_id, h.version_at AS at FROM " HEADS " CROSS JOIN LATERAL (SELECT p.source_id,"
+    "UPDATE product AS p SET deleted_at = g.at FROM (SELECT $1::uuid AS workspace_id, r.source_id,"
+    " r.product_id, r.variant_id, h.version_at AS at FROM " HEADS " CROSS JOIN LATERAL (SELECT p.source_id,"
     " p.product_id, p.variant_id FROM product p WHERE p.workspace_id = $1"
     " AND p.source_id = d.source_id AND p.product_id = d.product_id AND p.variant_id > ''"
     " AND p.deleted_at IS NULL AND (p.version_at, p.version_hash) < (d.version_at,"
     " d.version_hash) OFFSET 0) r ORDER BY r.source_id, r.product_id, r.variant_id OFFSET 0) g"
-    " WHERE p.workspace_id = $1 AND p.source_id = g.source_id AND p.product_id = g.product_id"
-    " AND p.variant_id = g.variant_id",
+    " WHERE p.workspace_id = g.workspace_id AND p.source_id = g.source_id"
+    " AND p.product_id = g.product_id AND p.variant_id = g.variant_id",
 };
 
+/* An insert that always meets its row: an UPDATE is a join with its target, and
+ * on a table that it believes empty the planner begins with that. */
 static const struct pg_statement settle_stock = {
     "catalogue_settle_stock",
-    "UPDATE product AS p SET stock_at = s.newest_at, stock = (SELECT jsonb_object_agg(l.key,"
-    " l.value->'stock') FROM jsonb_each(s.levels) l), stock_total = CASE WHEN p.own_stock IS NULL"
-    " OR s.newest_at > p.version_at THEN (SELECT sum((l.value->>'stock')::bigint)"
-    " FROM jsonb_each(s.levels) l) ELSE p.own_stock END"
-    " FROM (SELECT k.source_id, r.product_id, r.variant_id, i.newest_at, i.levels"
+    "INSERT INTO product AS p (workspace_id, source_id, product_id, variant_id,"
+    " inventory_item_id, version_at, version_hash, first_seen_at, stock_at, stock, stock_total)"
+    " SELECT $1, k.source_id, r.product_id, r.variant_id, k.item, r.version_at, r.version_hash,"
+    " r.first_seen_at, i.newest_at, (SELECT jsonb_object_agg(l.key, l.value->'stock')"
+    "  FROM jsonb_each(i.levels) l), CASE WHEN r.own_stock IS NULL OR i.newest_at > r.version_at"
+    " THEN (SELECT sum((l.value->>'stock')::bigint) FROM jsonb_each(i.levels) l)"
+    " ELSE r.own_stock END"
     " FROM (SELECT DISTINCT k.source_id, k.item FROM " ITEMS ") k"
     " CROSS JOIN LATERAL (SELECT i.newest_at, i.levels FROM inventory_item i"
     "  WHERE i.workspace_id = $1 AND i.source_id = k.source_id AND i.inventory_item_id = k.item"
     "  AND i.newest_at IS NOT NULL OFFSET 0) i"
-    " CROSS JOIN LATERAL (SELECT p.product_id, p.variant_id FROM product p"
-    "  WHERE p.workspace_id = $1 AND p.source_id = k.source_id AND p.inventory_item_id = k.item"
-    "  OFFSET 0) r ORDER BY k.source_id, r.product_id, r.variant_id OFFSET 0) s"
-    " WHERE p.workspace_id = $1 AND p.source_id = s.source_id AND p.product_id = s.product_id"
-    " AND p.variant_id = s.variant_id AND p.deleted_at IS NULL",
+    " CROSS JOIN LATERAL (SELECT p.product_id, p.variant_id, p.version_at, p.version_hash,"
+    "  p.first_seen_at, p.own_stock FROM product p WHERE p.workspace_id = $1"
+    "  AND p.source_id = k.source_id AND p.inventory_item_id = k.item AND p.deleted_at IS NULL"
+    "  OFFSET 0) r ORDER BY k.source_id, r.product_id, r.variant_id"
+    " ON CONFLICT (workspace_id, source_id, product_id, variant_id) DO UPDATE SET"
+    " stock_at = EXCLUDED.stock_at, stock = EXCLUDED.stock, stock_total = EXCLUDED.stock_total",
 };
 /* clang-format on */
 
