@@ -24,6 +24,7 @@ struct source_counts {
     int64_t quarantined;
     int64_t refused;
     int64_t shed;
+    int64_t thin; /* of the events: those whose resource was not read */
 };
 
 struct source_row {

@@ -64,9 +64,11 @@ static struct source_counts count_results(const struct intake_delivery *delivery
         return counts;
     }
     for (size_t i = 0; i < delivery->event_count; i++) {
+        const int64_t is_thin = delivery->events[i].is_thin ? 1 : 0;
         switch (delivery->results[i]) {
         case EVENT_RESULT_APPLIED:
             counts.applied++;
+            counts.thin += is_thin;
             break;
         case EVENT_RESULT_DUPLICATE:
             counts.duplicate++;
@@ -77,6 +79,7 @@ static struct source_counts count_results(const struct intake_delivery *delivery
         case EVENT_RESULT_NOBODY:
         case EVENT_RESULT_PENDING:
             counts.ignored++;
+            counts.thin += is_thin;
             break;
         }
     }

@@ -147,6 +147,23 @@ static void write_gaps(struct jsonw *json, const struct source_service *service)
     jsonw_close_array(json);
 }
 
+/* What a shop told by name only. Nobody has read it yet. */
+static void write_thin(struct jsonw *json, int64_t events)
+{
+    if (events == 0) {
+        jsonw_put_null(json, "thin");
+        return;
+    }
+    jsonw_key(json, "thin");
+    jsonw_open(json);
+    jsonw_put_i64(json, "events_24h", events);
+    jsonw_put_z(json, "hint",
+                "These events name an order, a cart, a customer or a product and say nothing of "
+                "what is in it; the resource itself was not read. setup.not_covered says how to "
+                "send it.");
+    jsonw_close(json);
+}
+
 static void write_health(struct jsonw *json, const struct source_full *source, int64_t now_ms)
 {
     const struct source_row *row = &source->row;
@@ -170,6 +187,7 @@ static void write_health(struct jsonw *json, const struct source_full *source, i
     jsonw_close(json);
     write_lag(json, source->service);
     write_gaps(json, source->service);
+    write_thin(json, counts->thin);
     jsonw_put_z(json, "expected_silence", silence);
     jsonw_close(json);
 }

@@ -155,6 +155,7 @@ static void add_counts(struct source_counts *sum, const struct source_counts *co
     sum->quarantined += counts->quarantined;
     sum->refused += counts->refused;
     sum->shed += counts->shed;
+    sum->thin += counts->thin;
 }
 
 static void advance(int64_t *instant_ms, int64_t at_ms)

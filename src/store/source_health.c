@@ -14,19 +14,20 @@
 static const struct pg_statement source_hour_add_sql = {
     "source_hour_add",
     "INSERT INTO source_hour (workspace_id, source_id, hour, applied, duplicate, ignored,"
-    " quarantined, refused, shed)"
+    " quarantined, refused, shed, thin)"
     " SELECT d.workspace_id, d.source_id, $3, d.applied, d.duplicate, d.ignored,"
-    " d.quarantined, d.refused, d.shed"
+    " d.quarantined, d.refused, d.shed, d.thin"
     " FROM unnest($1::uuid[], $2::uuid[], $4::bigint[], $5::bigint[], $6::bigint[],"
-    " $7::bigint[], $8::bigint[], $9::bigint[]) AS d(workspace_id, source_id, applied,"
-    " duplicate, ignored, quarantined, refused, shed)"
+    " $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[]) AS d(workspace_id, source_id,"
+    " applied, duplicate, ignored, quarantined, refused, shed, thin)"
     " ON CONFLICT (workspace_id, source_id, hour) DO UPDATE SET"
     " applied = source_hour.applied + excluded.applied,"
     " duplicate = source_hour.duplicate + excluded.duplicate,"
     " ignored = source_hour.ignored + excluded.ignored,"
     " quarantined = source_hour.quarantined + excluded.quarantined,"
     " refused = source_hour.refused + excluded.refused,"
-    " shed = source_hour.shed + excluded.shed",
+    " shed = source_hour.shed + excluded.shed,"
+    " thin = source_hour.thin + excluded.thin",
 };
 
 static const struct pg_statement source_health_add_sql = {
@@ -110,6 +111,11 @@ static int64_t pick_shed(const struct source_counts *counts)
     return counts->shed;
 }
 
+static int64_t pick_thin(const struct source_counts *counts)
+{
+    return counts->thin;
+}
+
 static enum status hours_add(struct pg *pg, struct arena *arena, int64_t now_ms,
                              const struct source_health_delta *deltas, size_t count,
                              struct problem *problem)
@@ -124,6 +130,7 @@ static enum status hours_add(struct pg *pg, struct arena *arena, int64_t now_ms,
     put_counts(&params, deltas, count, pick_quarantined);
     put_counts(&params, deltas, count, pick_refused);
     put_counts(&params, deltas, count, pick_shed);
+    put_counts(&params, deltas, count, pick_thin);
     return pg_run(pg, arena, &source_hour_add_sql, &params, NULL, problem);
 }
 

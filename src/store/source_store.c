@@ -15,7 +15,7 @@
     "s.workspace_id, s.id, s.name, s.platform, s.settings, s.history_complete,"    \
     " s.history_since, s.version, s.created_at, s.updated_at, h.last_delivery_at," \
     " h.last_applied_at, h.last_failure, c.applied, c.duplicate, c.ignored,"       \
-    " c.quarantined, c.refused, c.shed, h.last_accepted_at"
+    " c.quarantined, c.refused, c.shed, h.last_accepted_at, c.thin"
 
 #define SOURCE_FROM                                                            \
     " FROM source s"                                                           \
@@ -26,7 +26,8 @@
     " coalesce(sum(o.ignored), 0)::bigint AS ignored,"                         \
     " coalesce(sum(o.quarantined), 0)::bigint AS quarantined,"                 \
     " coalesce(sum(o.refused), 0)::bigint AS refused,"                         \
-    " coalesce(sum(o.shed), 0)::bigint AS shed"                                \
+    " coalesce(sum(o.shed), 0)::bigint AS shed,"                               \
+    " coalesce(sum(o.thin), 0)::bigint AS thin"                                \
     " FROM source_hour o WHERE o.workspace_id = $1 AND o.source_id = s.id"     \
     " AND o.hour > $2) c"
 
@@ -123,6 +124,7 @@ static struct source_row source_row_read(const struct pg_result *result, size_t 
             .quarantined = pg_get_i64(result, row, 16),
             .refused = pg_get_i64(result, row, 17),
             .shed = pg_get_i64(result, row, 18),
+            .thin = pg_get_i64(result, row, 20),
         },
     };
 }

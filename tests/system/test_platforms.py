@@ -1,0 +1,197 @@
+"""One delivery of each platform over HTTP: created, set up, signed by another hand
+than ours, taken once, refused with a wrong secret.
+
+To add a platform: a row of SENDERS. A row says how to create the source, how its
+sender signs, and one body.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+import types
+
+import pytest
+from shopbell import wait_for
+
+HEALTH_S = 5  # counts are written once a second
+
+
+def mac(key, *pieces, digest=hashlib.sha256):
+    key = key if isinstance(key, bytes) else key.encode()
+    text = b"".join(p if isinstance(p, bytes) else str(p).encode() for p in pieces)
+    return hmac.new(key, text, digest)
+
+
+def base64_mac(key, *pieces):
+    return base64.b64encode(mac(key, *pieces).digest()).decode()
+
+
+def standard_webhooks(key):
+    def sign(secret, body, url):
+        now, number = int(time.time()), "msg_" + hashlib.sha256(body).hexdigest()[:16]
+        return {"webhook-id": number, "webhook-timestamp": str(now),
+                "webhook-signature": "v1," + base64_mac(key(secret), f"{number}.{now}.", body)}
+    return sign
+
+
+def square(secret, body, url):
+    return {"x-square-hmacsha256-signature": base64_mac(secret, url, body)}
+
+
+def stripe(secret, body, url):
+    now = int(time.time())
+    return {"Stripe-Signature": f"t={now},v1={mac(secret, f'{now}.', body).hexdigest()},v0=00"}
+
+
+def ecwid(secret, body, url):
+    event = json.loads(body)
+    signed = f"{event['eventCreated']}.{event['eventId']}"
+    return {"X-Ecwid-Webhook-Signature": base64_mac(secret, signed)}
+
+
+def squarespace(secret, body, url):
+    return {"Squarespace-Signature": mac(bytes.fromhex(secret), body).hexdigest()}
+
+
+def whsec(secret):
+    return base64.b64decode(secret.removeprefix("whsec_"))
+
+
+NOW = int(time.time()) - 60
+STAMP = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(NOW))
+
+BIGCOMMERCE_ORDER = {"scope": "store/order/created", "store_id": "1", "hash": "dd70c0976e06",
+                     "created_at": NOW, "producer": "stores/abc",
+                     "data": {"type": "order", "id": 250}}
+
+SENDERS = [
+    types.SimpleNamespace(
+        name="bigcommerce", secret="9a7ce1-client-secret", other="9a7ce2-client-secret",
+        sign=standard_webhooks(lambda secret: secret), body=BIGCOMMERCE_ORDER, thin=True),
+    types.SimpleNamespace(
+        name="bigcommerce", settings={"signing": "header"}, secret="a" * 32, other="b" * 32,
+        sign=lambda secret, body, url: {"X-Shopbell-Secret": secret},
+        body=BIGCOMMERCE_ORDER, thin=True),
+    types.SimpleNamespace(
+        name="square", secret="signature-key", other="signature-kez", sign=square,
+        body={"merchant_id": "M", "type": "payment.updated", "event_id": "e1", "created_at": STAMP,
+              "data": {"type": "payment", "id": "p1", "object": {"payment": {
+                  "id": "p1", "order_id": "o1", "status": "COMPLETED", "customer_id": "C1",
+                  "buyer_email_address": "square@example.com", "created_at": STAMP,
+                  "updated_at": STAMP, "total_money": {"amount": 4990, "currency": "EUR"}}}}},
+        email="square@example.com", revenue=49.90),
+    types.SimpleNamespace(
+        name="stripe", secret="whsec_stripe_is_verbatim", other="whsec_stripe_is_verbatin",
+        sign=stripe,
+        body={"id": "evt_1", "type": "charge.succeeded", "created": NOW, "livemode": True,
+              "data": {"object": {"id": "ch_1", "payment_intent": "pi_1", "amount": 4990,
+                                  "currency": "eur", "created": NOW, "status": "succeeded",
+                                  "captured": True, "customer": "cus_1",
+                                  "billing_details": {"email": "stripe@example.com"}}}},
+        email="stripe@example.com", revenue=49.90),
+    types.SimpleNamespace(
+        name="ecwid", secret="ecwid-client-secret", other="ecwid-client-secreu", sign=ecwid,
+        body={"eventId": "80aece08", "eventCreated": NOW, "storeId": 1003, "entityId": 1,
+              "eventType": "order.created", "data": {"orderId": "XJ12H"}}, thin=True),
+    types.SimpleNamespace(
+        name="squarespace", secret="00112233445566778899aabbccddeeff",
+        other="00112233445566778899aabbccddeefe", sign=squarespace,
+        body={"id": "n1", "websiteId": "w1", "topic": "order.create", "createdOn": STAMP,
+              "data": {"orderId": "585d498f"}}, thin=True),
+    types.SimpleNamespace(
+        name="etsy", secret="whsec_MTIzNDU2Nzg5MDEyMzQ1Ng==", other="whsec_MTIzNDU2Nzg5MDEyMzQ1Nw==",
+        sign=standard_webhooks(whsec),
+        body={"event_type": "order.paid", "shop_id": 42, "resource_url":
+              "https://openapi.etsy.com/v3/application/shops/42/receipts/54321"}, thin=True),
+]
+
+
+def name_of(sender):
+    return sender.name + ("_header" if getattr(sender, "settings", None) else "")
+
+
+class Sender:
+    """A source of a row, and its sender."""
+
+    def __init__(self, api, row):
+        self.api, self.row = api, row
+        self.source = api.post("/v1/sources", {
+            "name": "shop", "platform": row.name, "settings": getattr(row, "settings", {})},
+            expect=201)
+        self.url = self.source["webhook_url"]
+
+    def store_secret(self):
+        self.api.post("/v1/sources/shop/secrets", {"secret": self.row.secret, "label": "it"},
+                      expect=201)
+
+    def send(self, body=None, secret=None):
+        data = json.dumps(body or self.row.body).encode()
+        headers = self.row.sign(secret or self.row.secret, data, self.url)
+        return self.api.server.request("POST", "/v1/hooks/" + self.source["id"], data,
+                                       {"Content-Type": "application/json", **headers})
+
+    def health(self):
+        return self.api.get("/v1/sources/shop")["health"]
+
+
+@pytest.mark.parametrize("row", SENDERS, ids=name_of)
+def test_a_delivery_of_each_platform(api, row):
+    sender = Sender(api, row)
+    assert sender.source["status"] == "waiting_for_secret"
+    setup = sender.source["setup"]
+    assert setup["ways"] and all(way["steps"] for way in setup["ways"]) and setup["topics"]
+    assert not [s for way in setup["ways"] for s in way["steps"] if "%" in s]
+    assert sender.send().status == 401, "there is no secret yet"
+    sender.store_secret()
+
+    assert sender.send(secret=row.other).status == 401
+    answer = sender.send()
+    assert (answer.status, answer.json["status"]) == (200, "applied"), answer.body
+    repeat = sender.send()
+    assert (repeat.status, repeat.json["status"]) == (200, "duplicate"), repeat.body
+
+    health = wait_for(lambda: (h := sender.health())["counts_24h"]["duplicate"] == 1 and h,
+                      HEALTH_S, 0.1)
+    assert health["counts_24h"]["applied"] == 1 and health["counts_24h"]["refused"] == 2
+    assert health["last_failure"]["reason"] == "signature_mismatch"
+    if getattr(row, "thin", False):
+        assert health["thin"]["events_24h"] == 1, "a duplicate is none"
+    else:
+        assert health["thin"] is None
+    if hasattr(row, "email"):
+        found = api.call("POST", "/v1/profiles/lookup", {"kind": "email", "value": row.email})
+        assert found.json["orders"]["count"] == 1
+        assert found.json["orders"]["revenue"] == row.revenue
+
+
+def test_another_shop_of_the_same_app_is_refused_and_not_kept(api, cluster):
+    """One app's key signs for every shop that installed it."""
+    row = types.SimpleNamespace(**{**vars(SENDERS[0]), "settings": {"shop_id": "abc"}})
+    sender = Sender(api, row)
+    sender.store_secret()
+    assert sender.send().status == 200
+    assert sender.send({**row.body, "producer": "stores/other"}).status == 401
+    health = wait_for(lambda: (h := sender.health())["last_failure"] and h, HEALTH_S, 0.1)
+    assert health["last_failure"]["reason"] == "shop_mismatch"
+    assert cluster.query("SELECT count(*) FROM webhook WHERE source_id = %s",
+                         sender.source["id"])[0][0] == 1
+
+
+def test_thin_events_are_facts_whose_bodies_are_kept(api, cluster):
+    """What reads the resource back one day finds its name."""
+    sender = Sender(api, SENDERS[0])
+    sender.store_secret()
+    subscriber = {**SENDERS[0].body, "scope": "store/subscriber/created",
+                  "data": {"type": "subscriber", "id": 5}}
+    assert sender.send().json["status"] == "applied"
+    assert sender.send(subscriber).json["status"] == "ignored", "a number that names nobody"
+    wait_for(lambda: (sender.health()["thin"] or {}).get("events_24h") == 2, HEALTH_S, 0.1)
+    bodies = [json.loads(bytes(row[0])) for row in cluster.query(
+        "SELECT body FROM webhook WHERE source_id = %s ORDER BY received_at",
+        sender.source["id"])]
+    assert [body["data"]["id"] for body in bodies] == [250, 5]
+    context = cluster.query("SELECT type, context FROM interaction WHERE source_id = %s",
+                            sender.source["id"])
+    assert context == [("order.updated", {"thin": True})]
