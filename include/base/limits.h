@@ -94,6 +94,8 @@
 #define LIMIT_WORKSPACES 10000u
 #define LIMIT_SOURCES 200u
 #define LIMIT_SECRETS_PER_SOURCE 8u
+/* A secret that a handshake replaced: our answer to it may be lost. */
+#define LIMIT_SECRET_OVERLAP_MS INT64_C(86400000)
 #define LIMIT_SUBSCRIPTIONS 1000u
 #define LIMIT_KEYS 1000u
 #define LIMIT_TOPICS_PER_SUBSCRIPTION 50u

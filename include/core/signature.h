@@ -84,6 +84,10 @@ struct signature_claim {
     enum signature_algorithm algorithm; /* 0: the spec's */
     enum signature_encoding encoding;   /* 0: the spec's */
     struct str key_id;                  /* which of a key set; empty: the only one */
+    const char *secret_label;           /* only secrets of this label prove it; NULL: any */
+    /* Another claim, which must hold as well (Shopware, when a shop that is known
+     * comes again); NULL: none. */
+    const struct signature_claim *also;
 };
 
 struct inbound;

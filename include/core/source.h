@@ -20,6 +20,7 @@ struct signature_spec;
 
 struct source_secret {
     struct id id;
+    struct str label;
     struct str value;      /* plain; in memory that is wiped */
     bool shadow;           /* counts matches, decides nothing */
     int64_t expires_at_ms; /* INSTANT_NEVER */

@@ -44,6 +44,8 @@ struct handshake {
      * (Shopware's registration). Empty: none. */
     struct str new_secret;
     const char *new_secret_label;
+    int64_t new_secret_lives_ms; /* 0: until somebody removes it */
+    const char *drops_label;     /* secrets of this label go when the new one comes; or NULL */
 };
 
 struct normalised {

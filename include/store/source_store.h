@@ -86,6 +86,11 @@ NODISCARD enum status source_secret_list(struct pg *pg, struct arena *arena, str
                                          struct source_secret_row **out_secrets, size_t *out_count,
                                          struct problem *problem);
 /* STATUS_MISSING when it was not there. */
+/* At the latest then; never later than it would have. */
+NODISCARD enum status source_secret_expire(struct pg *pg, struct arena *arena,
+                                           struct id workspace_id, struct id source_id,
+                                           struct id secret_id, int64_t at_ms,
+                                           struct problem *problem);
 NODISCARD enum status source_secret_delete(struct pg *pg, struct arena *arena,
                                            struct id workspace_id, struct id source_id,
                                            struct id secret_id, struct problem *problem);

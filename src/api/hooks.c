@@ -105,7 +105,29 @@ static void reply_handshake(struct hook *hook)
 struct new_secret {
     const struct source *source;
     struct source_secret_row row;
+    struct str drops_label; /* empty: none */
 };
+
+/* A registration that never came to an end leaves one that nobody used; one that
+ * is replaced lives on for a while, for who has not heard of the new one. */
+static enum status retire_secret(const struct resource_request *request,
+                                 const struct new_secret *new, const struct source_secret_row *row,
+                                 size_t *kept, struct problem *problem)
+{
+    bool is_final = new->drops_label.size > 0;
+    bool is_same = str_equal(row->label, new->row.label);
+    if ((is_final && str_equal(row->label, new->drops_label)) ||
+        (!is_final && is_same && row->last_used_at_ms == INSTANT_NONE)) {
+        (*kept)--;
+        return source_secret_delete(request->pg, request->arena, new->source->workspace_id,
+                                    new->source->id, row->id, problem);
+    }
+    return is_final && is_same
+               ? source_secret_expire(request->pg, request->arena, new->source->workspace_id,
+                                      new->source->id, row->id,
+                                      request->now_ms + LIMIT_SECRET_OVERLAP_MS, problem)
+               : STATUS_OK;
+}
 
 static enum status insert_secret(const struct resource_request *request, const void *what,
                                  struct problem *problem)
@@ -115,14 +137,9 @@ static enum status insert_secret(const struct resource_request *request, const v
     size_t count = 0;
     enum status status = source_secret_list(request->pg, request->arena, new->source->workspace_id,
                                             new->source->id, &rows, &count, problem);
-    /* A registration that never came to an end leaves one that nobody used. */
     size_t kept = count;
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
-        if (rows[i].last_used_at_ms == INSTANT_NONE && str_equal(rows[i].label, new->row.label)) {
-            status = source_secret_delete(request->pg, request->arena, new->source->workspace_id,
-                                          new->source->id, rows[i].id, problem);
-            kept--;
-        }
+        status = retire_secret(request, new, &rows[i], &kept, problem);
     }
     if (status == STATUS_OK) {
         status =
@@ -144,10 +161,13 @@ static enum status store_secret(struct hook *hook, struct problem *problem)
     };
     struct new_secret new = {
         .source = hook->source,
+        .drops_label = str_from_z(hook->handshake.drops_label),
         .row = { .id = id_create(),
                  .label = str_from_z(hook->handshake.new_secret_label),
                  .created_at_ms = request.now_ms,
-                 .expires_at_ms = INSTANT_NONE,
+                 .expires_at_ms = hook->handshake.new_secret_lives_ms > 0
+                                      ? request.now_ms + hook->handshake.new_secret_lives_ms
+                                      : INSTANT_NONE,
                  .last_used_at_ms = INSTANT_NONE },
     };
     enum status status =

@@ -42,7 +42,7 @@ static const struct delivery_topic *find_topic(const struct delivery_topic *topi
 static bool is_foreign(const struct delivery *delivery)
 {
     const struct str *own = delivery->source->adapter;
-    return own != NULL && !str_equal(*own, delivery->shop_id);
+    return own != NULL && own->size > 0 && !str_equal(*own, delivery->shop_id);
 }
 
 static enum normalise_verdict take(const struct delivery_form *form,

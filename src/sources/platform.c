@@ -23,6 +23,7 @@ static const struct platform *const PLATFORMS[] = {
     &platform_shopify,
     &platform_woocommerce,
     &platform_bigcommerce,
+    &platform_shopware,
     &platform_square,
     &platform_stripe,
     &platform_ecwid,

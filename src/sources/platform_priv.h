@@ -14,6 +14,7 @@
 extern const struct platform platform_shopify;
 extern const struct platform platform_woocommerce;
 extern const struct platform platform_bigcommerce;
+extern const struct platform platform_shopware;
 extern const struct platform platform_square;
 extern const struct platform platform_stripe;
 extern const struct platform platform_adobe_commerce;

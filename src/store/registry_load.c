@@ -55,7 +55,7 @@ static const struct pg_statement registry_sources = {
 
 static const struct pg_statement registry_source_secrets = {
     "registry_source_secrets",
-    "SELECT workspace_id, source_id, id, sealed, shadow, expires_at FROM source_secret"
+    "SELECT workspace_id, source_id, id, sealed, shadow, expires_at, label FROM source_secret"
     " WHERE expires_at IS NULL OR expires_at > $1"
     " ORDER BY workspace_id, source_id, created_at DESC, id",
 };
@@ -289,6 +289,7 @@ static enum status load_source_secrets(struct loading *loading, struct source *s
         if (status != STATUS_OK) {
             return status;
         }
+        secret->label = str_dup(loading->arena, pg_get_text(rows, row, 6));
         secret->shadow = pg_get_bool(rows, row, 4);
         secret->expires_at_ms = expiry_of(loading->snapshot, rows, row, 5);
         kept += secret->value.size > 0 ? 1 : 0;

@@ -85,6 +85,12 @@ static const struct pg_statement source_secret_list_sql = {
     " WHERE workspace_id = $1 AND source_id = $2 ORDER BY created_at, id",
 };
 
+static const struct pg_statement source_secret_expire_sql = {
+    "source_secret_expire",
+    "UPDATE source_secret SET expires_at = $4 WHERE workspace_id = $1 AND source_id = $2"
+    " AND id = $3 AND (expires_at IS NULL OR expires_at > $4)",
+};
+
 static const struct pg_statement source_secret_delete_sql = {
     "source_secret_delete",
     "DELETE FROM source_secret WHERE workspace_id = $1 AND source_id = $2 AND id = $3",
@@ -302,6 +308,19 @@ enum status source_secret_list(struct pg *pg, struct arena *arena, struct id wor
     *out_secrets = secrets;
     *out_count = count;
     return STATUS_OK;
+}
+
+enum status source_secret_expire(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                 struct id source_id, struct id secret_id, int64_t at_ms,
+                                 struct problem *problem)
+{
+    struct pg_params params;
+    pg_params_init(&params, arena);
+    pg_put_id(&params, workspace_id);
+    pg_put_id(&params, source_id);
+    pg_put_id(&params, secret_id);
+    pg_put_instant(&params, at_ms);
+    return pg_run(pg, arena, &source_secret_expire_sql, &params, NULL, problem);
 }
 
 enum status source_secret_delete(struct pg *pg, struct arena *arena, struct id workspace_id,

@@ -149,6 +149,13 @@ static bool try_secret(const struct proof *proof, struct str secret, unsigned *o
 
 /* --- all of them ---------------------------------------------------------- */
 
+static bool may_prove(const struct source_secret *secret, const struct proof *proof)
+{
+    const char *label = proof->claim->secret_label;
+    return secret->expires_at_ms > proof->now_ms &&
+           (label == NULL || str_equal_z(secret->label, label));
+}
+
 static struct verify_result check_secrets(const struct proof *proof, const struct source *source)
 {
     struct verify_result result = { .verdict = SIGNATURE_MISMATCH };
@@ -156,7 +163,7 @@ static struct verify_result check_secrets(const struct proof *proof, const struc
     for (size_t i = 0; i < source->secret_count; i++) {
         const struct source_secret *secret = &source->secrets[i];
         unsigned matches = 0;
-        if (secret->expires_at_ms <= proof->now_ms || !try_secret(proof, secret->value, &matches)) {
+        if (!may_prove(secret, proof) || !try_secret(proof, secret->value, &matches)) {
             continue;
         }
         if (secret->shadow) {
@@ -218,6 +225,18 @@ static bool is_well_formed(const struct proof *proof)
     return false;
 }
 
+/* The second of two signatures of which a claim says that both must hold. */
+static enum signature_verdict check_also(const struct proof *first, const struct source *source)
+{
+    struct proof second = *first;
+    second.claim = first->claim->also;
+    if (second.claim == NULL) {
+        return SIGNATURE_VALID;
+    }
+    return is_well_formed(&second) ? check_secrets(&second, source).verdict
+                                   : SIGNATURE_HEADER_MALFORMED;
+}
+
 struct verify_result verify_inbound(const struct signature_spec *spec, const struct source *source,
                                     const struct inbound *inbound, struct arena *arena,
                                     struct key_ring *ring)
@@ -248,6 +267,9 @@ struct verify_result verify_inbound(const struct signature_spec *spec, const str
     }
     result = claim.signatures[0].key_url.size > 0 ? check_published(&proof, ring)
                                                   : check_secrets(&proof, source);
+    if (result.verdict == SIGNATURE_VALID) {
+        result.verdict = check_also(&proof, source);
+    }
     int64_t away_ms = inbound->received_at_ms - claim.timestamp_ms;
     if (result.verdict == SIGNATURE_VALID && spec->tolerance_ms > 0 &&
         (claim.timestamp_ms == INSTANT_NONE || away_ms > spec->tolerance_ms ||

@@ -129,8 +129,10 @@ class Sender:
     def send(self, body=None, secret=None):
         data = json.dumps(body or self.row.body).encode()
         headers = self.row.sign(secret or self.row.secret, data, self.url)
-        return self.api.server.request("POST", "/v1/hooks/" + self.source["id"], data,
-                                       {"Content-Type": "application/json", **headers})
+        answer = self.api.server.request("POST", "/v1/hooks/" + self.source["id"], data,
+                                         {"Content-Type": "application/json", **headers})
+        answer.json = json.loads(answer.body)
+        return answer
 
     def health(self):
         return self.api.get("/v1/sources/shop")["health"]
@@ -195,3 +197,108 @@ def test_thin_events_are_facts_whose_bodies_are_kept(api, cluster):
     context = cluster.query("SELECT type, context FROM interaction WHERE source_id = %s",
                             sender.source["id"])
     assert context == [("order.updated", {"thin": True})]
+
+
+class Shopware:
+    """A Shopware shop with our app's manifest."""
+
+    APP_SECRET = "app-secret-of-the-manifest-0123456789"
+
+    def __init__(self, api, **settings):
+        self.api, self.secret = api, None
+        self.source = api.post("/v1/sources", {"name": "shop", "platform": "shopware",
+                                               "settings": settings}, expect=201)
+        api.post("/v1/sources/shop/secrets", {"secret": self.APP_SECRET, "label": "app"},
+                 expect=201)
+        self.path = "/v1/hooks/" + self.source["id"]
+
+    def register(self, shop_id="shop1", app_secret=APP_SECRET, previous=None, at=None):
+        query = (f"shop-id={shop_id}&shop-url=https%3A%2F%2Fshop.example"
+                 f"&timestamp={at or int(time.time())}")
+        headers = {"shopware-app-signature": mac(app_secret, query).hexdigest()}
+        if previous:
+            headers["shopware-shop-signature"] = mac(previous, query).hexdigest()
+        answer = self.api.server.request("GET", f"{self.path}?{query}", None, headers)
+        return answer.status, json.loads(answer.body)
+
+    def confirm(self, offer, previous=None, secret=None):
+        body = json.dumps({"apiKey": "k", "secretKey": "s", "shopId": "shop1",
+                           "shopUrl": "https://shop.example",
+                           "timestamp": str(int(time.time()))}).encode()
+        headers = {"Content-Type": "application/json",
+                   "shopware-shop-signature": mac(secret or offer["secret"], body).hexdigest()}
+        if previous:
+            headers["shopware-shop-signature-previous"] = mac(previous, body).hexdigest()
+        path = "/v1/hooks/" + offer["confirmation_url"].split("/v1/hooks/")[1]
+        return self.api.server.request("POST", path, body, headers).status
+
+    def send(self, event, payload, secret, event_id):
+        body = json.dumps({"data": {"event": event, "payload": payload},
+                           "source": {"url": "https://shop.example", "appVersion": "1.0.0",
+                                      "shopId": "shop1", "eventId": event_id},
+                           "timestamp": int(time.time())}).encode()
+        answer = self.api.server.request("POST", self.path, body, {
+            "Content-Type": "application/json",
+            "shopware-shop-signature": mac(secret, body).hexdigest()})
+        return answer.status, json.loads(answer.body).get("status")
+
+    def labels(self):
+        return sorted(s["label"] for s in self.api.get("/v1/sources/shop")["secrets"])
+
+
+ORDER = {"id": "018f", "orderNumber": "10001", "amountTotal": 119.5, "shippingTotal": 5,
+         "orderDateTime": STAMP, "createdAt": STAMP, "currency": {"isoCode": "EUR"},
+         "stateMachineState": {"technicalName": "open"},
+         "transactions": [{"stateMachineState": {"technicalName": "paid"}}],
+         "orderCustomer": {"customerId": "c1", "email": "shopware@example.com",
+                           "firstName": "Jane", "lastName": "Doe"},
+         "lineItems": [{"productId": "p1", "label": "Shoe", "quantity": 1, "unitPrice": 119.5,
+                        "payload": {"productNumber": "SW1"}}]}
+
+
+def test_a_shopware_shop_registers_sells_and_registers_again(api):
+    shop = Shopware(api)
+    assert shop.register(app_secret="another-secret-0123456789")[0] == 401
+    assert shop.register(at=int(time.time()) - 3600)[0] == 400, "a registration of an hour ago"
+    status, offer = shop.register()
+    assert status == 200 and 64 <= len(offer["secret"]) <= 255
+    assert offer["proof"] == mac(Shopware.APP_SECRET, "shop1https://shop.exampleShopbell").hexdigest()
+    assert shop.labels() == ["app", "shop pending"]
+
+    first = offer["secret"]
+    assert shop.send("checkout.order.placed", {"order": ORDER}, first, "e0")[0] == 401, "unconfirmed"
+    assert shop.send("checkout.order.placed", {"order": ORDER}, Shopware.APP_SECRET, "e0")[0] == 401
+    assert shop.confirm(offer, secret=Shopware.APP_SECRET) == 401
+    assert shop.confirm(offer) == 200
+    assert shop.labels() == ["app", "shop"]
+
+    assert shop.send("checkout.order.placed", {"order": ORDER}, first, "e1") == (200, "applied")
+    assert shop.send("checkout.order.placed", {"order": ORDER}, first, "e1") == (200, "duplicate")
+    written = [{"entity": "product", "operation": "update", "primaryKey": "p1",
+                "updatedFields": ["stock"]}]
+    assert shop.send("product.written", written, first, "e2") == (200, "applied")
+    found = api.call("POST", "/v1/profiles/lookup", {"kind": "email",
+                                                     "value": "shopware@example.com"}).json
+    assert found["orders"]["count"] == 1 and found["orders"]["revenue"] == 119.5
+
+    # Whoever has the manifest is not yet the shop that we know.
+    assert shop.register()[0] == 401
+    assert shop.register(previous="not-the-shop-s-secret")[0] == 401
+    status, again = shop.register(previous=first)
+    assert status == 200 and again["secret"] != first
+    assert shop.confirm(again) == 401, "the confirmation needs both signatures as well"
+    assert shop.confirm(again, previous="not-the-shop-s-secret") == 401
+    assert shop.confirm(again, previous=first) == 200
+    second = again["secret"]
+    assert shop.send("product.written", written, second, "e3") == (200, "applied")
+    secrets = {s["label"]: s for s in api.get("/v1/sources/shop")["secrets"] if s["expires_at"]}
+    assert list(secrets) == ["shop"], "the one replaced goes within a day"
+    assert shop.send("product.written", written, first, "e4") == (200, "applied")
+
+
+def test_a_shopware_source_may_take_one_shop_only(api):
+    shop = Shopware(api, shop_id="shop1", app_name="Bell")
+    assert shop.register(shop_id="shop2")[0] == 400
+    status, offer = shop.register()
+    assert status == 200
+    assert offer["proof"] == mac(Shopware.APP_SECRET, "shop1https://shop.exampleBell").hexdigest()
