@@ -4,6 +4,13 @@
 #include <netinet/in.h>
 #include <string.h>
 
+/*
+ * One spelling of an address: sixteen bytes. IPv4 is mapped into IPv6 when it is read,
+ * so nothing that compares ever asks for the family; a network is such bytes and how
+ * many bits of them count. Rejected: names (trust would hang on DNS), and masks like
+ * 255.255.0.0, which can be written so that they are no prefix.
+ */
+
 static const struct address_block MAPPED = { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff }, 96 };
 
 bool address_parse(struct str text, uint8_t out_bytes[16])

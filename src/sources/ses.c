@@ -32,7 +32,7 @@ static const struct engagement_word WORDS[] = {
     { "Bounce", ENGAGEMENT_BOUNCED },
     { "Complaint", ENGAGEMENT_COMPLAINED },
     { "Reject", ENGAGEMENT_DROPPED },
-    { "Subscription", ENGAGEMENT_NOTHING },
+    { "Subscription", ENGAGEMENT_UNSUBSCRIBED },
     { NULL, ENGAGEMENT_UNKNOWN },
 };
 
@@ -56,8 +56,10 @@ static void refine(struct arena *arena, const json_t *item, struct engagement *s
                   STR("not-spam"))) {
         said->kind = ENGAGEMENT_NOTHING;
     }
-    if (json_is_true(engagement_at(item, "said/subscription/newTopicPreferences/unsubscribeAll"))) {
-        said->kind = ENGAGEMENT_UNSUBSCRIBED;
+    /* Of a topic alone: all of the list's mail is not refused. */
+    const json_t *wishes = engagement_at(item, "said/subscription/newTopicPreferences");
+    if (said->kind == ENGAGEMENT_UNSUBSCRIBED && !border_is_true(wishes, "unsubscribeAll")) {
+        said->kind = ENGAGEMENT_NOTHING;
     }
 }
 

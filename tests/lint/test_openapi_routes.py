@@ -102,5 +102,5 @@ def test_operation_ids_are_unique_and_tags_known():
 def test_what_is_asked_for_has_an_example():
     for key, operation in operations().items():
         media = operation.get("requestBody", {}).get("content", {}).get("application/json")
-        if media is not None and key[1] != "/v1/hooks/{source_id}":
+        if media is not None and not key[1].startswith("/v1/hooks/"):
             assert "example" in media, key
