@@ -234,6 +234,25 @@ void draft_trait(struct draft *draft, struct event *event, const char *key, stru
     }
 }
 
+void draft_undated_consent(struct draft *draft, const struct event *customer, const char *channel)
+{
+    struct str part = str_printf(draft->arena, "consent/%s", channel);
+    if (customer == NULL) {
+        return;
+    }
+    struct event *event = draft_event(draft, EVENT_CONSENT_UPDATED, customer->dedup_key, part,
+                                      customer->claimed_at_ms);
+    if (event == NULL) {
+        return;
+    }
+    event->act = false;
+    event->facts_at_ms = INSTANT_FIRST_MS;
+    event->properties_json = str_printf(
+        draft->arena, "{\"channel\":\"%s\",\"state\":\"subscribed\",\"undated\":true}", channel);
+    draft_fact_json(draft, event, FACT_CONSENT, str_from_z(channel), STR("\"subscribed\""));
+    draft_identify_as(event, customer);
+}
+
 /* --- members -------------------------------------------------------------- */
 
 void draft_object_open(struct buf *buf, struct jsonw *json, struct arena *arena, size_t size_hint)

@@ -63,6 +63,11 @@ void draft_trait(struct draft *draft, struct event *event, const char *key, stru
 void draft_fact_json(struct draft *draft, struct event *event, enum fact_kind kind, struct str key,
                      struct str value_json);
 
+/* "This customer may be written to", by a shop that does not say since when: any
+ * refusal with a date is newer. A fact of its own, since what else is said of the
+ * customer is as of the event. */
+void draft_undated_consent(struct draft *draft, const struct event *customer, const char *channel);
+
 /* Text as a JSON string in the arena. */
 struct str draft_json_text(struct arena *arena, struct str text);
 /* At most LIMIT_TEXT_BYTES of it, cut between characters. */

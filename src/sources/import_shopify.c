@@ -232,7 +232,7 @@ bool import_shopify_customer(struct import_rows *rows, struct import_record *out
     }
     struct draft draft;
     draft_init(&draft, rows->arena, options->source, TRUST_SIGNED, options->received_at_ms,
-               import_rows_key(rows, "customer"), 1);
+               import_rows_key(rows, "customer"), 3);
     struct event *event = draft_event(&draft, EVENT_CUSTOMER_UPDATED, STR(""), STR("customer"),
                                       options->exported_at_ms);
     if (!draft_identify(&draft, event, IDENTITY_CUSTOMER_ID, customer_ref)) {
@@ -242,10 +242,10 @@ bool import_shopify_customer(struct import_rows *rows, struct import_record *out
     draft_identify(&draft, event, IDENTITY_PHONE, import_text(rows, 0, FIELD_PHONE));
     describe(&draft, event, rows);
     if (str_equal_nocase(import_value(rows, 0, FIELD_ACCEPTS_EMAIL), STR("yes"))) {
-        draft_fact_json(&draft, event, FACT_CONSENT, STR("email"), STR("\"subscribed\""));
+        draft_undated_consent(&draft, event, "email");
     }
     if (str_equal_nocase(import_value(rows, 0, FIELD_ACCEPTS_SMS), STR("yes"))) {
-        draft_fact_json(&draft, event, FACT_CONSENT, STR("sms"), STR("\"subscribed\""));
+        draft_undated_consent(&draft, event, "sms");
     }
     if (event != NULL) {
         event->properties_json = str_printf(rows->arena, "{\"customer_id\":%.*s}",

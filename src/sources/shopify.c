@@ -195,7 +195,7 @@ static void old_consent(const struct shopify_delivery *delivery, struct draft *d
         consent_event(delivery, draft, "email", accepts ? "subscribed" : "unsubscribed", at_ms,
                       customer_ref);
     } else if (accepts) {
-        draft_fact_json(draft, customer, FACT_CONSENT, STR("email"), STR("\"subscribed\""));
+        draft_undated_consent(draft, customer, "email");
     }
 }
 
