@@ -16,6 +16,7 @@ command_fn command_status;
 command_fn command_tail;
 command_fn command_import;
 command_fn command_check;
+command_fn command_retention_run;
 command_fn command_version;
 command_fn command_config_init;
 command_fn command_config_check;

@@ -5,7 +5,8 @@
  * The facts of profiles, as they were stored: what hydrate folds.
  *
  * Facts stay under their origin for ever (correctness 8), so a profile's
- * history is that of itself and of everyone merged into it.
+ * history is that of itself and of everyone merged into it: the bases that
+ * retention left, and the facts that are still there.
  */
 
 #include <stdbool.h>
@@ -28,13 +29,17 @@ struct history_request {
     const struct history_origin *origins;
     size_t origin_count;
     size_t side_count;
-    size_t facts_max; /* of one origin; beyond it the side is cut */
+    size_t facts_max;  /* of one origin; beyond it the side is cut */
+    int64_t before_ms; /* only events before; 0: all */
+    bool only_events;  /* and bases: neither orders nor identities */
     /* Orders and identities go with their origin (un-merge), not with the
      * profile they belong to now. */
     bool by_origin;
 };
 
 struct history_side {
+    struct profile_base *bases;
+    size_t base_count;
     struct event *events; /* by origin and time */
     size_t event_count;
     bool is_cut; /* longer than was asked for: not a whole history */
@@ -43,6 +48,23 @@ struct history_side {
     struct identifier *identifiers;
     size_t identifier_count;
 };
+
+static inline struct history history_of_side(const struct history_side *side,
+                                             const struct ruleset *ruleset, int64_t now_ms)
+{
+    return (struct history){
+        .bases = side->bases,
+        .base_count = side->base_count,
+        .events = side->events,
+        .event_count = side->event_count,
+        .orders = side->orders,
+        .order_count = side->order_count,
+        .identifiers = side->identifiers,
+        .identifier_count = side->identifier_count,
+        .ruleset = ruleset,
+        .now_ms = now_ms,
+    };
+}
 
 /* One round trip, outside or within a transaction. The caller holds the
  * profiles' locks, or takes what it gets for a look. */

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "base/str.h"
 #include "store/pg.h"
 
 struct migration {
@@ -40,5 +41,25 @@ NODISCARD enum status partition_ensure(struct pg *pg, int64_t now_ms, struct pro
  * webhooks; attempts and, unless a delivery is pending, their notifications. */
 NODISCARD enum status partition_expire(struct pg *pg, int64_t now_ms, int64_t webhook_ms,
                                        int64_t attempt_ms, struct problem *problem);
+
+/* Only says which those are. */
+struct partition_keep {
+    int64_t now_ms;
+    int64_t webhook_ms;
+    int64_t attempt_ms;
+};
+typedef void partition_report_fn(void *user, struct str name);
+NODISCARD enum status partition_expiring(struct pg *pg, struct arena *arena,
+                                         const struct partition_keep *keep,
+                                         partition_report_fn *report, void *user,
+                                         struct problem *problem);
+/* Months of interactions that end at or before `before_ms` become part of the
+ * history partition: facts that still come for them find their place there. Only
+ * those with next to no row left; *out_merged says how many. When readers hold
+ * the table for longer than a moment: none, and no error. */
+NODISCARD enum status partition_merge_history(struct pg *pg, int64_t before_ms, size_t *out_merged,
+                                              struct problem *problem);
+/* Where the month of an instant begins, UTC. */
+int64_t partition_month_floor(int64_t at_ms);
 
 #endif

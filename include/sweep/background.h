@@ -5,8 +5,8 @@
  * Background work on its own thread, in short steps: the registry's poll
  * (250 ms), partitions ahead of time, retention, the receipt and idempotency
  * tables, the flush of source health; and, on a second connection of the same
- * thread, profiles on their way to newer rules (hydrate.h) and backtests
- * (backtest.h).
+ * thread, profiles on their way to newer rules (hydrate.h), backtests
+ * (backtest.h) and facts on their way into bases (retain.h).
  */
 
 #include <stdint.h>
@@ -22,6 +22,7 @@ struct background_config {
     struct id instance_id;
     int64_t webhook_retention_ms;
     int64_t attempt_retention_ms;
+    int64_t interaction_retention_ms; /* 0: for ever */
     /* Called once a second with the background connection: what app flushes. */
     void (*flush)(void *app, struct pg *pg);
     /* The database's clock minus ours, measured every 30 s. */

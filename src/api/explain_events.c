@@ -71,14 +71,17 @@ static const struct interaction_view *fact_at(struct explain *explain, size_t in
     return index < facts->count ? facts->rows[index] : NULL;
 }
 
-static void read_orders(struct explain *explain)
+void explain_read_beside(struct explain *explain)
 {
     const struct moment *moment = explain->moment;
     struct arena *arena = explain->request->arena;
     size_t count = moment->whole.origin_count;
     struct history_origin *origins = ARENA_NEW_ARRAY(arena, count, struct history_origin);
     struct history_side *side = NULL;
-    explain->facts.has_orders = true;
+    if (explain->facts.has_beside) {
+        return;
+    }
+    explain->facts.has_beside = true;
     if (origins == NULL) {
         fail(explain, STATUS_LIMIT);
         return;
@@ -98,6 +101,8 @@ static void read_orders(struct explain *explain)
         fail(explain, status);
         return;
     }
+    explain->facts.bases = side->bases;
+    explain->facts.base_count = side->base_count;
     explain->facts.orders = side->orders;
     explain->facts.order_count = side->order_count;
 }
@@ -213,9 +218,7 @@ static struct id order_event(struct explain *explain, const struct order *order,
 static void list_orders(struct listing *listing)
 {
     struct explain *explain = listing->explain;
-    if (!explain->facts.has_orders) {
-        read_orders(explain);
-    }
+    explain_read_beside(explain);
     const struct order *order = NULL;
     while (listing->shown < EXPLAIN_EVENTS_MAX && (order = next_order(explain, order)) != NULL &&
            order->placed_at_ms > listing->after_ms) {

@@ -17,9 +17,11 @@ struct explain_facts {
     size_t count;
     bool is_end;           /* there are no more */
     bool is_cut;           /* somebody looked beyond EXPLAIN_FACTS_MAX */
-    struct order **orders; /* all of the profile; read when somebody asks */
+    struct order **orders; /* all of the profile */
     size_t order_count;
-    bool has_orders;
+    const struct profile_base *bases;
+    size_t base_count;
+    bool has_beside; /* orders and bases were read */
 };
 
 struct explain {
@@ -38,6 +40,8 @@ struct explain {
 
 /* One node with all below it, as an element or under the key written before. */
 void explain_write_tree(struct jsonw *json, struct explain *explain, const struct rule_node *node);
+/* Orders and bases, once, when somebody asks; a failure is explain->status. */
+void explain_read_beside(struct explain *explain);
 /* "events" of an aggregate, newest first, with "events_cut" when there may be
  * more than could be looked at. Members of an open object. */
 void explain_write_events(struct jsonw *json, struct explain *explain,

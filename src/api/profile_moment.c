@@ -1,3 +1,5 @@
+#include <stdio.h>
+
 #include "base/buf.h"
 #include "base/instant.h"
 #include "core/profile/as_of.h"
@@ -15,8 +17,9 @@
  *
  * What we decided then is a log, not a fold: so `since` is looked up among the
  * transitions, and is null where none is of that verdict. What cannot be told
- * is said, not guessed: no instant before the first fact that is kept, none in
- * the future, no history longer than MOMENT_FACTS_MAX.
+ * is said, not guessed: no instant before the first fact that is kept, or before
+ * those that retention folded had all happened, none in the future, no history
+ * longer than MOMENT_FACTS_MAX.
  */
 
 static enum status bad_instant(struct problem *problem, const char *detail)
@@ -24,6 +27,19 @@ static enum status bad_instant(struct problem *problem, const char *detail)
     (void)problem_set(problem, STATUS_INVALID, "invalid-field", "%s", detail);
     problem_point(problem, "#/query/as_of");
     return STATUS_INVALID;
+}
+
+/* What retention folded into the profile is not told apart any more. */
+static enum status too_early(struct problem *problem, int64_t before_ms)
+{
+    char since[INSTANT_TEXT_SIZE];
+    char detail[160];
+    instant_format(before_ms, since);
+    (void)snprintf(detail, sizeof(detail),
+                   "of this profile's facts before %.10s only their sum is kept:"
+                   " as_of answers from %s on",
+                   since, since);
+    return bad_instant(problem, detail);
 }
 
 static enum status no_memory(struct problem *problem)
@@ -243,7 +259,11 @@ static enum status travel(const struct resource_request *request,
     if (status != STATUS_OK) {
         return status;
     }
-    if (first_fact_ms(side) > moment->at_ms) {
+    int64_t before_ms = bases_before(side->bases, side->base_count);
+    if (moment->at_ms + 1 < before_ms) {
+        return too_early(problem, before_ms);
+    }
+    if (before_ms == INSTANT_NONE && first_fact_ms(side) > moment->at_ms) {
         return bad_instant(problem, "no fact of this profile that early is kept");
     }
     status = read_statistics(request, moment, problem);
@@ -252,15 +272,7 @@ static enum status travel(const struct resource_request *request,
     }
     moment->ruleset = reader->newest;
     moment->is_stale = false;
-    const struct history whole = {
-        .events = side->events,
-        .event_count = side->event_count,
-        .orders = side->orders,
-        .order_count = side->order_count,
-        .identifiers = side->identifiers,
-        .identifier_count = side->identifier_count,
-        .ruleset = reader->newest,
-    };
+    const struct history whole = history_of_side(side, reader->newest, 0);
     const struct as_of as_of = { .at_ms = moment->at_ms,
                                  .known_at_ms = INSTANT_NEVER,
                                  .statistics = moment->statistics,

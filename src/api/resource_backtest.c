@@ -4,6 +4,7 @@
 #include "candidate_priv.h"
 #include "rule_priv.h"
 #include "store/job_store.h"
+#include "store/profile_base.h"
 
 /*
  * Asking for a backtest: the rule is compiled before the job is queued, so that
@@ -31,6 +32,7 @@ static int64_t read_day(struct document *document, const char *name)
 }
 
 struct period {
+    int64_t from_ms;
     struct str from;
     struct str to;
 };
@@ -49,7 +51,8 @@ static void read_period(struct document *document, int64_t now_ms, struct period
         document_fail(document, "to", "invalid-field",
                       "to is the day behind the last one, which must be over (UTC)");
     }
-    *out_period = (struct period){ .from = document_text(document, "from", 32),
+    *out_period = (struct period){ .from_ms = from_ms,
+                                   .from = document_text(document, "from", 32),
                                    .to = document_text(document, "to", 32) };
 }
 
@@ -104,6 +107,26 @@ static enum status refuse_second(const struct resource_request *request, struct 
     return status == STATUS_MISSING ? STATUS_OK : status;
 }
 
+/* Of what retention folded no day is told from another. */
+static enum status refuse_early(const struct resource_request *request, const struct period *period,
+                                struct problem *problem)
+{
+    int64_t before_ms = INSTANT_NONE;
+    char first[INSTANT_TEXT_SIZE];
+    enum status status = base_folded_before(request->pg, request->arena,
+                                            request->principal->workspace_id, &before_ms, problem);
+    if (status != STATUS_OK || period->from_ms >= before_ms) {
+        return status;
+    }
+    instant_format(before_ms, first);
+    (void)problem_set(problem, STATUS_INVALID, "invalid-field",
+                      "of facts before %.10s only their sum is kept: that is the first day a"
+                      " backtest can begin with",
+                      first);
+    problem_point(problem, "#/from");
+    return STATUS_INVALID;
+}
+
 static enum status queue(const struct resource_request *request,
                          const struct rule_definition *definition, const struct period *period,
                          struct resource_answer *out_answer, struct problem *problem)
@@ -121,7 +144,10 @@ static enum status queue(const struct resource_request *request,
         .started_at_ms = INSTANT_NONE,
         .finished_at_ms = INSTANT_NONE,
     };
-    enum status status = refuse_second(request, problem);
+    enum status status = refuse_early(request, period, problem);
+    if (status == STATUS_OK) {
+        status = refuse_second(request, problem);
+    }
     if (status == STATUS_OK && !request->validate_only) {
         status = job_create(request->pg, request->arena, &job, problem);
     }

@@ -153,9 +153,38 @@ static void write_cases(struct jsonw *json, struct explain *explain, const struc
     jsonw_close_array(json);
 }
 
+static bool reads(const struct ruleset *ruleset, const struct rule *rule, size_t feature)
+{
+    size_t index = (size_t)(rule - ruleset->rules);
+    return (ruleset->by_feature[feature].words[index / 64] >> (index % 64) & 1) != 0;
+}
+
+/* Since when the rule's aggregates know every fact: retention may have folded
+ * facts before there was the aggregate. INSTANT_NONE: of all that it looks at. */
+static int64_t facts_since(struct explain *explain, const struct rule *rule)
+{
+    const struct ruleset *ruleset = explain->moment->ruleset;
+    int64_t since_ms = INSTANT_NONE;
+    explain_read_beside(explain);
+    for (size_t i = 0; i < ruleset->feature_count; i++) {
+        const struct feature *feature = &ruleset->features[i];
+        /* Orders stay. */
+        if (feature->event_type == EVENT_ORDER_COMPLETED || !reads(ruleset, rule, i)) {
+            continue;
+        }
+        int64_t its_ms =
+            bases_complete_since(explain->facts.bases, explain->facts.base_count, feature);
+        bool has_passed =
+            feature->within_ms > 0 && its_ms <= explain->moment->at_ms - feature->within_ms;
+        since_ms = its_ms > since_ms && !has_passed ? its_ms : since_ms;
+    }
+    return since_ms;
+}
+
 static void write_answer(struct jsonw *json, struct explain *explain, const struct rule *rule)
 {
     const struct moment *moment = explain->moment;
+    int64_t since_ms = facts_since(explain, rule);
     struct verdict_now now = decide(explain, rule);
     jsonw_open(json);
     jsonw_put_id(json, "profile_id", moment->whole.view.id);
@@ -169,7 +198,9 @@ static void write_answer(struct jsonw *json, struct explain *explain, const stru
     jsonw_put_instant(json, "until", now.until_ms == INSTANT_NEVER ? INSTANT_NONE : now.until_ms);
     jsonw_put_str(json, "text", sentence(explain, rule, &now));
     jsonw_put_bool(json, "stale", moment->is_stale);
-    jsonw_put_bool(json, "partial_history", !moment->whole.history_complete);
+    jsonw_put_bool(json, "partial_history",
+                   !moment->whole.history_complete || since_ms != INSTANT_NONE);
+    jsonw_put_instant(json, "facts_since", since_ms);
     if (has_cases(rule)) {
         jsonw_put_null(json, "tree");
         write_cases(json, explain, rule, &now);

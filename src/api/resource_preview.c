@@ -251,18 +251,10 @@ static enum status read_sides(struct preview *preview, const struct profile_view
 /* Without a fact it stays as it is: it has no feature of any rule. */
 static bool fold(struct preview *preview, struct profile *profile, const struct history_side *side)
 {
-    const struct history history = {
-        .events = side->events,
-        .event_count = side->event_count,
-        .orders = side->orders,
-        .order_count = side->order_count,
-        .identifiers = side->identifiers,
-        .identifier_count = side->identifier_count,
-        .ruleset = preview->subject.ruleset,
-        .now_ms = preview->request->now_ms,
-    };
+    const struct history history =
+        history_of_side(side, preview->subject.ruleset, preview->request->now_ms);
     return !side->is_cut &&
-           (side->event_count == 0 || profile_hydrate(preview->scratch, profile, &history));
+           (history_is_empty(&history) || profile_hydrate(preview->scratch, profile, &history));
 }
 
 static enum status fold_chunk(struct preview *preview, const struct profile_view *rows,

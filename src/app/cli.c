@@ -68,7 +68,7 @@ const struct command_option cli_setting_options[CONFIG_KEY_COUNT + 1] = {
     SETTING("limit-hook-body", "SIZE", "largest webhook taken (5MiB)"),
     SETTING("limit-in-flight", "SIZE", "all bodies in work together (256MiB)"),
     SETTING("retention-webhook", "DURATION", "raw webhooks (30d); 0 keeps none"),
-    SETTING("retention-interaction", "DURATION", "timelines of customers; taken, not applied yet"),
+    SETTING("retention-interaction", "DURATION", "timelines of customers (25mo); 0 keeps all"),
     SETTING("retention-attempt", "DURATION", "the log of calls to subscribers (30d)"),
     SETTING("deliver-allow-networks", "NETWORKS", "private networks subscribers may live in"),
     SETTING("deliver-allow-http", NULL, "subscribers without TLS, too"),

@@ -38,6 +38,11 @@ static const struct command_option import_options[] = {
     { NULL, NULL, NULL },
 };
 
+static const struct command_option retention_options[] = {
+    { "dry-run", NULL, "only say what would go" },
+    { NULL, NULL, NULL },
+};
+
 static const struct command_option check_options[] = {
     { "sample", "N", "only so many customers, drawn" },
     { "repair", NULL, "fold those that differ anew, silently" },
@@ -169,6 +174,9 @@ static const struct command command_list[] = {
     { "check", "[--sample N] [--repair]", "compare what is stored with what the history says",
       "shopbell check --sample 1000\nshopbell check --workspace aurora --repair --json",
       check_options, 0, 0, command_check },
+    { "retention run", "[--dry-run]", "fold and drop now what is older than [retention] keeps",
+      "shopbell retention run --dry-run\nshopbell retention run --retention-interaction 13mo",
+      retention_options, 0, 0, command_retention_run },
     { "config init", "[DIR]", "write a configuration and a master key",
       "shopbell config init /etc/shopbell --public-url https://bell.example.com\n"
       "shopbell config init",

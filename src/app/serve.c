@@ -313,6 +313,7 @@ static enum status start_background(struct app *app, struct problem *problem)
         .instance_id = app->instance_id,
         .webhook_retention_ms = app->cli->config.numbers[CONFIG_RETENTION_WEBHOOK],
         .attempt_retention_ms = app->cli->config.numbers[CONFIG_RETENTION_ATTEMPT],
+        .interaction_retention_ms = app->cli->config.numbers[CONFIG_RETENTION_INTERACTION],
         .flush = app_flush,
         .clock_offset = app_clock_offset,
         .ingested = app_ingested,

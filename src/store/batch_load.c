@@ -83,9 +83,12 @@ static const struct pg_statement batch_order_lock = {
 static const struct pg_statement batch_interaction_known = {
     "batch_interaction_known",
     "SELECT u.n FROM unnest($2::uuid[], $3::timestamptz[], $4::uuid[]) WITH ORDINALITY"
-    " AS u (origin_id, occurred_at, id, n)"
-    " CROSS JOIN LATERAL (SELECT 1 FROM interaction WHERE workspace_id = $1"
-    " AND origin_id = u.origin_id AND occurred_at = u.occurred_at AND id = u.id OFFSET 0) i",
+    " AS u (origin_id, occurred_at, event, n)"
+    " CROSS JOIN LATERAL ((SELECT 1 FROM interaction WHERE workspace_id = $1"
+    " AND origin_id = u.origin_id AND occurred_at = u.occurred_at AND id = u.event)"
+    " UNION ALL (SELECT 1 FROM folded WHERE workspace_id = $1 AND origin_id = u.origin_id"
+    " AND month = date_trunc('month', u.occurred_at AT TIME ZONE 'UTC')::date"
+    " AND position(substr(uuid_send(u.event), 1, 8) IN names) > 0)) i",
 };
 
 /* --- the identifiers a batch names -------------------------------------- */
@@ -465,7 +468,8 @@ static enum status queue_order_lock(const struct batch *batch, const struct owne
     return pg_queue(batch->pg, &batch_order_lock, &params);
 }
 
-/* An interaction that an old event may have left behind. */
+/* An interaction that an old event may have left behind, or the name that
+ * retention left of it. */
 struct late_event {
     size_t index;
     struct id origin_id;

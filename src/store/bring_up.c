@@ -16,20 +16,6 @@ static void stand_empty(struct profile *profile, const struct ruleset *newest)
     profile->ruleset_version = newest->version;
 }
 
-/* Under which rules it is folded, its user says. */
-static struct history history_of(const struct bring_up *bring_up, const struct history_side *side)
-{
-    return (struct history){
-        .events = side->events,
-        .event_count = side->event_count,
-        .orders = side->orders,
-        .order_count = side->order_count,
-        .identifiers = side->identifiers,
-        .identifier_count = side->identifier_count,
-        .now_ms = bring_up->now_ms,
-    };
-}
-
 static enum status fold(const struct bring_up *bring_up, struct profile *profile,
                         const struct history_side *side)
 {
@@ -37,13 +23,12 @@ static enum status fold(const struct bring_up *bring_up, struct profile *profile
     const struct ruleset *newest = context->rulesets[context->ruleset_count - 1];
     enum cause_kind cause = profile->ruleset_version == 0 ? CAUSE_IMPORT : CAUSE_RULE;
     cause = bring_up->cause != 0 ? bring_up->cause : cause;
-    struct history history = history_of(bring_up, side);
-    history.ruleset = newest;
+    const struct history history = history_of_side(side, newest, bring_up->now_ms);
     enum status status = decide_due(bring_up->decision, profile, bring_up->now_ms);
     if (status != STATUS_OK) {
         return status;
     }
-    if (side->event_count == 0) {
+    if (history_is_empty(&history)) {
         stand_empty(profile, newest);
     } else if (!profile_hydrate(bring_up->arena, profile, &history)) {
         return STATUS_LIMIT;
@@ -134,7 +119,8 @@ enum status bring_up_sight(const struct bring_up *bring_up, struct problem *prob
     enum status status =
         count > 0 ? read_sides(bring_up, profiles, count, &sides, problem) : STATUS_OK;
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
-        const struct history history = history_of(bring_up, &sides[i]);
+        /* Its rules are those that the decision folds it by. */
+        const struct history history = history_of_side(&sides[i], NULL, bring_up->now_ms);
         profiles[i]->is_long = sides[i].is_cut;
         if (!sides[i].is_cut) {
             status = decision_recall(bring_up->decision, profiles[i], &history);

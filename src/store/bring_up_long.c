@@ -7,7 +7,8 @@
 
 /*
  * A profile's sequence grows with every write, so an unchanged one says that
- * the pages read are still all there is. Between pages the fresh state passes
+ * the pages read are still all there is; and retention, which moves facts into
+ * bases without a word, leaves bases of more facts. Between pages the fresh state passes
  * through its codec: what a page's texts lent to it is copied, and the page's
  * arena can be used again.
  */
@@ -22,6 +23,7 @@ struct long_run {
     struct profile fresh;
     struct history_origin *origins;
     size_t origin_count;
+    int64_t folded; /* facts in the bases that were taken in */
     bool owns_cart;
     struct bring_up_bells bells;
 };
@@ -77,22 +79,9 @@ static enum status fold_origin(struct long_run *run, struct id origin_id, struct
     return STATUS_OK;
 }
 
-static enum status fold_events(struct long_run *run, struct problem *problem)
-{
-    const struct bring_up_long *bring_up = run->bring_up;
-    hydrate_begin(&run->fresh, run->profile);
-    run->owns_cart = false;
-    enum status status =
-        history_origins(bring_up->pg, bring_up->lasting, bring_up->context->workspace_id,
-                        &bring_up->profile_id, 1, &run->origins, &run->origin_count, problem);
-    for (size_t i = 0; i < run->origin_count && status == STATUS_OK; i++) {
-        status = fold_origin(run, run->origins[i].id, problem);
-    }
-    return status;
-}
-
-/* Orders and identities, under the lock; then decides and saves. */
-static enum status finish(struct long_run *run, struct batch *batch, struct problem *problem)
+/* All but the events: bases, orders, identities. */
+static enum status read_beside(struct long_run *run, struct history_side **out_side,
+                               struct problem *problem)
 {
     const struct bring_up_long *bring_up = run->bring_up;
     const struct history_request request = {
@@ -100,26 +89,62 @@ static enum status finish(struct long_run *run, struct batch *batch, struct prob
         .origins = run->origins,
         .origin_count = run->origin_count,
         .side_count = 1,
-        .facts_max = 0, /* they are folded already */
+        .facts_max = 0,
     };
+    return history_read(bring_up->pg, bring_up->lasting, &request, out_side, problem);
+}
+
+static int64_t folded_facts(const struct history_side *side)
+{
+    int64_t count = 0;
+    for (size_t i = 0; i < side->base_count; i++) {
+        count += side->bases[i].fact_count;
+    }
+    return count;
+}
+
+static enum status fold_bases(struct long_run *run, struct problem *problem)
+{
     struct history_side *side = NULL;
-    enum status status = history_read(bring_up->pg, bring_up->lasting, &request, &side, problem);
+    enum status status = read_beside(run, &side, problem);
     if (status != STATUS_OK) {
         return status;
     }
-    const struct history history = { .orders = side->orders,
-                                     .order_count = side->order_count,
-                                     .identifiers = side->identifiers,
-                                     .identifier_count = side->identifier_count,
-                                     .ruleset = run->newest,
-                                     .now_ms = bring_up->now_ms };
+    const struct history history = history_of_side(side, run->newest, run->bring_up->now_ms);
+    run->folded = folded_facts(side);
+    run->owns_cart = hydrate_owns(&history, run->profile->cart_event_id);
+    return hydrate_bases(run->bring_up->lasting, &run->fresh, &history) ? STATUS_OK : STATUS_LIMIT;
+}
+
+static enum status fold_events(struct long_run *run, struct problem *problem)
+{
+    const struct bring_up_long *bring_up = run->bring_up;
+    hydrate_begin(&run->fresh, run->profile);
+    enum status status =
+        history_origins(bring_up->pg, bring_up->lasting, bring_up->context->workspace_id,
+                        &bring_up->profile_id, 1, &run->origins, &run->origin_count, problem);
+    if (status == STATUS_OK) {
+        status = fold_bases(run, problem);
+    }
+    for (size_t i = 0; i < run->origin_count && status == STATUS_OK; i++) {
+        status = fold_origin(run, run->origins[i].id, problem);
+    }
+    return status;
+}
+
+/* Orders and identities, under the lock; then decides and saves. */
+static enum status finish(struct long_run *run, struct batch *batch,
+                          const struct history_side *side, struct problem *problem)
+{
+    const struct bring_up_long *bring_up = run->bring_up;
+    const struct history history = history_of_side(side, run->newest, bring_up->now_ms);
     struct profile *profile = run->profile;
     enum cause_kind cause = profile->ruleset_version == 0 ? CAUSE_IMPORT : CAUSE_RULE;
     decision_put_profile(batch->decision, profile);
     if (decision_is_ahead(batch->decision)) {
         return problem_set(problem, STATUS_RETRY, "overloaded", "newer rules are in force");
     }
-    status = decide_due(batch->decision, profile, bring_up->now_ms);
+    enum status status = decide_due(batch->decision, profile, bring_up->now_ms);
     run->fresh.verdicts = profile->verdicts;
     run->fresh.stored = profile->stored;
     run->fresh.stood_at_version = profile->stood_at_version;
@@ -173,6 +198,7 @@ static enum status try_unlocked(struct long_run *run, bool *out_done, struct pro
     const struct bring_up_long *bring_up = run->bring_up;
     struct batch batch;
     bool locked = false;
+    struct history_side *side = NULL;
     enum status status =
         batch_read_profile(bring_up->pg, bring_up->lasting, bring_up->context->workspace_id,
                            bring_up->profile_id, &run->profile, problem);
@@ -186,8 +212,11 @@ static enum status try_unlocked(struct long_run *run, bool *out_done, struct pro
         status = lock(run, &batch, &locked, problem);
     }
     if (status == STATUS_OK && locked && run->profile->sequence == sequence) {
+        status = read_beside(run, &side, problem);
+    }
+    if (status == STATUS_OK && side != NULL && folded_facts(side) == run->folded) {
         *out_done = true;
-        return finish(run, &batch, problem);
+        return finish(run, &batch, side, problem);
     }
     pg_reset(bring_up->pg);
     return status;
@@ -199,8 +228,12 @@ static enum status try_locked(struct long_run *run, struct problem *problem)
     bool locked = false;
     enum status status = lock(run, &batch, &locked, problem);
     if (status == STATUS_OK && locked) {
+        struct history_side *side = NULL;
         status = fold_events(run, problem);
-        return status == STATUS_OK ? finish(run, &batch, problem) : status;
+        if (status == STATUS_OK) {
+            status = read_beside(run, &side, problem);
+        }
+        return status == STATUS_OK ? finish(run, &batch, side, problem) : status;
     }
     pg_reset(run->bring_up->pg);
     return status;

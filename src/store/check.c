@@ -374,19 +374,11 @@ static const struct ruleset *ruleset_of(const struct check_run *run, const struc
 
 static bool fold(struct comparison *comparison, const struct history_side *side)
 {
-    const struct history history = {
-        .events = side->events,
-        .event_count = side->event_count,
-        .orders = side->orders,
-        .order_count = side->order_count,
-        .identifiers = side->identifiers,
-        .identifier_count = side->identifier_count,
-        .ruleset = comparison->ruleset,
-        .now_ms = comparison->stored->decided_at_ms,
-    };
+    const struct history history =
+        history_of_side(side, comparison->ruleset, comparison->stored->decided_at_ms);
     comparison->folded = *comparison->stored;
     /* A stray that only has a name has nothing to fold. */
-    return side->event_count == 0 ||
+    return history_is_empty(&history) ||
            profile_hydrate(comparison->run->arena, &comparison->folded, &history);
 }
 

@@ -2,11 +2,17 @@
 
 #include "batch_priv.h"
 
+#define FAR_FUTURE_MS INT64_C(253402300799999) /* the year 9999 */
+
 /*
  * Reads whole histories, many profiles at a time: three statements in one round
  * trip, each LATERAL over the origins so that a stranger's row is never looked
  * at. An interaction is an event again, with everything that a rule may read;
  * what the order documents said is in the orders.
+ *
+ * Invariant: bases and events are of one snapshot, so they come out of one
+ * statement: else a reader without the profile's lock could see what retention
+ * folds meanwhile twice or never. A row without a type is a base.
  */
 
 static const struct pg_statement history_origins_sql = {
@@ -21,10 +27,16 @@ static const struct pg_statement history_events_sql = {
     "SELECT o.n, i.id, i.source_id, i.type, i.trust, i.occurred_at, i.received_at, i.product_id,"
     " i.category, i.currency, i.amount_minor, i.order_ref, i.facts, i.properties, i.context, i.act"
     " FROM unnest($2::uuid[]) WITH ORDINALITY AS o (id, n) CROSS JOIN LATERAL"
+    " ((SELECT origin_id AS id, NULL::uuid AS source_id, NULL AS type, NULL::smallint AS trust,"
+    " NULL::timestamptz AS occurred_at, NULL::timestamptz AS received_at, NULL AS product_id,"
+    " NULL AS category, NULL AS currency, NULL::bigint AS amount_minor, NULL AS order_ref,"
+    " bytes AS facts, NULL::jsonb AS properties, NULL::jsonb AS context, NULL::boolean AS act"
+    " FROM profile_base WHERE workspace_id = $1 AND origin_id = o.id)"
+    " UNION ALL"
     " (SELECT id, source_id, type, trust, occurred_at, received_at, product_id, category, currency,"
     " amount_minor, order_ref, facts, properties, context, act"
-    " FROM interaction WHERE workspace_id = $1 AND origin_id = o.id"
-    " ORDER BY occurred_at, id LIMIT $3) i",
+    " FROM interaction WHERE workspace_id = $1 AND origin_id = o.id AND occurred_at < $4"
+    " ORDER BY occurred_at, id LIMIT $3)) i",
 };
 
 static const struct pg_statement history_page_sql = {
@@ -126,6 +138,28 @@ static enum status event_of_row(const struct history_run *run, const struct pg_r
     return STATUS_OK;
 }
 
+static bool is_base(const struct pg_result *result, size_t row)
+{
+    return pg_is_null(result, row, 3);
+}
+
+static enum status take_base(const struct history_run *run, const struct pg_result *result,
+                             size_t row, struct history_side *side)
+{
+    if (side->bases == NULL) {
+        side->bases = ARENA_NEW_ARRAY(run->arena, run->request->origin_count, struct profile_base);
+    }
+    if (side->bases == NULL) {
+        return STATUS_LIMIT;
+    }
+    struct profile_base *base = &side->bases[side->base_count++];
+    base->origin_id = pg_get_id(result, row, 1);
+    return base_decode(run->arena, pg_get_bytes(result, row, 12), base)
+               ? STATUS_OK
+               : problem_set(run->problem, STATUS_BROKEN, "internal",
+                             "a stored base does not decode");
+}
+
 static enum status take_events(const struct history_run *run, const struct pg_result *result)
 {
     const struct history_request *request = run->request;
@@ -146,6 +180,13 @@ static enum status take_events(const struct history_run *run, const struct pg_re
     for (size_t row = 0; row < pg_row_count(result); row++) {
         size_t origin = (size_t)pg_get_i64(result, row, 0) - 1;
         struct history_side *side = &run->sides[request->origins[origin].side];
+        if (is_base(result, row)) {
+            enum status status = take_base(run, result, row, side);
+            if (status != STATUS_OK) {
+                return status;
+            }
+            continue;
+        }
         if (++per_origin[origin] > request->facts_max) {
             side->is_cut = true;
             continue;
@@ -252,24 +293,26 @@ enum status history_read(struct pg *pg, struct arena *arena, const struct histor
         return STATUS_LIMIT;
     }
     pg_put_i64(limited, (int64_t)request->facts_max + 1);
+    pg_put_instant(limited, request->before_ms != 0 ? request->before_ms : FAR_FUTURE_MS);
     struct pg_result *results[3] = { NULL };
+    bool has_beside = !request->only_events;
     enum status status = pg_queue(pg, &history_events_sql, limited);
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK && has_beside) {
         status = pg_queue(pg, &history_orders_sql, ids);
     }
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK && has_beside) {
         status = pg_queue(pg, &history_identities_sql, ids);
     }
     if (status == STATUS_OK) {
-        status = pg_sync(pg, arena, results, ARRAY_COUNT(results), problem);
+        status = pg_sync(pg, arena, results, has_beside ? ARRAY_COUNT(results) : 1, problem);
     }
     if (status == STATUS_OK) {
         status = take_events(&run, results[0]);
     }
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK && has_beside) {
         status = take_orders(&run, results[1]);
     }
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK && has_beside) {
         status = take_identities(&run, results[2]);
     }
     if (status == STATUS_OK) {

@@ -23,10 +23,19 @@
  * One transaction a table, under an advisory lock: of two instances the second
  * waits, finds the partitions there and does nothing.
  *
- * Only tables that are written at the time of the clock lose old partitions
- * (webhook, attempt, and notification, whose cause is at most a day old): an
- * interaction or a transition may still arrive for a time long past, and must
- * find its place. A notification stays while a delivery of its day is pending.
+ * Only tables that are written at the time of the clock simply lose old
+ * partitions (webhook, attempt, and notification, whose cause is at most a day
+ * old). A notification stays while a delivery of its day is pending.
+ *
+ * An interaction may still arrive for a time long past, and must find its place:
+ * a month whose facts were folded (profile_base.c) is not dropped, which would
+ * leave a hole, but becomes part of the history. That swap needs the table for
+ * itself for some milliseconds. It waits for that no longer than
+ * LOCK_WAIT_MS, during which others may wait behind it, and else is done
+ * another time; the few rows that came since the fold move into the history in
+ * the same transaction. That the history reaches so far is proven before, so
+ * that attaching it again looks at no row. Rejected: DETACH CONCURRENTLY, which
+ * leaves the hole while it waits for every reader. Transitions stay.
  */
 
 enum {
@@ -36,6 +45,8 @@ enum {
     MONTHS_BEFORE = 25, /* what the default retention keeps of interactions */
     PARTITION_NAME_SIZE = 64,
     PARTITION_SQL_SIZE = 1024,
+    LOCK_WAIT_MS = 200,
+    MOVED_ROWS_MAX = 1000, /* into the history, while the table is locked */
     PARTITION_ARENA_BYTES = 1024 * 1024,
 };
 
@@ -77,7 +88,7 @@ static const struct pg_statement partition_list = {
     " EXISTS (SELECT 1 FROM pg_inherits i WHERE i.inhrelid = c.oid"
     "  AND i.inhparent = $1::text::regclass AND i.inhdetachpending)"
     " FROM pg_class c"
-    " WHERE c.relkind = 'r' AND c.relname::text ~ ('^' || $1 || '_y[0-9]{4}m[0-9]{2}d[0-9]{2}$')"
+    " WHERE c.relkind = 'r' AND c.relname::text ~ ('^' || $1 || '_y[0-9]{4}m[0-9]{2}(d[0-9]{2})?$')"
     "  AND c.relnamespace ="
     "   (SELECT p.relnamespace FROM pg_class p WHERE p.oid = $1::text::regclass)"
     " ORDER BY 1",
@@ -253,6 +264,11 @@ static enum status ensure_table(struct pg *pg, struct arena *arena, const struct
     return pg_run(pg, arena, &pg_commit, NULL, NULL, problem);
 }
 
+int64_t partition_month_floor(int64_t at_ms)
+{
+    return month_begin(day_of(at_ms), 0) * INSTANT_DAY_MS;
+}
+
 enum status partition_ensure(struct pg *pg, int64_t now_ms, struct problem *problem)
 {
     CLEANUP(arena_destroy_at) struct arena *arena = arena_create(PARTITION_ARENA_BYTES);
@@ -290,30 +306,43 @@ static enum status drop_partition(struct pg *pg, const char *table, struct str n
     return pg_script(pg, sql, problem);
 }
 
-static enum status expire_table(struct pg *pg, struct arena *arena, const struct partitioned *what,
+/* What to do about a partition whose time is over. */
+struct expiry {
+    struct pg *pg;
+    struct arena *arena;
+    partition_report_fn *report; /* not NULL: only say so */
+    void *user;
+};
+
+static enum status expire_one(const struct expiry *expiry, const char *table,
+                              const struct pg_result *rows, size_t row, struct problem *problem)
+{
+    struct str name = pg_get_text(rows, row, 0);
+    if (expiry->report != NULL) {
+        expiry->report(expiry->user, name);
+        return STATUS_OK;
+    }
+    return drop_partition(expiry->pg, table, name, pg_get_bool(rows, row, 1),
+                          pg_get_bool(rows, row, 2), problem);
+}
+
+static enum status expire_table(const struct expiry *expiry, const struct partitioned *what,
                                 int64_t before_ms, struct problem *problem)
 {
     struct pg_params params;
     struct pg_result *rows = NULL;
-    pg_params_init(&params, arena);
+    pg_params_init(&params, expiry->arena);
     pg_put_text(&params, str_from_z(what->table));
-    enum status status = pg_run(pg, arena, &partition_list, &params, &rows, problem);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    for (size_t i = 0; i < pg_row_count(rows); i++) {
-        struct str name = pg_get_text(rows, i, 0);
+    enum status status =
+        pg_run(expiry->pg, expiry->arena, &partition_list, &params, &rows, problem);
+    for (size_t i = 0; status == STATUS_OK && i < pg_row_count(rows); i++) {
         struct period period;
-        if (!period_parse(what, name, &period) || period.end_day > day_of(before_ms)) {
-            continue;
-        }
-        status = drop_partition(pg, what->table, name, pg_get_bool(rows, i, 1),
-                                pg_get_bool(rows, i, 2), problem);
-        if (status != STATUS_OK) {
-            return status;
+        if (period_parse(what, pg_get_text(rows, i, 0), &period) &&
+            period.end_day <= day_of(before_ms)) {
+            status = expire_one(expiry, what->table, rows, i, problem);
         }
     }
-    return STATUS_OK;
+    return status;
 }
 
 /* One instance at a time does this; the others find the lock taken and leave
@@ -338,30 +367,35 @@ static enum status oldest_delivery(struct pg *pg, struct arena *arena, int64_t *
     return status;
 }
 
-static enum status expire_locked(struct pg *pg, struct arena *arena, int64_t webhook_before_ms,
-                                 int64_t attempt_before_ms, struct problem *problem)
+static enum status expire_all(const struct expiry *expiry, int64_t webhook_before_ms,
+                              int64_t attempt_before_ms, struct problem *problem)
 {
     static const struct partitioned webhook = { "webhook", false };
     static const struct partitioned attempt = { "attempt", false };
     static const struct partitioned notification = { "notification", false };
     enum status status = STATUS_OK;
     if (webhook_before_ms != INSTANT_NONE) {
-        status = expire_table(pg, arena, &webhook, webhook_before_ms, problem);
+        status = expire_table(expiry, &webhook, webhook_before_ms, problem);
     }
     if (status != STATUS_OK || attempt_before_ms == INSTANT_NONE) {
         return status;
     }
-    status = expire_table(pg, arena, &attempt, attempt_before_ms, problem);
+    status = expire_table(expiry, &attempt, attempt_before_ms, problem);
     if (status != STATUS_OK) {
         return status;
     }
     int64_t pending_ms = 0;
-    status = oldest_delivery(pg, arena, &pending_ms, problem);
+    status = oldest_delivery(expiry->pg, expiry->arena, &pending_ms, problem);
     if (status != STATUS_OK) {
         return status;
     }
     int64_t before_ms = pending_ms < attempt_before_ms ? pending_ms : attempt_before_ms;
-    return expire_table(pg, arena, &notification, before_ms, problem);
+    return expire_table(expiry, &notification, before_ms, problem);
+}
+
+static int64_t expires_before(int64_t now_ms, int64_t keep_ms)
+{
+    return keep_ms > 0 ? now_ms - keep_ms : INSTANT_NONE;
 }
 
 enum status partition_expire(struct pg *pg, int64_t now_ms, int64_t webhook_ms, int64_t attempt_ms,
@@ -377,9 +411,125 @@ enum status partition_expire(struct pg *pg, int64_t now_ms, int64_t webhook_ms, 
     if (status != STATUS_OK || !pg_get_bool(locked, 0, 0)) {
         return status;
     }
-    int64_t webhook_before_ms = webhook_ms > 0 ? now_ms - webhook_ms : INSTANT_NONE;
-    int64_t attempt_before_ms = attempt_ms > 0 ? now_ms - attempt_ms : INSTANT_NONE;
-    status = expire_locked(pg, arena, webhook_before_ms, attempt_before_ms, problem);
+    const struct expiry expiry = { .pg = pg, .arena = arena };
+    status = expire_all(&expiry, expires_before(now_ms, webhook_ms),
+                        expires_before(now_ms, attempt_ms), problem);
     enum status unlocked = pg_run(pg, arena, &partition_expire_unlock, NULL, NULL, NULL);
     return status == STATUS_OK ? unlocked : status;
+}
+
+enum status partition_expiring(struct pg *pg, struct arena *arena,
+                               const struct partition_keep *keep, partition_report_fn *report,
+                               void *user, struct problem *problem)
+{
+    const struct expiry expiry = { .pg = pg, .arena = arena, .report = report, .user = user };
+    return expire_all(&expiry, expires_before(keep->now_ms, keep->webhook_ms),
+                      expires_before(keep->now_ms, keep->attempt_ms), problem);
+}
+
+/* --- into the history ------------------------------------------------------- */
+
+static enum status is_nearly_empty(struct pg *pg, struct arena *arena, struct str name,
+                                   bool *out_is, struct problem *problem)
+{
+    char sql[PARTITION_SQL_SIZE];
+    struct pg_result *rows = NULL;
+    snprintf(sql, sizeof(sql), "SELECT count(*) FROM (SELECT 1 FROM %.*s LIMIT %d) few",
+             STR_ARG(name), MOVED_ROWS_MAX + 1);
+    const struct pg_statement count = { "", sql };
+    enum status status = pg_run(pg, arena, &count, NULL, &rows, problem);
+    if (status == STATUS_OK) {
+        *out_is = pg_get_i64(rows, 0, 0) <= MOVED_ROWS_MAX;
+    }
+    return status;
+}
+
+/* The constraint is what ATTACH would else read every row for. */
+static enum status prove_history(struct pg *pg, const char *end, struct problem *problem)
+{
+    char sql[PARTITION_SQL_SIZE];
+    snprintf(sql, sizeof(sql),
+             "BEGIN; SET LOCAL lock_timeout = %d; ALTER TABLE interaction_history"
+             " DROP CONSTRAINT IF EXISTS interaction_history_reach,"
+             " ADD CONSTRAINT interaction_history_reach CHECK (occurred_at < '%s') NOT VALID;"
+             "COMMIT",
+             LOCK_WAIT_MS, end);
+    enum status status = pg_script(pg, sql, problem);
+    return status == STATUS_OK ? pg_script(pg,
+                                           "ALTER TABLE interaction_history"
+                                           " VALIDATE CONSTRAINT interaction_history_reach",
+                                           problem)
+                               : status;
+}
+
+static enum status swap_month(struct pg *pg, struct str name, const char *end,
+                              struct problem *problem)
+{
+    char sql[PARTITION_SQL_SIZE];
+    int length = snprintf(
+        sql, sizeof(sql),
+        "BEGIN; SET LOCAL lock_timeout = %d; LOCK TABLE interaction IN ACCESS EXCLUSIVE MODE;"
+        "ALTER TABLE interaction DETACH PARTITION %.*s;"
+        "ALTER TABLE interaction DETACH PARTITION interaction_history;"
+        "INSERT INTO interaction_history SELECT * FROM %.*s; DROP TABLE %.*s;"
+        "ALTER TABLE interaction ATTACH PARTITION interaction_history"
+        " FOR VALUES FROM (MINVALUE) TO ('%s'); COMMIT",
+        LOCK_WAIT_MS, STR_ARG(name), STR_ARG(name), STR_ARG(name), end);
+    assert(length > 0 && (size_t)length < sizeof(sql));
+    return pg_script(pg, sql, problem);
+}
+
+static enum status merge_months(struct pg *pg, struct arena *arena, int64_t before_ms,
+                                size_t *out_merged, struct problem *problem)
+{
+    static const struct partitioned interaction = { "interaction", true };
+    struct pg_params params;
+    struct pg_result *rows = NULL;
+    pg_params_init(&params, arena);
+    pg_put_text(&params, str_from_z(interaction.table));
+    enum status status = pg_run(pg, arena, &partition_list, &params, &rows, problem);
+    bool goes_on = status == STATUS_OK;
+    for (size_t i = 0; goes_on && i < pg_row_count(rows); i++) {
+        struct str name = pg_get_text(rows, i, 0);
+        struct period period;
+        char end[INSTANT_TEXT_SIZE];
+        bool is_next = period_parse(&interaction, name, &period) &&
+                       period.end_day <= day_of(before_ms) && pg_get_bool(rows, i, 1);
+        if (!is_next) {
+            break; /* they come by time */
+        }
+        day_text(period.end_day, end);
+        status = is_nearly_empty(pg, arena, name, &goes_on, problem);
+        if (status == STATUS_OK && goes_on) {
+            status = prove_history(pg, end, problem);
+        }
+        if (status == STATUS_OK && goes_on) {
+            status = swap_month(pg, name, end, problem);
+        }
+        goes_on = goes_on && status == STATUS_OK;
+        *out_merged += goes_on ? 1 : 0;
+    }
+    return status;
+}
+
+enum status partition_merge_history(struct pg *pg, int64_t before_ms, size_t *out_merged,
+                                    struct problem *problem)
+{
+    CLEANUP(arena_destroy_at) struct arena *arena = arena_create(PARTITION_ARENA_BYTES);
+    struct pg_result *locked = NULL;
+    *out_merged = 0;
+    if (arena == NULL) {
+        return problem_set(problem, STATUS_BROKEN, "internal", "no memory");
+    }
+    enum status status = pg_run(pg, arena, &partition_expire_lock, NULL, &locked, problem);
+    if (status != STATUS_OK || !pg_get_bool(locked, 0, 0)) {
+        return status;
+    }
+    status = merge_months(pg, arena, before_ms, out_merged, problem);
+    if (status != STATUS_OK) {
+        pg_reset(pg); /* the script's transaction; the advisory lock outlives it */
+    }
+    enum status unlocked = pg_run(pg, arena, &partition_expire_unlock, NULL, NULL, NULL);
+    bool was_busy = status == STATUS_RETRY;
+    return status == STATUS_OK || was_busy ? unlocked : status;
 }

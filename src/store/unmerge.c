@@ -226,17 +226,10 @@ static enum status read_histories(struct unmerge_run *run, struct problem *probl
 static enum status hydrate_side(struct unmerge_run *run, struct side *side, struct problem *problem)
 {
     const struct decide_context *context = run->context;
-    const struct history history = {
-        .events = side->facts.events,
-        .event_count = side->facts.event_count,
-        .orders = side->facts.orders,
-        .order_count = side->facts.order_count,
-        .identifiers = side->facts.identifiers,
-        .identifier_count = side->facts.identifier_count,
-        .ruleset =
-            context->ruleset_count > 0 ? context->rulesets[context->ruleset_count - 1] : NULL,
-        .now_ms = run->now_ms,
-    };
+    const struct history history = history_of_side(
+        &side->facts,
+        context->ruleset_count > 0 ? context->rulesets[context->ruleset_count - 1] : NULL,
+        run->now_ms);
     if (!profile_hydrate(run->arena, side->profile, &history)) {
         return problem_set(problem, STATUS_CONFLICT, "merge-blocked",
                            "one side has no facts of its own");

@@ -11,6 +11,7 @@
 #include "store/retention.h"
 #include "sweep/backtest.h"
 #include "sweep/hydrate.h"
+#include "sweep/retain.h"
 
 /*
  * Background work: nothing here is in anybody's way, so it is done in steps,
@@ -58,7 +59,9 @@ struct background {
     int64_t ingested; /* as of the look before */
     int64_t looked_ms;
     bool is_live;
-    struct backtest backtest; /* on the connection of hydrate, between its steps */
+    /* On the connection of hydrate, between its steps. */
+    struct backtest backtest;
+    struct retain retain;
 };
 
 static enum status task_flush(struct background *background, struct problem *problem)
@@ -230,6 +233,18 @@ static bool run_backtest(struct background *background)
     return worked;
 }
 
+static bool run_retain(struct background *background)
+{
+    struct problem problem = { 0 };
+    bool worked = false;
+    background->retain.pg = background->hydrate.pg;
+    enum status status = retain_step(&background->retain, &worked, &problem);
+    if (status != STATUS_OK && status != STATUS_RETRY && background->config.report != NULL) {
+        background->config.report(background->config.app, "retention", &problem);
+    }
+    return worked;
+}
+
 static void *background_thread(void *argument)
 {
     struct background *background = argument;
@@ -239,6 +254,7 @@ static void *background_thread(void *argument)
         run_due_tasks(background);
         bool has_more = run_hydrate(background);
         has_more = run_backtest(background) || has_more;
+        has_more = run_retain(background) || has_more;
         wait_ms = has_more ? 0 : BACKGROUND_TICK_MS;
     }
     struct problem problem = { 0 };
@@ -267,8 +283,13 @@ enum status background_start(const struct background_config *config,
                                             .page = arena_create(LIMIT_ARENA_BATCH_BYTES) };
     background->backtest =
         (struct backtest){ .registry = config->registry, .instance_id = config->instance_id };
-    if (background->arena == NULL || !backtest_init(&background->backtest) ||
-        background->hydrate.arena == NULL || background->hydrate.page == NULL ||
+    background->retain = (struct retain){ .registry = config->registry,
+                                          .instance_id = config->instance_id,
+                                          .arena = arena_create(LIMIT_ARENA_BATCH_BYTES),
+                                          .keep_ms = config->interaction_retention_ms };
+    if (background->arena == NULL || background->retain.arena == NULL ||
+        !backtest_init(&background->backtest) || background->hydrate.arena == NULL ||
+        background->hydrate.page == NULL ||
         pg_open(config->database_url, false, &background->pg) != STATUS_OK ||
         pg_open(config->database_url, true, &background->hydrate.pg) != STATUS_OK ||
         pthread_create(&background->thread, NULL, background_thread, background) != 0) {
@@ -277,6 +298,7 @@ enum status background_start(const struct background_config *config,
         arena_destroy(background->arena);
         arena_destroy(background->hydrate.arena);
         arena_destroy(background->hydrate.page);
+        arena_destroy(background->retain.arena);
         backtest_close(&background->backtest);
         free(background);
         return problem_set(problem, STATUS_BROKEN, "internal", "background work does not start");
@@ -300,6 +322,7 @@ void background_stop(struct background *background)
     arena_destroy(background->arena);
     arena_destroy(background->hydrate.arena);
     arena_destroy(background->hydrate.page);
+    arena_destroy(background->retain.arena);
     backtest_close(&background->backtest);
     pthread_cond_destroy(&background->wake);
     pthread_mutex_destroy(&background->lock);

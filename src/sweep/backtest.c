@@ -236,16 +236,9 @@ static enum status take_side(struct backtest *backtest, struct id id,
                              const struct history_side *side, struct backtest_count *count)
 {
     bool in[BACKTEST_DAYS_MAX + 1] = { false };
-    const struct history whole = {
-        .events = side->events,
-        .event_count = side->event_count,
-        .orders = side->orders,
-        .order_count = side->order_count,
-        .identifiers = side->identifiers,
-        .identifier_count = side->identifier_count,
-        .ruleset = backtest->candidate.ruleset,
-    };
-    if (side->is_cut) {
+    const struct history whole = history_of_side(side, backtest->candidate.ruleset, 0);
+    /* Folded since the job was queued, or received later than it happened. */
+    if (side->is_cut || !as_of_can_tell(&whole, &backtest->days[0])) {
         count->left_out++;
         return STATUS_OK;
     }

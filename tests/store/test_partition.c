@@ -236,6 +236,114 @@ static void a_long_query_is_not_in_the_way(void **state)
     pg_close(analyst);
 }
 
+/* --- months that become history ------------------------------------------ */
+
+/* 2024-12-01 */
+#define BEFORE_MS INT64_C(1733011200000)
+
+static void insert_interaction(struct pg *pg, const char *at)
+{
+    char sql[512];
+    (void)snprintf(sql, sizeof(sql),
+                   "INSERT INTO interaction (workspace_id, origin_id, occurred_at, id, received_at,"
+                   " source_id, type, trust) VALUES ('00000000-0000-0000-0000-000000000001',"
+                   " '00000000-0000-0000-0000-000000000002', '%s', gen_random_uuid(), now(),"
+                   " '00000000-0000-0000-0000-000000000003', 'page.viewed', 3)",
+                   at);
+    pg_fixture_script(pg, sql);
+}
+
+static int64_t history_rows(struct pg_fixture *fixture)
+{
+    return pg_fixture_i64(fixture, "history_rows", "SELECT count(*) FROM interaction_history");
+}
+
+static size_t merge(struct pg_fixture *fixture, int64_t before_ms)
+{
+    struct problem problem = { 0 };
+    size_t merged = 0;
+    if (partition_merge_history(fixture->pg, before_ms, &merged, &problem) != STATUS_OK) {
+        fail_msg("%s", problem.detail);
+    }
+    return merged;
+}
+
+/* The rows that are still there come along, and later ones find their place. */
+static void a_folded_month_becomes_history(void **state)
+{
+    struct pg_fixture *fixture = *state;
+    ensure(fixture->pg, NOW_MS);
+    insert_interaction(fixture->pg, "2024-05-01T00:00Z");
+    insert_interaction(fixture->pg, "2024-11-15T12:00Z");
+    assert_true(exists(fixture, "interaction_y2024m10"));
+    assert_int_equal(merge(fixture, BEFORE_MS - 1), 1); /* November has not ended by then */
+    assert_true(exists(fixture, "interaction_y2024m11"));
+    assert_int_equal(merge(fixture, BEFORE_MS), 1);
+    assert_false(exists(fixture, "interaction_y2024m10"));
+    assert_false(exists(fixture, "interaction_y2024m11"));
+    assert_true(exists(fixture, "interaction_y2024m12"));
+    assert_int_equal(history_rows(fixture), 2);
+    insert_interaction(fixture->pg, "2024-11-30T23:59:59.999Z");
+    insert_interaction(fixture->pg, "2024-12-01T00:00Z");
+    assert_int_equal(history_rows(fixture), 3);
+    ensure(fixture->pg, NOW_MS);
+    assert_int_equal(merge(fixture, BEFORE_MS), 0);
+}
+
+static void a_month_that_is_not_folded_stays(void **state)
+{
+    struct pg_fixture *fixture = *state;
+    ensure(fixture->pg, NOW_MS);
+    for (int i = 0; i < 1001; i++) {
+        insert_interaction(fixture->pg, "2024-10-15T12:00Z");
+    }
+    assert_int_equal(merge(fixture, BEFORE_MS), 0);
+    assert_true(exists(fixture, "interaction_y2024m10"));
+    assert_true(exists(fixture, "interaction_y2024m11"));
+}
+
+/* Who reads for long is not waited for, and nobody waits behind the attempt. */
+static void a_reader_puts_it_off(void **state)
+{
+    struct pg_fixture *fixture = *state;
+    struct problem problem = { 0 };
+    ensure(fixture->pg, NOW_MS);
+    struct pg *analyst = pg_fixture_open(fixture, false);
+    assert_int_equal(pg_run(analyst, fixture->arena, &pg_begin, NULL, NULL, &problem), STATUS_OK);
+    pg_fixture_script(analyst, "SELECT count(*) FROM interaction");
+    assert_int_equal(merge(fixture, BEFORE_MS), 0);
+    assert_true(exists(fixture, "interaction_y2024m10"));
+    struct pg *writer = pg_fixture_open(fixture, false);
+    pg_fixture_script(writer, "SET lock_timeout = '50ms'");
+    insert_interaction(writer, "2024-10-15T12:00Z");
+    pg_close(writer);
+    pg_close(analyst);
+    assert_int_equal(merge(fixture, BEFORE_MS), 2);
+    assert_int_equal(history_rows(fixture), 1);
+}
+
+static void note_name(void *user, struct str name)
+{
+    size_t *count = user;
+    *count += str_equal(name, STR("webhook_y2026m11d19")) ? 1 : 0;
+}
+
+static void what_would_expire_is_only_told(void **state)
+{
+    struct pg_fixture *fixture = *state;
+    struct problem problem = { 0 };
+    const struct partition_keep keep = { .now_ms = NOW_MS + 31 * INSTANT_DAY_MS,
+                                         .webhook_ms = 30 * INSTANT_DAY_MS,
+                                         .attempt_ms = 30 * INSTANT_DAY_MS };
+    size_t told = 0;
+    ensure(fixture->pg, NOW_MS);
+    assert_int_equal(
+        partition_expiring(fixture->pg, fixture->arena, &keep, note_name, &told, &problem),
+        STATUS_OK);
+    assert_int_equal(told, 1);
+    assert_true(exists(fixture, "webhook_y2026m11d19"));
+}
+
 int main(void)
 {
 #define IN_A_DATABASE(test) cmocka_unit_test_setup_teardown(test, setup, pg_fixture_teardown)
@@ -250,6 +358,10 @@ int main(void)
         IN_A_DATABASE(all_days_may_expire_during_a_long_rest),
         IN_A_DATABASE(instances_may_run_it_at_once),
         IN_A_DATABASE(a_long_query_is_not_in_the_way),
+        IN_A_DATABASE(a_folded_month_becomes_history),
+        IN_A_DATABASE(a_month_that_is_not_folded_stays),
+        IN_A_DATABASE(a_reader_puts_it_off),
+        IN_A_DATABASE(what_would_expire_is_only_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
