@@ -18,6 +18,10 @@
 
 struct signature_spec;
 
+/* What a shop asks an operator for (erase, hand out) is quarantined under a
+ * reason that begins so. */
+#define SOURCE_PRIVACY_REASON "privacy request"
+
 struct source_secret {
     struct id id;
     struct str label;

@@ -123,6 +123,7 @@ struct source_service {
     int64_t lag[SOURCE_LAG_BUCKETS];             /* deliveries of the last 24 h */
     struct source_gap gaps[2 * SOURCE_GAPS_MAX]; /* of the last 7 days, newest first */
     size_t gap_count;
+    int64_t privacy_requests; /* in quarantine, where an operator finds them */
 };
 NODISCARD enum status source_service_read(struct pg *pg, struct arena *arena,
                                           const struct source_row *source, int64_t now_ms,

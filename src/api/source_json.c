@@ -188,6 +188,8 @@ static void write_health(struct jsonw *json, const struct source_full *source, i
     write_lag(json, source->service);
     write_gaps(json, source->service);
     write_thin(json, counts->thin);
+    jsonw_put_i64(json, "privacy_requests",
+                  source->service != NULL ? source->service->privacy_requests : 0);
     jsonw_put_z(json, "expected_silence", silence);
     jsonw_close(json);
 }

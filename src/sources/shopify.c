@@ -306,121 +306,17 @@ static enum status take_customer_merged(const struct shopify_delivery *delivery,
     return STATUS_OK;
 }
 
-/* --- the world ------------------------------------------------------------ */
+/* --- privacy -------------------------------------------------------------- */
 
-static void write_variant(struct jsonw *json, struct arena *arena, const json_t *variant,
-                          struct str currency)
-{
-    int64_t stock = 0;
-    jsonw_open(json);
-    draft_put_member(json, arena, "variant_id", variant, "id");
-    draft_put_text(json, "sku", border_text(variant, "sku"));
-    draft_put_text(json, "name", border_text(variant, "title"));
-    draft_put_money(json, "price", variant, "price", currency);
-    draft_put_money(json, "compare_at_price", variant, "compare_at_price", currency);
-    draft_put_member(json, arena, "inventory_item_id", variant, "inventory_item_id");
-    if (border_integer(variant, "inventory_quantity", &stock)) {
-        jsonw_put_i64(json, "stock", stock);
-    }
-    jsonw_close(json);
-}
-
-static struct str product_properties(const struct shopify_delivery *delivery, struct str ref)
-{
-    struct arena *arena = delivery->arena;
-    const json_t *root = delivery->root;
-    struct str currency = delivery->source->currency;
-    const json_t *variants = border_array(root, "variants");
-    struct str handle = border_text(root, "handle");
-    struct buf buf;
-    struct jsonw json;
-    draft_object_open(&buf, &json, arena, 256);
-    jsonw_put_str(&json, "product_id", ref);
-    draft_put_text(&json, "name", border_text(root, "title"));
-    draft_put_text(&json, "category", border_text(root, "product_type"));
-    draft_put_text(&json, "brand", border_text(root, "vendor"));
-    draft_put_text(&json, "status", border_text(root, "status"));
-    if (handle.size > 0 && delivery->source->shop_domain.size > 0) {
-        draft_put_text(&json, "url",
-                       str_printf(arena, "https://%.*s/products/%.*s",
-                                  STR_ARG(delivery->source->shop_domain),
-                                  STR_ARG(draft_cut(handle))));
-    }
-    draft_put_text(&json, "image_url", border_text(border_object(root, "image"), "src"));
-    draft_put_money(&json, "price", json_array_get(variants, 0), "price", currency);
-    draft_put_text(&json, "currency", currency);
-    jsonw_key(&json, "variants");
-    jsonw_open_array(&json);
-    for (size_t i = 0; i < json_array_size(variants) && buf.size < DRAFT_PRODUCTS_BYTES; i++) {
-        write_variant(&json, arena, json_array_get(variants, i), currency);
-    }
-    jsonw_close_array(&json);
-    jsonw_close(&json);
-    return buf_str(&buf);
-}
-
-static enum status take_product(const struct shopify_delivery *delivery, struct draft *draft,
-                                struct problem *problem)
-{
-    struct arena *arena = delivery->arena;
-    struct str ref = border_id(arena, delivery->root, "id");
-    if (ref.size == 0) {
-        return problem_set(problem, STATUS_INVALID, "invalid-event", "a product without id");
-    }
-    shopify_draft_init(delivery, draft, 1);
-    bool is_gone = str_equal(delivery->topic, STR("products/delete"));
-    int64_t at_ms = shopify_instant(delivery, delivery->root, "updated_at", "created_at");
-    struct event *event =
-        draft_event(draft, is_gone ? EVENT_PRODUCT_DELETED : EVENT_PRODUCT_UPDATED, STR(""),
-                    STR("product"), at_ms);
-    if (event != NULL) {
-        event->product_id = ref;
-        event->category = str_dup(arena, draft_cut(border_text(delivery->root, "product_type")));
-        event->currency = delivery->source->currency;
-        event->properties_json = product_properties(delivery, ref);
-    }
-    return STATUS_OK;
-}
-
-static enum status take_inventory(const struct shopify_delivery *delivery, struct draft *draft,
-                                  struct problem *problem)
-{
-    struct arena *arena = delivery->arena;
-    const json_t *root = delivery->root;
-    struct str ref = border_id(arena, root, "inventory_item_id");
-    if (ref.size == 0) {
-        return problem_set(problem, STATUS_INVALID, "invalid-event",
-                           "a stock level without inventory_item_id");
-    }
-    shopify_draft_init(delivery, draft, 1);
-    int64_t at_ms = shopify_instant(delivery, root, "updated_at", "created_at");
-    struct event *event =
-        draft_event(draft, EVENT_INVENTORY_UPDATED, STR(""), STR("inventory"), at_ms);
-    if (event == NULL) {
-        return STATUS_OK;
-    }
-    struct buf buf;
-    struct jsonw json;
-    int64_t stock = 0;
-    draft_object_open(&buf, &json, arena, 256);
-    jsonw_put_str(&json, "inventory_item_id", ref);
-    draft_put_member(&json, arena, "location", root, "location_id");
-    if (border_integer(root, "available", &stock)) {
-        jsonw_put_i64(&json, "stock", stock);
-    }
-    jsonw_close(&json);
-    event->properties_json = buf_str(&buf);
-    return STATUS_OK;
-}
-
-/* A request that a person must see to: what is quarantined is not lost. */
+/* A request that a person must see to: what is quarantined is not lost, and the
+ * source says how many wait. */
 static enum status take_privacy(const struct shopify_delivery *delivery, struct draft *draft,
                                 struct problem *problem)
 {
     (void)delivery;
     (void)draft;
     return problem_set(problem, STATUS_INVALID, "invalid-event",
-                       "privacy request: to be handled by an operator");
+                       SOURCE_PRIVACY_REASON ": to be handled by an operator");
 }
 
 /* --- topics --------------------------------------------------------------- */
@@ -446,16 +342,18 @@ static const struct {
     { "checkouts/create", "Checkout", shopify_take_checkout },
     { "checkouts/update", "Checkout", shopify_take_checkout },
     { "checkouts/delete", "Checkout", shopify_take_checkout_deleted },
+    { "order_transactions/create", "OrderTransaction", shopify_take_transaction },
+    { "disputes/create", NULL, shopify_take_dispute },
     { "customers/create", "Customer", take_customer },
     { "customers/update", "Customer", take_customer },
     { "customers/delete", "Customer", take_customer_deleted },
     { "customers/merge", NULL, take_customer_merged },
     { "customers_email_marketing_consent/update", NULL, take_consent },
     { "customers_marketing_consent/update", NULL, take_consent },
-    { "products/create", "Product", take_product },
-    { "products/update", "Product", take_product },
-    { "products/delete", "Product", take_product },
-    { "inventory_levels/update", "InventoryLevel", take_inventory },
+    { "products/create", "Product", shopify_take_product },
+    { "products/update", "Product", shopify_take_product },
+    { "products/delete", "Product", shopify_take_product },
+    { "inventory_levels/update", "InventoryLevel", shopify_take_inventory },
     { "customers/data_request", NULL, take_privacy },
     { "customers/redact", NULL, take_privacy },
     { "shop/redact", NULL, take_privacy },
@@ -608,6 +506,8 @@ static const char *const SETUP_TOPICS[] = {
     "refunds/create",
     "fulfillments/create",
     "fulfillments/update",
+    "order_transactions/create",
+    "disputes/create",
     "carts/create",
     "carts/update",
     "checkouts/create",
@@ -681,8 +581,10 @@ static void write_setup(struct jsonw *json, const struct source *source, struct 
     jsonw_open_array(json);
     jsonw_z(json, "Webhooks made on the Notifications page and by an app are signed with different "
                   "keys: store both if you use both.");
-    jsonw_z(json, "customers/data_request, customers/redact and shop/redact are quarantined for an "
-                  "operator: answer them within 30 days.");
+    jsonw_z(json,
+            "customers/data_request, customers/redact and shop/redact are kept for an operator "
+            "(health.privacy_requests counts them, GET /v1/quarantine lists them): answer them "
+            "within 30 days.");
     jsonw_close_array(json);
 }
 

@@ -2,8 +2,8 @@
 #define SOURCES_SHOPIFY_PRIV_H
 
 /*
- * What the three halves of the Shopify adapter share: shopify.c (topics,
- * customers, the world), shopify_order.c and shopify_cart.c.
+ * What the parts of the Shopify adapter share: shopify.c (topics, customers),
+ * shopify_order.c, shopify_cart.c and shopify_world.c.
  */
 
 #include <jansson.h>
@@ -47,6 +47,15 @@ enum status shopify_take_checkout(const struct shopify_delivery *delivery, struc
                                   struct problem *problem);
 enum status shopify_take_checkout_deleted(const struct shopify_delivery *delivery,
                                           struct draft *draft, struct problem *problem);
+
+enum status shopify_take_product(const struct shopify_delivery *delivery, struct draft *draft,
+                                 struct problem *problem);
+enum status shopify_take_inventory(const struct shopify_delivery *delivery, struct draft *draft,
+                                   struct problem *problem);
+enum status shopify_take_transaction(const struct shopify_delivery *delivery, struct draft *draft,
+                                     struct problem *problem);
+enum status shopify_take_dispute(const struct shopify_delivery *delivery, struct draft *draft,
+                                 struct problem *problem);
 
 extern const struct order_status_rule shopify_order_statuses[];
 

@@ -1,5 +1,6 @@
 #include "base/instant.h"
 #include "base/limits.h"
+#include "core/source.h"
 #include "store/source_store.h"
 
 /*
@@ -73,6 +74,12 @@ static const struct pg_statement source_lag_read_sql = {
     "source_lag_read",
     "SELECT bucket, sum(deliveries)::bigint FROM source_lag WHERE workspace_id = $1"
     " AND source_id = $2 AND hour > $3 GROUP BY bucket",
+};
+
+static const struct pg_statement source_privacy_count_sql = {
+    "source_privacy_count",
+    "SELECT count(*) FROM quarantine WHERE workspace_id = $1 AND source_id = $2"
+    " AND reason LIKE '" SOURCE_PRIVACY_REASON "%'",
 };
 
 /* --- writing -------------------------------------------------------------- */
@@ -305,6 +312,21 @@ static void sort_gaps(struct source_service *service)
     }
 }
 
+static enum status read_privacy(struct pg *pg, struct arena *arena, const struct source_row *source,
+                                struct source_service *service, struct problem *problem)
+{
+    struct pg_params params;
+    struct pg_result *result = NULL;
+    pg_params_init(&params, arena);
+    pg_put_id(&params, source->workspace_id);
+    pg_put_id(&params, source->id);
+    enum status status = pg_run(pg, arena, &source_privacy_count_sql, &params, &result, problem);
+    if (status == STATUS_OK) {
+        service->privacy_requests = pg_get_i64(result, 0, 0);
+    }
+    return status;
+}
+
 enum status source_service_read(struct pg *pg, struct arena *arena, const struct source_row *source,
                                 int64_t now_ms, struct source_service *out_service,
                                 struct problem *problem)
@@ -320,6 +342,9 @@ enum status source_service_read(struct pg *pg, struct arena *arena, const struct
     }
     if (status == STATUS_OK) {
         status = read_shed(pg, arena, source, since_ms, &service, problem);
+    }
+    if (status == STATUS_OK) {
+        status = read_privacy(pg, arena, source, &service, problem);
     }
     if (status == STATUS_OK) {
         sort_gaps(&service);

@@ -302,3 +302,29 @@ def test_a_shopware_source_may_take_one_shop_only(api):
     status, offer = shop.register()
     assert status == 200
     assert offer["proof"] == mac(Shopware.APP_SECRET, "shop1https://shop.exampleBell").hexdigest()
+
+
+@pytest.mark.parametrize("prefix", ["X-Shopify-", "shopify-"], ids=["webhooks", "events"])
+def test_shopifys_privacy_requests_wait_for_an_operator(api, shopify, prefix):
+    """Both families of headers; 401 for a wrong signature is what Shopify's review asks."""
+    def send(topic, body, secret=shopify.secret):
+        data = json.dumps(body).encode()
+        answer = api.server.request("POST", shopify.path, data, {
+            "Content-Type": "application/json", f"{prefix}Topic": topic,
+            f"{prefix}Hmac-Sha256": base64_mac(secret, data),
+            f"{prefix}Webhook-Id": hashlib.sha256(data + topic.encode()).hexdigest()})
+        return answer.status, json.loads(answer.body).get("status")
+    subject = {"shop_domain": "aurora.myshopify.com",
+               "customer": {"id": 191167, "email": "john@example.com"}}
+    asked = {"customers/redact": {**subject, "orders_to_redact": [299938]},
+             "customers/data_request": {**subject, "data_request": {"id": 9999}},
+             "shop/redact": {"shop_domain": "aurora.myshopify.com"}}
+    for topic, body in asked.items():
+        assert send(topic, body, "another-secret")[0] == 401
+        assert send(topic, body) == (200, "quarantined")
+    health = wait_for(lambda: (h := api.get("/v1/sources/shopify_main")["health"])
+                      ["privacy_requests"] == 3 and h["last_failure"] and h, HEALTH_S, 0.1)
+    assert health["last_failure"]["reason"] == "signature_mismatch"
+    kept = api.get("/v1/quarantine")["data"]
+    assert sorted(item["topic"] for item in kept) == sorted(asked)
+    assert all(item["reason"].startswith("privacy request") for item in kept)
