@@ -160,6 +160,9 @@ static enum status fold_order(struct decision *decision, const struct event *eve
     if (owner == NULL) {
         return STATUS_RETRY;
     }
+    if (owner != resolution->target && event->trust == TRUST_PUBLIC) {
+        return STATUS_OK; /* a page's script changes nobody else's order */
+    }
     if (owner != resolution->target) {
         decide_step(decision, owner, now_ms);
         list_add(decision->arena, &resolution->touched, owner);

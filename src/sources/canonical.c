@@ -649,6 +649,10 @@ static void take_members(struct item *item)
     take_currency(item);
     take_properties(item);
     take_columns(item);
+    if (item->type == EVENT_CART_UPDATED) {
+        item->event->cart_json = canonical_cart(reading->arena, reading->source, item->properties,
+                                                item->currency, item->event->occurred_at_ms);
+    }
     take_context(item);
     take_identities(item);
     take_facts(item, FACT_TRAIT, "traits");

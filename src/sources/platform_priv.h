@@ -69,6 +69,10 @@ enum normalise_verdict canonical_normalise(struct arena *arena, const struct sou
                                            const struct inbound *inbound,
                                            struct normalised *out_normalised,
                                            struct problem *problem);
+/* The cart that a cart.updated restates, "null" for an empty one; empty when its
+ * properties list no products. */
+struct str canonical_cart(struct arena *arena, const struct source *source,
+                          const json_t *properties, struct str currency, int64_t at_ms);
 /* Items already read (an array). `forgives`, of a page: what is wrong with a detail
  * leaves it out, and of the items the good ones are kept, the bad ones listed. Else
  * one fault refuses them all. The trust is that of the source's platform. */

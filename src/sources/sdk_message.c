@@ -368,8 +368,10 @@ static void mend_currency(const struct message *message)
     struct str text = border_text(message->properties, "currency");
     char upper[3] = "";
     for (size_t i = 0; i < sizeof(upper) && text.size == sizeof(upper); i++) {
-        char c = text.data[i];
-        upper[i] = c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
+        upper[i] = text.data[i];
+        if (upper[i] >= 'a' && upper[i] <= 'z') {
+            upper[i] = (char)(upper[i] - 'a' + 'A');
+        }
     }
     struct str currency = { upper, text.size == sizeof(upper) ? sizeof(upper) : 0 };
     if (json_object_get(message->properties, "currency") == NULL) {
@@ -406,6 +408,15 @@ static bool is_order(enum event_type type)
     return type >= EVENT_ORDER_COMPLETED && type <= EVENT_ORDER_FULFILLED;
 }
 
+/* An order's number is small and the next one's is one more: alone it names nobody. */
+static bool names_a_person(const struct message *message)
+{
+    const json_t *traits = border_object(message->context, "traits");
+    return id_of(message, "userId", "user_id").size > 0 ||
+           id_of(message, "anonymousId", "anonymous_id").size > 0 ||
+           border_text(traits, "email").size > 0;
+}
+
 /* An order's event that cannot be counted is kept as what its page calls it. */
 static bool may_count(const struct message *message)
 {
@@ -413,7 +424,7 @@ static bool may_count(const struct message *message)
         message->type != EVENT_ORDER_CANCELLED && message->type != EVENT_ORDER_FULFILLED;
     struct str ref = border_id(message->arena, message->properties, "order_id");
     struct str normal = { NULL, 0 };
-    return message->request->source->counts_orders &&
+    return message->request->source->counts_orders && names_a_person(message) &&
            identity_normalise(message->arena, IDENTITY_ORDER, ref, &normal) &&
            (!needs_total || has_money(message, "total"));
 }

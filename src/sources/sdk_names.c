@@ -83,6 +83,14 @@ static bool is_lower_or_digit(char c)
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
 }
 
+static char lower(char c)
+{
+    if (is_upper(c)) {
+        return (char)(c - 'A' + 'a');
+    }
+    return c;
+}
+
 /* The capital within camelCase. */
 static bool is_hump(struct str name, size_t at)
 {
@@ -108,7 +116,7 @@ struct str sdk_snake(struct arena *arena, struct str name)
             text[size++] = '_';
         }
         if (size < NAME_BYTES_MAX) {
-            text[size++] = is_upper(c) ? (char)(c - 'A' + 'a') : c;
+            text[size++] = lower(c);
         }
         gap = false;
     }

@@ -126,6 +126,16 @@ def test_a_page_changes_no_known_customer(page, shopify):
                 properties={"email": state, "sms": state})
         consent = page.profile("email", "jane@example.com")["consent"]
         assert consent["email"] == expected and consent["sms"] != "subscribed"
+    # Nor does it touch another customer's order, though it may guess the number.
+    def order(person, total, number):
+        return {"type": "track", "event": "Order Completed", "userId": person, "messageId": number,
+                "anonymousId": None, "properties": {"order_id": "77", "total": total}}
+    collect(page, **order("buyer", 40, "o-1"))
+    collect(page, **order("stranger", 4000, "o-2"))
+    page.post("/v1/collect", {"batch": [{**order(None, 1, "o-3"), "event": "Order Cancelled"}]}, basic=False)
+    buyer = page.profile("external_id", "buyer")["orders"]
+    assert (buyer["count"], buyer["revenue"]) == (1, 40)
+    assert page.profile("external_id", "stranger")["orders"]["count"] == 0
     # An anonymous visitor becomes known, with what they looked at before.
     collect(page, anonymousId="p-3", type="track", event="Product Viewed")
     collect(page, anonymousId="p-3", type="identify", traits={"email": "new@example.com"})

@@ -320,6 +320,35 @@ static void counts_orders_that_say_what_they_cost(void **state)
     payload_end(&payload);
 }
 
+static void restates_the_cart(void **state)
+{
+    (void)state;
+    struct payload payload;
+    begin(&payload);
+    const struct event *event =
+        take(&payload, "t",
+             "{\"event\":\"Cart Viewed\",\"anonymousId\":\"a\",\"timestamp\":"
+             "\"2026-11-18T10:00:00.000Z\",\"properties\":{\"products\":[{\"product_id\":\"p\","
+             "\"name\":\"Trail runner\",\"category\":\"Shoes\",\"price\":40,\"quantity\":2},"
+             "{\"product_id\":\"q\",\"category\":[\"Shoes\",\"Sale\"],\"price\":\"9.90\"},7]}}");
+    assert_int_equal(event->type, EVENT_CART_UPDATED);
+    assert_str_equal(
+        event->cart_json,
+        STR("{\"updated_at\":\"2026-11-18T10:00:00.000Z\",\"value\":89.90,\"currency\":\"EUR\","
+            "\"items_count\":3,\"recovery_url\":null,\"items\":[{\"source\":\"main\","
+            "\"product_id\":\"p\",\"name\":\"Trail runner\",\"category\":[\"Shoes\"],"
+            "\"quantity\":2,\"price\":40.00},{\"source\":\"main\",\"product_id\":\"q\","
+            "\"category\":[\"Shoes\"],\"quantity\":1,\"price\":9.90}],\"categories\":[\"Shoes\"]"
+            "}"));
+    event =
+        take(&payload, "t",
+             "{\"event\":\"Cart Viewed\",\"anonymousId\":\"a\",\"properties\":{\"products\":[]}}");
+    assert_str_equal(event->cart_json, STR("null"));
+    event = take(&payload, "t", "{\"event\":\"Cart Viewed\",\"anonymousId\":\"a\"}");
+    assert_int_equal(event->cart_json.size, 0);
+    payload_end(&payload);
+}
+
 static void keeps_the_good_of_a_batch(void **state)
 {
     (void)state;
@@ -430,6 +459,7 @@ int main(void)
         cmocka_unit_test(keeps_the_context_it_may),
         cmocka_unit_test(reads_forms_and_preferences),
         cmocka_unit_test(counts_orders_that_say_what_they_cost),
+        cmocka_unit_test(restates_the_cart),
         cmocka_unit_test(keeps_the_good_of_a_batch),
         cmocka_unit_test(write_keys_are_ids_spelt_otherwise),
         cmocka_unit_test(settings_are_checked),

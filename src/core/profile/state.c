@@ -439,7 +439,10 @@ static bool get_rules(struct arena *arena, struct binary_reader *reader, struct 
 
 bool profile_state_decode(struct arena *arena, struct str bytes, struct profile *profile)
 {
-    char version = bytes.size > 0 ? bytes.data[0] : '\0';
+    if (bytes.size == 0) {
+        return false;
+    }
+    char version = bytes.data[0];
     if (version != STATE_VERSION && version != STATE_VERSION_WITH_PAGES &&
         version != STATE_VERSION_WITHOUT_RULES) {
         return false;
