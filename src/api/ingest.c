@@ -297,7 +297,7 @@ static void answer_later(const struct ingest *ingest, const char *type, const ch
     struct str value = str_printf(arena, "%u", seconds);
     http_reply_header(x, "Retry-After", value.size > 0 ? value : STR("3"));
     if (ingest->answer != NULL) { /* an SDK: it may read an instant only */
-        struct str at = str_printf(arena, "%lld", (long long)(clock_now_ms() / 1000 + seconds));
+        struct str at = str_printf(arena, "%lld", (long long)clock_now_ms() / 1000 + seconds);
         http_reply_header(x, "X-RateLimit-Reset", at.size > 0 ? at : STR("0"));
     }
 }

@@ -226,7 +226,9 @@ static void leave_silent(const struct judging *judging, uint64_t *words)
     const struct ruleset *ruleset = judging->ruleset;
     size_t count = 0;
     for (size_t w = 0; w < ruleset->word_count; w++) {
-        count += (size_t)__builtin_popcountll(words[w]);
+        for (uint64_t word = words[w]; word != 0 && count <= FEW; word &= word - 1) {
+            count++;
+        }
     }
     uint64_t *spare = count > FEW ? new_words(judging->decision, ruleset) : NULL;
     if (spare != NULL) {

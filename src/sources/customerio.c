@@ -83,8 +83,8 @@ static void write_setup(struct jsonw *json, const struct source *source, struct 
 {
     static const char *const STEPS[] = {
         "Customer.io > Data & Integrations > Integrations > Reporting Webhooks > Add",
-        "Webhook endpoint = webhook_url; choose the e-mail and customer events under topics; send "
-        "frequency: every time",
+        ("Webhook endpoint = webhook_url; choose the e-mail and customer events under topics; send "
+         "frequency: every time"),
         "Copy the signing key of the webhook",
         "POST /v1/sources/%s/secrets {\"secret\":\"<the signing key>\"}",
         "Send test, then GET /v1/sources/%s: status is active",

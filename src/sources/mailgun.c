@@ -114,8 +114,8 @@ static void write_setup(struct jsonw *json, const struct source *source, struct 
                         struct str secret)
 {
     static const char *const STEPS[] = {
-        "Mailgun > Send > Sending > Webhooks, of the sending domain: add webhook_url for each of "
-        "topics",
+        ("Mailgun > Send > Sending > Webhooks, of the sending domain: add webhook_url for each of "
+         "topics"),
         "Mailgun > API Security: copy the HTTP webhook signing key (it is not the API key)",
         "POST /v1/sources/%s/secrets {\"secret\":\"<the signing key>\"}",
         "Test webhook, then GET /v1/sources/%s: status is active",

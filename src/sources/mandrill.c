@@ -145,8 +145,8 @@ static void write_setup(struct jsonw *json, const struct source *source, struct 
                         struct str secret)
 {
     static const char *const STEPS[] = {
-        "Mandrill > Settings > Webhooks > Add a webhook: Post to URL = webhook_url, the events "
-        "under topics",
+        ("Mandrill > Settings > Webhooks > Add a webhook: Post to URL = webhook_url, the events "
+         "under topics"),
         "Copy the key of the webhook from the list",
         "POST /v1/sources/%s/secrets {\"secret\":\"<the key>\"}",
         "Send test, then GET /v1/sources/%s: status is active",

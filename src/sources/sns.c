@@ -208,8 +208,8 @@ void sns_write_way(struct jsonw *json, const struct source *source, struct str w
     struct buf paste;
     const char *steps[] = {
         what_to_publish,
-        "PATCH /v1/sources/%s {\"settings\":{\"topic_arns\":[\"<the topic's ARN>\"]}}: only these "
-        "are believed",
+        ("PATCH /v1/sources/%s {\"settings\":{\"topic_arns\":[\"<the topic's ARN>\"]}}: only "
+         "these are believed"),
         "Run the line below; Shopbell confirms the subscription by itself",
         "Leave raw message delivery off: it drops the signature",
         NULL,

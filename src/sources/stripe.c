@@ -561,8 +561,8 @@ static const char *const SETUP_TOPICS[] = {
 
 static const char *const STEPS[] = {
     "Stripe Dashboard > Developers > Webhooks > Add endpoint: URL = webhook_url, events = topics",
-    "Reveal the signing secret: POST /v1/sources/%s/secrets "
-    "{\"secret\":\"whsec_...\",\"label\":\"endpoint\"}",
+    ("Reveal the signing secret: POST /v1/sources/%s/secrets "
+     "{\"secret\":\"whsec_...\",\"label\":\"endpoint\"}"),
     "For a Connect endpoint: settings.shop_id = the account, acct_...",
     "Send test event, then GET /v1/sources/%s",
     NULL,
