@@ -6,9 +6,9 @@
 
 /*
  * A small table under a mutex: a shop uses one or two keys for months, so a
- * walk over 64 addresses costs less than the signature that follows. Rejected:
- * keeping parsed keys (an EVP_PKEY shared by threads saves 20 us of parsing
- * beside 50 us of RSA, and couples this to one library's reference counts).
+ * walk over 64 addresses costs less than the signature that follows. Documents are
+ * kept, not keys: what a document is (PEM, a certificate, a key set) is for
+ * public_key.c to say, which keeps those that it has read.
  */
 
 struct published_key {

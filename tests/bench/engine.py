@@ -23,18 +23,21 @@ WINDOW_S = 900  # of the segment that is left by time
 
 SIZES = {
     "full": {
+        "senders_s": 1.0,
         "core_events": 400000, "rules": 1000, "rules_requests": 20000, "rules_round": 8000,
         "rules_rounds": 5, "hydrate": 30000, "hydrate_ingest_s": 15, "preview": 1000000,
         "preview_rounds": 5, "due": 100000, "due_s": 60, "due_make_per_s": 3000,
         "drain_ingest_s": 20, "import": 200000,
     },
     "quick": {
+        "senders_s": 0.3,
         "core_events": 100000, "rules": 1000, "rules_requests": 4000, "rules_round": 3000,
         "rules_rounds": 3, "hydrate": 4000, "hydrate_ingest_s": 5, "preview": 50000,
         "preview_rounds": 3, "due": 10000, "due_s": 6, "due_make_per_s": 3000,
         "drain_ingest_s": 5, "import": 20000,
     },
     "tiny": {
+        "senders_s": 0.05,
         "core_events": 20000, "rules": 1000, "rules_requests": 600, "rules_round": 600,
         "rules_rounds": 1, "hydrate": 300, "hydrate_ingest_s": 2, "preview": 3000,
         "preview_rounds": 1, "due": 1000, "due_s": 2, "due_make_per_s": 300,
@@ -43,6 +46,7 @@ SIZES = {
 }
 
 TARGETS = {
+    "adapter_worst_vs_shopify_per_byte": ("<=", 3),
     "fold_events_per_s_core_100_rules": (">=", 1000000),
     "fold_with_codec_events_per_s_core": (">=", 300000),
     "state_bytes_mean_100_rules": ("<=", 600),
@@ -675,8 +679,26 @@ def imports(bench):
                  "import on one machine")
 
 
+# --- senders ----------------------------------------------------------------------------
+
+
+def senders(bench):
+    """Each signature scheme, and each adapter over its platform's real payloads beside
+    Shopify's in the same run. Without the shared payloads the adapters are left out."""
+    found = json.loads(bench.quietly([bench.senders_program, str(bench.sizes["senders_s"])]))
+    for name, rate in found["verified_per_s"].items():
+        bench.figure(f"verified_per_s_{name}", rate, "bodies of 1,300 bytes, one core")
+    costs = found["adapter_ns_per_byte"]
+    if "shopify" in costs:
+        worst = max(costs, key=costs.get)
+        bench.figure("adapter_worst_vs_shopify_per_byte", costs[worst] / costs["shopify"],
+                     f"{worst} {costs[worst]:.1f} ns a byte, shopify {costs['shopify']:.1f}; "
+                     f"{len(costs)} adapters over their real payloads")
+
+
 PARTS = {
     "core": core,
+    "senders": senders,
     "rules": rules,
     "rules_history": history,
     "hydrate": hydrate,
