@@ -63,7 +63,7 @@ static const struct command_option workspace_update_options[] = {
 };
 
 static const struct command_option source_create_options[] = {
-    { "platform", "NAME", "shopify, woocommerce, standard_webhooks, sdk, api" },
+    { "platform", "NAME", "shopify, woocommerce, ...: GET /v1/platforms lists them" },
     { "secret-file", "FILE", "the platform's signing secret; - is stdin" },
     { "label", "TEXT", "what to call that secret" },
     { "shop-domain", "HOST", "Shopify: aurora.myshopify.com" },

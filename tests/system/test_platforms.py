@@ -8,6 +8,7 @@ sender signs, and one body.
 import base64
 import hashlib
 import hmac
+import itertools
 import json
 import time
 import types
@@ -328,3 +329,82 @@ def test_shopifys_privacy_requests_wait_for_an_operator(api, shopify, prefix):
     kept = api.get("/v1/quarantine")["data"]
     assert sorted(item["topic"] for item in kept) == sorted(asked)
     assert all(item["reason"].startswith("privacy request") for item in kept)
+
+
+# --- sequences ---------------------------------------------------------------
+
+def square_story(number):
+    """An order paid, then partly refunded, and told of thrice."""
+    def event(kind, seconds, **objects):
+        return {"merchant_id": "M", "type": kind, "event_id": f"{number}-{kind}-{seconds}",
+                "created_at": at(seconds), "data": {"object": objects}}
+
+    def at(seconds):
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(NOW - 600 + seconds))
+
+    def payment(seconds, status, refunded=0):
+        return event("payment.updated", seconds, payment={
+            "id": f"p{number}", "order_id": f"o{number}", "status": status,
+            "buyer_email_address": f"square{number}@example.com", "created_at": at(0),
+            "updated_at": at(seconds), "total_money": {"amount": 5000, "currency": "EUR"},
+            "refunded_money": {"amount": refunded, "currency": "EUR"}})
+    refund = event("refund.updated", 30, refund={
+        "id": f"r{number}", "order_id": f"o{number}", "status": "COMPLETED", "created_at": at(30),
+        "updated_at": at(30), "amount_money": {"amount": 1500, "currency": "EUR"}})
+    return [payment(1, "APPROVED"), payment(20, "COMPLETED"), refund,
+            payment(31, "COMPLETED", refunded=1500)]
+
+
+def stripe_story(number):
+    def event(kind, seconds, **thing):
+        return {"id": f"evt_{number}_{kind}", "type": kind, "created": NOW - 600 + seconds,
+                "livemode": True, "data": {"object": thing}}
+    charge = {"id": f"ch_{number}", "payment_intent": f"pi_{number}", "amount": 5000,
+              "currency": "eur", "created": NOW - 600, "status": "succeeded", "captured": True,
+              "billing_details": {"email": f"stripe{number}@example.com"}}
+    session = {"id": f"cs_{number}", "mode": "payment", "payment_intent": f"pi_{number}",
+               "payment_status": "paid", "amount_total": 5000, "currency": "eur",
+               "customer_details": {"email": f"stripe{number}@example.com"},
+               "total_details": {"amount_discount": 500}}
+    refund = {"id": f"re_{number}", "payment_intent": f"pi_{number}", "amount": 1500,
+              "currency": "eur", "created": NOW - 570, "status": "succeeded"}
+    return [event("charge.succeeded", 0, **charge),
+            event("checkout.session.completed", 0, **session),
+            event("refund.created", 30, **refund),
+            event("charge.refunded", 30, **charge, amount_refunded=1500)]
+
+
+@pytest.mark.parametrize("name,story", [("square", square_story), ("stripe", stripe_story)])
+def test_any_order_of_arrival_and_every_repeat_gives_the_same_orders(api, name, story):
+    row = next(s for s in SENDERS if s.name == name)
+    sender = Sender(api, row)
+    sender.store_secret()
+    for number, order in enumerate(itertools.permutations(range(4))):
+        events = story(number)
+        for at in order:
+            assert sender.send(events[at]).status == 200
+        late = sender.send(events[order[0]])
+        assert late.json["status"] == "duplicate", "a repeat that comes last undoes nothing"
+        orders = api.call("POST", "/v1/profiles/lookup", {
+            "kind": "email", "value": f"{name}{number}@example.com"}).json["orders"]
+        assert (orders["count"], orders["revenue"], orders["refunded"]) == (1, 50.0, 15.0), order
+
+
+def test_a_deletion_stays_whatever_comes_late(api):
+    """A tombstone, and a repeat of what was before it."""
+    shop = Shopware(api)
+    offer = shop.register()[1]
+    assert shop.confirm(offer) == 200
+    secret = offer["secret"]
+    assert shop.send("checkout.order.placed", {"order": ORDER}, secret, "a1")[0] == 200
+    gone = [{"entity": "order", "operation": "delete", "primaryKey": ORDER["id"]}]
+    assert shop.send("order.deleted", gone, secret, "a2") == (200, "applied")
+
+    def orders():
+        return api.call("POST", "/v1/profiles/lookup", {
+            "kind": "email", "value": "shopware@example.com"}).json["orders"]
+    assert orders()["count"] == 0
+    assert shop.send("checkout.order.placed", {"order": ORDER}, secret, "a1") == (200, "duplicate")
+    assert shop.send("state_enter.order_transaction.state.paid", {"order": ORDER}, secret,
+                     "a3")[0] == 200
+    assert orders()["count"] == 0
