@@ -168,6 +168,8 @@ resource_fn resource_attempt_list;
 resource_fn resource_product_list;
 resource_fn resource_quarantine_list;
 resource_fn resource_quarantine_show;
+/* Queues a job for one, or with an empty name for those that the body describes. */
+resource_fn resource_quarantine_replay;
 
 /* These two need no database. */
 resource_fn resource_topic_list;

@@ -42,6 +42,10 @@ command_fn command_key_list;
 command_fn command_key_show;
 command_fn command_key_delete;
 
+command_fn command_quarantine_list;
+command_fn command_quarantine_show;
+command_fn command_quarantine_replay;
+
 command_fn command_rule_list;
 command_fn command_rule_show;
 command_fn command_rule_set;

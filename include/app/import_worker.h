@@ -2,8 +2,9 @@
 #define APP_IMPORT_WORKER_H
 
 /*
- * The server's thread for what was uploaded to POST /v1/imports: one file at a
- * time, of whichever workspace, by whichever instance claims it first.
+ * The server's thread for history: what was uploaded to POST /v1/imports, and
+ * replays. One job at a time, of whichever workspace, by whichever instance claims
+ * it first.
  */
 
 #include "base/id.h"

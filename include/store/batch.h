@@ -39,6 +39,7 @@ struct batch {
     struct pg *pg;
     struct arena *arena;
     struct id workspace_id;
+    bool is_open; /* the caller began the transaction that batch_load works in */
     struct event **events;
     size_t event_count;
     bool *is_duplicate; /* per event: its receipt was there */
@@ -96,6 +97,7 @@ struct batch_save {
     /* The sweep raises due_at to what was computed; a write only lowers it. */
     bool raises_due;
     bool orders_are_stored; /* all orders are updates (un-merge) */
+    bool stays_open;        /* no COMMIT: the caller has more to say */
 };
 
 /* Round trip 3. *out_deliveries are those whose rows were really inserted. */

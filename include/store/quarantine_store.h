@@ -16,6 +16,7 @@
 
 struct quarantine_row {
     struct id id;
+    struct id source_id; /* of quarantine_next only */
     int64_t received_at_ms;
     struct str source;
     struct str topic;
@@ -24,7 +25,7 @@ struct quarantine_row {
     struct str reason;
     struct str headers_json;
     int64_t body_bytes;
-    struct str body; /* of quarantine_find only */
+    struct str body; /* of quarantine_find and quarantine_next only */
 };
 
 /* Newest first; source_id zero means all. */

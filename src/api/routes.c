@@ -123,6 +123,8 @@ const struct http_route api_routes[] = {
 
     { HTTP_GET, "/v1/quarantine", handle_quarantine_list, SEE_SETUP, HTTP_WORKER, 0 },
     { HTTP_GET, "/v1/quarantine/{id}", handle_quarantine_show, SEE_SETUP, HTTP_WORKER, 0 },
+    { HTTP_POST, "/v1/quarantine/replay", handle_quarantine_replay, SCOPE_CONFIGURE, HTTP_WORKER, 0 },
+    { HTTP_POST, "/v1/quarantine/{id}/replay", handle_quarantine_replay, SCOPE_CONFIGURE, HTTP_WORKER, 0 },
 
     { HTTP_GET, "/v1/topics", handle_topic_list, WORKSPACE_KEY, 0, 0 },
     { HTTP_GET, "/v1/platforms", handle_platform_list, ANY_KEY, 0, 0 },

@@ -49,6 +49,20 @@ static const struct command_option check_options[] = {
     { NULL, NULL, NULL },
 };
 
+static const struct command_option quarantine_list_options[] = {
+    { "source", "NAME", "of this source only" },
+    { NULL, NULL, NULL },
+};
+
+static const struct command_option quarantine_replay_options[] = {
+    { "source", "NAME", "of this source only" },
+    { "since", "INSTANT|DURATION", "received since then, or so long ago: 7d" },
+    { "until", "INSTANT|DURATION", "received before then" },
+    { "topic", "TOPIC", "as its sender named it" },
+    { "dry-run", NULL, "read and say what would come, change nothing" },
+    { NULL, NULL, NULL },
+};
+
 static const struct command_option workspace_create_options[] = {
     { "title", "TEXT", "for people" },
     { "currency", "CODE", "ISO 4217, for what has none of its own: EUR" },
@@ -258,6 +272,18 @@ static const struct command command_list[] = {
     { "rule restore", "[NAME]", "put a shipped rule back, or all of them",
       "shopbell rule restore lifecycle --yes\nshopbell rule restore --dry-run", rule_options, 0, 1,
       command_rule_restore },
+
+    { "quarantine list", "[--source NAME]", "what was signed but not understood",
+      "shopbell quarantine list --source atelier", quarantine_list_options, 0, 0,
+      command_quarantine_list },
+    { "quarantine show", "ID", "one of them, with its body",
+      "shopbell quarantine show 0199d2d0-2222-7000-8000-0000000000bb", NULL, 1, 1,
+      command_quarantine_show },
+    { "quarantine replay", "[ID]", "try again with today's adapter and settings, silently",
+      "shopbell quarantine replay --source atelier --since 7d --dry-run\n"
+      "shopbell quarantine replay --source atelier --since 7d\n"
+      "shopbell quarantine replay 0199d2d0-2222-7000-8000-0000000000bb",
+      quarantine_replay_options, 0, 1, command_quarantine_replay },
 
     { "job list", "", "long work: how far it is", "shopbell job list", NULL, 0, 0,
       command_job_list },

@@ -9,6 +9,7 @@
 
 #include "app/import_end.h"
 #include "app/import_run.h"
+#include "app/replay_run.h"
 #include "base/clock.h"
 #include "base/instant.h"
 #include "base/jsonw.h"
@@ -17,7 +18,8 @@
 #include "store/job_store.h"
 
 /*
- * Claim a job, read its upload, run it, end it.
+ * Claim a job, read its upload, run it, end it; and replays, which are history
+ * read anew.
  *
  * A second's wait is no matter for history, so this polls. A server that stops,
  * or loses the database, lets the job run out of its lease: the next claim goes
@@ -260,28 +262,57 @@ static void do_job(struct work *work, const struct registry_snapshot *snapshot)
               LOG_I64("records", counts.records), LOG_I64("rejected", counts.rejected));
 }
 
+static void do_import(struct import_worker *worker, const struct job *job)
+{
+    struct work work = { .worker = worker, .job = *job };
+    const struct registry_snapshot *snapshot = registry_hold(worker->registry);
+    do_job(&work, snapshot);
+    registry_release(worker->registry, snapshot);
+}
+
+static bool is_stopping_now(void *user)
+{
+    return is_stopping(user);
+}
+
+static void do_replay(struct import_worker *worker, const struct job *job)
+{
+    struct problem problem = { .type = "" };
+    const struct replay_config config = {
+        .database_url = worker->database_url,
+        .registry = worker->registry,
+        .owner = worker->instance_id,
+        .pg = worker->pg,
+        .is_stopping = is_stopping_now,
+        .user = worker,
+    };
+    if (replay_run(&config, job, &problem) != STATUS_OK && !is_stopping(worker)) {
+        log_event(LOG_WARN, "replay_not_ended", LOG_ID("job", job->id),
+                  LOG_Z("detail", problem.detail));
+    }
+}
+
 /* True when there was one. */
-static bool claim_one(struct import_worker *worker)
+static bool claim_one(struct import_worker *worker, struct str kind,
+                      void (*run)(struct import_worker *worker, const struct job *job))
 {
     struct id *workspaces = NULL;
     size_t count = 0;
     struct problem problem = { .type = "" };
     int64_t now_ms = clock_now_ms();
     arena_reset(worker->arena);
-    enum status status = job_waiting(worker->pg, worker->arena, STR(IMPORT_JOB_UPLOAD), now_ms,
-                                     WORKSPACES_A_TURN, &workspaces, &count, &problem);
+    enum status status = job_waiting(worker->pg, worker->arena, kind, now_ms, WORKSPACES_A_TURN,
+                                     &workspaces, &count, &problem);
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
-        struct work work = { .worker = worker };
-        status = job_claim(worker->pg, worker->arena, workspaces[i], STR(IMPORT_JOB_UPLOAD),
-                           worker->instance_id, now_ms, now_ms + LEASE_MS, &work.job, &problem);
+        struct job job;
+        status = job_claim(worker->pg, worker->arena, workspaces[i], kind, worker->instance_id,
+                           now_ms, now_ms + LEASE_MS, &job, &problem);
         if (status == STATUS_MISSING) {
             status = STATUS_OK;
             continue;
         }
         if (status == STATUS_OK) {
-            const struct registry_snapshot *snapshot = registry_hold(worker->registry);
-            do_job(&work, snapshot);
-            registry_release(worker->registry, snapshot);
+            run(worker, &job);
             return true;
         }
     }
@@ -297,7 +328,8 @@ static void *worker_main(void *user)
 {
     struct import_worker *worker = user;
     while (!is_stopping(worker)) {
-        if (claim_one(worker)) {
+        if (claim_one(worker, STR(IMPORT_JOB_UPLOAD), do_import) ||
+            claim_one(worker, REPLAY_JOB, do_replay)) {
             continue;
         }
         struct timespec until;

@@ -398,7 +398,8 @@ enum status batch_load(struct batch *batch, struct decision *decision, struct pr
         return STATUS_LIMIT;
     }
     struct owner_slots slots = { NOT_SENT, NOT_SENT };
-    enum status status = pg_queue(batch->pg, &pg_begin, NULL);
+    enum status status = batch->is_open ? STATUS_OK : pg_queue(batch->pg, &pg_begin, NULL);
+    size_t receipts = pg_queued(batch->pg);
     if (status == STATUS_OK) {
         status = queue_receipts(batch);
     }
@@ -410,7 +411,7 @@ enum status batch_load(struct batch *batch, struct decision *decision, struct pr
         status = pg_sync(batch->pg, batch->arena, results, pg_queued(batch->pg), problem);
     }
     if (status == STATUS_OK) {
-        status = mark_duplicates(batch, results[1]);
+        status = mark_duplicates(batch, results[receipts]);
     }
     if (status == STATUS_OK && slots.identities != NOT_SENT) {
         status = put_identities(batch, &identities, results[slots.identities]);

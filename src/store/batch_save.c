@@ -974,13 +974,12 @@ enum status batch_save(struct batch *batch, const struct batch_save *save,
     if (status == STATUS_OK && rings) {
         status = queue_notifications(batch, save, deliveries, delivery_count);
     }
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK && !save->stays_open) {
         status = pg_queue(batch->pg, &pg_commit, NULL);
     }
     struct pg_result *results[SAVE_STATEMENTS_MAX] = { NULL };
     if (status == STATUS_OK) {
-        status =
-            pg_sync(batch->pg, batch->arena, results, statements + (rings ? 1 : 0) + 1, problem);
+        status = pg_sync(batch->pg, batch->arena, results, pg_queued(batch->pg), problem);
     }
     if (status == STATUS_OK && rings) {
         status = keep_inserted(batch, results[statements], deliveries, &delivery_count);

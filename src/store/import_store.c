@@ -2,14 +2,9 @@
 
 #include <assert.h>
 #include <string.h>
-#include <time.h>
 
-#include <sodium.h>
-
-#include "base/clock.h"
 #include "base/limits.h"
-#include "store/batch.h"
-#include "store/bring_up.h"
+#include "silent_priv.h"
 
 /*
  * A chunk of a file: load, lock, decide, save, as intake does it, and nothing
@@ -64,126 +59,10 @@ static const struct pg_statement import_chunk_list = {
 /* --- one attempt ------------------------------------------------------------ */
 
 struct chunk_attempt {
-    struct pg *pg;
-    struct arena *arena;
-    struct decide_context context;
+    struct silent silent;
     const struct import_chunk *chunk;
-    struct batch batch;
-    struct decision *decision;
-    struct event **events; /* unique */
-    size_t event_count;
-    int64_t now_ms;
     struct import_counts before; /* of parts that were committed on their own */
 };
-
-/* The same event twice in one range counts as one that is there already. */
-static enum status unique_events(struct chunk_attempt *attempt, struct event_range range)
-{
-    size_t table_size = 64;
-    while (table_size < range.count * 2) {
-        table_size *= 2;
-    }
-    struct event **table = ARENA_NEW_ARRAY(attempt->arena, table_size, struct event *);
-    attempt->events = ARENA_NEW_ARRAY(attempt->arena, range.count + 1, struct event *);
-    if (table == NULL || attempt->events == NULL) {
-        return STATUS_LIMIT;
-    }
-    attempt->event_count = 0;
-    for (size_t i = 0; i < range.count; i++) {
-        struct event *event = attempt->chunk->events[range.first + i];
-        uint64_t hash = 0;
-        memcpy(&hash, event->id.bytes, sizeof(hash));
-        size_t slot = (size_t)hash & (table_size - 1);
-        while (table[slot] != NULL && !id_equal(table[slot]->id, event->id)) {
-            slot = (slot + 1) & (table_size - 1);
-        }
-        if (table[slot] == NULL) {
-            table[slot] = event;
-            attempt->events[attempt->event_count++] = event;
-        }
-    }
-    return batch_init(&attempt->batch, attempt->pg, attempt->arena, attempt->chunk->workspace_id,
-                      attempt->events, attempt->event_count);
-}
-
-/* Events without a receipt, planned and locked. *out_any: there are some. */
-static enum status load_and_lock(struct chunk_attempt *attempt, struct event_range range,
-                                 bool *out_any, struct problem *problem)
-{
-    enum status status = unique_events(attempt, range);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    struct batch *batch = &attempt->batch;
-    attempt->decision = decision_create(attempt->arena, &attempt->context, batch->event_count);
-    struct event **fresh = ARENA_NEW_ARRAY(attempt->arena, batch->event_count + 1, struct event *);
-    if (attempt->decision == NULL || fresh == NULL) {
-        return STATUS_LIMIT;
-    }
-    status = batch_load(batch, attempt->decision, problem);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    size_t fresh_count = 0;
-    for (size_t i = 0; i < batch->event_count; i++) {
-        if (!batch->is_duplicate[i]) {
-            fresh[fresh_count++] = batch->events[i];
-        }
-    }
-    *out_any = fresh_count > 0;
-    if (fresh_count == 0) {
-        return STATUS_OK;
-    }
-    attempt->now_ms = clock_now_ms();
-    status = decision_plan(attempt->decision, fresh, fresh_count, attempt->now_ms);
-    enum batch_lock_outcome outcome = BATCH_LOCKED;
-    if (status == STATUS_OK) {
-        status = batch_lock(batch, attempt->now_ms, &outcome, problem);
-    }
-    if (status == STATUS_OK && outcome == BATCH_STALE) {
-        status = problem_set(problem, STATUS_CONFLICT, "", "owners moved");
-    }
-    return status;
-}
-
-/* As intake does: a profile behind the rules is brought up where its history is
- * short, and decided by the rules it stands at where it is long. */
-static enum status bring_up_short(const struct chunk_attempt *attempt, struct problem *problem)
-{
-    const struct bring_up bring_up = {
-        .pg = attempt->pg,
-        .arena = attempt->arena,
-        .decision = attempt->decision,
-        .context = &attempt->context,
-        .now_ms = attempt->now_ms,
-        .facts_max = LIMIT_HOT_HISTORY_FACTS,
-    };
-    return bring_up_profiles(&bring_up, NULL, problem);
-}
-
-static enum status decide_all(struct chunk_attempt *attempt, struct import_counts *counts,
-                              struct problem *problem)
-{
-    const struct batch *batch = &attempt->batch;
-    for (size_t i = 0; i < batch->event_count; i++) {
-        if (batch->is_duplicate[i] || batch->is_known[i]) {
-            counts->duplicate++;
-            continue;
-        }
-        enum decide_outcome outcome = DECIDE_APPLIED;
-        enum status status =
-            decide_event(attempt->decision, attempt->events[i], attempt->now_ms, &outcome);
-        if (status != STATUS_OK) {
-            return status;
-        }
-        if (outcome == DECIDE_STATE_FULL) {
-            return problem_set(problem, STATUS_INVALID, "limit-reached",
-                               "the profile cannot hold what this record says");
-        }
-        counts->applied++;
-    }
-    return STATUS_OK;
-}
 
 static enum status insert_rejects(const struct chunk_attempt *attempt, struct problem *problem)
 {
@@ -195,7 +74,7 @@ static enum status insert_rejects(const struct chunk_attempt *attempt, struct pr
     }
     struct pg_params params;
     struct pg_array columns[3];
-    pg_params_init(&params, attempt->arena);
+    pg_params_init(&params, attempt->silent.arena);
     pg_put_id(&params, chunk->workspace_id);
     pg_put_id(&params, chunk->job_id);
     pg_array_begin(&columns[0], &params, PG_INT8, count);
@@ -209,7 +88,8 @@ static enum status insert_rejects(const struct chunk_attempt *attempt, struct pr
     for (size_t i = 0; i < ARRAY_COUNT(columns); i++) {
         pg_array_end(&columns[i]);
     }
-    return pg_run(attempt->pg, attempt->arena, &import_reject_insert, &params, NULL, problem);
+    return pg_run(attempt->silent.pg, attempt->silent.arena, &import_reject_insert, &params, NULL,
+                  problem);
 }
 
 /* Within the transaction that is open. *out_is_new: nobody had written it. */
@@ -220,7 +100,7 @@ static enum status insert_chunk(const struct chunk_attempt *attempt,
     const struct import_chunk *chunk = attempt->chunk;
     struct pg_params params;
     struct pg_result *result = NULL;
-    pg_params_init(&params, attempt->arena);
+    pg_params_init(&params, attempt->silent.arena);
     pg_put_id(&params, chunk->workspace_id);
     pg_put_id(&params, chunk->job_id);
     pg_put_i64(&params, chunk->first_byte);
@@ -233,29 +113,13 @@ static enum status insert_chunk(const struct chunk_attempt *attempt,
     pg_put_i64(&params, attempt->before.applied + counts->applied);
     pg_put_i64(&params, attempt->before.duplicate + counts->duplicate);
     pg_put_i64(&params, (int64_t)chunk->reject_count);
-    enum status status =
-        pg_run(attempt->pg, attempt->arena, &import_chunk_insert, &params, &result, problem);
+    enum status status = pg_run(attempt->silent.pg, attempt->silent.arena, &import_chunk_insert,
+                                &params, &result, problem);
     if (status == STATUS_OK) {
         *out_is_new = pg_affected(result) > 0;
         status = insert_rejects(attempt, problem);
     }
     return status;
-}
-
-static enum status save(struct chunk_attempt *attempt, struct problem *problem)
-{
-    struct decision_rows rows = { 0 };
-    enum status status = batch_restore_extremes(&attempt->batch, problem);
-    if (status == STATUS_OK) {
-        status = decision_finish(attempt->decision, clock_now_ms(), &rows);
-    }
-    if (status != STATUS_OK) {
-        return status;
-    }
-    struct batch_save what = { .rows = &rows };
-    struct delivery *deliveries = NULL;
-    size_t delivery_count = 0;
-    return batch_save(&attempt->batch, &what, &deliveries, &delivery_count, problem);
 }
 
 /* Writes a range; with `is_whole` the chunk's row too. */
@@ -264,28 +128,23 @@ static enum status write_range(struct chunk_attempt *attempt, struct event_range
                                struct problem *problem)
 {
     struct import_counts counts = { 0 };
-    bool any = false;
     bool is_new = true;
-    arena_reset(attempt->arena);
+    arena_reset(attempt->silent.arena);
     *problem = (struct problem){ 0 };
-    randombytes_buf(attempt->context.random, sizeof(attempt->context.random));
-    enum status status = load_and_lock(attempt, range, &any, problem);
-    if (status == STATUS_OK && any) {
-        status = bring_up_short(attempt, problem);
-    }
-    if (status == STATUS_OK && any) {
-        status = decide_all(attempt, &counts, problem);
+    enum status status = silent_load(&attempt->silent, attempt->chunk->workspace_id,
+                                     attempt->chunk->events + range.first, range.count, problem);
+    if (status == STATUS_OK) {
+        status = silent_decide(&attempt->silent, &counts.applied, problem);
     }
     counts.duplicate = (int64_t)range.count - counts.applied;
     if (status == STATUS_OK && is_whole) {
         status = insert_chunk(attempt, &counts, &is_new, problem);
     }
     if (status == STATUS_OK && is_new) {
-        status = any ? save(attempt, problem)
-                     : pg_run(attempt->pg, attempt->arena, &pg_commit, NULL, NULL, problem);
+        status = silent_commit(&attempt->silent, problem);
     }
     if (status != STATUS_OK || !is_new) {
-        pg_reset(attempt->pg);
+        pg_reset(attempt->silent.pg);
     }
     if (status == STATUS_OK) {
         *out_counts = counts;
@@ -294,15 +153,6 @@ static enum status write_range(struct chunk_attempt *attempt, struct event_range
 }
 
 /* --- retry and bisect --------------------------------------------------------- */
-
-static void pause_jittered(unsigned turn)
-{
-    uint32_t base_ms = 4U << (turn < 8 ? turn : 8);
-    uint32_t wait_ms = base_ms + randombytes_uniform(base_ms);
-    const struct timespec pause = { .tv_sec = wait_ms / 1000,
-                                    .tv_nsec = (long)(wait_ms % 1000) * 1000000L };
-    nanosleep(&pause, NULL);
-}
 
 /* Until it is written, or fails for good. A range whose owners keep moving under
  * it is cut in two, as if its data were at fault. */
@@ -315,7 +165,7 @@ static enum status try_range(struct chunk_attempt *attempt, struct event_range r
         if (status != STATUS_RETRY && status != STATUS_CONFLICT) {
             return status;
         }
-        pause_jittered(turn);
+        silent_pause(turn);
     }
     return status == STATUS_CONFLICT && range.count > 1 ? STATUS_LIMIT : STATUS_RETRY;
 }
@@ -393,7 +243,8 @@ enum status import_store_chunk(struct pg *pg, struct arena *arena, struct arena 
                                struct problem *problem)
 {
     struct chunk_attempt attempt = {
-        .pg = pg, .arena = arena, .context = *context, .chunk = chunk
+        .silent = { .pg = pg, .arena = arena, .context = *context },
+        .chunk = chunk,
     };
     struct import_outcome outcome = { .refused_count = 0 };
     enum status status = try_range(&attempt, (struct event_range){ 0, chunk->event_count }, true,

@@ -1,0 +1,149 @@
+#include "base/instant.h"
+#include "resource_priv.h"
+#include "rule_priv.h"
+#include "store/job_store.h"
+#include "store/quarantine_store.h"
+#include "store/source_store.h"
+
+/*
+ * Asking for a replay. The work is a job's, since a week of deliveries does not fit
+ * a request; a dry run is the same job without the writing, so that it says what
+ * would come and not what somebody thinks would.
+ */
+
+enum {
+    TEXT_BYTES_MAX = 256
+};
+
+struct wish {
+    const char *what; /* "quarantine" or "webhooks" */
+    struct id row_id;
+    struct source_row source;
+    bool has_source;
+    struct str topic;
+    int64_t since_ms;
+    int64_t until_ms;
+    bool is_dry;
+};
+
+static const char *const ALL_MEMBERS[] = { "since", "until", "topic", "dry_run", "source" };
+static const char *const ROW_MEMBERS[] = { "dry_run" };
+
+static enum status find_source(const struct resource_request *request, struct str name,
+                               struct wish *wish, struct problem *problem)
+{
+    enum status status = source_find(request->pg, request->arena, request->principal->workspace_id,
+                                     name, request->now_ms, &wish->source, problem);
+    wish->has_source = status == STATUS_OK;
+    return resource_missing(status, "source", name, problem);
+}
+
+static void read_filter(struct document *document, struct wish *wish, struct str *out_source)
+{
+    wish->topic = document_text(document, "topic", TEXT_BYTES_MAX);
+    wish->since_ms = document_instant(document, "since");
+    wish->until_ms = document_instant(document, "until");
+    *out_source = document_text(document, "source", TEXT_BYTES_MAX);
+    if (document->status == STATUS_OK && wish->since_ms != INSTANT_NONE &&
+        wish->until_ms != INSTANT_NONE && wish->until_ms <= wish->since_ms) {
+        document_fail(document, "until", "invalid-field", "until lies behind since");
+    }
+}
+
+static enum status read_body(const struct resource_request *request, bool is_of_row,
+                             struct wish *wish, struct problem *problem)
+{
+    struct str source = { NULL, 0 };
+    struct document CLEANUP(document_close) document = { .root = NULL };
+    enum status status = document_open(&document, request->arena, request->body, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    document_allow(&document, is_of_row ? ROW_MEMBERS : ALL_MEMBERS,
+                   is_of_row ? ARRAY_COUNT(ROW_MEMBERS) : ARRAY_COUNT(ALL_MEMBERS));
+    wish->is_dry = document_bool(&document, "dry_run", false);
+    wish->since_ms = INSTANT_NONE;
+    wish->until_ms = INSTANT_NONE;
+    if (!is_of_row) {
+        read_filter(&document, wish, &source);
+    }
+    status = document.status;
+    return status == STATUS_OK && source.size > 0 ? find_source(request, source, wish, problem)
+                                                  : status;
+}
+
+static struct str parameters_of(const struct resource_request *request, const struct wish *wish)
+{
+    struct buf buf;
+    struct jsonw json;
+    buf_init(&buf, request->arena, RESOURCE_BYTES_MAX);
+    jsonw_begin(&json, &buf);
+    jsonw_open(&json);
+    jsonw_put_z(&json, "what", wish->what);
+    if (!id_is_zero(wish->row_id)) {
+        jsonw_put_id(&json, "id", wish->row_id);
+    }
+    if (wish->has_source) {
+        jsonw_put_str(&json, "source", wish->source.name);
+        jsonw_put_id(&json, "source_id", wish->source.id);
+    }
+    jsonw_put_instant(&json, "since", wish->since_ms);
+    jsonw_put_instant(&json, "until",
+                      wish->until_ms != INSTANT_NONE ? wish->until_ms : request->now_ms);
+    jsonw_put_str_or_null(&json, "topic", wish->topic);
+    jsonw_put_bool(&json, "dry_run", wish->is_dry);
+    jsonw_close(&json);
+    return buf_str(&buf);
+}
+
+static enum status queue(const struct resource_request *request, const struct wish *wish,
+                         struct resource_answer *out_answer, struct problem *problem)
+{
+    char id[ID_TEXT_SIZE];
+    const struct job job = {
+        .workspace_id = request->principal->workspace_id,
+        .id = id_create(),
+        .kind = STR("replay"),
+        .parameters_json = parameters_of(request, wish),
+        .cursor_json = STR("{}"),
+        .result_json = STR("{}"),
+        .total = -1,
+        .created_at_ms = request->now_ms,
+        .started_at_ms = INSTANT_NONE,
+        .finished_at_ms = INSTANT_NONE,
+    };
+    enum status status =
+        request->validate_only ? STATUS_OK : job_create(request->pg, request->arena, &job, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct buf buf;
+    struct jsonw json;
+    buf_init(&buf, request->arena, RESOURCE_BYTES_MAX);
+    jsonw_begin(&json, &buf);
+    job_write_json(&json, &job);
+    enum resource_effect effect = request->validate_only ? RESOURCE_SHOWN : RESOURCE_ACCEPTED;
+    status = resource_answer_set(&buf, effect, 0, out_answer, problem);
+    if (!request->validate_only) {
+        id_format(job.id, id);
+        out_answer->location = str_printf(request->arena, "/v1/jobs/%s", id);
+    }
+    return status;
+}
+
+enum status resource_quarantine_replay(const struct resource_request *request,
+                                       struct resource_answer *out_answer, struct problem *problem)
+{
+    struct wish wish = { .what = "quarantine" };
+    struct quarantine_row row;
+    bool is_of_row = request->name.size > 0;
+    enum status status = read_body(request, is_of_row, &wish, problem);
+    if (status == STATUS_OK && is_of_row) {
+        status = id_parse(request->name, &wish.row_id)
+                     ? quarantine_find(request->pg, request->arena,
+                                       request->principal->workspace_id, wish.row_id, &row, problem)
+                     : STATUS_MISSING;
+        status = resource_missing(status, "quarantined delivery", request->name, problem);
+    }
+    return status == STATUS_OK ? queue(request, &wish, out_answer, problem) : status;
+}

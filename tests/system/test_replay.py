@@ -1,0 +1,159 @@
+"""What was not understood, or wrongly, is read again when the mapping is mended:
+once, silently, and as if the mapping had been right from the start.
+"""
+
+import hashlib
+import hmac
+import json
+
+import pytest
+from shopbell import wait_for
+
+SECRET = "a-secret-of-the-atelier"
+
+
+def settings(total="/order/sum", email="/order/mail", kind="order.completed"):
+    return {
+        "currency": "EUR",
+        "signature": {"algorithm": "sha256", "encoding": "hex", "header": "X-Shop-Signature"},
+        "topic": {"pointer": "/event"},
+        "id": {"header": "X-Shop-Id"},
+        "events": [
+            {"topic": "order", "type": kind, "id": "/order/id", "occurred_at": "/order/at",
+             "identities": {"email": email},
+             "traits": {"first_name": "/order/name"},
+             "properties": {"order_id": "/order/id", "total": total, "currency": "=EUR",
+                            "status": "=paid"}},
+            {"topic": "view", "type": "product.viewed", "id": "/id", "occurred_at": "/at",
+             "identities": {"email": "/mail"}, "properties": {"product_id": "/ref"}},
+        ]}
+
+
+class Atelier:
+    """A home-grown shop: signs as its settings say."""
+
+    def __init__(self, api, name="atelier", **more):
+        self.api = api
+        self.name = name
+        self.source = api.post("/v1/sources", {"name": name, "platform": "custom",
+                                               "settings": settings(**more)}, expect=201)
+        api.post(f"/v1/sources/{name}/secrets", {"secret": SECRET, "label": "shop"}, expect=201)
+
+    def send(self, body, delivery):
+        data = json.dumps(body).encode()
+        digest = hmac.new(SECRET.encode(), data, hashlib.sha256).hexdigest()
+        answer = self.api.server.request(
+            "POST", "/v1/hooks/" + self.source["id"], data,
+            {"Content-Type": "application/json", "X-Shop-Signature": digest, "X-Shop-Id": delivery})
+        assert answer.status == 200, answer.body
+        return json.loads(answer.body)["status"]
+
+    def order(self, n, mail="jane@example.com", total=None, name="Jane"):
+        return self.send({"event": "order", "order": {
+            "id": f"o{n}", "sum": total or f"{n}.50", "net": f"{n}.00", "mail": mail, "name": name,
+            "payer": "payer-" + mail, "at": f"2026-11-{n % 28 + 1:02d}T10:00:00Z"}}, f"d{n}")
+
+    def mend(self, **more):
+        self.api.call("PATCH", f"/v1/sources/{self.name}", {"settings": settings(**more)},
+                      expect=200)
+
+
+@pytest.fixture
+def shop(api, server):
+    made = Atelier(api, total="/order/summ")
+    made.workspace_id = server.cluster.query(
+        "SELECT workspace_id FROM source WHERE id = %s", made.source["id"])[0][0]
+    made.workspace = server.cluster.query(
+        "SELECT name FROM workspace WHERE id = %s", made.workspace_id)[0][0]
+    made.rows = lambda sql: server.cluster.query(sql, made.workspace_id)
+    return made
+
+
+def ended(api, job):
+    return wait_for(lambda: (lambda j: j if j["status"] in ("succeeded", "failed", "cancelled")
+                             else None)(api.get(f"/v1/jobs/{job['id']}")), 30, 0.1, "the job's end")
+
+
+def replayed(api, path="/v1/quarantine/replay", body=None):
+    job = api.post(path, body or {}, expect=202)
+    assert job["kind"] == "replay"
+    job = ended(api, job)
+    assert job["status"] == "succeeded", job
+    return job["result"]
+
+
+TABLES = {
+    "profile": "id", "identity": "kind, source_id, value", "orders": "source_id, order_ref",
+    "interaction": "occurred_at, id", "receipt": "event_id", "transition": "id",
+    "membership": "rule_id, profile_id", "notification": "id", "quarantine": "id",
+    "webhook": "received_at, id", "identity_decision": "id",
+}
+
+
+def everything(shop):
+    return {table: shop.rows(f"SELECT t::text FROM {table} t WHERE workspace_id = %s"
+                             f" ORDER BY {order}") for table, order in TABLES.items()}
+
+
+def settled(shop):
+    """Nobody waits for his history any more."""
+    wait_for(lambda: shop.rows("SELECT count(*) FROM profile WHERE workspace_id = %s"
+                               " AND ruleset_version <= 0")[0][0] == 0, 20, 0.1, "hydration")
+
+
+def test_a_mended_mapping_empties_the_quarantine_once(shop, esp):
+    api = shop.api
+    esp.subscribe(api, ["*"])
+    assert [shop.order(n) for n in (3, 4, 5)] == ["quarantined"] * 3
+    assert len(api.get("/v1/quarantine?source=atelier")["data"]) == 3
+    # As wrong as before: they stay, and nothing changes but nothing.
+    before = everything(shop)
+    still = replayed(api)
+    assert (still["deliveries"], still["unreadable"], still["replayed"]) == (3, 3, 0)
+    assert everything(shop) == before
+    shop.mend()
+    dry = replayed(api, body={"source": "atelier", "dry_run": True})
+    assert (dry["deliveries"], dry["replayed"], dry["applied"]) == (3, 3, 0)
+    assert [row["events"] for row in dry["rows"]] == [["order.completed"]] * 3
+    assert everything(shop) == before
+    assert replayed(api, body={"topic": "view"})["deliveries"] == 0
+    assert replayed(api, body={"until": "2026-01-01T00:00:00Z"})["deliveries"] == 0
+    first = before["quarantine"] and api.get("/v1/quarantine")["data"][-1]
+    one = replayed(api, f"/v1/quarantine/{first['id']}/replay")
+    assert (one["deliveries"], one["replayed"], one["applied"]) == (1, 1, 1)
+    api.call("GET", f"/v1/quarantine/{first['id']}", expect=404)
+    api.call("POST", f"/v1/quarantine/{first['id']}/replay", {}, expect=404)
+    rest = replayed(api, body={"source": "atelier", "since": "2026-01-01T00:00:00Z"})
+    assert (rest["deliveries"], rest["replayed"], rest["applied"]) == (2, 2, 2)
+    assert api.get("/v1/quarantine")["data"] == []
+    profile = api.get("/v1/profiles")["data"][0]
+    assert profile["orders"]["count"] == 3 and profile["traits"]["first_name"] == "Jane"
+    assert shop.rows("SELECT sum(orders_gross_minor) FROM profile WHERE workspace_id = %s"
+                     )[0][0] == 1350
+    # The facts stand at the instant of their receipt, and their bodies with the raw ones.
+    assert shop.rows("SELECT count(*) FROM interaction i JOIN webhook w USING (workspace_id,"
+                     " received_at) WHERE workspace_id = %s")[0][0] == 3
+    known = everything(shop)
+    assert replayed(api)["deliveries"] == 0
+    assert everything(shop) == known
+    assert shop.rows("SELECT count(*) FROM notification WHERE workspace_id = %s")[0][0] == 0
+    # The sender's own repeat finds the receipts.
+    assert shop.order(3) == "duplicate"
+
+
+def test_the_command_says_the_same(shop):
+    api = shop.api
+    shop.order(7)
+    listed = api.server.command("quarantine", "list", "--workspace", shop.workspace, "--json")
+    row = json.loads(listed.stdout)["data"][0]
+    shown = api.server.command("quarantine", "show", row["id"], "--workspace", shop.workspace,
+                               "--json")
+    assert json.loads(json.loads(shown.stdout)["body"])["order"]["id"] == "o7"
+    shop.mend()
+    done = api.server.command("quarantine", "replay", "--workspace", shop.workspace, "--source",
+                              "atelier", "--since", "7d", "--json")
+    assert json.loads(done.stdout)["result"]["replayed"] == 1
+    assert shop.rows("SELECT count(*) FROM quarantine WHERE workspace_id = %s")[0][0] == 0
+    gone = api.server.command("quarantine", "replay", row["id"], "--workspace", shop.workspace,
+                              check=False)
+    assert gone.returncode == 3
