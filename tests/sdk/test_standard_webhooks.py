@@ -2,6 +2,7 @@
 standardwebhooks) sign requests to us and verify what we sign.
 """
 
+import base64
 import datetime
 import json
 import subprocess
@@ -53,6 +54,29 @@ def test_node_signs_to_us(api, node, library):
     assert post(api, path, "msg_1", now, signed["signature"], body) == (200, "applied")
     assert post(api, path, "msg_1", now, signed["signature"], body) == (200, "duplicate")
     assert post(api, path, "msg_2", now, signed["signature"], body)[0] == 401
+
+
+def test_svix_signs_as_resend_does(api, node):
+    """Resend sends through Svix: its library, its header names."""
+    secret = "whsec_" + base64.b64encode(b"a key of thirty-two bytes, and so").decode()
+    source = api.post("/v1/sources", {"name": "mails", "platform": "resend", "settings": {}},
+                      expect=201)
+    api.post("/v1/sources/mails/secrets", {"secret": secret}, expect=201)
+    now = int(time.time())
+    body = json.dumps({"type": "email.opened",
+                       "created_at": datetime.datetime.fromtimestamp(
+                           now - 9, datetime.timezone.utc).isoformat(),
+                       "data": {"to": ["zoë@example.com"], "email_id": "e1"}}, ensure_ascii=False)
+    signed = node(lib="svix", op="sign", secret=secret, id="msg_1", timestamp=now, body=body)
+
+    def send(webhook_id):
+        answer = api.server.request("POST", "/v1/hooks/" + source["id"], body.encode(), {
+            "Content-Type": "application/json", "svix-id": webhook_id,
+            "svix-timestamp": str(now), "svix-signature": signed["signature"]})
+        return answer.status, json.loads(answer.body).get("status")
+    assert send("msg_1") == (200, "applied")
+    assert send("msg_1") == (200, "duplicate")
+    assert send("msg_2")[0] == 401
 
 
 def test_python_signs_to_us(api, installed):
