@@ -207,6 +207,7 @@ enum status intake_start(const struct intake_config *config, struct intake **out
     intake->writer_count = config->writers;
     atomic_init(&intake->is_healthy, true);
     pthread_mutex_init(&intake->lock, NULL);
+    pthread_mutex_init(&intake->details_lock, NULL);
     pthread_cond_init(&intake->work, NULL);
     pthread_cond_init(&intake->quiet, NULL);
     intake->lanes = lanes_create(config->writers);
@@ -307,5 +308,6 @@ void intake_destroy(struct intake *intake)
     pthread_cond_destroy(&intake->quiet);
     pthread_cond_destroy(&intake->work);
     pthread_mutex_destroy(&intake->lock);
+    pthread_mutex_destroy(&intake->details_lock);
     free(intake);
 }

@@ -34,6 +34,9 @@ struct writer {
 struct intake {
     struct intake_config config;
     pthread_mutex_t lock;
+    /* What is told of events lives in their delivery's arena, which belongs to one
+     * thread at a time; but the events may be in the lanes of several writers. */
+    pthread_mutex_t details_lock;
     pthread_cond_t work;  /* there may be something to take */
     pthread_cond_t quiet; /* the backlog became empty */
     struct lanes *lanes;

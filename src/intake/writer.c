@@ -384,12 +384,15 @@ static void fill_details(struct attempt_state *attempt, const struct decision_ro
         if (profile == NULL) {
             continue;
         }
+        pthread_mutex_t *lock = &attempt->writer->intake->details_lock;
         struct event_detail *detail = &delivery->details[item->event_index];
+        pthread_mutex_lock(lock);
         detail->profile_id = profile->id;
         detail->profile_created = profile->is_new;
         detail->sequence = profile->sequence;
         detail_changes(detail, rows, event->id, delivery->arena);
         detail_notifications(detail, rows, event->id, delivery->arena);
+        pthread_mutex_unlock(lock);
     }
 }
 

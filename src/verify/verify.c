@@ -270,10 +270,10 @@ struct verify_result verify_inbound(const struct signature_spec *spec, const str
     if (result.verdict == SIGNATURE_VALID) {
         result.verdict = check_also(&proof, source);
     }
-    int64_t away_ms = inbound->received_at_ms - claim.timestamp_ms;
+    bool is_dated = claim.timestamp_ms != INSTANT_NONE;
+    int64_t away_ms = is_dated ? inbound->received_at_ms - claim.timestamp_ms : 0;
     if (result.verdict == SIGNATURE_VALID && spec->tolerance_ms > 0 &&
-        (claim.timestamp_ms == INSTANT_NONE || away_ms > spec->tolerance_ms ||
-         away_ms < -spec->tolerance_ms)) {
+        (!is_dated || away_ms > spec->tolerance_ms || away_ms < -spec->tolerance_ms)) {
         result.verdict = SIGNATURE_TIMESTAMP_OUTSIDE;
     }
     return result;

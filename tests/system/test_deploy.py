@@ -219,12 +219,26 @@ def test_request_id_leads_from_the_log_of_nginx_to_that_of_the_server(behind, sh
     request_id = re.search(rb"(?i)\r\nx-request-id: *(\S+)", head).group(1).decode()
     wait_for(lambda: request_id in server.log(), 5, 0.05, "the server logs it")
 
-    def nginx_log():
-        with open(nginx.log_path, encoding="utf-8") as f:
-            return f.read()
-    wait_for(lambda: request_id.replace("-", "") in nginx_log(), 5, 0.05,
+    wait_for(lambda: request_id.replace("-", "") in nginx_log(nginx), 5, 0.05,
              "nginx logs it, without dashes")
     assert "chosen-by-a-stranger" not in server.log()
+
+
+def test_no_key_or_token_of_a_path_stands_in_the_log_of_nginx(behind):
+    server, nginx = behind
+    for path in ("/v1/projects/sbw_0123456789abcdefghijABCD/settings",
+                 "/v1/projects/sbw_0123456789abcdefghijABCD/misspelt",
+                 "/v1/hooks/0199d2a4-6c11-7e0b-8f0e-3a2b1c0d9e8f/0123456789abcdefghijABCD"):
+        send(nginx.port, f"GET {path} HTTP/1.1\r\nHost: bell.example.com\r\nConnection: close\r\n\r\n"
+             .encode())
+    wait_for(lambda: nginx_log(nginx).count("\n") >= 3 and "/v1/hooks/0199d2a4" in nginx_log(nginx), 5,
+             0.05, "nginx logs them")
+    assert "0123456789abcdef" not in nginx_log(nginx) + server.log()
+
+
+def nginx_log(nginx):
+    with open(nginx.log_path, encoding="utf-8") as f:
+        return f.read()
 
 
 def test_what_nginx_hands_on_is_its_own_word():

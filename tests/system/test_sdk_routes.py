@@ -5,6 +5,7 @@ import base64
 import gzip
 import json
 import re
+import threading
 import time
 import uuid
 
@@ -224,6 +225,35 @@ def test_a_visit_rings_once_and_its_history_folds_the_same(server, esp):
     assert len(esp.of_type("session.started")) == 2
 
 
+def test_a_full_queue_is_429_and_says_when(server, cluster):
+    """Batches fill the queue while the database holds still."""
+    page = Page(make_workspace(server, "crowded"))
+    batch = {"batch": [{"type": "page", "anonymousId": f"crowd-{i}"} for i in range(9000)]}
+    blocker = cluster.connect()
+    blocker.autocommit = False
+    answers = []
+    try:
+        blocker.cursor().execute("LOCK TABLE receipt IN ACCESS EXCLUSIVE MODE")
+        threads = [threading.Thread(target=lambda: answers.append((page.post("/v1/batch", batch),
+                                                                   time.time())))
+                   for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        blocker.rollback()
+        blocker.close()
+    statuses = sorted(answer.status for answer, _ in answers)
+    assert set(statuses) <= {429, 503} and 429 in statuses, statuses
+    for answer, at in answers:
+        if answer.status == 429:
+            assert 1 <= int(answer.getheader("Retry-After")) <= 5
+            assert -1 <= int(answer.getheader("X-RateLimit-Reset")) - at <= 6
+    wait_for(lambda: page.post("/v1/t", {"event": "X", "userId": "u"}, basic=False).status == 200,
+             30, 0.2, "it takes events again")
+
+
 def test_when_the_database_is_away_the_sdk_is_told_when_to_come_back(tmp_path):
     cluster = Cluster()
     server = Server(cluster, str(tmp_path)).migrate().start()
@@ -240,3 +270,12 @@ def test_when_the_database_is_away_the_sdk_is_told_when_to_come_back(tmp_path):
     finally:
         server.stop()
         cluster.remove()
+
+
+def test_the_command_line_makes_one(server):
+    make_workspace(server, "stores")
+    done = server.command("source", "create", "storefront", "--workspace", "stores", "--platform", "sdk",
+                          "--settings", '{"allowed_origins": ["https://aurora.example"]}', "--json")
+    source = json.loads(done.stdout)
+    assert source["write_key"].startswith("sbw_")
+    assert source["settings"]["allowed_origins"] == ["https://aurora.example"]
