@@ -3,9 +3,10 @@
 
 # What building and running take; the tests need more.
 # shellcheck disable=SC2034 # Those who source this use it.
-packages_to_build="gcc libc6-dev meson ninja-build pkg-config re2c lemon python3 python3-yaml \
+packages_to_build="gcc g++ libc6-dev meson ninja-build pkg-config re2c lemon python3 python3-yaml \
 libmicrohttpd-dev libpq-dev libjansson-dev libsodium-dev libcurl4-openssl-dev libinih-dev \
-libgnutls28-dev libssl-dev zlib1g-dev postgresql-15 ca-certificates tzdata"
+libgnutls28-dev libssl-dev zlib1g-dev libvalijson-dev rapidjson-dev \
+postgresql-15 ca-certificates tzdata"
 
 # packages_missing "NAME..."   those of the list that are not installed, one a line
 packages_missing() {

@@ -110,6 +110,22 @@
  * as usual, but not before this: a shop's own quiet quarter of an hour. */
 #define LIMIT_FAILING_AFTER_MS (15 * 60000LL)
 
+/* Tracking plans. A schema is a program of somebody else's on the thread that takes
+ * webhooks, so its worst is bounded before it is taken: events have 64 KiB of
+ * properties, some 30,000 values at most, and 256 parts of a schema for each are
+ * under a second. Where the engine compares all with all (uniqueItems) or tries
+ * again and again (patternProperties), the value is bounded instead. */
+#define LIMIT_SCHEMAS 500u
+#define LIMIT_SCHEMA_BYTES (64u * 1024)
+#define LIMIT_SCHEMA_VISITS 256u /* parts that judge one value */
+#define LIMIT_SCHEMA_STACK 512u  /* parts within each other: about 1 MiB of stack */
+#define LIMIT_SCHEMA_PATTERN_BYTES 256u
+#define LIMIT_SCHEMA_SUBJECT_BYTES LIMIT_TEXT_BYTES
+#define LIMIT_SCHEMA_NAME_BYTES 128u
+#define LIMIT_SCHEMA_UNIQUE_ITEMS 256u
+#define LIMIT_SCHEMA_ENUM_VALUES 1000u
+#define LIMIT_SCHEMA_VIOLATIONS 20u /* told of one event */
+
 /* Pages. */
 #define LIMIT_PAGE_DEFAULT 50u
 #define LIMIT_PAGE_MAX 1000u

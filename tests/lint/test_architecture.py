@@ -18,11 +18,12 @@ MIDDLE = ["http", "sources", "verify", "store", "deliver"]
 MAY_INCLUDE = {
     "base": ["base"],
     "core": ["base", "core"],
-    **{area: ["base", "core", area] for area in MIDDLE},
-    "intake": ["base", "core", *MIDDLE, "intake"],
-    "sweep": ["base", "core", *MIDDLE, "intake", "sweep"],
-    "api": ["base", "core", *MIDDLE, "intake", "sweep", "api"],
-    "app": ["base", "core", *MIDDLE, "intake", "sweep", "api", "app"],
+    "schema": ["base", "schema"],
+    **{area: ["base", "core", "schema", area] for area in MIDDLE},
+    "intake": ["base", "core", "schema", *MIDDLE, "intake"],
+    "sweep": ["base", "core", "schema", *MIDDLE, "intake", "sweep"],
+    "api": ["base", "core", "schema", *MIDDLE, "intake", "sweep", "api"],
+    "app": ["base", "core", "schema", *MIDDLE, "intake", "sweep", "api", "app"],
 }
 
 

@@ -167,7 +167,8 @@ def sanitizers():
     something, at its exit too, writes a file; each file is a failure, whatever
     the test that started the process made of it."""
     folder = build("sanitized", "-Dwerror=true", "-Db_sanitize=address,undefined", "-Db_lundef=false",
-                   "-Dc_args=-fno-sanitize-recover=all -fno-omit-frame-pointer")
+                   "-Dc_args=-fno-sanitize-recover=all -fno-omit-frame-pointer",
+                   "-Dcpp_args=-fno-sanitize-recover=all -fno-omit-frame-pointer")
     if not folder:
         return
     reports = os.path.join(BUILD, "sanitizer-reports")
@@ -195,7 +196,8 @@ def sanitizers():
 def fuzzing():
     folder = build("fuzz", "-Dwerror=true", "-Db_sanitize=address,undefined",
                    "-Db_lundef=false", "-Dc_args=-fsanitize=fuzzer-no-link",
-                   environment={"CC": "clang-14"})
+                   "-Dcpp_args=-fsanitize=fuzzer-no-link",
+                   environment={"CC": "clang-14", "CXX": "clang++-14"})
     if not folder:
         return
     waiting = [p for p in sorted(glob.glob(os.path.join(folder, "tests/fuzz/fuzz_*")))
