@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/instant.h"
 #include "base/limits.h"
+#include "draft_priv.h"
 #include "sns_priv.h"
 #include "sources/json_border.h"
 
@@ -178,7 +179,7 @@ enum normalise_verdict sns_open(struct arena *arena, const struct inbound *inbou
     struct str type = border_text(root, "Type");
     *out_normalised = (struct normalised){
         .topic = str_dup(arena, type),
-        .dedup_key = str_dup(arena, border_text(root, "MessageId")),
+        .dedup_key = draft_dedup_key(arena, border_text(root, "MessageId"), type, inbound->body),
     };
     if (str_equal(type, STR("SubscriptionConfirmation"))) {
         struct str url = border_text(root, "SubscribeURL");

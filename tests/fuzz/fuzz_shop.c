@@ -1,20 +1,46 @@
 #include "adapter.h"
 
 /*
- * Any bytes as a delivery of a shop whose body says for itself what it is: the
- * first line is the platform's name. A claim that is read from the body before
+ * Any bytes as a delivery of a shop: the first line is the platform's name, and where
+ * its topic stands in a header the second is that. A claim that is read from the body before
  * anybody has vouched for it gets the same bytes.
  */
 
 static const char *const PLATFORMS[] = {
-    "bigcommerce", "ecwid", "etsy", "shopware", "square", "squarespace", "stripe",
+    "adobe_commerce",
+    "adobe_io_events",
+    "amazon_sns",
+    "bigcommerce",
+    "commercetools",
+    "ecwid",
+    "etsy",
+    "saleor",
+    "ses",
+    "shopware",
+    "square",
+    "squarespace",
+    "stripe",
+    "wix",
 };
+
+/* Of the platforms that have such: whose topics and clients are ours. */
+static const char SETTINGS[] = "{\"site_url\":\"https://shop.example\"}";
+static const char SNS_SETTINGS[] = "{\"topic_arns\":[\"arn:aws:sns:eu-west-1:1:t\"]}";
 
 static void read_claim(const struct platform *platform, struct str body)
 {
-    struct arena *arena = arena_create((size_t)1024 * 1024);
-    const struct source source = { .id = { { 1 } } };
+    struct arena *arena = arena_create((size_t)16 * 1024 * 1024);
+    must(arena != NULL);
+    struct source source = { .id = { { 1 } } };
+    bool is_sns = str_starts_with(body, STR("{\"Type\""));
+    /* A platform that does not know them takes none. */
+    enum status status = platform_parse_settings(
+        arena, platform, str_from_z(is_sns ? SNS_SETTINGS : SETTINGS), &source, NULL);
+    must(status == STATUS_OK || status == STATUS_INVALID);
     struct inbound_header headers[] = {
+        { STR("x-adobe-digital-signature-1"), STR("AAAA") },
+        { STR("x-adobe-public-key1-path"), str_take(body, 64) },
+        { STR("saleor-signature"), str_take(body, 512) },
         { STR("x-ecwid-webhook-signature"), STR("AAAA") },
         { STR("shopware-app-signature"), STR("00") },
         { STR("shopware-shop-signature"), STR("00") },
@@ -28,7 +54,6 @@ static void read_claim(const struct platform *platform, struct str body)
         .received_at_ms = ADAPTER_NOW_MS,
     };
     struct signature_claim claim = { .timestamp_ms = INSTANT_NONE };
-    must(arena != NULL);
     if (platform->signature.read_claim(arena, &source, &inbound, &claim) == SIGNATURE_VALID) {
         must(claim.signature_count > 0 && claim.piece_count > 0);
     }
@@ -46,7 +71,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < ARRAY_COUNT(PLATFORMS); i++) {
         if (str_equal_z(name, PLATFORMS[i])) {
             const struct platform *platform = platform_find(name);
-            adapter_try(PLATFORMS[i], "x-none", input);
+            if (platform->topic_headers != NULL) {
+                adapter_try(PLATFORMS[i], platform->topic_headers[0], body);
+            } else {
+                adapter_try(PLATFORMS[i], "x-none", input);
+            }
             if (platform->signature.read_claim != NULL) {
                 read_claim(platform, body);
             }
