@@ -375,7 +375,7 @@ def stripe_story(number):
 
 
 @pytest.mark.parametrize("name,story", [("square", square_story), ("stripe", stripe_story)])
-def test_any_order_of_arrival_and_every_repeat_gives_the_same_orders(api, name, story):
+def test_any_order_of_arrival_and_every_repeat_gives_the_same_orders(api, cluster, name, story):
     row = next(s for s in SENDERS if s.name == name)
     sender = Sender(api, row)
     sender.store_secret()
@@ -388,6 +388,11 @@ def test_any_order_of_arrival_and_every_repeat_gives_the_same_orders(api, name, 
         orders = api.call("POST", "/v1/profiles/lookup", {
             "kind": "email", "value": f"{name}{number}@example.com"}).json["orders"]
         assert (orders["count"], orders["revenue"], orders["refunded"]) == (1, 50.0, 15.0), order
+    stated = cluster.query("SELECT DISTINCT status, total_minor, refunded_minor, version_at,"
+                           " body->>'discount' FROM orders WHERE source_id = %s",
+                           sender.source["id"])
+    assert len(stated) == 1, f"one body won, whichever came last: {stated}"
+    assert stated[0][4] == ("5.00" if name == "stripe" else None), "a session says more"
 
 
 def test_a_deletion_stays_whatever_comes_late(api):
