@@ -148,6 +148,8 @@ class Server:
             "SHOPBELL_SERVER_ADMIN_LISTEN": f"127.0.0.1:{self.admin_port}",
             "SHOPBELL_DELIVER_ALLOW_HTTP": "yes",
             "SHOPBELL_DELIVER_ALLOW_NETWORKS": "127.0.0.0/8",
+            # Imports of years ago stay on the timeline, however long the session.
+            "SHOPBELL_RETENTION_INTERACTION": "0",
             **environment}
         self.process = None
         self.log_path = os.path.join(home, f"server-{self.port}.log")

@@ -597,7 +597,8 @@ def test_rule_10_only_the_datas_own_errors_are_quarantined(other_cluster, other)
             break_or_mend(other_cluster, name, True)
         answer = shop.send("orders/create", order, webhook_id)
         assert json.loads(answer.body)["status"] == "applied", (name, answer.body)
-        assert other.request("GET", "/readyz").status == 200, name
+        # A background step that met the fault may say so a moment later still.
+        wait_for(lambda: other.request("GET", "/readyz").status == 200, 5, what=name)
     assert brand.count("quarantine") == 0
 
     other_cluster.query("ALTER TABLE profile ADD CONSTRAINT poison"
