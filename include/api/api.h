@@ -50,5 +50,7 @@ bool api_allow_origin(void *app, struct str origin);
 struct source_stats *source_stats_create(void);
 void source_stats_destroy(struct source_stats *stats);
 void source_stats_flush(struct source_stats *stats, struct pg *pg);
+/* The same of tracking plans. */
+void plan_counts_flush(struct registry *registry, struct pg *pg);
 
 #endif

@@ -108,6 +108,12 @@ resource_fn resource_source_secret_delete;
  * become. Stores nothing. */
 resource_fn resource_source_verify;
 
+/* request->name: the source; request->part: the event type. */
+resource_fn resource_schema_list;
+resource_fn resource_schema_show;
+resource_fn resource_schema_put;
+resource_fn resource_schema_delete;
+
 resource_fn resource_key_create;
 resource_fn resource_key_list;
 resource_fn resource_key_show;

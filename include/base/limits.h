@@ -10,6 +10,9 @@
  * maximum; 5 MiB takes a thousand-line order. API documents are small. */
 #define LIMIT_HOOK_BODY_BYTES (5u * 1024 * 1024)
 #define LIMIT_EVENTS_BODY_BYTES (5u * 1024 * 1024)
+/* Of one request whose events are quarantined one by one: each keeps the body, for
+ * a replay, until this much of it is kept. */
+#define LIMIT_QUARANTINED_BYTES (16u * 1024 * 1024)
 #define LIMIT_API_BODY_BYTES (256u * 1024)
 /* The SDKs' batches end at 500 KB; a compressed one may grow to 4 MiB, and beyond
  * 64 KiB to a hundred times its size. */

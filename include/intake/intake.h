@@ -69,6 +69,9 @@ struct intake_delivery {
     struct str headers_json;
     struct str body;
     const char *quarantine_reason; /* non-NULL: nothing readable in it; quarantine the body whole */
+    /* Events that are to be quarantined alone, and why; one per event, NULL for the
+     * others. NULL: none. */
+    const char *const *quarantine_reasons;
     bool want_details;
     const struct str *told_rules; /* of which the visitor's page may hear; may be NULL */
     size_t told_rule_count;       /* at most DECISION_TOLD_MAX */
@@ -84,6 +87,7 @@ struct intake_delivery {
     /* Intake's own. */
     atomic_size_t pending;
     atomic_bool raw_written;
+    atomic_size_t quarantined_bytes; /* of the body, kept once with each quarantined event */
     atomic_int worst_status;
     struct intake_item *items;
 };

@@ -140,6 +140,8 @@ struct canonical_batch {
     size_t event_count;
     struct str errors_json;
     size_t error_count;
+    const size_t *items; /* which item of the request each event was; or NULL */
+    bool is_list;        /* else the request was one item */
 };
 NODISCARD enum status canonical_parse(struct arena *arena, const struct source *source,
                                       struct str body, int64_t received_at_ms, bool on_error_skip,

@@ -22,7 +22,9 @@
 #include "core/decide.h"
 #include "core/source.h"
 #include "core/trigger/subscription.h"
+#include "schema/schema.h"
 #include "store/pg.h"
+#include "store/schema_store.h"
 #include "store/seal.h"
 
 struct registry;
@@ -34,6 +36,26 @@ struct statistics;
 struct registry_exposure {
     struct str source;
     struct str rule;
+};
+
+enum schema_mode {
+    SCHEMA_COUNT,
+    SCHEMA_QUARANTINE,
+    SCHEMA_REJECT
+};
+
+/* Counted on the hot path, any thread; see registry_schemas.c. */
+struct schema_tally;
+
+/* What the properties of a source's events must look like. */
+struct registry_schema {
+    struct id id;
+    struct id source_id;
+    struct str event_type;
+    int64_t version;
+    enum schema_mode mode;
+    struct schema *compiled; /* NULL: it does not compile here */
+    struct schema_tally *tally;
 };
 
 struct registry_workspace {
@@ -56,6 +78,8 @@ struct registry_workspace {
     size_t backfill_count;
     const struct registry_exposure *exposures; /* ascending by rule */
     size_t exposure_count;
+    const struct registry_schema *schemas; /* ascending by source and event type */
+    size_t schema_count;
 };
 
 struct registry_subscription {
@@ -119,6 +143,16 @@ void registry_decide_context(const struct registry_workspace *workspace,
  * profile that newer rules have reached already. */
 NODISCARD enum status registry_catch_up(struct registry *registry, const struct decision *decision,
                                         struct problem *problem);
+/* NULL: there is none, or none that can be used. */
+const struct registry_schema *workspace_schema(const struct registry_workspace *workspace,
+                                               struct id source_id, struct str event_type);
+/* One event was checked; the violations are JSON, and borrowed. */
+void schema_tally_count(struct schema_tally *tally, bool is_valid, struct str violations_json,
+                        int64_t at_ms);
+/* What was counted since the last time; false: nothing. Fills in all but the ids. */
+bool schema_tally_take(struct schema_tally *tally, struct arena *arena,
+                       struct schema_delta *out_delta);
+void schema_tally_put_back(struct schema_tally *tally, const struct schema_delta *delta);
 const struct source *snapshot_source(const struct registry_snapshot *snapshot, struct id source_id);
 const struct registry_subscription *snapshot_subscription(const struct registry_snapshot *snapshot,
                                                           struct id subscription_id);

@@ -4,6 +4,7 @@
 #include "base/jsonw.h"
 #include "handlers_priv.h"
 #include "ingest_priv.h"
+#include "plan_priv.h"
 #include "sources/platform.h"
 
 /*
@@ -80,6 +81,58 @@ static void reply_unsent(struct http_exchange *x, const struct canonical_batch *
 typedef enum status parse_fn(struct http_exchange *x, const struct source *source, bool skip,
                              struct canonical_batch *out_batch, struct problem *problem);
 
+/* Two lists "[...]" as one. */
+static struct str join_lists(struct arena *arena, struct str a, struct str b)
+{
+    if (a.size <= 2 || b.size <= 2) {
+        return a.size > 2 ? a : b;
+    }
+    return str_printf(arena, "%.*s,%.*s", STR_ARG(str_take(a, a.size - 1)),
+                      STR_ARG(str_drop(b, 1)));
+}
+
+/* Moves the events that stay together, their reasons with them. */
+static void drop_rejected(struct canonical_batch *batch, const struct plan_check *check)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < batch->event_count; i++) {
+        if (check->rejected[i]) {
+            continue;
+        }
+        if (check->reasons != NULL) {
+            check->reasons[kept] = check->reasons[i];
+        }
+        batch->events[kept++] = batch->events[i];
+    }
+    batch->event_count = kept;
+}
+
+/* The tracking plans of the source; false: answered. */
+static bool follow_plans(struct http_exchange *x, struct plan_check *check,
+                         struct canonical_batch *batch)
+{
+    enum status status = plan_apply(check);
+    if (status != STATUS_OK) {
+        http_reply_status(x, STATUS_RETRY, NULL);
+        return false;
+    }
+    if (check->rejected_count == 0) {
+        return true;
+    }
+    if (!http_query_has(x, "on_error")) {
+        struct problem problem;
+        (void)problem_set(&problem, STATUS_INVALID, "invalid-event",
+                          "%zu of %zu events do not match the schema of their type",
+                          check->rejected_count, batch->event_count);
+        http_reply_problem_with(x, &problem, check->errors_json);
+        return false;
+    }
+    batch->errors_json = join_lists(check->arena, batch->errors_json, check->errors_json);
+    batch->error_count += check->rejected_count;
+    drop_rejected(batch, check);
+    return true;
+}
+
 static enum http_outcome take(struct http_exchange *x, const struct api *api,
                               const struct registry_snapshot *snapshot, const struct source *source,
                               parse_fn *parse, bool *out_released)
@@ -97,6 +150,21 @@ static enum http_outcome take(struct http_exchange *x, const struct api *api,
         return HTTP_DONE;
     }
     bool only_validate = str_equal(http_query(x, "validate_only"), STR("true"));
+    struct plan_check check = {
+        .arena = arena,
+        .workspace = snapshot_workspace(snapshot, source->workspace_id),
+        .source_id = source->id,
+        .events = batch.events,
+        .event_count = batch.event_count,
+        .now_ms = http_received_at_ms(x),
+        .may_reject = true,
+        .only_validate = only_validate,
+        .items = batch.items,
+        .is_list = batch.is_list,
+    };
+    if (!follow_plans(x, &check, &batch)) {
+        return HTTP_DONE;
+    }
     if (only_validate || batch.event_count == 0) {
         reply_unsent(x, &batch, only_validate);
         return HTTP_DONE;
@@ -112,6 +180,8 @@ static enum http_outcome take(struct http_exchange *x, const struct api *api,
     ingest->delivery.dedup_key = str_dup(arena, str_from_z(receipt));
     ingest->delivery.events = batch.events;
     ingest->delivery.event_count = batch.event_count;
+    ingest->delivery.quarantine_reasons = check.reasons;
+    ingest->has_followed_plans = true;
     ingest->delivery.want_details = wants_representation(x);
     ingest->rejected_json = batch.errors_json;
     ingest->rejected_count = batch.error_count;

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/jsonw.h"
 #include "ingest_priv.h"
+#include "plan_priv.h"
 
 /*
  * From the request to intake and back.
@@ -348,11 +349,31 @@ static void ingest_done(struct intake_delivery *delivery, void *user)
     http_complete(ingest->x);
 }
 
+/* Of hooks and SDKs, whose senders do not read what is wrong. */
+static enum status follow_plans(struct ingest *ingest)
+{
+    struct intake_delivery *delivery = &ingest->delivery;
+    struct plan_check check = {
+        .arena = delivery->arena,
+        .workspace = snapshot_workspace(ingest->snapshot, delivery->workspace_id),
+        .source_id = delivery->source_id,
+        .events = delivery->events,
+        .event_count = delivery->event_count,
+        .now_ms = delivery->received_at_ms,
+    };
+    enum status status = plan_apply(&check);
+    delivery->quarantine_reasons = check.reasons;
+    return status;
+}
+
 enum http_outcome ingest_submit(struct ingest *ingest)
 {
     ingest->delivery.done = ingest_done;
     ingest->delivery.user = ingest;
-    enum status status = intake_submit(ingest->api->intake, &ingest->delivery);
+    enum status status = ingest->has_followed_plans ? STATUS_OK : follow_plans(ingest);
+    if (status == STATUS_OK) {
+        status = intake_submit(ingest->api->intake, &ingest->delivery);
+    }
     if (status == STATUS_OK) {
         return HTTP_PENDING;
     }

@@ -23,6 +23,7 @@ struct ingest {
     /* Answers when all has settled, in place of contract 8's shape; then a full
      * queue is 429, as the SDKs expect. NULL: the usual. */
     void (*answer)(struct ingest *ingest);
+    bool has_followed_plans;  /* the tracking plans were looked at already */
     struct str accepted_json; /* the whole 200, instead of contract 8's; empty: that */
 };
 

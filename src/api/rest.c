@@ -109,11 +109,13 @@ static bool read_page(struct http_exchange *x, struct resource_request *request)
 }
 
 /* The object is {name} or, of what has no name, {id}; behind a name, {id} is a
- * part of it. */
+ * part of it. A tracking plan is of a {source}, for an {event_type}. */
 static void read_path(struct http_exchange *x, struct resource_request *request)
 {
     struct str name = http_path_param(x, "name");
     struct str id = http_path_param(x, "id");
+    name = name.size > 0 ? name : http_path_param(x, "source");
+    id = id.size > 0 ? id : http_path_param(x, "event_type");
     request->name = name.size > 0 ? name : id;
     request->part = name.size > 0 ? id : (struct str){ NULL, 0 };
 }

@@ -81,6 +81,26 @@ enum http_outcome handle_source_verify(struct http_exchange *x, void *app)
     return rest_run(x, app, resource_source_verify, 0);
 }
 
+enum http_outcome handle_schema_list(struct http_exchange *x, void *app)
+{
+    return rest_run(x, app, resource_schema_list, 0);
+}
+
+enum http_outcome handle_schema_show(struct http_exchange *x, void *app)
+{
+    return rest_run(x, app, resource_schema_show, 0);
+}
+
+enum http_outcome handle_schema_put(struct http_exchange *x, void *app)
+{
+    return rest_run(x, app, resource_schema_put, REST_WRITE);
+}
+
+enum http_outcome handle_schema_delete(struct http_exchange *x, void *app)
+{
+    return rest_run(x, app, resource_schema_delete, REST_WRITE);
+}
+
 enum http_outcome handle_key_create(struct http_exchange *x, void *app)
 {
     return rest_run(x, app, resource_key_create, REST_CREATE);

@@ -68,6 +68,11 @@ const struct http_route api_routes[] = {
     { HTTP_GET, "/v1/sources/{name}/secrets", handle_source_secret_list, SCOPE_CONFIGURE, HTTP_WORKER, 0 },
     { HTTP_DELETE, "/v1/sources/{name}/secrets/{id}", handle_source_secret_delete, SCOPE_CONFIGURE, HTTP_WORKER, 0 },
 
+    { HTTP_GET, "/v1/schemas", handle_schema_list, SEE_SETUP, HTTP_WORKER, 0 },
+    { HTTP_GET, "/v1/schemas/{source}/{event_type}", handle_schema_show, SEE_SETUP, HTTP_WORKER, 0 },
+    { HTTP_PUT, "/v1/schemas/{source}/{event_type}", handle_schema_put, SCOPE_CONFIGURE, HTTP_WORKER | HTTP_BODY_NEEDED, 0 },
+    { HTTP_DELETE, "/v1/schemas/{source}/{event_type}", handle_schema_delete, SCOPE_CONFIGURE, HTTP_WORKER, 0 },
+
     { HTTP_POST, "/v1/keys", handle_key_create, SCOPE_ADMIN, HTTP_WORKER | HTTP_BODY_NEEDED, 0 },
     { HTTP_GET, "/v1/keys", handle_key_list, SCOPE_ADMIN, HTTP_WORKER, 0 },
     { HTTP_GET, "/v1/keys/{id}", handle_key_show, SCOPE_ADMIN, HTTP_WORKER, 0 },

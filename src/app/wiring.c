@@ -79,7 +79,7 @@ void app_observe_attempt(void *app, enum attempt_outcome outcome, int64_t durati
     metrics_attempt(self->metrics, outcome, duration_ms);
 }
 
-static void schema_check(struct app *self, struct pg *pg)
+static void database_check(struct app *self, struct pg *pg)
 {
     int64_t now_ms = clock_monotonic_ms();
     if (now_ms - self->schema_checked_ms < SCHEMA_CHECK_MS) {
@@ -103,9 +103,10 @@ void app_flush(void *app, struct pg *pg)
 {
     struct app *self = app;
     source_stats_flush(self->source_stats, pg);
+    plan_counts_flush(self->registry, pg);
     if (pg_is_connected(pg)) {
         atomic_store(&self->database_seen_ms, clock_monotonic_ms());
-        schema_check(self, pg);
+        database_check(self, pg);
     }
 }
 

@@ -77,6 +77,7 @@ static enum status delivery_prepare(struct intake_delivery *delivery, size_t ite
     }
     atomic_init(&delivery->pending, item_count);
     atomic_init(&delivery->raw_written, false);
+    atomic_init(&delivery->quarantined_bytes, 0);
     atomic_init(&delivery->worst_status, STATUS_OK);
     for (size_t i = 0; i < item_count; i++) {
         struct intake_item *item = &delivery->items[i];

@@ -524,8 +524,11 @@ static void pause_jittered(unsigned attempt)
 static enum status quarantine_one(struct writer *writer, struct intake_item *item,
                                   const char *reason)
 {
-    const struct intake_delivery *delivery = item->delivery;
+    struct intake_delivery *delivery = item->delivery;
     bool is_whole = item->event_index == INTAKE_ITEM_QUARANTINE;
+    /* A replay needs the body; ten thousand events of one do not need it each. */
+    bool keeps_body = atomic_fetch_add(&delivery->quarantined_bytes, delivery->body.size) <=
+                      LIMIT_QUARANTINED_BYTES;
     struct problem problem = { 0 };
     struct batch_quarantine row = {
         .id = is_whole ? delivery->receipt_id : id_create(),
@@ -537,7 +540,7 @@ static enum status quarantine_one(struct writer *writer, struct intake_item *ite
         .dedup_key = delivery->dedup_key,
         .reason = str_from_z(reason),
         .headers_json = delivery->headers_json,
-        .body = delivery->body,
+        .body = keeps_body ? delivery->body : STR(""),
     };
     arena_reset(writer->arena);
     enum status status =
@@ -671,6 +674,17 @@ static void range_process(struct writer *writer, struct item_range whole,
     }
 }
 
+/* NULL: the item is to be decided. */
+static const char *reason_of(const struct intake_item *item)
+{
+    const struct intake_delivery *delivery = item->delivery;
+    if (item->event_index == INTAKE_ITEM_QUARANTINE) {
+        return delivery->quarantine_reason;
+    }
+    return delivery->quarantine_reasons != NULL ? delivery->quarantine_reasons[item->event_index]
+                                                : NULL;
+}
+
 void writer_process(struct writer *writer, const struct lane_batch *batch,
                     struct intake_item **out_unfinished)
 {
@@ -681,8 +695,9 @@ void writer_process(struct writer *writer, const struct lane_batch *batch,
     while (item != NULL) {
         struct intake_item *next = item->next;
         item->next = NULL;
-        if (item->event_index == INTAKE_ITEM_QUARANTINE) {
-            quarantine_item(writer, item, item->delivery->quarantine_reason, &unfinished);
+        const char *reason = reason_of(item);
+        if (reason != NULL) {
+            quarantine_item(writer, item, reason, &unfinished);
         } else {
             assert(count < LIMIT_BATCH_EVENTS);
             events[count++] = item;

@@ -78,6 +78,13 @@ static int tell(void *user, const char *pointer, size_t pointer_size, const char
 {
     const struct telling *telling = user;
     struct schema_report *report = telling->report;
+    if (report->count == 0) {
+        report->violations =
+            ARENA_NEW_ARRAY(telling->arena, LIMIT_SCHEMA_VIOLATIONS, struct schema_violation);
+    }
+    if (report->violations == NULL) {
+        return 0;
+    }
     report->violations[report->count++] = (struct schema_violation){
         .pointer = str_dup(telling->arena, (struct str){ pointer, pointer_size }),
         .what = str_dup(telling->arena, (struct str){ what, what_size }),
@@ -88,13 +95,8 @@ static int tell(void *user, const char *pointer, size_t pointer_size, const char
 enum status schema_check(const struct schema *schema, struct str json, struct arena *arena,
                          struct schema_report *out_report)
 {
-    *out_report =
-        (struct schema_report){ .violations = ARENA_NEW_ARRAY(arena, LIMIT_SCHEMA_VIOLATIONS,
-                                                              struct schema_violation) };
+    *out_report = (struct schema_report){ .count = 0 };
     struct telling telling = { .arena = arena, .report = out_report };
-    if (out_report->violations == NULL) {
-        return STATUS_LIMIT;
-    }
     enum shim_verdict verdict = shim_check(schema->shim, json.data, json.size, tell, &telling);
     if (verdict == SHIM_FAILED) {
         return STATUS_INVALID;

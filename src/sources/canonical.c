@@ -43,6 +43,7 @@ struct reading {
     struct draft draft;
     struct buf errors;
     struct jsonw errors_json;
+    size_t *items; /* which item each event was */
     size_t error_count;
     size_t item_index;
     bool is_list; /* pointers start with the item's index */
@@ -704,6 +705,8 @@ static void take_item(struct reading *reading, json_t *root)
         }
         if (reading->error_count > errors_before) {
             reading->draft.event_count = event_count;
+        } else if (reading->items != NULL && event_count < reading->draft.event_count) {
+            reading->items[event_count] = reading->item_index;
         }
     }
     reading->item_index++;
@@ -754,6 +757,7 @@ static void begin(struct reading *reading, enum trust trust, int64_t received_at
     if (platform != NULL && is_unsigned(platform, reading->source)) {
         reading->draft.provenance = PROVENANCE_NONE;
     }
+    reading->items = ARENA_NEW_ARRAY(reading->arena, capacity + 1, size_t);
     buf_init(&reading->errors, reading->arena, ERRORS_BYTES_MAX);
     jsonw_begin(&reading->errors_json, &reading->errors);
     jsonw_open_array(&reading->errors_json);
@@ -846,6 +850,8 @@ static enum status finish(struct reading *reading, bool on_error_skip,
         .event_count = normalised.event_count,
         .errors_json = reading->error_count > 0 ? buf_str(&reading->errors) : STR(""),
         .error_count = reading->error_count,
+        .items = reading->items,
+        .is_list = reading->is_list,
     };
     if (reading->error_count > 0 && !on_error_skip) {
         batch.event_count = 0;

@@ -7,7 +7,7 @@
 #include "registry_priv.h"
 
 /*
- * How a snapshot is built: eleven reads in one round trip, joined in memory.
+ * How a snapshot is built: twelve reads in one round trip, joined in memory.
  *
  * Problem: the parts must belong together (a source and its secrets, the
  * number that says how new all of it is), and one bad row must not stop the
@@ -96,6 +96,7 @@ enum {
     RESULT_STATISTICS,
     RESULT_BACKFILLS,
     RESULT_EXPOSURES,
+    RESULT_SCHEMAS,
     RESULT_COMMIT,
     RESULT_COUNT,
 };
@@ -106,6 +107,7 @@ struct loading {
     struct arena *arena; /* the snapshot's */
     const struct seal *seal;
     registry_parse_source_fn *parse_source;
+    const struct registry_snapshot *former; /* may be NULL */
     struct pg_result *results[RESULT_COUNT];
 };
 
@@ -566,6 +568,7 @@ static enum status read_rows(struct pg *pg, struct loading *loading, int64_t now
         [RESULT_STATISTICS] = &registry_statistics_sql,
         [RESULT_BACKFILLS] = &registry_backfills_sql,
         [RESULT_EXPOSURES] = &registry_exposures_sql,
+        [RESULT_SCHEMAS] = &registry_schemas_sql,
         [RESULT_COMMIT] = &pg_commit,
     };
     struct pg_params now;
@@ -596,6 +599,12 @@ static enum status load_exposures(struct loading *loading)
     return registry_exposures_load(loading->results[RESULT_EXPOSURES], loading->snapshot);
 }
 
+static enum status load_schemas(struct loading *loading)
+{
+    return registry_schemas_load(loading->results[RESULT_SCHEMAS], loading->former,
+                                 loading->snapshot);
+}
+
 static enum status attach_rules(struct loading *loading)
 {
     return registry_rules_attach(loading->snapshot);
@@ -605,7 +614,7 @@ static enum status build(struct loading *loading)
 {
     static enum status (*const steps[])(struct loading *) = {
         vault_create,    load_workspaces, load_sources,   load_keys,    load_subscriptions,
-        load_statistics, load_backfills,  load_exposures, attach_rules,
+        load_statistics, load_backfills,  load_exposures, load_schemas, attach_rules,
     };
     loading->snapshot->number = number_of(loading->results[RESULT_NUMBER]);
     for (size_t i = 0; i < ARRAY_COUNT(steps); i++) {
@@ -637,6 +646,7 @@ enum status registry_load(const struct registry_inputs *from, int64_t now_ms,
         .arena = arena,
         .seal = from->seal,
         .parse_source = from->parse_source,
+        .former = from->former,
     };
     enum status status = read_rows(from->pg, &loading, now_ms, problem);
     if (status == STATUS_OK) {
@@ -663,6 +673,7 @@ void registry_snapshot_destroy(struct registry_snapshot *snapshot)
     for (size_t i = 0; i < snapshot->rules_count; i++) {
         registry_rules_release(snapshot->rules[i]);
     }
+    registry_schemas_release(snapshot);
     sodium_free(snapshot->vault);
     arena_destroy(snapshot->arena);
     free(snapshot);

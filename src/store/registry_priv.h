@@ -47,6 +47,8 @@ struct registry_snapshot {
     size_t subscription_count;
     struct registry_key *keys;
     size_t key_count;
+    struct registry_schema *schemas;
+    size_t schema_count;
     struct registry_rules **rules; /* ascending by workspace and version */
     size_t rules_count;
 
@@ -88,6 +90,13 @@ extern const struct pg_statement registry_statistics_sql;
 extern const struct pg_statement registry_exposures_sql;
 NODISCARD enum status registry_exposures_load(const struct pg_result *rows,
                                               struct registry_snapshot *snapshot);
+/* Rows: workspace_id, source_id, event_type, id, version, mode, body. */
+extern const struct pg_statement registry_schemas_sql;
+/* Shared with `former` where they are the same. */
+NODISCARD enum status registry_schemas_load(const struct pg_result *rows,
+                                            const struct registry_snapshot *former,
+                                            struct registry_snapshot *snapshot);
+void registry_schemas_release(struct registry_snapshot *snapshot);
 /* Fills snapshot->rules: shared with `former` where they are the same. */
 NODISCARD enum status registry_rules_load(struct pg *pg, const struct pg_result *rows,
                                           const struct registry_snapshot *former,
