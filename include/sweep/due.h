@@ -21,6 +21,8 @@ struct due_config {
     struct id instance_id;
     size_t (*room)(void *app);
     size_t (*hand_over)(void *app, const struct delivery *deliveries, size_t count);
+    /* As traffic.h has it: while webhooks come, a backlog makes room for them. */
+    int64_t (*ingested)(void *app);
     void (*observe)(void *app, size_t profiles, int64_t lag_ms);
     void *app;
 };

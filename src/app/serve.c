@@ -283,6 +283,7 @@ static enum status start_due(struct app *app, struct problem *problem)
         .instance_id = app->instance_id,
         .room = app_sender_room,
         .hand_over = app_hand_over,
+        .ingested = app_ingested,
         .observe = app_observe_due,
         .app = app,
     };

@@ -12,6 +12,7 @@
 #include "sweep/backtest.h"
 #include "sweep/hydrate.h"
 #include "sweep/retain.h"
+#include "sweep/traffic.h"
 
 /*
  * Background work: nothing here is in anybody's way, so it is done in steps,
@@ -31,7 +32,6 @@
  * commit, and after each it rests half as long, since the ingest wants both cores
  * now and then. Measured on two cores at 1,000 webhooks/s: steps of 50 ms without
  * a rest doubled the ingest's p99. */
-#define BACKGROUND_LIVE_PER_S 100
 #define BACKGROUND_STEP_MS 50
 #define BACKGROUND_LIVE_STEP_MS 25
 #define BACKGROUND_LIVE_BATCH 64 /* to begin with: adapts to the step */
@@ -56,9 +56,7 @@ struct background {
     struct arena *arena;
     struct background_task tasks[TASK_COUNT];
     struct hydrate hydrate;
-    int64_t ingested; /* as of the look before */
-    int64_t looked_ms;
-    bool is_live;
+    struct traffic traffic;
     /* On the connection of hydrate, between its steps. */
     struct backtest backtest;
     struct retain retain;
@@ -177,25 +175,17 @@ static bool tick(struct background *background, int64_t wait_ms)
     return goes_on;
 }
 
-/* Do webhooks come? Looked at four times a second while there is work. */
-static void look_for_traffic(struct background *background)
+/* True when webhooks come, for which the steps are short. */
+static bool make_room(struct background *background)
 {
-    int64_t now_ms = clock_monotonic_ms();
-    int64_t past_ms = now_ms - background->looked_ms;
-    if (background->config.ingested == NULL || past_ms < BACKGROUND_TICK_MS) {
-        return;
-    }
-    int64_t ingested = background->config.ingested(background->config.app);
-    bool was_live = background->is_live;
-    background->is_live =
-        (ingested - background->ingested) * 1000 >= BACKGROUND_LIVE_PER_S * past_ms;
-    background->ingested = ingested;
-    background->looked_ms = now_ms;
+    bool was_live = background->traffic.is_live;
+    bool is_live = traffic_is_live(&background->traffic);
     struct hydrate *hydrate = &background->hydrate;
-    hydrate->step_ms = background->is_live ? BACKGROUND_LIVE_STEP_MS : BACKGROUND_STEP_MS;
-    if (background->is_live && !was_live && hydrate->batch_size > BACKGROUND_LIVE_BATCH) {
+    hydrate->step_ms = is_live ? BACKGROUND_LIVE_STEP_MS : BACKGROUND_STEP_MS;
+    if (is_live && !was_live && hydrate->batch_size > BACKGROUND_LIVE_BATCH) {
         hydrate->batch_size = BACKGROUND_LIVE_BATCH;
     }
+    return is_live;
 }
 
 /* Profiles on their way to newer rules: as many steps as fit between two polls
@@ -207,14 +197,14 @@ static bool run_hydrate(struct background *background)
     bool goes_on = true;
     while (worked && goes_on && clock_monotonic_ms() < until_ms) {
         struct problem problem = { 0 };
-        look_for_traffic(background);
+        bool is_live = make_room(background);
         int64_t began_ms = clock_monotonic_ms();
         enum status status = hydrate_step(&background->hydrate, &worked, &problem);
         if (status != STATUS_OK && status != STATUS_RETRY && background->config.report != NULL) {
             background->config.report(background->config.app, "hydrate", &problem);
         }
         int64_t took_ms = clock_monotonic_ms() - began_ms;
-        if (worked && background->is_live) {
+        if (worked && is_live) {
             goes_on = tick(background, took_ms / 2 + 1);
         }
     }
@@ -270,6 +260,7 @@ enum status background_start(const struct background_config *config,
         return problem_set(problem, STATUS_BROKEN, "internal", "no memory for background work");
     }
     background->config = *config;
+    background->traffic = (struct traffic){ .ingested = config->ingested, .app = config->app };
     background->tasks[0] = (struct background_task){ 1000, 0, task_flush };
     background->tasks[1] = (struct background_task){ 30000, 0, task_clock };
     background->tasks[2] = (struct background_task){ INSTANT_HOUR_MS, 0, task_partitions };

@@ -11,6 +11,7 @@
 #include "core/decide.h"
 #include "store/batch.h"
 #include "store/delivery_store.h"
+#include "sweep/traffic.h"
 
 /*
  * The due sweep.
@@ -33,10 +34,17 @@
  * meanwhile late by half of it. Between two sweeps there are DUE_PACE_MS, so that
  * a steady trickle is claimed by the dozen instead of one by one, which is what
  * a commit costs.
+ *
+ * A crowd that is due at one instant is a backlog of full batches, and taking them
+ * one after the other would have a core and the log to itself, while a webhook
+ * that comes meanwhile waits for both. So beside live traffic the batches of a
+ * backlog are smaller, with a rest after each that was full; a batch that was not
+ * ends the run, and the steady trickle never rests.
  */
 
 #define DUE_POLL_MS 250
 #define DUE_BATCH 256
+#define DUE_LIVE_BATCH 128
 #define DUE_FULL_SCAN_MS 30000
 #define DUE_FLOOR_MARGIN_MS 5000
 #define DUE_RETRY_MS 1000
@@ -57,6 +65,7 @@ struct due_sweep {
     pthread_cond_t wake;
     int64_t hint_ms; /* the least instant hinted since the last look */
     bool is_stopping;
+    struct traffic traffic;
     struct pg *pg;
     struct arena *arena;
     struct due_workspace *workspaces;
@@ -144,6 +153,7 @@ struct due_run {
     struct due_workspace *workspace;
     const struct registry_workspace *configured;
     struct batch batch;
+    size_t limit; /* of profiles */
     struct profile **profiles;
     size_t profile_count;
     int64_t now_ms;
@@ -207,7 +217,7 @@ static enum status due_batch(struct due_run *run, struct problem *problem)
     run->batch.decision = decision;
     run->now_ms = clock_now_ms();
     if (status == STATUS_OK) {
-        status = batch_claim_due(&run->batch, run->workspace->floor_ms, run->now_ms, DUE_BATCH,
+        status = batch_claim_due(&run->batch, run->workspace->floor_ms, run->now_ms, run->limit,
                                  &run->profiles, &run->profile_count, problem);
     }
     if (status == STATUS_OK) {
@@ -225,14 +235,41 @@ static enum status due_batch(struct due_run *run, struct problem *problem)
     return status;
 }
 
+static void wait_at_most(struct due_sweep *sweep, int64_t wait_ms)
+{
+    struct timespec at;
+    clock_gettime(CLOCK_REALTIME, &at);
+    int64_t nanoseconds = at.tv_nsec + (wait_ms % 1000) * 1000000;
+    at.tv_sec += (time_t)(wait_ms / 1000 + nanoseconds / 1000000000);
+    at.tv_nsec = (long)(nanoseconds % 1000000000);
+    pthread_cond_timedwait(&sweep->wake, &sweep->lock, &at);
+}
+
+/* Whatever is hinted meanwhile. False when it is time to stop. */
+static bool rest(struct due_sweep *sweep, int64_t rest_ms)
+{
+    int64_t until_ms = clock_monotonic_ms() + rest_ms;
+    pthread_mutex_lock(&sweep->lock);
+    for (int64_t left_ms = rest_ms; !sweep->is_stopping && left_ms > 0;) {
+        wait_at_most(sweep, left_ms);
+        left_ms = until_ms - clock_monotonic_ms();
+    }
+    bool goes_on = !sweep->is_stopping;
+    pthread_mutex_unlock(&sweep->lock);
+    return goes_on;
+}
+
 static enum status due_workspace_run(struct due_sweep *sweep, struct due_workspace *workspace,
                                      const struct registry_workspace *configured, size_t *out_count,
                                      struct problem *problem)
 {
     for (*out_count = 0;;) {
+        bool is_live = traffic_is_live(&sweep->traffic);
+        int64_t began_ms = clock_monotonic_ms();
         struct due_run run = { .sweep = sweep,
                                .workspace = workspace,
                                .configured = configured,
+                               .limit = is_live ? DUE_LIVE_BATCH : DUE_BATCH,
                                .greatest_due_ms = INSTANT_FIRST_MS };
         enum status status = due_batch(&run, problem);
         if (status != STATUS_OK) {
@@ -247,7 +284,8 @@ static enum status due_workspace_run(struct due_sweep *sweep, struct due_workspa
                                       clock_now_ms() - run.greatest_due_ms);
             }
         }
-        if (run.profile_count < DUE_BATCH) {
+        int64_t rest_ms = is_live ? (clock_monotonic_ms() - began_ms) / 2 + 1 : 0;
+        if (run.profile_count < run.limit || !rest(sweep, rest_ms)) {
             return STATUS_OK;
         }
     }
@@ -288,6 +326,7 @@ static enum status sweep_workspaces(struct due_sweep *sweep,
 
 static enum status sweep_once(struct due_sweep *sweep, struct problem *problem)
 {
+    (void)traffic_is_live(&sweep->traffic); /* so that a backlog finds a fresh answer */
     if (clock_monotonic_ms() >= sweep->full_scan_at_ms) {
         for (size_t i = 0; i < sweep->workspace_count; i++) {
             sweep->workspaces[i].floor_ms = 0;
@@ -329,12 +368,7 @@ static bool sleep_until_due(struct due_sweep *sweep, int64_t longest_ms)
         if (wait_ms <= 0 || now_ms < started_ms || sweep->is_stopping) {
             break;
         }
-        struct timespec at;
-        clock_gettime(CLOCK_REALTIME, &at);
-        int64_t nanoseconds = at.tv_nsec + (wait_ms % 1000) * 1000000;
-        at.tv_sec += (time_t)(wait_ms / 1000 + nanoseconds / 1000000000);
-        at.tv_nsec = (long)(nanoseconds % 1000000000);
-        pthread_cond_timedwait(&sweep->wake, &sweep->lock, &at);
+        wait_at_most(sweep, wait_ms);
     }
     if (sweep->hint_ms <= clock_now_ms()) {
         sweep->hint_ms = INSTANT_NEVER;
@@ -380,6 +414,7 @@ enum status due_start(const struct due_config *config, struct due_sweep **out_sw
         return problem_set(problem, STATUS_BROKEN, "internal", "no memory for the due sweep");
     }
     sweep->config = *config;
+    sweep->traffic = (struct traffic){ .ingested = config->ingested, .app = config->app };
     sweep->hint_ms = INSTANT_NEVER;
     pthread_mutex_init(&sweep->lock, NULL);
     pthread_cond_init(&sweep->wake, NULL);

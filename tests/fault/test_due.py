@@ -1,6 +1,8 @@
 """Silence changes a stage at the exact instant, whoever has the row's lock, and
 after downtime every instant in order."""
 
+import itertools
+import threading
 import time
 
 from shopbell import SLOW, Receiver, Server, make_workspace, wait_for
@@ -15,6 +17,17 @@ def backdate(cluster, workspace, email, **columns):
         f"UPDATE profile SET {sets}, last_seen_day = to_timestamp({columns['last_seen_at']}"
         " / 1000.0)::date WHERE workspace_id = (SELECT id FROM workspace WHERE name = %s)"
         " AND email = %s", workspace, email)
+
+
+def let_lapse(cluster, workspace, email_like, due_ms):
+    """All of them at one instant, as months of silence would have left them."""
+    cluster.query(
+        "UPDATE profile SET first_seen_at = to_timestamp(%s / 1000.0), last_seen_at ="
+        " to_timestamp(%s / 1000.0), decided_at = to_timestamp(%s / 1000.0), lifecycle_since ="
+        " to_timestamp(%s / 1000.0), due_at = to_timestamp(%s / 1000.0) WHERE workspace_id ="
+        " (SELECT id FROM workspace WHERE name = %s) AND email LIKE %s",
+        due_ms - 390 * DAY, due_ms - 60 * DAY - 1, due_ms - 60 * DAY - 1, due_ms - 290 * DAY,
+        due_ms, workspace, email_like)
 
 
 def make(api, email, at_ms=None):
@@ -89,13 +102,7 @@ def test_two_sweepers_emit_once(cluster, tmp_path):
         api = make_workspace(first, "due3")
         for n in range(200):
             make(api, f"p{n}@example.com")
-        now = int(time.time() * 1000)
-        cluster.query(
-            "UPDATE profile SET first_seen_at = to_timestamp(%s / 1000.0), last_seen_at ="
-            " to_timestamp(%s / 1000.0), decided_at = to_timestamp(%s / 1000.0), lifecycle_since ="
-            " to_timestamp(%s / 1000.0), due_at = to_timestamp(%s / 1000.0) WHERE workspace_id ="
-            " (SELECT id FROM workspace WHERE name = 'due3')", now - 400 * DAY, now - 70 * DAY,
-            now - 70 * DAY, now - 300 * DAY, now - 10 * DAY + 1)
+        let_lapse(cluster, "due3", "p%", int(time.time() * 1000) - 10 * DAY + 1)
         wait_for(lambda: cluster.query(
             "SELECT count(*) FROM transition t JOIN workspace w ON w.id = t.workspace_id"
             " WHERE w.name = 'due3' AND to_value = 'lapsed'")[0][0] == 200, 15)
@@ -106,3 +113,57 @@ def test_two_sweepers_emit_once(cluster, tmp_path):
     finally:
         first.stop()
         second.stop()
+
+
+def crowd(api, letter, count=600):
+    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    api.post("/v1/events", [
+        {"id": f"{letter}{n}", "type": "page.viewed", "occurred_at": moment,
+         "identities": {"email": f"{letter}{n}@example.com"}, "properties": {}}
+        for n in range(count)], expect=200)
+
+
+def lapses_of_a_commit(cluster, letter, count=600):
+    """How many of the crowd each transaction brought, once all have lapsed."""
+    query = ("SELECT count(*) FROM transition t JOIN workspace w ON w.id = t.workspace_id JOIN"
+             " profile p ON p.workspace_id = w.id AND p.id = t.profile_id WHERE w.name = 'due4'"
+             " AND t.to_value = 'lapsed' AND p.email LIKE %s GROUP BY t.xmin::text")
+
+    def sizes():
+        return [row[0] for row in cluster.query(query, f"{letter}%")]
+
+    wait_for(lambda: sum(sizes()) >= count, 30)
+    assert sum(sizes()) == count
+    return sizes()
+
+
+def test_a_crowd_due_at_once_makes_room_for_webhooks(cluster, tmp_path):
+    server = Server(cluster, str(tmp_path)).migrate().start()
+    over = threading.Event()
+
+    def come():
+        for n in itertools.count():
+            if over.wait(0.1):
+                return
+            crowd(api, f"live{n}-", 200)
+
+    live = threading.Thread(target=come, daemon=True)
+    try:
+        api = make_workspace(server, "due4")
+        crowd(api, "a")
+        crowd(api, "b")
+        due = int(time.time() * 1000) - 1000
+        live.start()
+        time.sleep(2)
+        let_lapse(cluster, "due4", "a%", due)
+        beside = lapses_of_a_commit(cluster, "a")
+        over.set()
+        live.join()
+        time.sleep(2)
+        let_lapse(cluster, "due4", "b%", due)
+        alone = lapses_of_a_commit(cluster, "b")
+        assert max(beside) <= 128, beside
+        assert max(alone) > 128, alone
+    finally:
+        over.set()
+        server.stop()
