@@ -8,6 +8,7 @@
 #include "app/commands.h"
 #include "app/embedded.h"
 #include "app/master_key.h"
+#include "app/memory.h"
 #include "base/clock.h"
 #include "base/instant.h"
 #include "base/jsonw.h"
@@ -248,6 +249,39 @@ static void check_connections(struct doctor *doctor)
          "%lld; an instance uses up to %lld", (long long)most, (long long)needed);
 }
 
+/* Profiles and identities are read at random: what does not fit is read again and
+ * again. Half of the advice is near enough. Elsewhere than here the machine's memory
+ * is not in sight; what nobody has set there is. */
+static void check_buffers(struct doctor *doctor)
+{
+    static const struct pg_statement statement = {
+        .name = "doctor_buffers",
+        .sql = "SELECT (setting::bigint * 8 / 1024)::text FROM pg_settings "
+               "WHERE name = 'shared_buffers'", /* in pages of 8 KiB */
+    };
+    static const struct pg_statement place = {
+        .name = "doctor_place",
+        .sql = "SELECT (inet_server_addr() IS NULL)::text",
+    };
+    int64_t mib = 0;
+    (void)str_to_i64(ask(doctor, &statement), &mib);
+    int64_t advised_mib = memory_shared_buffers_mib(memory_available(""));
+    bool is_here = str_equal_z(ask(doctor, &place), "true");
+    if (is_here ? mib * 2 >= advised_mib : mib > 128) {
+        find(doctor, FINDING_OK, "shared_buffers", "%lld MiB", (long long)mib);
+    } else if (is_here) {
+        find(doctor, FINDING_WARN, "shared_buffers",
+             "%lld MiB: with many profiles most are read from outside; on this machine "
+             "shared_buffers = %lldMB in postgresql.conf",
+             (long long)mib, (long long)advised_mib);
+    } else {
+        find(doctor, FINDING_WARN, "shared_buffers",
+             "%lld MiB, PostgreSQL's default: with many profiles most are read from outside; "
+             "a quarter of that machine's memory, in postgresql.conf",
+             (long long)mib);
+    }
+}
+
 static void check_schema(struct doctor *doctor)
 {
     struct problem problem = { .detail = "" };
@@ -338,6 +372,7 @@ static void check_database(struct doctor *doctor)
     check_durability(doctor);
     check_log_files(doctor);
     check_connections(doctor);
+    check_buffers(doctor);
     check_clock(doctor);
     check_schema(doctor);
     check_partitions(doctor);

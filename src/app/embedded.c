@@ -15,6 +15,7 @@
 
 #include "app/environment.h"
 #include "app/file.h"
+#include "app/memory.h"
 #include "app/process.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -576,6 +577,9 @@ static enum status postgres_start(struct embedded *embedded, struct problem *pro
     (void)snprintf(program, sizeof(program), "%s/postgres", embedded->bin);
     (void)snprintf(sockets, sizeof(sockets), "unix_socket_directories=\"%s\"",
                    embedded->socket_directory);
+    char buffers[64];
+    (void)snprintf(buffers, sizeof(buffers), "shared_buffers=%uMB",
+                   memory_shared_buffers_mib(memory_available("")));
     const char *const argv[] = { program,
                                  "-D",
                                  embedded->data,
@@ -588,7 +592,7 @@ static enum status postgres_start(struct embedded *embedded, struct problem *pro
                                  "-c",
                                  "port=5432",
                                  "-c",
-                                 "shared_buffers=128MB",
+                                 buffers,
                                  "-c",
                                  "max_wal_size=2GB",
                                  "-c",

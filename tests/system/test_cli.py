@@ -301,6 +301,7 @@ def test_doctor_finds_nothing_broken(shop):
     found = text.get("checks", text.get("data", text)) if isinstance(text, dict) else text
     by_name = {f.get("check", f.get("name")): f for f in found}
     assert by_name["schema"].get("finding", by_name["schema"].get("result")) == "ok"
+    assert by_name["shared_buffers"]["detail"].startswith("64 MiB")
     broken = run("doctor", environment={**shop, "SHOPBELL_DATABASE_URL": "postgresql:///x?host=/nowhere"})
     assert broken.returncode != 0 and "fail" in broken.stdout
 
