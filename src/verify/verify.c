@@ -285,7 +285,7 @@ void verify_sign_v1(const uint8_t *key, size_t key_size, struct str id, int64_t 
     char timestamp[24];
     int length = snprintf(timestamp, sizeof(timestamp), "%lld", (long long)timestamp_s);
     struct str pieces[] = { id, STR("."), { timestamp, (size_t)length }, STR("."), body };
-    uint8_t mac[MAC_SIZE_MAX];
+    uint8_t mac[MAC_SIZE_MAX] = { 0 };
     (void)mac_compute(SIGNATURE_HMAC_SHA256, key, key_size, pieces, ARRAY_COUNT(pieces), mac);
     static_assert(VERIFY_V1_TEXT_SIZE ==
                       3 + sodium_base64_ENCODED_LEN(crypto_auth_hmacsha256_BYTES,
