@@ -7,6 +7,7 @@
 #include "app/environment.h"
 #include "base/arena.h"
 #include "base/buf.h"
+#include "sources/json_border.h"
 
 /*
  * argv -> command -> exit code.
@@ -111,6 +112,7 @@ int main(int argc, char **argv)
     struct arguments_answer answer;
     struct problem problem = { .detail = "" };
     enum exit_code code = EXIT_DONE;
+    border_begin();
     arguments_parse(&shopbell_commands, argc, argv, &answer, &problem);
     switch (answer.verdict) {
     case ARGUMENTS_RUN:

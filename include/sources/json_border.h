@@ -23,6 +23,10 @@
 #include "base/status.h"
 #include "base/str.h"
 
+/* Once, before there are threads: trees then lie in a region of their thread, and
+ * must be freed on it. Without this call they are malloc's. */
+void border_begin(void);
+
 /* NULL with a problem (type "malformed-json") when the bytes are not one JSON
  * object or array, and nothing else. */
 json_t *border_parse(struct str bytes, struct problem *problem);

@@ -9,6 +9,7 @@
 #include "base/instant.h"
 #include "base/limits.h"
 #include "base/money.h"
+#include "json_memory_priv.h"
 
 /*
  * Foreign JSON becomes plain values here, and nowhere else in this layer.
@@ -33,29 +34,39 @@ enum {
     REAL_DIGITS = 15
 };
 
+/* Most documents open fewer than may be open at once, and need no second look. */
+static bool may_be_too_deep(struct str bytes)
+{
+    size_t openers = 0;
+    for (size_t i = 0; i < bytes.size; i++) {
+        openers += bytes.data[i] == '{' || bytes.data[i] == '[' ? 1 : 0;
+    }
+    return openers > LIMIT_JSON_DEPTH;
+}
+
 bool border_is_too_deep(struct str bytes)
 {
+    if (!may_be_too_deep(bytes)) {
+        return false;
+    }
     unsigned depth = 0;
     bool in_string = false;
     for (size_t i = 0; i < bytes.size; i++) {
         char c = bytes.data[i];
         if (in_string) {
-            if (c == '\\') {
-                i++;
-            } else if (c == '"') {
-                in_string = false;
-            }
+            i += c == '\\' ? 1 : 0;
+            in_string = c != '"';
             continue;
         }
         if (c == '"') {
             in_string = true;
         } else if (c == '{' || c == '[') {
             depth++;
-            if (depth > LIMIT_JSON_DEPTH) {
-                return true;
-            }
         } else if ((c == '}' || c == ']') && depth > 0) {
             depth--;
+        }
+        if (depth > LIMIT_JSON_DEPTH) {
+            return true;
         }
     }
     return false;
@@ -69,8 +80,8 @@ static json_t *parse(struct str bytes, size_t flags, size_t *out_used, struct pr
         return NULL;
     }
     json_error_t error;
-    json_t *root = json_loadb(bytes.size > 0 ? bytes.data : "", bytes.size,
-                              JSON_REJECT_DUPLICATES | flags, &error);
+    json_t *root = border_load(bytes.size > 0 ? bytes.data : "", bytes.size,
+                               JSON_REJECT_DUPLICATES | flags, &error);
     if (root == NULL) {
         problem_set(problem, STATUS_INVALID, "malformed-json", "line %d, column %d: %s", error.line,
                     error.column, error.text);

@@ -219,8 +219,39 @@ static void dumps_within_its_bound(void **state)
     arena_destroy(arena);
 }
 
+/* One that does not fit into the thread's region, one beside it, and a part that
+ * is kept when its tree goes. */
+static void trees_lie_side_by_side(void **state)
+{
+    (void)state;
+    enum {
+        ELEMENTS = 20000
+    };
+    static char text[3 * ELEMENTS + 1];
+    struct problem problem;
+    text[0] = '[';
+    for (size_t i = 0; i < ELEMENTS; i++) { /* many are opened, none in another */
+        memcpy(text + 1 + 3 * i, i + 1 < ELEMENTS ? "[]," : "[]]", 3);
+    }
+    json_t *large = border_parse((struct str){ text, 3 * ELEMENTS + 1 }, &problem);
+    json_t *small = border_parse(STR("{\"a\":{\"b\":\"kept\"}}"), &problem);
+    assert_int_equal(json_array_size(large), ELEMENTS);
+    border_free(large);
+    assert_str_equal(border_text(border_object(small, "a"), "b"), STR("kept"));
+    json_t *part = json_incref(border_object(small, "a"));
+    border_free(small);
+    json_t *next = border_parse(STR("{\"c\":{\"d\":\"other\"}}"), &problem);
+    assert_str_equal(border_text(part, "b"), STR("kept"));
+    json_object_set_new(part, "b", json_string("new"));
+    assert_str_equal(border_text(part, "b"), STR("new"));
+    json_decref(part);
+    assert_str_equal(border_text(border_object(next, "c"), "d"), STR("other"));
+    border_free(next);
+}
+
 int main(void)
 {
+    border_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(accepts_one_reading_only),
         cmocka_unit_test(bounds_depth),
@@ -228,6 +259,7 @@ int main(void)
         cmocka_unit_test(reads_money_exactly),
         cmocka_unit_test(reads_dates_with_and_without_zone),
         cmocka_unit_test(dumps_within_its_bound),
+        cmocka_unit_test(trees_lie_side_by_side),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
