@@ -176,6 +176,8 @@ resource_fn resource_quarantine_list;
 resource_fn resource_quarantine_show;
 /* Queues a job for one, or with an empty name for those that the body describes. */
 resource_fn resource_quarantine_replay;
+/* Queues a job for the source's raw webhooks. */
+resource_fn resource_source_replay;
 
 /* These two need no database. */
 resource_fn resource_topic_list;

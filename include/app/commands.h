@@ -15,6 +15,7 @@ command_fn command_doctor;
 command_fn command_status;
 command_fn command_tail;
 command_fn command_import;
+command_fn command_replay;
 command_fn command_check;
 command_fn command_retention_run;
 command_fn command_version;

@@ -65,6 +65,9 @@ struct decide_context {
     /* History coming in: nothing rings, rules are decided once, at the end, and
      * what changed has the cause `import`. */
     bool is_import;
+    /* Of an import: nothing is decided now, for facts of these profiles were taken
+     * out; they are marked as waiting for their history. */
+    bool leaves_verdicts;
     /* Seeds fresh profile and merge ids; drawn by the shell once a batch. */
     uint8_t random[16];
 };

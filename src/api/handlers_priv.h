@@ -81,6 +81,7 @@ http_handler_fn handle_product_bulk;
 http_handler_fn handle_quarantine_list;
 http_handler_fn handle_quarantine_show;
 http_handler_fn handle_quarantine_replay;
+http_handler_fn handle_source_replay;
 http_handler_fn handle_topic_list;
 http_handler_fn handle_platform_list;
 

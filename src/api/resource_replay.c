@@ -26,8 +26,13 @@ struct wish {
     bool is_dry;
 };
 
-static const char *const ALL_MEMBERS[] = { "since", "until", "topic", "dry_run", "source" };
-static const char *const ROW_MEMBERS[] = { "dry_run" };
+/* Of one row the first, of a source all but the last. */
+static const char *const MEMBERS[] = { "dry_run", "since", "until", "topic", "source" };
+enum members {
+    OF_ROW = 1,
+    OF_SOURCE = 4,
+    OF_ALL = 5
+};
 
 static enum status find_source(const struct resource_request *request, struct str name,
                                struct wish *wish, struct problem *problem)
@@ -50,7 +55,7 @@ static void read_filter(struct document *document, struct wish *wish, struct str
     }
 }
 
-static enum status read_body(const struct resource_request *request, bool is_of_row,
+static enum status read_body(const struct resource_request *request, enum members members,
                              struct wish *wish, struct problem *problem)
 {
     struct str source = { NULL, 0 };
@@ -59,12 +64,11 @@ static enum status read_body(const struct resource_request *request, bool is_of_
     if (status != STATUS_OK) {
         return status;
     }
-    document_allow(&document, is_of_row ? ROW_MEMBERS : ALL_MEMBERS,
-                   is_of_row ? ARRAY_COUNT(ROW_MEMBERS) : ARRAY_COUNT(ALL_MEMBERS));
+    document_allow(&document, MEMBERS, members);
     wish->is_dry = document_bool(&document, "dry_run", false);
     wish->since_ms = INSTANT_NONE;
     wish->until_ms = INSTANT_NONE;
-    if (!is_of_row) {
+    if (members != OF_ROW) {
         read_filter(&document, wish, &source);
     }
     status = document.status;
@@ -137,13 +141,24 @@ enum status resource_quarantine_replay(const struct resource_request *request,
     struct wish wish = { .what = "quarantine" };
     struct quarantine_row row;
     bool is_of_row = request->name.size > 0;
-    enum status status = read_body(request, is_of_row, &wish, problem);
+    enum status status = read_body(request, is_of_row ? OF_ROW : OF_ALL, &wish, problem);
     if (status == STATUS_OK && is_of_row) {
         status = id_parse(request->name, &wish.row_id)
                      ? quarantine_find(request->pg, request->arena,
                                        request->principal->workspace_id, wish.row_id, &row, problem)
                      : STATUS_MISSING;
         status = resource_missing(status, "quarantined delivery", request->name, problem);
+    }
+    return status == STATUS_OK ? queue(request, &wish, out_answer, problem) : status;
+}
+
+enum status resource_source_replay(const struct resource_request *request,
+                                   struct resource_answer *out_answer, struct problem *problem)
+{
+    struct wish wish = { .what = "webhooks" };
+    enum status status = find_source(request, request->name, &wish, problem);
+    if (status == STATUS_OK) {
+        status = read_body(request, OF_SOURCE, &wish, problem);
     }
     return status == STATUS_OK ? queue(request, &wish, out_answer, problem) : status;
 }

@@ -91,6 +91,11 @@ enum http_outcome handle_quarantine_replay(struct http_exchange *x, void *app)
     return rest_run(x, app, resource_quarantine_replay, REST_CREATE);
 }
 
+enum http_outcome handle_source_replay(struct http_exchange *x, void *app)
+{
+    return rest_run(x, app, resource_source_replay, REST_CREATE);
+}
+
 enum http_outcome handle_topic_list(struct http_exchange *x, void *app)
 {
     return rest_run(x, app, resource_topic_list, REST_INLINE);

@@ -128,6 +128,7 @@ const struct http_route api_routes[] = {
 
     { HTTP_GET, "/v1/quarantine", handle_quarantine_list, SEE_SETUP, HTTP_WORKER, 0 },
     { HTTP_GET, "/v1/quarantine/{id}", handle_quarantine_show, SEE_SETUP, HTTP_WORKER, 0 },
+    { HTTP_POST, "/v1/sources/{name}/replay", handle_source_replay, SCOPE_CONFIGURE, HTTP_WORKER, 0 },
     { HTTP_POST, "/v1/quarantine/replay", handle_quarantine_replay, SCOPE_CONFIGURE, HTTP_WORKER, 0 },
     { HTTP_POST, "/v1/quarantine/{id}/replay", handle_quarantine_replay, SCOPE_CONFIGURE, HTTP_WORKER, 0 },
 

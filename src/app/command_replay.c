@@ -197,3 +197,13 @@ enum status command_quarantine_replay(struct cli *cli, struct problem *problem)
     const char *id = arguments_positional(cli->arguments, 0);
     return replay(cli, resource_quarantine_replay, true, id, problem);
 }
+
+enum status command_replay(struct cli *cli, struct problem *problem)
+{
+    const char *source = arguments_value(cli->arguments, "source");
+    if (source == NULL || !arguments_has(cli->arguments, "since")) {
+        return problem_set(problem, STATUS_INVALID, "usage",
+                           "which webhooks? --source NAME --since INSTANT|DURATION");
+    }
+    return replay(cli, resource_source_replay, false, source, problem);
+}

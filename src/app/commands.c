@@ -63,6 +63,15 @@ static const struct command_option quarantine_replay_options[] = {
     { NULL, NULL, NULL },
 };
 
+static const struct command_option replay_options[] = {
+    { "source", "NAME", "whose raw webhooks are read again" },
+    { "since", "INSTANT|DURATION", "received since then, or so long ago: 7d" },
+    { "until", "INSTANT|DURATION", "received before then" },
+    { "topic", "TOPIC", "as its sender named it" },
+    { "dry-run", NULL, "try and say what would change, keep all as it is" },
+    { NULL, NULL, NULL },
+};
+
 static const struct command_option workspace_create_options[] = {
     { "title", "TEXT", "for people" },
     { "currency", "CODE", "ISO 4217, for what has none of its own: EUR" },
@@ -185,6 +194,13 @@ static const struct command command_list[] = {
       "shopbell import --source api --kind orders --map \"E-mail=email,Amount=total\" till.csv\n"
       "zcat events.ndjson.gz | shopbell import --source api -",
       import_options, 1, ARGUMENTS_POSITIONALS_MAX, command_import },
+    { "replay", "--source NAME --since INSTANT",
+      "read raw webhooks again: what they had said is replaced, silently; carts, products, "
+      "identities and merges stay",
+      "shopbell replay --source atelier --since 7d --dry-run\n"
+      "shopbell replay --source atelier --since 2026-11-20T00:00:00Z --topic order.paid\n"
+      "shopbell job show 0199d2d0-2222-7000-8000-0000000000bb",
+      replay_options, 0, 0, command_replay },
     { "check", "[--sample N] [--repair]", "compare what is stored with what the history says",
       "shopbell check --sample 1000\nshopbell check --workspace aurora --repair --json",
       check_options, 0, 0, command_check },

@@ -85,5 +85,6 @@ NODISCARD enum status replay_progress(struct replay *replay, struct problem *pro
 /* --- the two walks ------------------------------------------------------------ */
 
 NODISCARD enum status replay_quarantine(struct replay *replay, struct problem *problem);
+NODISCARD enum status replay_webhooks(struct replay *replay, struct problem *problem);
 
 #endif

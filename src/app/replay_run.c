@@ -208,7 +208,8 @@ static enum status walk_and_end(struct replay *replay, struct problem *problem)
     read_cursor(replay);
     enum status status = registry_refresh(replay->config->registry, false, &fault);
     if (status == STATUS_OK) {
-        status = replay_quarantine(replay, &fault);
+        status = replay->is_of_quarantine ? replay_quarantine(replay, &fault)
+                                          : replay_webhooks(replay, &fault);
     }
     if (status == STATUS_OK) {
         return end_job(replay, JOB_SUCCEEDED, "", problem);

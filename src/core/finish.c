@@ -86,6 +86,10 @@ static void finish_import(struct decision *decision)
 {
     for (size_t i = 0; i < decision->imported.count; i++) {
         struct profile *profile = decision->imported.items[i];
+        if (decision->context->leaves_verdicts) {
+            profile->needs_history = true;
+            continue;
+        }
         bool is_asked = profile->changed_parts != 0 || profile->touched != NULL ||
                         (profile->is_new && !profile->is_judged);
         if (id_is_zero(profile->merged_into) && is_asked) {

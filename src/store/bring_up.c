@@ -8,12 +8,15 @@
  * event is folded, and by the background sweep, which takes everyone else.
  */
 
-/* A stray that only has a name: there is nothing to fold. */
-static void stand_empty(struct profile *profile, const struct ruleset *newest)
+/* A stray that only has a name, or whose facts turned out to be another's: there is
+ * nothing to fold but what it owns. When it was seen, nobody else knows. */
+static bool stand_empty(struct arena *arena, struct profile *profile, const struct history *history)
 {
-    profile->features = (struct feature_set){ 0 };
-    profile->needs_history = false;
-    profile->ruleset_version = newest->version;
+    struct profile fresh;
+    hydrate_begin(&fresh, profile);
+    fresh.first_seen_at_ms = profile->first_seen_at_ms;
+    fresh.last_seen_at_ms = profile->last_seen_at_ms;
+    return hydrate_end(arena, &fresh, profile, history, true);
 }
 
 static enum status fold(const struct bring_up *bring_up, struct profile *profile,
@@ -28,9 +31,10 @@ static enum status fold(const struct bring_up *bring_up, struct profile *profile
     if (status != STATUS_OK) {
         return status;
     }
-    if (history_is_empty(&history)) {
-        stand_empty(profile, newest);
-    } else if (!profile_hydrate(bring_up->arena, profile, &history)) {
+    bool is_folded = history_is_empty(&history)
+                         ? stand_empty(bring_up->arena, profile, &history)
+                         : profile_hydrate(bring_up->arena, profile, &history);
+    if (!is_folded) {
         return STATUS_LIMIT;
     }
     return decide_silently(bring_up->decision, profile, bring_up->now_ms, cause);

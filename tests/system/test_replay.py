@@ -5,26 +5,29 @@ once, silently, and as if the mapping had been right from the start.
 import hashlib
 import hmac
 import json
+import subprocess
+import time
 
 import pytest
-from shopbell import wait_for
+from shopbell import binary, make_workspace, wait_for
 
 SECRET = "a-secret-of-the-atelier"
 
 
-def settings(total="/order/sum", email="/order/mail", kind="order.completed"):
+def settings(total="/order/sum", email="/order/mail", kind="order.completed",
+             seen="product.viewed"):
     return {
         "currency": "EUR",
         "signature": {"algorithm": "sha256", "encoding": "hex", "header": "X-Shop-Signature"},
         "topic": {"pointer": "/event"},
         "id": {"header": "X-Shop-Id"},
         "events": [
-            {"topic": "order", "type": kind, "id": "/order/id", "occurred_at": "/order/at",
+            {"topic": "order", "type": kind, "id": "/fact", "occurred_at": "/order/at",
              "identities": {"email": email},
              "traits": {"first_name": "/order/name"},
              "properties": {"order_id": "/order/id", "total": total, "currency": "=EUR",
                             "status": "=paid"}},
-            {"topic": "view", "type": "product.viewed", "id": "/id", "occurred_at": "/at",
+            {"topic": "view", "type": seen, "id": "/id", "occurred_at": "/at",
              "identities": {"email": "/mail"}, "properties": {"product_id": "/ref"}},
         ]}
 
@@ -46,10 +49,11 @@ class Atelier:
             "POST", "/v1/hooks/" + self.source["id"], data,
             {"Content-Type": "application/json", "X-Shop-Signature": digest, "X-Shop-Id": delivery})
         assert answer.status == 200, answer.body
+        time.sleep(0.002)  # the order of arrival is known to the millisecond
         return json.loads(answer.body)["status"]
 
     def order(self, n, mail="jane@example.com", total=None, name="Jane"):
-        return self.send({"event": "order", "order": {
+        return self.send({"event": "order", "fact": f"f{n}", "order": {
             "id": f"o{n}", "sum": total or f"{n}.50", "net": f"{n}.00", "mail": mail, "name": name,
             "payer": "payer-" + mail, "at": f"2026-11-{n % 28 + 1:02d}T10:00:00Z"}}, f"d{n}")
 
@@ -58,15 +62,19 @@ class Atelier:
                       expect=200)
 
 
-@pytest.fixture
-def shop(api, server):
-    made = Atelier(api, total="/order/summ")
+def make_shop(api, server, **more):
+    made = Atelier(api, **more)
     made.workspace_id = server.cluster.query(
         "SELECT workspace_id FROM source WHERE id = %s", made.source["id"])[0][0]
     made.workspace = server.cluster.query(
         "SELECT name FROM workspace WHERE id = %s", made.workspace_id)[0][0]
     made.rows = lambda sql: server.cluster.query(sql, made.workspace_id)
     return made
+
+
+@pytest.fixture
+def shop(api, server):
+    return make_shop(api, server, total="/order/summ")
 
 
 def ended(api, job):
@@ -157,3 +165,137 @@ def test_the_command_says_the_same(shop):
     gone = api.server.command("quarantine", "replay", row["id"], "--workspace", shop.workspace,
                               check=False)
     assert gone.returncode == 3
+
+
+# --- raw webhooks -----------------------------------------------------------------
+
+
+def facts(shop):
+    """All that the workspace knows, without ids and times of ours."""
+    return {
+        "profiles": shop.rows(
+            "SELECT email, orders_count, orders_gross_minor, orders_largest_minor, first_seen_at,"
+            " last_seen_at, orders_first_at, orders_last_at, lifecycle, tags, segments,"
+            " traits::text FROM profile WHERE workspace_id = %s ORDER BY email"),
+        "orders": shop.rows(
+            "SELECT order_ref, status, rank, total_minor, placed_at, counted, completed,"
+            " counted_gross_minor, body::text FROM orders WHERE workspace_id = %s ORDER BY 1"),
+        "timeline": shop.rows(
+            "SELECT type, occurred_at, product_id, currency, amount_minor, order_ref,"
+            " properties::text FROM interaction WHERE workspace_id = %s ORDER BY 1, 2, 7"),
+        "members": shop.rows(
+            "SELECT r.name, p.email FROM membership m JOIN rule r ON r.id = m.rule_id"
+            " JOIN profile p ON p.id = m.profile_id WHERE m.workspace_id = %s ORDER BY 1, 2"),
+    }
+
+
+def live(shop, orders=6):
+    """Orders, each told of twice, and looks at products."""
+    for n in range(1, orders + 1):
+        mail = f"c{n % 3}@example.com"
+        shop.order(n, mail)
+        body = {"id": f"o{n}", "sum": f"{n}.75", "net": f"{n}.25", "mail": mail, "name": "Ann",
+                "payer": "payer-" + mail, "at": f"2026-11-{n % 28 + 1:02d}T11:00:00Z"}
+        shop.send({"event": "order", "fact": f"again-{n}", "order": body}, f"again-{n}")
+        shop.send({"event": "view", "id": f"v{n}", "mail": mail, "ref": f"p{n}",
+                   "at": f"2026-11-{n % 28 + 1:02d}T09:00:00Z"}, f"view-{n}")
+
+
+WRONG = {"total": "/order/net", "seen": "custom.looked"}
+
+
+def replay(shop, *more, check=True):
+    done = shop.api.server.command("replay", "--workspace", shop.workspace, "--source", shop.name,
+                                   "--since", "1d", "--json", *more, check=check)
+    return json.loads(done.stdout)["result"]
+
+
+def check_is_clean(shop):
+    done = shop.api.server.command("check", "--workspace", shop.workspace, "--json", check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_replay_gives_what_the_right_mapping_would_have(api, server, esp):
+    wrong = make_shop(api, server, **WRONG)
+    esp.subscribe(api, ["*"])
+    right = make_shop(make_workspace(server, "righteous"), server)
+    live(wrong)
+    live(right)
+    settled(right)
+    assert facts(wrong) != facts(right)
+    before = everything(wrong)
+    # As the mapping still is, nothing is to be replaced.
+    same = replay(wrong)
+    assert (same["replayed"], same["unchanged"]) == (0, same["deliveries"])
+    assert everything(wrong) == before
+    wrong.mend()
+    dry = replay(wrong, "--dry-run")
+    assert dry["replayed"] > 0 and dry["unreadable"] == 0
+    assert everything(wrong) == before
+    done = replay(wrong)
+    assert done["replayed"] > 0 and done["refused"] == 0 and done["unreadable"] == 0
+    settled(wrong)
+    assert facts(wrong) == facts(right)
+    check_is_clean(wrong)
+    known = everything(wrong)
+    assert known["notification"] == before["notification"]
+    again = replay(wrong)
+    assert (again["replayed"], again["unchanged"]) == (0, again["deliveries"])
+    assert everything(wrong) == known
+
+
+def test_what_was_another_customers_moves(api, server):
+    wrong = make_shop(api, server, email="/order/payer")
+    for n in (1, 2):
+        assert wrong.send({"event": "order", "fact": f"f{n}", "order": {
+            "id": f"o{n}", "sum": "5.00", "mail": "jane@example.com", "name": "Jane",
+            "payer": "pay@example.com", "at": f"2026-11-0{n}T10:00:00Z"}}, f"d{n}") == "applied"
+    wrong.mend()
+    assert replay(wrong)["replayed"] > 0
+    settled(wrong)
+    found = dict(wrong.rows("SELECT email, orders_count FROM profile WHERE workspace_id = %s"))
+    # Whom the wrong mapping had made is left, and nothing is known of him.
+    assert found == {"jane@example.com": 2, None: 0}
+    check_is_clean(wrong)
+
+
+def test_an_order_of_which_not_all_is_stored_stays(api, server):
+    wrong = make_shop(api, server, **WRONG)
+    live(wrong, 2)
+    wrong.rows("DELETE FROM webhook WHERE workspace_id = %s AND dedup_key = 'd1'")
+    before = facts(wrong)
+    wrong.mend()
+    done = replay(wrong)
+    assert done["unreadable"] == 1
+    assert any("gone" in (row["reason"] or "") for row in done["rows"])
+    settled(wrong)
+    after = facts(wrong)
+    assert [o for o in after["orders"] if o[0] == "o1"] == [o for o in before["orders"]
+                                                            if o[0] == "o1"]
+    assert [o for o in after["orders"] if o[0] == "o2"][0][3] == 275
+
+
+def test_a_killed_replay_is_gone_on_with(api, server):
+    wrong = make_shop(api, server, **WRONG)
+    right = make_shop(make_workspace(server, "unhurt"), server)
+    live(wrong, 40)
+    live(right, 40)
+    wrong.mend()
+    command = subprocess.Popen(
+        [binary(), "replay", "--workspace", wrong.workspace, "--source", wrong.name, "--since",
+         "1d", "--json"], env=server.environment, stdout=subprocess.PIPE)
+    wait_for(lambda: wrong.rows("SELECT 1 FROM job WHERE workspace_id = %s AND kind = 'replay'"
+                                " AND done > 5"), 20, 0.005, "half of it")
+    command.kill()
+    command.wait()
+    done, status = wrong.rows("SELECT done, status FROM job WHERE workspace_id = %s"
+                              " AND kind = 'replay'")[0]
+    assert status == "running" and done < 120
+    # Its lease would run out in half a minute.
+    wrong.rows("UPDATE job SET lease_until = now() WHERE workspace_id = %s AND kind = 'replay'")
+    wait_for(lambda: wrong.rows("SELECT 1 FROM job WHERE workspace_id = %s AND kind = 'replay'"
+                                " AND status = 'succeeded'"), 60, 0.1, "the server's going on")
+    settled(wrong)
+    settled(right)
+    assert facts(wrong) == facts(right)
+    check_is_clean(wrong)
