@@ -121,7 +121,10 @@
 #define LIMIT_SCHEMAS 500u
 #define LIMIT_SCHEMA_BYTES (64u * 1024)
 #define LIMIT_SCHEMA_VISITS 256u /* parts that judge one value */
-#define LIMIT_SCHEMA_STACK 512u  /* parts within each other: about 1 MiB of stack */
+#define LIMIT_SCHEMA_STACK \
+    128u /* parts within each other; a thread that takes webhooks has 1 MiB */
+/* To compile follows references as far as they go: 64 KiB hold some 3,000. */
+#define LIMIT_SCHEMA_COMPILE_STACK_BYTES (64u * 1024 * 1024)
 #define LIMIT_SCHEMA_PATTERN_BYTES 256u
 #define LIMIT_SCHEMA_SUBJECT_BYTES LIMIT_TEXT_BYTES
 #define LIMIT_SCHEMA_NAME_BYTES 128u

@@ -1,5 +1,6 @@
 #include "schema/schema.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -32,22 +33,55 @@ static const struct shim_limits limits = {
     .enum_values = LIMIT_SCHEMA_ENUM_VALUES,
 };
 
+struct compiling {
+    struct str json;
+    char why[WHY_BYTES];
+    struct shim *shim;
+};
+
+static void *compile(void *argument)
+{
+    struct compiling *compiling = argument;
+    compiling->shim = shim_compile(compiling->json.data, compiling->json.size, &limits,
+                                   compiling->why, sizeof(compiling->why));
+    return NULL;
+}
+
+/* On a stack of its own: valijson recurses along references while it reads them. */
+static bool compile_apart(struct compiling *compiling)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    if (pthread_attr_init(&attributes) != 0) {
+        return false;
+    }
+    bool is_started =
+        pthread_attr_setstacksize(&attributes, LIMIT_SCHEMA_COMPILE_STACK_BYTES) == 0 &&
+        pthread_create(&thread, &attributes, compile, compiling) == 0;
+    pthread_attr_destroy(&attributes);
+    if (is_started) {
+        pthread_join(thread, NULL);
+    }
+    return is_started;
+}
+
 enum status schema_compile(struct str json, struct schema **out_schema, struct problem *problem)
 {
-    char why[WHY_BYTES];
+    struct compiling compiling = { .json = json };
     if (json.size > LIMIT_SCHEMA_BYTES) {
         return problem_set(problem, STATUS_INVALID, "limit-reached",
                            "a schema has at most %u bytes", LIMIT_SCHEMA_BYTES);
     }
     struct schema *schema = calloc(1, sizeof(*schema));
-    if (schema == NULL) {
+    if (schema == NULL || !compile_apart(&compiling)) {
+        free(schema);
         return problem_set(problem, STATUS_BROKEN, "internal", "no memory for a schema");
     }
-    schema->shim = shim_compile(json.data, json.size, &limits, why, sizeof(why));
+    schema->shim = compiling.shim;
     if (schema->shim == NULL) {
         free(schema);
         return problem_set(problem, STATUS_INVALID, "invalid-field",
-                           "not a schema of draft 7 that can be used: %s", why);
+                           "not a schema of draft 7 that can be used: %s", compiling.why);
     }
     atomic_init(&schema->references, 1);
     *out_schema = schema;

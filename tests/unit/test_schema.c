@@ -1,4 +1,5 @@
 #include <dirent.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -231,6 +232,55 @@ static void test_patterns_take_bounded_time(void **state)
     schema_release(schema);
 }
 
+/* {"definitions":{"d0":{"allOf":[{"$ref":"#/definitions/d1"}]},...}} */
+static struct str chain(struct arena *arena, size_t length)
+{
+    struct buf buf;
+    buf_init(&buf, arena, 1024 * 1024);
+    buf_add_z(&buf, "{\"definitions\":{");
+    for (size_t i = 0; i < length; i++) {
+        buf_printf(&buf, "\"d%zu\":{\"allOf\":[{\"$ref\":\"#/definitions/d%zu\"}]},", i, i + 1);
+    }
+    buf_printf(&buf,
+               "\"d%zu\":{\"pattern\":\"^(a+)+$\"}},\"allOf\":[{\"$ref\":\"#/definitions/d0\"}]}",
+               length);
+    return buf_str(&buf);
+}
+
+static void *check_on_small_stack(void *schema)
+{
+    struct schema_report report = { .is_valid = true };
+    struct arena *arena CLEANUP(arena_destroy_at) = arena_create(1024 * 1024);
+    enum status status = schema_check(schema, STR("\"aaab\""), arena, &report);
+    return status == STATUS_OK && !report.is_valid ? schema : NULL;
+}
+
+/* A thread that takes webhooks has 1 MiB, and is some way into it. */
+static void test_the_deepest_fits_the_stack(void **state)
+{
+    (void)state;
+    struct problem problem;
+    struct schema *schema = NULL;
+    struct arena *arena CLEANUP(arena_destroy_at) = arena_create(4 * 1024 * 1024);
+    /* The root, the d's, and what each refers to. */
+    size_t length = LIMIT_SCHEMA_STACK - 2;
+    assert_int_equal(schema_compile(chain(arena, length), &schema, &problem), STATUS_OK);
+    pthread_attr_t attributes;
+    pthread_t thread;
+    void *result = NULL;
+    pthread_attr_init(&attributes);
+    assert_int_equal(pthread_attr_setstacksize(&attributes, 768 * 1024), 0);
+    assert_int_equal(pthread_create(&thread, &attributes, check_on_small_stack, schema), 0);
+    pthread_join(thread, &result);
+    pthread_attr_destroy(&attributes);
+    assert_ptr_equal(result, schema);
+    schema_release(schema);
+    assert_int_equal(schema_compile(chain(arena, length + 1), &schema, &problem), STATUS_INVALID);
+    /* As long as it can be: the compiler's own stack. */
+    assert_int_equal(schema_compile(chain(arena, 1300), &schema, &problem), STATUS_INVALID);
+    assert_null(strstr(problem.detail, "bytes"));
+}
+
 static void test_violations_have_pointers(void **state)
 {
     (void)state;
@@ -287,6 +337,7 @@ int main(void)
         cmocka_unit_test(test_unbounded_is_refused),
         cmocka_unit_test(test_size_and_depth_are_bounded),
         cmocka_unit_test(test_patterns_take_bounded_time),
+        cmocka_unit_test(test_the_deepest_fits_the_stack),
         cmocka_unit_test(test_violations_have_pointers),
         cmocka_unit_test(test_violations_are_counted_out),
     };
