@@ -103,6 +103,7 @@ resource_fn resource_source_delete;
 resource_fn resource_source_deliveries;
 resource_fn resource_source_secret_add;
 resource_fn resource_source_secret_list;
+resource_fn resource_source_secret_update;
 resource_fn resource_source_secret_delete;
 /* Body {"body":"<base64>","headers":{...}}: the verdict and what it would
  * become. Stores nothing. */

@@ -19,4 +19,7 @@ int64_t source_lag_bound_ms(unsigned bucket);
 /* The bound of the bucket that holds the given thousandth; -1 without counts. */
 int64_t source_lag_percentile_ms(const int64_t counts[SOURCE_LAG_BUCKETS], int per_mille);
 
+/* Of the last sixty minutes, by the counts of this hour of the clock and of the one before. */
+int64_t source_last_hour(int64_t this_hour, int64_t hour_before, int64_t now_ms);
+
 #endif

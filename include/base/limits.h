@@ -109,6 +109,8 @@
 #define LIMIT_UPTIME_BEAT_MS 5000
 #define LIMIT_UPTIME_GAP_MS 15000
 #define LIMIT_GAPS_SHOWN_MS (7 * 86400000LL)
+/* The longest silence that a source may be expected to keep. */
+#define LIMIT_SILENCE_MS (366 * 86400000LL)
 /* A source is called failing when nothing was accepted for four times as long
  * as usual, but not before this: a shop's own quiet quarter of an hour. */
 #define LIMIT_FAILING_AFTER_MS (15 * 60000LL)

@@ -52,6 +52,7 @@ struct source {
     /* settings.notification_url: the address that the sender signs with, where it
      * signs one; empty: the one we made. */
     struct str notification_url;
+    int64_t expected_silence_ms; /* settings.expected_silence, else the platform's */
     /* settings.allowed_addresses; none: any. */
     const struct address_block *allowed_addresses;
     size_t allowed_address_count;

@@ -80,7 +80,7 @@ struct platform {
     const char *const *topic_headers; /* where the topic stands, preferred first; or NULL */
     const char *const *topics;        /* NULL-terminated: what setup subscribes to */
     const struct order_status_rule *order_statuses; /* status NULL ends */
-    const char *const *settings;                    /* known settings' names; NULL-terminated */
+    const char *const *settings;                    /* names of its own; NULL-terminated */
     const char *default_order_completed_when;       /* shown by the source, JSON text */
 
     /* The whole 200 of a delivery that was taken, where the sender reads it
@@ -115,6 +115,10 @@ struct platform {
  * settings say another. */
 const struct signature_spec *platform_signature(const struct platform *platform,
                                                 const struct source *source);
+
+/* Names of the settings that its sources take: its own, then those of every
+ * source. NULL past the end. */
+const char *platform_setting_at(const struct platform *platform, size_t index);
 
 /* NULL when there is none. The table is static. */
 const struct platform *platform_find(struct str name);

@@ -27,6 +27,14 @@ struct source_counts {
     int64_t thin; /* of the events: those whose resource was not read */
 };
 
+/* Of this hour of the clock and of the one before. */
+struct source_hours {
+    int64_t accepted;
+    int64_t accepted_before;
+    int64_t refused;
+    int64_t refused_before;
+};
+
 struct source_row {
     struct id workspace_id;
     struct id id;
@@ -44,6 +52,15 @@ struct source_row {
     int64_t last_accepted_at_ms;  /* believed, whatever became of it */
     struct str last_failure_json; /* empty: none */
     struct source_counts counts_24h;
+    struct source_hours hours;
+};
+
+/* A shadow beside live traffic, since it became one. */
+struct source_shadow_check {
+    int64_t tried;
+    int64_t matches;
+    int64_t since_ms;     /* INSTANT_NONE: nothing came yet */
+    int64_t missed_at_ms; /* INSTANT_NONE: it always matched */
 };
 
 struct source_secret_row {
@@ -54,6 +71,7 @@ struct source_secret_row {
     int64_t created_at_ms;
     int64_t expires_at_ms; /* INSTANT_NONE: does not expire */
     int64_t last_used_at_ms;
+    struct source_shadow_check check; /* read only */
 };
 
 NODISCARD enum status source_insert(struct pg *pg, struct arena *arena,
@@ -85,12 +103,18 @@ NODISCARD enum status source_secret_list(struct pg *pg, struct arena *arena, str
                                          struct id source_id,
                                          struct source_secret_row **out_secrets, size_t *out_count,
                                          struct problem *problem);
-/* STATUS_MISSING when it was not there. */
+/* Label, shadow and expiry. What becomes a shadow begins to be checked anew.
+ * STATUS_MISSING when it was not there. */
+NODISCARD enum status source_secret_update(struct pg *pg, struct arena *arena,
+                                           struct id workspace_id, struct id source_id,
+                                           const struct source_secret_row *secret,
+                                           struct problem *problem);
 /* At the latest then; never later than it would have. */
 NODISCARD enum status source_secret_expire(struct pg *pg, struct arena *arena,
                                            struct id workspace_id, struct id source_id,
                                            struct id secret_id, int64_t at_ms,
                                            struct problem *problem);
+/* STATUS_MISSING when it was not there. */
 NODISCARD enum status source_secret_delete(struct pg *pg, struct arena *arena,
                                            struct id workspace_id, struct id source_id,
                                            struct id secret_id, struct problem *problem);
@@ -167,5 +191,18 @@ struct source_secret_use {
 NODISCARD enum status source_secret_touch(struct pg *pg, struct arena *arena,
                                           const struct source_secret_use *uses, size_t count,
                                           struct problem *problem);
+/* How shadows did since the last flush. */
+struct source_shadow_delta {
+    struct id workspace_id;
+    struct id source_id;
+    struct id secret_id;
+    int64_t tried;
+    int64_t matches;
+    int64_t at_ms;        /* of the first tried */
+    int64_t missed_at_ms; /* INSTANT_NONE: not missed */
+};
+NODISCARD enum status source_shadow_add(struct pg *pg, struct arena *arena,
+                                        const struct source_shadow_delta *deltas, size_t count,
+                                        struct problem *problem);
 
 #endif

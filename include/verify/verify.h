@@ -10,6 +10,7 @@
  */
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "core/signature.h"
 #include "core/source.h"
@@ -22,7 +23,9 @@ struct verify_result {
     enum signature_verdict verdict;
     size_t secrets_tried;
     size_t secret_index; /* which matched, or VERIFY_NO_SECRET; meaningful only when valid */
-    size_t shadow_matches;
+    /* Bit i: of the secret at index i, a shadow that was tried; that matches. */
+    uint32_t shadows_tried;
+    uint32_t shadows_matched;
     struct str key_url; /* what to fetch, of SIGNATURE_KEY_WANTED; in the arena */
 };
 

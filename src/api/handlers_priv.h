@@ -28,6 +28,7 @@ http_handler_fn handle_source_delete;
 http_handler_fn handle_source_deliveries;
 http_handler_fn handle_source_secret_add;
 http_handler_fn handle_source_secret_list;
+http_handler_fn handle_source_secret_update;
 http_handler_fn handle_source_secret_delete;
 http_handler_fn handle_source_verify;
 http_handler_fn handle_schema_list;

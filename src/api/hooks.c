@@ -295,6 +295,23 @@ static enum http_outcome fetch_key(struct http_exchange *x, void *app)
     return refuse(hook, SIGNATURE_KEY_WANTED, 0);
 }
 
+/* Counted only where a secret of the source proves the request, live or shadow:
+ * else anyone who knows the URL could make a good secret look bad. */
+static void count_shadows(const struct hook *hook, const struct verify_result *result)
+{
+    const struct source *source = hook->source;
+    if (result->verdict != SIGNATURE_VALID && result->shadows_matched == 0) {
+        return;
+    }
+    for (size_t i = 0; i < source->secret_count && result->shadows_tried >> i != 0; i++) {
+        if ((result->shadows_tried >> i & 1) != 0) {
+            source_stats_shadow(hook->api->source_stats, source->workspace_id, source->id,
+                                source->secrets[i].id, (result->shadows_matched >> i & 1) != 0,
+                                hook->inbound.received_at_ms);
+        }
+    }
+}
+
 static enum http_outcome judge(struct hook *hook)
 {
     const struct source *source = hook->source;
@@ -307,6 +324,7 @@ static enum http_outcome judge(struct hook *hook)
         hook->key_url = result.key_url;
         return go_on(hook, fetch_key);
     }
+    count_shadows(hook, &result);
     if (result.verdict == SIGNATURE_VALID && platform->is_own_shop != NULL &&
         !platform->is_own_shop(source, &hook->inbound)) {
         result.verdict = SIGNATURE_SHOP_MISMATCH;

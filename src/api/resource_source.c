@@ -98,6 +98,7 @@ static enum status make_first_secret(const struct resource_request *request,
         .created_at_ms = request->now_ms,
         .expires_at_ms = INSTANT_NONE,
         .last_used_at_ms = INSTANT_NONE,
+        .check = { .since_ms = INSTANT_NONE, .missed_at_ms = INSTANT_NONE },
     };
     source->secrets = secret;
     source->secret_count = 1;

@@ -80,7 +80,9 @@ enum status resource_source_secret_add(const struct resource_request *request,
     }
     struct source_secret_row secret = { .id = id_create(),
                                         .created_at_ms = request->now_ms,
-                                        .last_used_at_ms = INSTANT_NONE };
+                                        .last_used_at_ms = INSTANT_NONE,
+                                        .check = { .since_ms = INSTANT_NONE,
+                                                   .missed_at_ms = INSTANT_NONE } };
     struct str plain = { NULL, 0 };
     bool is_made = false;
     status = resource_room((int64_t)source.secret_count, LIMIT_SECRETS_PER_SOURCE,
@@ -132,6 +134,89 @@ enum status resource_source_secret_list(const struct resource_request *request,
         source_secret_write_json(&page.json, &source.secrets[i], (struct str){ NULL, 0 });
     }
     return page_close(&page, (struct str){ NULL, 0 }, -1, true, out_answer, problem);
+}
+
+static enum status update_secret(const struct resource_request *request, const void *what,
+                                 struct problem *problem)
+{
+    const struct secret_change *change = what;
+    return source_secret_update(request->pg, request->arena, change->source->workspace_id,
+                                change->source->id, change->secret, problem);
+}
+
+/* Its value never changes: that would be another secret. */
+static enum status read_secret_patch(const struct resource_request *request,
+                                     struct source_secret_row *secret, struct problem *problem)
+{
+    static const char *const fields[] = { "label", "shadow", "expires_at" };
+    struct document CLEANUP(document_close) document = { .root = NULL };
+    enum status status = document_open(&document, request->arena, request->body, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    document_allow(&document, fields, ARRAY_COUNT(fields));
+    if (document_has(&document, "label")) {
+        secret->label = document_text(&document, "label", LIMIT_TEXT_BYTES);
+    }
+    bool was_shadow = secret->shadow;
+    secret->shadow = document_bool(&document, "shadow", was_shadow);
+    if (secret->shadow && !was_shadow) {
+        secret->check =
+            (struct source_shadow_check){ .since_ms = INSTANT_NONE, .missed_at_ms = INSTANT_NONE };
+    }
+    if (json_object_get(document.root, "expires_at") != NULL) {
+        secret->expires_at_ms = document_instant(&document, "expires_at");
+        if (secret->expires_at_ms != INSTANT_NONE && secret->expires_at_ms <= request->now_ms) {
+            document_fail(&document, "expires_at", "invalid-field",
+                          "expires_at lies in the future; delete the secret to end it now");
+        }
+    }
+    return document.status;
+}
+
+static enum status find_secret(const struct resource_request *request,
+                               const struct source_full *source,
+                               struct source_secret_row *out_secret, struct problem *problem)
+{
+    struct id id = ID_ZERO;
+    bool is_id = id_parse(request->part, &id);
+    for (size_t i = 0; is_id && i < source->secret_count; i++) {
+        if (id_equal(source->secrets[i].id, id)) {
+            *out_secret = source->secrets[i];
+            return STATUS_OK;
+        }
+    }
+    return resource_missing(STATUS_MISSING, "secret", request->part, problem);
+}
+
+enum status resource_source_secret_update(const struct resource_request *request,
+                                          struct resource_answer *out_answer,
+                                          struct problem *problem)
+{
+    struct source_full source;
+    struct source_secret_row secret = { .shadow = false };
+    enum status status = source_load(request, &source, problem);
+    if (status == STATUS_OK) {
+        status = find_secret(request, &source, &secret, problem);
+    }
+    if (status == STATUS_OK) {
+        status = read_secret_patch(request, &secret, problem);
+    }
+    if (status == STATUS_OK && !request->validate_only) {
+        struct secret_change change = { .source = &source.row, .secret = &secret };
+        status =
+            resource_transact(request, source.row.workspace_id, update_secret, &change, problem);
+        status = resource_missing(status, "secret", request->part, problem);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct buf buf;
+    struct jsonw json;
+    buf_init(&buf, request->arena, RESOURCE_BYTES_MAX);
+    jsonw_begin(&json, &buf);
+    source_secret_write_json(&json, &secret, (struct str){ NULL, 0 });
+    return resource_answer_set(&buf, RESOURCE_CHANGED, 0, out_answer, problem);
 }
 
 static enum status delete_secret(const struct resource_request *request, const void *what,
@@ -286,7 +371,7 @@ static void write_verdict(struct jsonw *json, const struct resource_request *req
     jsonw_put_z(json, "hint", is_valid ? NULL : signature_verdict_hint(verdict));
     jsonw_put_bool(json, "is_ping", is_ping);
     jsonw_put_i64(json, "secrets_tried", (int64_t)result.secrets_tried);
-    jsonw_put_i64(json, "shadow_matches", (int64_t)result.shadow_matches);
+    jsonw_put_i64(json, "shadow_matches", __builtin_popcount(result.shadows_matched));
     jsonw_key(json, "secret");
     if (result.verdict == SIGNATURE_VALID && result.secret_index < source->secret_count) {
         jsonw_open(json);

@@ -71,6 +71,11 @@ enum http_outcome handle_source_secret_list(struct http_exchange *x, void *app)
     return rest_run(x, app, resource_source_secret_list, 0);
 }
 
+enum http_outcome handle_source_secret_update(struct http_exchange *x, void *app)
+{
+    return rest_run(x, app, resource_source_secret_update, REST_WRITE);
+}
+
 enum http_outcome handle_source_secret_delete(struct http_exchange *x, void *app)
 {
     return rest_run(x, app, resource_source_secret_delete, REST_WRITE);

@@ -66,6 +66,7 @@ const struct http_route api_routes[] = {
     { HTTP_POST, "/v1/sources/{name}/verify", handle_source_verify, SCOPE_CONFIGURE, HTTP_WORKER | HTTP_BODY_NEEDED, VERIFY_BODY_BYTES },
     { HTTP_POST, "/v1/sources/{name}/secrets", handle_source_secret_add, SCOPE_CONFIGURE, HTTP_WORKER, 0 },
     { HTTP_GET, "/v1/sources/{name}/secrets", handle_source_secret_list, SCOPE_CONFIGURE, HTTP_WORKER, 0 },
+    { HTTP_PATCH, "/v1/sources/{name}/secrets/{id}", handle_source_secret_update, SCOPE_CONFIGURE, HTTP_WORKER | HTTP_BODY_NEEDED, 0 },
     { HTTP_DELETE, "/v1/sources/{name}/secrets/{id}", handle_source_secret_delete, SCOPE_CONFIGURE, HTTP_WORKER, 0 },
 
     { HTTP_GET, "/v1/schemas", handle_schema_list, SEE_SETUP, HTTP_WORKER, 0 },

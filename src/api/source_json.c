@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -88,7 +89,7 @@ static int64_t patience_of(const struct source_full *source)
 {
     const struct source_counts *counts = &source->row.counts_24h;
     int64_t accepted = counts->applied + counts->duplicate + counts->ignored + counts->quarantined;
-    int64_t most_ms = source->platform->expected_silence_ms;
+    int64_t most_ms = source->core.expected_silence_ms;
     int64_t usual_ms = accepted > 0 ? 4 * INSTANT_DAY_MS / accepted : most_ms;
     if (usual_ms < LIMIT_FAILING_AFTER_MS) {
         usual_ms = LIMIT_FAILING_AFTER_MS;
@@ -111,7 +112,7 @@ static const char *health_of(const struct source_full *source, int64_t now_ms)
     if (failed_ms > accepted_ms && now_ms - accepted_ms > patience_of(source)) {
         return "failing";
     }
-    if (now_ms - accepted_ms > source->platform->expected_silence_ms) {
+    if (now_ms - accepted_ms > source->core.expected_silence_ms) {
         return "silent";
     }
     return "healthy";
@@ -164,12 +165,34 @@ static void write_thin(struct jsonw *json, int64_t events)
     jsonw_close(json);
 }
 
+/* In tenths, so that a quiet source is not "0 a minute". */
+static void put_per_minute(struct jsonw *json, const char *key, int64_t an_hour)
+{
+    int64_t tenths = (an_hour * 10 + 30) / 60;
+    char text[32];
+    int size = snprintf(text, sizeof(text), "%lld.%lld", (long long)(tenths / 10),
+                        (long long)(tenths % 10));
+    jsonw_put_raw(json, key, (struct str){ text, (size_t)size });
+}
+
+static void write_rates(struct jsonw *json, const struct source_row *row, int64_t now_ms)
+{
+    const struct source_hours *hours = &row->hours;
+    jsonw_key(json, "per_minute");
+    jsonw_open(json);
+    put_per_minute(json, "accepted",
+                   source_last_hour(hours->accepted, hours->accepted_before, now_ms));
+    put_per_minute(json, "refused",
+                   source_last_hour(hours->refused, hours->refused_before, now_ms));
+    jsonw_close(json);
+}
+
 static void write_health(struct jsonw *json, const struct source_full *source, int64_t now_ms)
 {
     const struct source_row *row = &source->row;
     const struct source_counts *counts = &row->counts_24h;
     char silence[32];
-    duration_format(source->platform->expected_silence_ms, silence);
+    duration_format(source->core.expected_silence_ms, silence);
     jsonw_key(json, "health");
     jsonw_open(json);
     jsonw_put_z(json, "state", health_of(source, now_ms));
@@ -185,6 +208,7 @@ static void write_health(struct jsonw *json, const struct source_full *source, i
     jsonw_put_i64(json, "refused", counts->refused);
     jsonw_put_i64(json, "shed", counts->shed);
     jsonw_close(json);
+    write_rates(json, row, now_ms);
     write_lag(json, source->service);
     write_gaps(json, source->service);
     write_thin(json, counts->thin);
@@ -192,6 +216,15 @@ static void write_health(struct jsonw *json, const struct source_full *source, i
                   source->service != NULL ? source->service->privacy_requests : 0);
     jsonw_put_z(json, "expected_silence", silence);
     jsonw_close(json);
+}
+
+/* What a shadow would have said, beside what the live secrets did. */
+static void write_shadow(struct jsonw *json, const struct source_shadow_check *check)
+{
+    jsonw_put_i64(json, "shadow_tried", check->tried);
+    jsonw_put_i64(json, "shadow_matches", check->matches);
+    jsonw_put_instant(json, "shadow_since", check->since_ms);
+    jsonw_put_instant(json, "shadow_missed_at", check->missed_at_ms);
 }
 
 void source_secret_write_json(struct jsonw *json, const struct source_secret_row *secret,
@@ -208,6 +241,7 @@ void source_secret_write_json(struct jsonw *json, const struct source_secret_row
     jsonw_put_instant(json, "created_at", secret->created_at_ms);
     jsonw_put_instant(json, "expires_at", secret->expires_at_ms);
     jsonw_put_instant(json, "last_used_at", secret->last_used_at_ms);
+    write_shadow(json, &secret->check);
     jsonw_close(json);
 }
 
@@ -354,6 +388,16 @@ void source_write_json(struct jsonw *json, const struct resource_request *reques
     jsonw_close(json);
 }
 
+static void write_setting_names(struct jsonw *json, const struct platform *platform)
+{
+    jsonw_key(json, "settings");
+    jsonw_open_array(json);
+    for (size_t i = 0; platform_setting_at(platform, i) != NULL; i++) {
+        jsonw_z(json, platform_setting_at(platform, i));
+    }
+    jsonw_close_array(json);
+}
+
 enum status resource_platform_list(const struct resource_request *request,
                                    struct resource_answer *out_answer, struct problem *problem)
 {
@@ -373,7 +417,7 @@ enum status resource_platform_list(const struct resource_request *request,
         jsonw_put_bool(json, "makes_secret", platform->makes_secret);
         jsonw_put_i64(json, "answer_within_ms", platform->answer_ms);
         put_texts(json, "topics", platform->topics);
-        put_texts(json, "settings", platform->settings);
+        write_setting_names(json, platform);
         struct source_full whole = { .platform = platform };
         write_order_statuses(json, &whole);
         jsonw_close(json);

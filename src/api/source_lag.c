@@ -1,5 +1,7 @@
 #include "api/source_lag.h"
 
+#include "base/instant.h"
+
 /*
  * Buckets of lag: 0, 1, 2, 3 ms, then four to an octave.
  *
@@ -50,4 +52,12 @@ int64_t source_lag_percentile_ms(const int64_t counts[SOURCE_LAG_BUCKETS], int p
         }
     }
     return -1;
+}
+
+/* The last sixty minutes out of two hours of the clock: of the one before counts
+ * the share that still lies within. */
+int64_t source_last_hour(int64_t this_hour, int64_t hour_before, int64_t now_ms)
+{
+    int64_t past_ms = now_ms % INSTANT_HOUR_MS;
+    return this_hour + hour_before * (INSTANT_HOUR_MS - past_ms) / INSTANT_HOUR_MS;
 }

@@ -39,8 +39,14 @@ enum {
 
 struct secret_use {
     struct id id;
+    int64_t seen_ms; /* tried or used */
     int64_t at_ms;
     int64_t stored_ms;
+    /* Of a shadow, since the last flush. */
+    int64_t tried;
+    int64_t matches;
+    int64_t tried_ms;
+    int64_t missed_ms;
 };
 
 struct entry {
@@ -236,6 +242,23 @@ void source_stats_fail(struct source_stats *stats, struct id workspace_id, struc
     pthread_mutex_unlock(&stripe->mutex);
 }
 
+/* Under the stripe's lock. Secrets come and go, so the one not seen for longest
+ * makes room: a source has no more live ones than there are places. */
+static struct secret_use *use_of(struct entry *entry, struct id secret_id, int64_t at_ms)
+{
+    struct secret_use *oldest = &entry->uses[0];
+    for (size_t i = 0; i < ARRAY_COUNT(entry->uses); i++) {
+        struct secret_use *use = &entry->uses[i];
+        if (id_equal(use->id, secret_id)) {
+            use->seen_ms = at_ms;
+            return use;
+        }
+        oldest = use->seen_ms < oldest->seen_ms ? use : oldest;
+    }
+    *oldest = (struct secret_use){ .id = secret_id, .seen_ms = at_ms };
+    return oldest;
+}
+
 void source_stats_secret_used(struct source_stats *stats, struct id workspace_id,
                               struct id source_id, struct id secret_id, int64_t at_ms)
 {
@@ -243,13 +266,25 @@ void source_stats_secret_used(struct source_stats *stats, struct id workspace_id
     struct stripe *stripe = &stats->stripes[hash % STRIPE_COUNT];
     pthread_mutex_lock(&stripe->mutex);
     struct entry *entry = entry_of(stripe, hash, workspace_id, source_id);
-    for (size_t i = 0; entry != NULL && i < ARRAY_COUNT(entry->uses); i++) {
-        struct secret_use *use = &entry->uses[i];
-        if (id_is_zero(use->id) || id_equal(use->id, secret_id)) {
-            use->id = secret_id;
-            use->at_ms = at_ms;
-            break;
-        }
+    if (entry != NULL) {
+        use_of(entry, secret_id, at_ms)->at_ms = at_ms;
+    }
+    pthread_mutex_unlock(&stripe->mutex);
+}
+
+void source_stats_shadow(struct source_stats *stats, struct id workspace_id, struct id source_id,
+                         struct id secret_id, bool matches, int64_t at_ms)
+{
+    uint64_t hash = hash_of(source_id);
+    struct stripe *stripe = &stats->stripes[hash % STRIPE_COUNT];
+    pthread_mutex_lock(&stripe->mutex);
+    struct entry *entry = entry_of(stripe, hash, workspace_id, source_id);
+    if (entry != NULL) {
+        struct secret_use *use = use_of(entry, secret_id, at_ms);
+        use->tried_ms = use->tried == 0 ? at_ms : use->tried_ms;
+        use->tried++;
+        use->matches += matches ? 1 : 0;
+        use->missed_ms = matches ? use->missed_ms : at_ms;
     }
     pthread_mutex_unlock(&stripe->mutex);
 }
@@ -295,12 +330,34 @@ struct taken {
     size_t delta_count;
     struct source_secret_use *uses;
     size_t use_count;
+    struct source_shadow_delta *shadows;
+    size_t shadow_count;
 };
+
+static void take_shadow(struct entry *entry, struct secret_use *use, struct taken *taken)
+{
+    if (use->tried == 0 || taken->shadow_count == FLUSH_MAX) {
+        return;
+    }
+    taken->shadows[taken->shadow_count++] = (struct source_shadow_delta){
+        .workspace_id = entry->workspace_id,
+        .source_id = entry->source_id,
+        .secret_id = use->id,
+        .tried = use->tried,
+        .matches = use->matches,
+        .at_ms = use->tried_ms,
+        .missed_at_ms = use->missed_ms != 0 ? use->missed_ms : INSTANT_NONE,
+    };
+    use->tried = 0;
+    use->matches = 0;
+    use->missed_ms = 0;
+}
 
 static void take_uses(struct entry *entry, struct taken *taken)
 {
     for (size_t i = 0; i < ARRAY_COUNT(entry->uses); i++) {
         struct secret_use *use = &entry->uses[i];
+        take_shadow(entry, use, taken);
         if (use->at_ms - use->stored_ms >= USE_INTERVAL_MS && taken->use_count < FLUSH_MAX) {
             use->stored_ms = use->at_ms;
             taken->uses[taken->use_count++] = (struct source_secret_use){
@@ -358,6 +415,13 @@ static int delta_compare(const void *a, const void *b)
     const struct source_health_delta *right = b;
     int order = id_compare(left->workspace_id, right->workspace_id);
     return order != 0 ? order : id_compare(left->source_id, right->source_id);
+}
+
+static int shadow_compare(const void *a, const void *b)
+{
+    const struct source_shadow_delta *left = a;
+    const struct source_shadow_delta *right = b;
+    return id_compare(left->secret_id, right->secret_id);
 }
 
 static void put_back(struct source_stats *stats, const struct taken *taken)
@@ -429,8 +493,9 @@ void source_stats_flush(struct source_stats *stats, struct pg *pg)
     struct taken taken = {
         .deltas = ARENA_NEW_ARRAY(arena, FLUSH_MAX, struct source_health_delta),
         .uses = ARENA_NEW_ARRAY(arena, FLUSH_MAX, struct source_secret_use),
+        .shadows = ARENA_NEW_ARRAY(arena, FLUSH_MAX, struct source_shadow_delta),
     };
-    if (taken.deltas == NULL || taken.uses == NULL) {
+    if (taken.deltas == NULL || taken.uses == NULL || taken.shadows == NULL) {
         return;
     }
     for (size_t i = 0; i < STRIPE_COUNT; i++) {
@@ -445,6 +510,13 @@ void source_stats_flush(struct source_stats *stats, struct pg *pg)
     }
     if (taken.use_count > 0 &&
         source_secret_touch(pg, arena, taken.uses, taken.use_count, &unseen) != STATUS_OK) {
+        pg_reset(pg);
+    }
+    /* Sorted, so that two instances never wait for each other; a failure costs a
+     * second of what is a sample anyway. */
+    qsort(taken.shadows, taken.shadow_count, sizeof(*taken.shadows), shadow_compare);
+    if (taken.shadow_count > 0 &&
+        source_shadow_add(pg, arena, taken.shadows, taken.shadow_count, &unseen) != STATUS_OK) {
         pg_reset(pg);
     }
     flush_keys(stats, pg, arena);

@@ -27,6 +27,9 @@ void source_stats_fail(struct source_stats *stats, struct id workspace_id, struc
                        const struct source_failure *failure, int64_t at_ms);
 void source_stats_secret_used(struct source_stats *stats, struct id workspace_id,
                               struct id source_id, struct id secret_id, int64_t at_ms);
+/* A shadow was tried on a request that some secret of the source proves. */
+void source_stats_shadow(struct source_stats *stats, struct id workspace_id, struct id source_id,
+                         struct id secret_id, bool matches, int64_t at_ms);
 void source_stats_key_used(struct source_stats *stats, struct id workspace_id, struct id key_id,
                            int64_t at_ms);
 

@@ -57,8 +57,12 @@ static const struct platform *const PLATFORMS[] = {
 
 const struct order_status_rule platform_no_statuses[] = { { NULL, ORDER_OPEN, false } };
 
+/* Settings of every source, whatever its platform. */
+static const char *const COMMON_SETTINGS[] = { "expected_silence", NULL };
+
 enum {
     ALLOWED_ADDRESSES_MAX = 64,
+    SETTINGS_MAX = 64,
     STATUSES_MAX = 32,
     ORIGINS_MAX = 50,
     STEP_BYTES_MAX = 4096,
@@ -94,10 +98,23 @@ static enum status setting_fault(struct problem *problem, const char *key, const
     return STATUS_INVALID;
 }
 
+const char *platform_setting_at(const struct platform *platform, size_t index)
+{
+    size_t own = 0;
+    while (platform->settings[own] != NULL) {
+        if (own == index) {
+            return platform->settings[own];
+        }
+        own++;
+    }
+    index -= own;
+    return index < ARRAY_COUNT(COMMON_SETTINGS) ? COMMON_SETTINGS[index] : NULL;
+}
+
 static bool is_known(const struct platform *platform, const char *key)
 {
-    for (size_t i = 0; platform->settings[i] != NULL; i++) {
-        if (strcmp(platform->settings[i], key) == 0) {
+    for (size_t i = 0; platform_setting_at(platform, i) != NULL; i++) {
+        if (strcmp(platform_setting_at(platform, i), key) == 0) {
             return true;
         }
     }
@@ -107,8 +124,10 @@ static bool is_known(const struct platform *platform, const char *key)
 static enum status refuse_unknown(const struct platform *platform, json_t *settings,
                                   struct problem *problem)
 {
+    const char *names[SETTINGS_MAX];
     size_t count = 0;
-    while (platform->settings[count] != NULL) {
+    while (count < SETTINGS_MAX && platform_setting_at(platform, count) != NULL) {
+        names[count] = platform_setting_at(platform, count);
         count++;
     }
     const char *key = NULL;
@@ -119,7 +138,7 @@ static enum status refuse_unknown(const struct platform *platform, json_t *setti
             continue;
         }
         struct str name = str_take(str_from_z(key), LIMIT_NAME_BYTES);
-        const char *nearest = str_nearest(name, platform->settings, count);
+        const char *nearest = str_nearest(name, names, count);
         problem_set(problem, STATUS_INVALID, "unknown-field",
                     "a %s source has no setting \"%.*s\"%s%s%s", platform->title, STR_ARG(name),
                     nearest != NULL ? "; did you mean \"" : "", nearest != NULL ? nearest : "",
@@ -318,6 +337,24 @@ static enum status take_url(struct arena *arena, const json_t *settings, struct 
     return STATUS_OK;
 }
 
+static enum status take_silence(const struct platform *platform, const json_t *settings,
+                                struct source *source, struct problem *problem)
+{
+    struct str text = { NULL, 0 };
+    bool is_text = setting_text(settings, "expected_silence", &text);
+    source->expected_silence_ms = platform->expected_silence_ms;
+    if (is_text && text.size == 0) {
+        return STATUS_OK;
+    }
+    if (!is_text || !duration_parse(text, false, &source->expected_silence_ms) ||
+        source->expected_silence_ms < INSTANT_SECOND_MS ||
+        source->expected_silence_ms > LIMIT_SILENCE_MS) {
+        return setting_fault(problem, "expected_silence",
+                             "a duration between 1s and 366d is needed, as in 6h");
+    }
+    return STATUS_OK;
+}
+
 static enum status take_addresses(struct arena *arena, const json_t *settings,
                                   struct source *source, struct problem *problem)
 {
@@ -498,6 +535,9 @@ enum status platform_parse_settings(struct arena *arena, const struct platform *
     }
     if (status == STATUS_OK) {
         status = take_addresses(arena, settings, &parsed, problem);
+    }
+    if (status == STATUS_OK) {
+        status = take_silence(platform, settings, &parsed, problem);
     }
     if (status == STATUS_OK && platform->parse_settings != NULL) {
         status = platform->parse_settings(arena, settings_json, &parsed, problem);

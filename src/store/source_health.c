@@ -54,6 +54,20 @@ static const struct pg_statement source_secret_touch_sql = {
     " WHERE s.workspace_id = u.workspace_id AND s.source_id = u.source_id AND s.id = u.id",
 };
 
+/* A secret that was deleted meanwhile, or is live by now, is none to count for. */
+static const struct pg_statement source_shadow_add_sql = {
+    "source_shadow_add",
+    "UPDATE source_secret s SET shadow_tried = s.shadow_tried + u.tried,"
+    " shadow_matches = s.shadow_matches + u.matches,"
+    " shadow_since = least(s.shadow_since, u.at),"
+    " shadow_missed_at = greatest(s.shadow_missed_at, u.missed_at)"
+    " FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[],"
+    " $6::timestamptz[], $7::timestamptz[])"
+    " AS u(workspace_id, source_id, id, tried, matches, at, missed_at)"
+    " WHERE s.workspace_id = u.workspace_id AND s.source_id = u.source_id AND s.id = u.id"
+    " AND s.shadow",
+};
+
 static void put_ids(struct pg_params *params, const struct source_health_delta *deltas,
                     size_t count)
 {
@@ -222,4 +236,31 @@ enum status source_secret_touch(struct pg *pg, struct arena *arena,
     }
     pg_array_end(&array);
     return pg_run(pg, arena, &source_secret_touch_sql, &params, NULL, problem);
+}
+
+enum status source_shadow_add(struct pg *pg, struct arena *arena,
+                              const struct source_shadow_delta *deltas, size_t count,
+                              struct problem *problem)
+{
+    static const enum pg_type types[] = { PG_UUID, PG_UUID,    PG_UUID,   PG_INT8,
+                                          PG_INT8, PG_INSTANT, PG_INSTANT };
+    struct pg_params params;
+    struct pg_array columns[ARRAY_COUNT(types)];
+    pg_params_init(&params, arena);
+    for (size_t c = 0; c < ARRAY_COUNT(types); c++) {
+        pg_array_begin(&columns[c], &params, types[c], count);
+    }
+    for (size_t i = 0; i < count; i++) {
+        pg_array_id(&columns[0], deltas[i].workspace_id);
+        pg_array_id(&columns[1], deltas[i].source_id);
+        pg_array_id(&columns[2], deltas[i].secret_id);
+        pg_array_i64(&columns[3], deltas[i].tried);
+        pg_array_i64(&columns[4], deltas[i].matches);
+        pg_array_instant(&columns[5], deltas[i].at_ms);
+        pg_array_instant(&columns[6], deltas[i].missed_at_ms);
+    }
+    for (size_t c = 0; c < ARRAY_COUNT(types); c++) {
+        pg_array_end(&columns[c]);
+    }
+    return pg_run(pg, arena, &source_shadow_add_sql, &params, NULL, problem);
 }

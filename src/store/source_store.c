@@ -11,24 +11,34 @@
  * version that was read (ETag), never by a lock held while a person thinks.
  */
 
-#define SOURCE_COLUMNS                                                             \
-    "s.workspace_id, s.id, s.name, s.platform, s.settings, s.history_complete,"    \
-    " s.history_since, s.version, s.created_at, s.updated_at, h.last_delivery_at," \
-    " h.last_applied_at, h.last_failure, c.applied, c.duplicate, c.ignored,"       \
-    " c.quarantined, c.refused, c.shed, h.last_accepted_at, c.thin"
+#define SOURCE_COLUMNS                                                               \
+    "s.workspace_id, s.id, s.name, s.platform, s.settings, s.history_complete,"      \
+    " s.history_since, s.version, s.created_at, s.updated_at, h.last_delivery_at,"   \
+    " h.last_applied_at, h.last_failure, c.applied, c.duplicate, c.ignored,"         \
+    " c.quarantined, c.refused, c.shed, h.last_accepted_at, c.thin, c.accepted_now," \
+    " c.accepted_before, c.refused_now, c.refused_before"
 
-#define SOURCE_FROM                                                            \
-    " FROM source s"                                                           \
-    " LEFT JOIN source_health h ON h.workspace_id = $1 AND h.source_id = s.id" \
-    " CROSS JOIN LATERAL (SELECT"                                              \
-    " coalesce(sum(o.applied), 0)::bigint AS applied,"                         \
-    " coalesce(sum(o.duplicate), 0)::bigint AS duplicate,"                     \
-    " coalesce(sum(o.ignored), 0)::bigint AS ignored,"                         \
-    " coalesce(sum(o.quarantined), 0)::bigint AS quarantined,"                 \
-    " coalesce(sum(o.refused), 0)::bigint AS refused,"                         \
-    " coalesce(sum(o.shed), 0)::bigint AS shed,"                               \
-    " coalesce(sum(o.thin), 0)::bigint AS thin"                                \
-    " FROM source_hour o WHERE o.workspace_id = $1 AND o.source_id = s.id"     \
+#define HOUR_ACCEPTED "o.applied + o.duplicate + o.ignored + o.quarantined"
+#define HOUR_NOW "o.hour > $2 + interval '23 hours'"
+#define HOUR_BEFORE "o.hour > $2 + interval '22 hours' AND o.hour <= $2 + interval '23 hours'"
+
+#define SOURCE_FROM                                                                             \
+    " FROM source s"                                                                            \
+    " LEFT JOIN source_health h ON h.workspace_id = $1 AND h.source_id = s.id"                  \
+    " CROSS JOIN LATERAL (SELECT"                                                               \
+    " coalesce(sum(o.applied), 0)::bigint AS applied,"                                          \
+    " coalesce(sum(o.duplicate), 0)::bigint AS duplicate,"                                      \
+    " coalesce(sum(o.ignored), 0)::bigint AS ignored,"                                          \
+    " coalesce(sum(o.quarantined), 0)::bigint AS quarantined,"                                  \
+    " coalesce(sum(o.refused), 0)::bigint AS refused,"                                          \
+    " coalesce(sum(o.shed), 0)::bigint AS shed,"                                                \
+    " coalesce(sum(o.thin), 0)::bigint AS thin,"                                                \
+    " coalesce(sum(" HOUR_ACCEPTED ") FILTER (WHERE " HOUR_NOW "), 0)::bigint AS accepted_now," \
+    " coalesce(sum(" HOUR_ACCEPTED ") FILTER (WHERE " HOUR_BEFORE                               \
+    "), 0)::bigint AS accepted_before,"                                                         \
+    " coalesce(sum(o.refused) FILTER (WHERE " HOUR_NOW "), 0)::bigint AS refused_now,"          \
+    " coalesce(sum(o.refused) FILTER (WHERE " HOUR_BEFORE "), 0)::bigint AS refused_before"     \
+    " FROM source_hour o WHERE o.workspace_id = $1 AND o.source_id = s.id"                      \
     " AND o.hour > $2) c"
 
 static const struct pg_statement source_insert_sql = {
@@ -81,8 +91,19 @@ static const struct pg_statement source_secret_insert_sql = {
 
 static const struct pg_statement source_secret_list_sql = {
     "source_secret_list",
-    "SELECT id, label, sealed, shadow, created_at, expires_at, last_used_at FROM source_secret"
+    "SELECT id, label, sealed, shadow, created_at, expires_at, last_used_at, shadow_tried,"
+    " shadow_matches, shadow_since, shadow_missed_at FROM source_secret"
     " WHERE workspace_id = $1 AND source_id = $2 ORDER BY created_at, id",
+};
+
+static const struct pg_statement source_secret_update_sql = {
+    "source_secret_update",
+    "UPDATE source_secret SET label = $4, shadow = $5, expires_at = $6,"
+    " shadow_tried = CASE WHEN $5 AND NOT shadow THEN 0 ELSE shadow_tried END,"
+    " shadow_matches = CASE WHEN $5 AND NOT shadow THEN 0 ELSE shadow_matches END,"
+    " shadow_since = CASE WHEN $5 AND NOT shadow THEN NULL ELSE shadow_since END,"
+    " shadow_missed_at = CASE WHEN $5 AND NOT shadow THEN NULL ELSE shadow_missed_at END"
+    " WHERE workspace_id = $1 AND source_id = $2 AND id = $3",
 };
 
 static const struct pg_statement source_secret_expire_sql = {
@@ -131,6 +152,12 @@ static struct source_row source_row_read(const struct pg_result *result, size_t 
             .refused = pg_get_i64(result, row, 17),
             .shed = pg_get_i64(result, row, 18),
             .thin = pg_get_i64(result, row, 20),
+        },
+        .hours = {
+            .accepted = pg_get_i64(result, row, 21),
+            .accepted_before = pg_get_i64(result, row, 22),
+            .refused = pg_get_i64(result, row, 23),
+            .refused_before = pg_get_i64(result, row, 24),
         },
     };
 }
@@ -303,11 +330,37 @@ enum status source_secret_list(struct pg *pg, struct arena *arena, struct id wor
             .created_at_ms = pg_get_instant(result, i, 4),
             .expires_at_ms = pg_get_instant(result, i, 5),
             .last_used_at_ms = pg_get_instant(result, i, 6),
+            .check = {
+                .tried = pg_get_i64(result, i, 7),
+                .matches = pg_get_i64(result, i, 8),
+                .since_ms = pg_get_instant(result, i, 9),
+                .missed_at_ms = pg_get_instant(result, i, 10),
+            },
         };
     }
     *out_secrets = secrets;
     *out_count = count;
     return STATUS_OK;
+}
+
+enum status source_secret_update(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                 struct id source_id, const struct source_secret_row *secret,
+                                 struct problem *problem)
+{
+    struct pg_params params;
+    struct pg_result *result = NULL;
+    pg_params_init(&params, arena);
+    pg_put_id(&params, workspace_id);
+    pg_put_id(&params, source_id);
+    pg_put_id(&params, secret->id);
+    pg_put_text(&params, secret->label);
+    pg_put_bool(&params, secret->shadow);
+    pg_put_instant(&params, secret->expires_at_ms);
+    enum status status = pg_run(pg, arena, &source_secret_update_sql, &params, &result, problem);
+    if (status == STATUS_OK && pg_affected(result) == 0) {
+        return STATUS_MISSING;
+    }
+    return status;
 }
 
 enum status source_secret_expire(struct pg *pg, struct arena *arena, struct id workspace_id,

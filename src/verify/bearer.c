@@ -88,7 +88,7 @@ struct verify_result bearer_check(const struct signature_spec *spec, const struc
             equal |= same(secret->value, places.texts[p]);
         }
         if (secret->shadow) {
-            result.shadow_matches += equal;
+            verify_note_shadow(&result, i, equal != 0);
             continue;
         }
         result.secrets_tried++;

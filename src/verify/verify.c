@@ -6,6 +6,7 @@
 
 #include "base/codec.h"
 #include "base/instant.h"
+#include "base/limits.h"
 #include "verify_priv.h"
 
 /*
@@ -149,6 +150,14 @@ static bool try_secret(const struct proof *proof, struct str secret, unsigned *o
 
 /* --- all of them ---------------------------------------------------------- */
 
+void verify_note_shadow(struct verify_result *result, size_t index, bool matches)
+{
+    static_assert(LIMIT_SECRETS_PER_SOURCE <= 32, "a bit each");
+    uint32_t bit = index < LIMIT_SECRETS_PER_SOURCE ? UINT32_C(1) << index : 0;
+    result->shadows_tried |= bit;
+    result->shadows_matched |= matches ? bit : 0;
+}
+
 static bool may_prove(const struct source_secret *secret, const struct proof *proof)
 {
     const char *label = proof->claim->secret_label;
@@ -167,7 +176,7 @@ static struct verify_result check_secrets(const struct proof *proof, const struc
             continue;
         }
         if (secret->shadow) {
-            result.shadow_matches += matches;
+            verify_note_shadow(&result, i, matches != 0);
             continue;
         }
         result.secrets_tried++;

@@ -60,6 +60,9 @@ bool public_key_is_readable(struct str key_document);
 /* jwks.c: the RSA key of a JSON Web Key Set by its id; NULL. The caller frees. */
 struct evp_pkey_st *jwks_find(struct str document, struct str id);
 
+/* verify.c: the secret at this index is a shadow, and was tried. */
+void verify_note_shadow(struct verify_result *result, size_t index, bool matches);
+
 /* bearer.c */
 struct verify_result bearer_check(const struct signature_spec *spec, const struct source *source,
                                   const struct inbound *inbound);

@@ -133,6 +133,78 @@ def test_gaps_are_when_we_were_down_and_what_was_answered_503(own):
              "what is ignored was believed")
 
 
+def secrets_of(api, label):
+    return next(s for s in api.get("/v1/sources/shopify_main/secrets")["data"]
+                if s["label"] == label)
+
+
+def test_a_shadow_is_checked_beside_what_comes_and_then_made_live(api, shopify):
+    for label, secret in (("new", "the-new-one"), ("typo", "the-new-onf")):
+        made = api.post("/v1/sources/shopify_main/secrets",
+                        {"secret": secret, "label": label, "shadow": True}, expect=201)
+        assert (made["shadow_tried"], made["shadow_matches"], made["shadow_since"]) == (0, 0, None)
+
+    def send(number, **more):
+        return shopify.send("orders/create", shopify_order(number, 1, "s@example.com"),
+                            **more).status
+
+    def checked(label):
+        secret = secrets_of(api, label)
+        return secret["shadow_tried"], secret["shadow_matches"]
+
+    assert [send(9300 + n) for n in range(3)] == [200] * 3
+    wait_for(lambda: checked("new") == (3, 0) and checked("typo") == (3, 0), HEALTH_S, 0.1,
+             "what the live one proves is tried with both")
+    missed = secrets_of(api, "new")["shadow_missed_at"]
+    assert missed is not None
+    # The shop has changed over: the live one refuses, the right shadow says so.
+    assert [send(9310 + n, secret="the-new-one") for n in range(4)] == [401] * 4
+    for number in range(20):  # a stranger spoils nothing
+        assert send(9320 + number, secret="forged") == 401
+    wait_for(lambda: health_of(api)["counts_24h"]["refused"] == 24, HEALTH_S, 0.1)
+    wait_for(lambda: checked("new") == (7, 4) and checked("typo") == (7, 0), HEALTH_S, 0.1)
+    new = secrets_of(api, "new")
+    assert new["shadow_since"] < new["shadow_missed_at"] and new["last_used_at"] is None
+
+    route = f"/v1/sources/shopify_main/secrets/{new['id']}"
+    assert api.call("PATCH", route, {"secret": "another"}).status == 422
+    assert api.call("PATCH", route + "?validate_only=true", {"shadow": False}).status == 200
+    assert send(9350, secret="the-new-one") == 401
+    live = json.loads(api.call("PATCH", route, {"shadow": False}, expect=200).body)
+    assert (live["shadow"], live["shadow_matches"], live["label"]) == (False, 4, "new")
+    assert send(9351, secret="the-new-one") == 200
+    wait_for(lambda: secrets_of(api, "new")["last_used_at"], HEALTH_S, 0.1)
+    again = json.loads(api.call("PATCH", route, {"shadow": True}, expect=200).body)
+    assert (again["shadow_tried"], again["shadow_since"]) == (0, None), "checked anew"
+    assert send(9352, secret="the-new-one") == 401
+    assert api.call("PATCH", f"/v1/sources/shopify_main/secrets/{shopify.source['id']}",
+                    {"shadow": True}).status == 404
+
+
+def test_a_source_has_its_own_silence(api, shopify, cluster):
+    assert health_of(api)["expected_silence"] == "6h", "the platform's"
+    names = next(p for p in api.get("/v1/platforms")["data"] if p["name"] == "shopify")["settings"]
+    assert "expected_silence" in names
+    for wrong in ("soon", "0s", "400d", 6, ""):
+        status = api.call("PATCH", "/v1/sources/shopify_main",
+                          {"settings": {"expected_silence": wrong}}).status
+        assert status == (200 if wrong == "" else 422), wrong
+    api.call("PATCH", "/v1/sources/shopify_main", {"settings": {"expected_silence": "2s"}}, expect=200)
+    assert api.get("/v1/sources/shopify_main")["settings"]["expected_silence"] == "2s"
+    assert shopify.send("orders/create", shopify_order(9401, 1, "q@example.com")).status == 200
+    wait_for(lambda: health_of(api)["state"] == "healthy", HEALTH_S, 0.05)
+    wait_for(lambda: health_of(api)["state"] == "silent", HEALTH_S, 0.1)
+    rates = health_of(api)["per_minute"]
+    assert rates == {"accepted": 0.0, "refused": 0.0}
+    cluster.query("UPDATE source_hour SET applied = 600, refused = 90 WHERE source_id = %s",
+                  shopify.source["id"])
+    rates = health_of(api)["per_minute"]
+    assert rates == {"accepted": 10.0, "refused": 1.5}
+    api.call("PATCH", "/v1/sources/shopify_main", {"settings": {"expected_silence": None}},
+             expect=200)
+    assert health_of(api)["expected_silence"] == "6h"
+
+
 def blocks_read(cluster, table, call):
     """Pages of the table's partitions and their indexes that a call looks at."""
     def so_far():

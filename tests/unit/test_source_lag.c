@@ -35,9 +35,32 @@ static void percentiles_are_of_deliveries(void **state)
     assert_in_range(source_lag_percentile_ms(counts, 990), 60000, 75000);
 }
 
+static void an_hour_slides_over_two(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t past_minutes;
+        int64_t counted;
+        const char *why;
+    } ROWS[] = {
+        { 0, 600, "the hour has just begun: all of the one before" },
+        { 15, 450 + 40, "three quarters of it" },
+        { 30, 300 + 40, "half of it" },
+        { 60, 600, "and at its end nothing of it" },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(ROWS); i++) {
+        int64_t minutes = ROWS[i].past_minutes;
+        bool is_next = minutes == 60;
+        int64_t now_ms = INSTANT_HOUR_MS * 500 + minutes * INSTANT_MINUTE_MS - (is_next ? 1 : 0);
+        int64_t this_hour = minutes == 0 ? 0 : is_next ? 600 : 40;
+        assert_row(source_last_hour(this_hour, 600, now_ms) == ROWS[i].counted, ROWS[i].why);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_hour_slides_over_two),
         cmocka_unit_test(every_lag_is_in_its_bucket),
         cmocka_unit_test(percentiles_are_of_deliveries),
     };

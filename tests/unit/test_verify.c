@@ -330,14 +330,16 @@ static void tries_all_live_secrets(void **state)
     assert_int_equal(result.verdict, SIGNATURE_VALID);
     assert_int_equal(result.secrets_tried, 3);
     assert_int_equal(result.secret_index, 1);
-    assert_int_equal(result.shadow_matches, 1);
+    assert_int_equal(result.shadows_matched, 1 << 2);
+    assert_int_equal(result.shadows_tried, 1 << 2);
 
     /* One tick later the secret is dead; the shadow decides nothing. */
     inbound.received_at_ms = PAYLOAD_NOW_MS + 1;
     result = verify(&SHOPIFY, &source, &inbound);
     assert_int_equal(result.verdict, SIGNATURE_MISMATCH);
     assert_int_equal(result.secrets_tried, 2);
-    assert_int_equal(result.shadow_matches, 1);
+    assert_int_equal(result.shadows_matched, 1 << 2);
+    assert_int_equal(result.shadows_tried, 1 << 2);
 
     secrets[0].expires_at_ms = secrets[3].expires_at_ms = 0;
     result = verify(&SHOPIFY, &source, &inbound);
