@@ -4,9 +4,9 @@
 /*
  * Background work on its own thread, in short steps: the registry's poll
  * (250 ms), partitions ahead of time, retention, the receipt and idempotency
- * tables, the flush of source health; and, on a second connection of the same
- * thread, profiles on their way to newer rules (hydrate.h), backtests
- * (backtest.h) and facts on their way into bases (retain.h).
+ * tables, the flush of source health, the watch for silent sources; and, on a second connection of
+ * the same thread, profiles on their way to newer rules (hydrate.h), backtests (backtest.h) and
+ * facts on their way into bases (retain.h).
  */
 
 #include <stdint.h>

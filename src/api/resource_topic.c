@@ -44,6 +44,12 @@ static const char MERGE_SCHEMA[] =
     "\"id\":" ID_SCHEMA ",\"from_id\":" ID_SCHEMA ",\"into_id\":" ID_SCHEMA
     ",\"because\":{\"type\":\"object\",\"properties\":{\"kind\":{\"type\":\"string\"}}}}}";
 
+static const char SOURCE_SCHEMA[] =
+    "{\"type\":\"object\",\"required\":[\"id\",\"name\",\"platform\",\"last_accepted_at\","
+    "\"expected_silence\"],\"properties\":{\"id\":" ID_SCHEMA
+    ",\"name\":{\"type\":\"string\"},\"platform\":{\"type\":\"string\"}"
+    ",\"last_accepted_at\":" INSTANT_SCHEMA ",\"expected_silence\":{\"type\":\"string\"}}}";
+
 static const char ENVELOPE_SCHEMA[] =
     "\"id\":" ID_SCHEMA ",\"timestamp\":" INSTANT_SCHEMA ",\"recorded_at\":" INSTANT_SCHEMA
     ",\"expires_at\":" INSTANT_OR_NULL_SCHEMA ",\"workspace\":{\"type\":\"string\"}"
@@ -61,8 +67,25 @@ struct topic_row {
     struct str object; /* empty: data has the profile alone */
     const char *object_schema;
     bool is_event;
+    bool is_of_service; /* data has no profile */
     bool act;
 };
+
+static void write_data_schema(struct buf *buf, const struct topic_row *row)
+{
+    if (row->is_of_service) {
+        buf_printf(buf,
+                   ",\"data\":{\"type\":\"object\",\"required\":[\"%.*s\"],\"properties\":{"
+                   "\"%.*s\":%s",
+                   STR_ARG(row->object), STR_ARG(row->object), row->object_schema);
+        return;
+    }
+    buf_add_z(buf, ",\"data\":{\"type\":\"object\",\"required\":[\"profile\"],\"properties\":{");
+    buf_printf(buf, "\"profile\":%s", PROFILE_SCHEMA);
+    if (row->object.size > 0) {
+        buf_printf(buf, ",\"%.*s\":%s", STR_ARG(row->object), row->object_schema);
+    }
+}
 
 static void write_schema(struct jsonw *json, const struct topic_row *row)
 {
@@ -78,11 +101,7 @@ static void write_schema(struct jsonw *json, const struct topic_row *row)
     } else {
         buf_printf(buf, ",\"type\":{\"const\":\"%.*s\"}", STR_ARG(row->name));
     }
-    buf_add_z(buf, ",\"data\":{\"type\":\"object\",\"required\":[\"profile\"],\"properties\":{");
-    buf_printf(buf, "\"profile\":%s", PROFILE_SCHEMA);
-    if (row->object.size > 0) {
-        buf_printf(buf, ",\"%.*s\":%s", STR_ARG(row->object), row->object_schema);
-    }
+    write_data_schema(buf, row);
     buf_add_z(buf, "}}}}");
 }
 
@@ -99,7 +118,10 @@ static void write_topic(struct page *page, const struct topic_row *row)
     jsonw_open(json);
     jsonw_put_z(json, "topic", row->shown);
     jsonw_put_z(json, "title", row->title);
-    jsonw_put_z(json, "kind", row->is_event ? "event" : "derived");
+    jsonw_put_z(json, "kind",
+                row->is_event        ? "event"
+                : row->is_of_service ? "operational"
+                                     : "derived");
     jsonw_put_bool(json, "act", row->act);
     jsonw_put_str_or_null(json, "object", row->object);
     write_schema(json, row);
@@ -140,13 +162,16 @@ enum status resource_topic_list(const struct resource_request *request,
     write_event_topics(&page);
     for (size_t i = 0; topic_derived(i) != NULL; i++) {
         const struct topic_info *info = topic_derived(i);
-        bool is_merge = info->object != NULL && str_equal(str_from_z(info->object), STR("merge"));
+        struct str object = str_from_z(info->object);
         struct topic_row row = {
             .name = str_from_z(info->name),
             .shown = info->name,
             .title = info->title,
-            .object = str_from_z(info->object),
-            .object_schema = is_merge ? MERGE_SCHEMA : VERDICT_SCHEMA,
+            .object = object,
+            .object_schema = str_equal(object, STR("merge"))    ? MERGE_SCHEMA
+                             : str_equal(object, STR("source")) ? SOURCE_SCHEMA
+                                                                : VERDICT_SCHEMA,
+            .is_of_service = topic_is_of_service(str_from_z(info->name)),
         };
         write_topic(&page, &row);
     }

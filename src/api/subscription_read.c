@@ -118,6 +118,14 @@ static enum status check_key(const struct resource_request *request,
         return problem_set(problem, STATUS_DENIED, "scope-insufficient",
                            "notifications carry personal data: the key needs the scope pii");
     }
+    for (size_t i = 0; i < row->topic_count; i++) {
+        if (topic_is_of_service(row->topics[i]) && !resource_may(request, SCOPE_ADMIN)) {
+            return problem_set(
+                problem, STATUS_DENIED, "scope-insufficient",
+                "\"%.*s\" is about the service itself: the key needs the scope admin",
+                STR_ARG(row->topics[i]));
+        }
+    }
     struct api_key key;
     char id[ID_TEXT_SIZE];
     id_format(principal->key_id, id);

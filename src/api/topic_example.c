@@ -4,6 +4,7 @@
 #include "base/instant.h"
 #include "base/jsonw.h"
 #include "core/event/event.h"
+#include "core/trigger/envelope.h"
 #include "core/trigger/subscription.h"
 
 /*
@@ -74,6 +75,9 @@ static const struct object_example DERIVED[] = {
       "{\"id\":\"0199d1aa-0001-7000-8000-000000000003\","
       "\"from_id\":\"0199a000-0000-7000-8000-00000000000a\","
       "\"into_id\":\"0198c1f0-7c1e-7b3a-9d55-5f3b2a1c9e10\",\"because\":{\"kind\":\"email\"}}" },
+    { "source", "{\"id\":\"0199d2a4-6c11-7e0b-8f0e-3a2b1c0d9e8f\",\"name\":\"shopify_main\","
+                "\"platform\":\"shopify\",\"last_accepted_at\":\"2026-11-22T08:03:07.119Z\","
+                "\"expected_silence\":\"6h\"}" },
 };
 
 static const struct topic_info *derived_topic(struct str topic)
@@ -98,7 +102,7 @@ static void write_cause(struct jsonw *json, struct str topic, int64_t at_ms)
 {
     jsonw_key(json, "cause");
     jsonw_open(json);
-    if (str_equal(topic, STR("lifecycle.changed"))) {
+    if (str_equal(topic, STR("lifecycle.changed")) || topic_is_of_service(topic)) {
         jsonw_put_z(json, "kind", "time");
         jsonw_put_instant(json, "due_at", at_ms);
     } else {
@@ -148,20 +152,21 @@ struct str topic_example_write(struct arena *arena, struct str topic,
     struct jsonw json;
     buf_init(&buf, arena, 64u * 1024);
     jsonw_begin(&json, &buf);
-    jsonw_open(&json);
-    jsonw_put_id(&json, "id", example->id);
-    jsonw_put_str(&json, "type", topic);
-    jsonw_put_instant(&json, "timestamp", example->at_ms);
-    jsonw_put_instant(&json, "recorded_at", example->at_ms + 40);
-    jsonw_put_null(&json, "expires_at");
-    jsonw_put_str(&json, "workspace", example->workspace);
-    jsonw_put_i64(&json, "sequence", 418);
-    jsonw_put_bool(&json, "test", example->test);
+    bool is_of_service = topic_is_of_service(topic);
+    envelope_open(&json, &(struct envelope){ .id = example->id,
+                                             .type = topic,
+                                             .at_ms = example->at_ms,
+                                             .recorded_at_ms = example->at_ms + 40,
+                                             .workspace = example->workspace,
+                                             .sequence = is_of_service ? 0 : 418,
+                                             .test = example->test });
     write_cause(&json, topic, example->at_ms);
     jsonw_key(&json, "data");
     jsonw_open(&json);
     write_object(&json, topic, derived);
-    jsonw_put_raw(&json, "profile", STR(EXAMPLE_PROFILE));
+    if (!is_of_service) {
+        jsonw_put_raw(&json, "profile", STR(EXAMPLE_PROFILE));
+    }
     jsonw_close(&json);
     jsonw_close(&json);
     return buf_str(&buf);

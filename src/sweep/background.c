@@ -12,6 +12,7 @@
 #include "sweep/backtest.h"
 #include "sweep/hydrate.h"
 #include "sweep/retain.h"
+#include "sweep/silence.h"
 #include "sweep/traffic.h"
 
 /*
@@ -43,7 +44,7 @@ struct background_task {
 };
 
 enum {
-    TASK_COUNT = 4
+    TASK_COUNT = 5
 };
 
 struct background {
@@ -60,6 +61,7 @@ struct background {
     /* On the connection of hydrate, between its steps. */
     struct backtest backtest;
     struct retain retain;
+    struct silence_watch silence;
 };
 
 static enum status task_flush(struct background *background, struct problem *problem)
@@ -129,6 +131,11 @@ static enum status task_receipts(struct background *background, struct problem *
     }
     registry_release(background->config.registry, snapshot);
     return status;
+}
+
+static enum status task_silence(struct background *background, struct problem *problem)
+{
+    return silence_watch_turn(&background->silence, background->pg, background->arena, problem);
 }
 
 /* A failed refresh keeps the snapshot that is there; the next tick tries again. */
@@ -265,6 +272,8 @@ enum status background_start(const struct background_config *config,
     background->tasks[1] = (struct background_task){ 30000, 0, task_clock };
     background->tasks[2] = (struct background_task){ INSTANT_HOUR_MS, 0, task_partitions };
     background->tasks[3] = (struct background_task){ 10000, 0, task_receipts };
+    background->tasks[4] = (struct background_task){ 1000, 0, task_silence };
+    background->silence = (struct silence_watch){ .registry = config->registry };
     pthread_mutex_init(&background->lock, NULL);
     pthread_cond_init(&background->wake, NULL);
     background->arena = arena_create(LIMIT_ARENA_REQUEST_BYTES);

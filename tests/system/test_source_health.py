@@ -5,6 +5,7 @@ import json
 import time
 
 import pytest
+import shopbell
 from shopbell import Cluster, Server, Shopify, WooCommerce, make_workspace, shopify_order, wait_for
 
 HEALTH_S = 5  # counts are written once a second
@@ -203,6 +204,82 @@ def test_a_source_has_its_own_silence(api, shopify, cluster):
     api.call("PATCH", "/v1/sources/shopify_main", {"settings": {"expected_silence": None}},
              expect=200)
     assert health_of(api)["expected_silence"] == "6h"
+
+
+def test_a_silence_rings_once_and_the_next_one_again(api, shopify, cluster, esp):
+    alarms = "ops.source_silent"
+    listed = next(t for t in api.get("/v1/topics")["data"] if t["topic"] == alarms)
+    assert listed["kind"] == "operational" and "profile" not in listed["example"]["data"]
+    assert listed["schema"]["properties"]["data"]["required"] == ["source"]
+    few = api.post("/v1/keys", {"name": "few", "scopes": ["subscribe", "pii"]}, expect=201)
+    refused = shopbell.Api(api.server, few["key"]).call(
+        "POST", "/v1/subscriptions", {"name": "no", "url": esp.url, "topics": ["ops.*"]})
+    assert refused.status == 403 and b"admin" in refused.body
+
+    def send(number):
+        assert shopify.send("orders/create",
+                            shopify_order(number, 1, "hush@example.com")).status == 200
+
+    esp.subscribe(api, ["ops.*"])
+    everything = shopbell.Receiver()
+    everything.subscribe(api, ["*"], "everything")
+    api.call("PATCH", "/v1/sources/shopify_main", {"settings": {"expected_silence": "2s"}},
+             expect=200)
+    send(9501)
+    sent = time.monotonic()
+    esp.wait_types([alarms])
+    assert 2.0 < time.monotonic() - sent < 6.0
+    time.sleep(3.5)  # three more looks
+    # Nothing but expected_silence changes: the silence is the same one.
+    api.call("PATCH", "/v1/sources/shopify_main", {"settings": {"expected_silence": "3s"}},
+             expect=200)
+    time.sleep(2.5)
+    assert len(esp.of_type(alarms)) == 1
+    first = esp.of_type(alarms)[0]
+    source = api.get("/v1/sources/shopify_main")
+    assert first["data"] == {"source": {
+        "id": source["id"], "name": "shopify_main", "platform": "shopify",
+        "last_accepted_at": first["data"]["source"]["last_accepted_at"], "expected_silence": "2s"}}
+    assert first["cause"] == {"kind": "time", "due_at": first["timestamp"]}
+    assert source["health"]["state"] == "silent"
+
+    send(9502)
+    wait_for(lambda: len(esp.of_type(alarms)) == 2, 9, 0.1, "the second silence rings")
+    time.sleep(2.5)
+    second = esp.of_type(alarms)[1]
+    assert len(esp.of_type(alarms)) == 2 and first["id"] != second["id"]
+    assert second["data"]["source"]["last_accepted_at"] > first["timestamp"]
+    assert esp.bad_signatures == 0 and [m[2]["type"] for m in esp.messages] == [alarms] * 2
+    assert everything.of_type("order.completed") and not everything.of_type(alarms)
+    everything.close()
+
+    shown = api.get(f"/v1/notifications/{second['id']}")
+    assert shown["profile_id"] is None and shown["body"] == second and shown["pending"] == []
+    assert [n["id"] for n in api.get(f"/v1/notifications?topic={alarms}")["data"]] == [
+        second["id"], first["id"]]
+    attempts = api.get(f"/v1/notifications/{second['id']}/attempts")["data"]
+    assert [a["outcome"] for a in attempts] == ["delivered"]
+    assert cluster.query("SELECT count(*) FROM profile WHERE id = %s",
+                         "00000000-0000-0000-0000-000000000000")[0][0] == 0
+
+
+def test_a_silence_while_we_were_away_is_ours(own, esp):
+    cluster, server = own
+    api = make_workspace(server, "away")
+    shop = Shopify(api, expected_silence="4s")
+    esp.subscribe(api, ["ops.source_silent"])
+    assert shop.send("orders/create", shopify_order(1, 1, "away@example.com")).status == 200
+    wait_for(lambda: health_of(api)["state"] == "healthy", HEALTH_S, 0.05)
+    server.stop()
+    # As if it had been ten minutes.
+    for table, columns in (("uptime", ("begun_at", "ended_at")),
+                           ("source_health", ("last_accepted_at",))):
+        cluster.query(f"UPDATE {table} SET " + ", ".join(
+            f"{c} = {c} - interval '10 minutes'" for c in columns))
+    server.start()
+    begun = time.monotonic()
+    esp.wait_types(["ops.source_silent"])
+    assert time.monotonic() - begun > 2.0, "the shop had no chance to be heard before"
 
 
 def blocks_read(cluster, table, call):

@@ -55,6 +55,9 @@ static void knows_patterns(void **state)
         { "product_list.*", true, "a segment with an underscore" },
         { "profile.*", true, "a derived segment" },
         { "lifecycle.changed", true, "a derived topic" },
+        { "ops.*", true, "alarms" },
+        { "ops.source_silent", true, "one of them" },
+        { "subscription.*", false, "never asked for" },
         { "custom.quiz_done", true, "an event of the shop's own" },
         { "custom.*", true, "all of them" },
         { "product.updated", false, "universal: through triggers only" },
@@ -84,7 +87,7 @@ static void lists_derived_topics(void **state)
         assert_non_null(info->title);
         count++;
     }
-    assert_int_equal(count, 9);
+    assert_int_equal(count, 10);
 }
 
 int main(void)

@@ -19,7 +19,8 @@ static void check(struct arena *arena, const char *topic, const char *object)
         str_equal(str_from_z(json_string_value(json_object_get(root, "type"))), str_from_z(topic)),
         topic);
     const json_t *data = json_object_get(root, "data");
-    assert_row(json_is_object(json_object_get(data, "profile")), topic);
+    bool is_of_service = topic_is_of_service(str_from_z(topic));
+    assert_row(json_is_object(json_object_get(data, "profile")) == !is_of_service, topic);
     assert_row(object == NULL || json_is_object(json_object_get(data, object)), topic);
     assert_row(json_is_object(json_object_get(root, "cause")), topic);
     json_decref(root);

@@ -20,6 +20,9 @@ struct subscription_interest {
 
 /* "*" matches all but ops.* and subscription.*; "order.*" a whole first segment. */
 bool topic_matches(struct str pattern, struct str topic);
+/* Is it about the service itself (ops.*, subscription.*), not about a customer? Of a
+ * pattern: are all that it matches? */
+bool topic_is_of_service(struct str topic);
 bool subscription_wants(const struct subscription_interest *interest, struct str topic);
 
 /* Is this a pattern someone may subscribe to? Exact topics must be known
@@ -30,7 +33,7 @@ bool topic_pattern_is_valid(struct str pattern);
 struct topic_info {
     const char *name;
     const char *title;
-    const char *object; /* the member of data beside profile: "lifecycle", "merge", or NULL */
+    const char *object; /* the member of data beside the profile, if there is one; or NULL */
 };
 const struct topic_info *topic_derived(size_t index); /* NULL past the end */
 

@@ -1,5 +1,6 @@
 #include "base/jsonw.h"
 #include "base/limits.h"
+#include "core/trigger/envelope.h"
 #include "decision_priv.h"
 
 /*
@@ -171,15 +172,12 @@ static void write_body(struct buf *buf, const struct decide_context *context,
 {
     struct jsonw json;
     jsonw_begin(&json, buf);
-    jsonw_open(&json);
-    jsonw_put_id(&json, "id", bell->row.id);
-    jsonw_put_str(&json, "type", bell->topic);
-    jsonw_put_instant(&json, "timestamp", bell->at_ms);
-    jsonw_put_instant(&json, "recorded_at", recorded_at_ms);
-    jsonw_put_null(&json, "expires_at");
-    jsonw_put_str(&json, "workspace", context->workspace_name);
-    jsonw_put_i64(&json, "sequence", bell->row.sequence);
-    jsonw_put_bool(&json, "test", false);
+    envelope_open(&json, &(struct envelope){ .id = bell->row.id,
+                                             .type = bell->topic,
+                                             .at_ms = bell->at_ms,
+                                             .recorded_at_ms = recorded_at_ms,
+                                             .workspace = context->workspace_name,
+                                             .sequence = bell->row.sequence });
     if (labels == NULL) {
         jsonw_put_bool(&json, "truncated", true);
     }

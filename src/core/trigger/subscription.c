@@ -21,6 +21,7 @@ static const struct topic_info derived[] = {
     { "segment.entered", "A customer entered a segment", "segment" },
     { "segment.left", "A customer left a segment, at the instant the window slid past", "segment" },
     { "tier.changed", "A customer moved to another tier", "tier" },
+    { "ops.source_silent", "A source said nothing for longer than is expected of it", "source" },
 };
 
 static bool is_segment(struct str text)
@@ -34,7 +35,7 @@ static bool is_segment(struct str text)
     return text.size > 0;
 }
 
-static bool is_of_operations(struct str topic)
+bool topic_is_of_service(struct str topic)
 {
     return str_starts_with(topic, STR("ops.")) || str_starts_with(topic, STR("subscription."));
 }
@@ -42,7 +43,7 @@ static bool is_of_operations(struct str topic)
 bool topic_matches(struct str pattern, struct str topic)
 {
     if (str_equal(pattern, STR("*"))) {
-        return !is_of_operations(topic);
+        return !topic_is_of_service(topic);
     }
     if (str_ends_with(pattern, STR(".*"))) {
         return str_starts_with(topic, str_take(pattern, pattern.size - 1));

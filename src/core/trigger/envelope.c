@@ -1,0 +1,14 @@
+#include "core/trigger/envelope.h"
+
+void envelope_open(struct jsonw *json, const struct envelope *envelope)
+{
+    jsonw_open(json);
+    jsonw_put_id(json, "id", envelope->id);
+    jsonw_put_str(json, "type", envelope->type);
+    jsonw_put_instant(json, "timestamp", envelope->at_ms);
+    jsonw_put_instant(json, "recorded_at", envelope->recorded_at_ms);
+    jsonw_put_null(json, "expires_at");
+    jsonw_put_str(json, "workspace", envelope->workspace);
+    jsonw_put_i64(json, "sequence", envelope->sequence);
+    jsonw_put_bool(json, "test", envelope->test);
+}
