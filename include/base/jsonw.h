@@ -50,6 +50,7 @@ void jsonw_put_z(struct jsonw *json, const char *key, const char *value);
 void jsonw_put_i64(struct jsonw *json, const char *key, int64_t value);
 void jsonw_put_bool(struct jsonw *json, const char *key, bool value);
 void jsonw_put_id(struct jsonw *json, const char *key, struct id value);
+void jsonw_put_id_or_null(struct jsonw *json, const char *key, struct id value); /* zero is null */
 void jsonw_put_instant(struct jsonw *json, const char *key, int64_t ms);
 void jsonw_put_money(struct jsonw *json, const char *key, int64_t minor, struct str currency);
 void jsonw_put_raw(struct jsonw *json, const char *key, struct str value);

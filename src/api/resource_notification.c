@@ -22,11 +22,7 @@ static void write_notification(struct jsonw *json, const struct resource_request
     jsonw_open(json);
     jsonw_put_id(json, "id", row->id);
     jsonw_put_str(json, "type", row->topic);
-    if (id_is_zero(row->profile_id)) {
-        jsonw_put_null(json, "profile_id");
-    } else {
-        jsonw_put_id(json, "profile_id", row->profile_id);
-    }
+    jsonw_put_id_or_null(json, "profile_id", row->profile_id);
     jsonw_put_instant(json, "created_at", row->created_at_ms);
     jsonw_put_i64(json, "sequence", row->sequence);
     jsonw_put_bool(json, "masked", is_masked);

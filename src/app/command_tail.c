@@ -134,7 +134,7 @@ static void print_json(enum stream stream, const struct pg_result *result, size_
     case STREAM_NOTIFICATION:
         jsonw_put_z(&json, "kind", "notification");
         jsonw_put_str(&json, "topic", pg_get_text(result, row, 2));
-        jsonw_put_id(&json, "profile_id", pg_get_id(result, row, 4));
+        jsonw_put_id_or_null(&json, "profile_id", pg_get_id(result, row, 4));
         jsonw_put_i64(&json, "sequence", pg_get_i64(result, row, 5));
         break;
     case STREAM_ATTEMPT:

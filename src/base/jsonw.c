@@ -244,6 +244,15 @@ void jsonw_put_id(struct jsonw *json, const char *key, struct id value)
     jsonw_id(json, value);
 }
 
+void jsonw_put_id_or_null(struct jsonw *json, const char *key, struct id value)
+{
+    if (id_is_zero(value)) {
+        jsonw_put_null(json, key);
+    } else {
+        jsonw_put_id(json, key, value);
+    }
+}
+
 void jsonw_put_instant(struct jsonw *json, const char *key, int64_t ms)
 {
     jsonw_key(json, key);
