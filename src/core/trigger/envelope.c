@@ -1,5 +1,10 @@
 #include "core/trigger/envelope.h"
 
+/*
+ * The envelope of contract 3, in one place: bells of customers, alarms of the
+ * service and the examples of GET /v1/topics must not come to differ in it.
+ */
+
 void envelope_open(struct jsonw *json, const struct envelope *envelope)
 {
     jsonw_open(json);
