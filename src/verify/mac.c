@@ -1,6 +1,7 @@
 #include <assert.h>
 #include <openssl/evp.h>
 #include <pthread.h>
+#include <string.h>
 
 #include "base/compiler.h"
 #include "verify_priv.h"
@@ -16,7 +17,7 @@
 
 static const struct {
     size_t size;
-    char *digest; /* not written to: OSSL_PARAM has no const */
+    char digest[8];
 } HASHES[] = {
     [SIGNATURE_HMAC_SHA256] = { 32, "SHA256" },
     [SIGNATURE_HMAC_SHA1] = { 20, "SHA1" },
@@ -46,8 +47,10 @@ bool mac_compute(enum signature_algorithm algorithm, const uint8_t *key, size_t 
     }
     assert(wanted <= MAC_SIZE_MAX);
     (void)pthread_once(&hmac_once, hmac_fetch);
+    char digest[sizeof(HASHES[0].digest)]; /* OSSL_PARAM has no const */
+    memcpy(digest, HASHES[algorithm].digest, sizeof(digest));
     const OSSL_PARAM parameters[] = {
-        OSSL_PARAM_construct_utf8_string("digest", HASHES[algorithm].digest, 0),
+        OSSL_PARAM_construct_utf8_string("digest", digest, 0),
         OSSL_PARAM_construct_end(),
     };
     EVP_MAC_CTX *context = hmac != NULL ? EVP_MAC_CTX_new(hmac) : NULL;
