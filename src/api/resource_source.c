@@ -50,7 +50,7 @@ static const struct platform *read_platform(struct document *document)
     struct str name = document_text(document, "platform", LIMIT_NAME_BYTES);
     const struct platform *platform = platform_find(name);
     if (document->status == STATUS_OK && platform == NULL) {
-        const char *names[32];
+        const char *names[64];
         size_t count = 0;
         while (count < ARRAY_COUNT(names) && platform_at(count) != NULL) {
             names[count] = platform_at(count)->name;

@@ -32,6 +32,17 @@ enum {
     REGION_ALIGNMENT = _Alignof(max_align_t),
 };
 
+/* AddressSanitizer would not see a node used after its end. */
+#ifdef __SANITIZE_ADDRESS__
+enum {
+    IS_SANITIZED = 1
+};
+#else
+enum {
+    IS_SANITIZED = 0
+};
+#endif
+
 struct region {
     size_t used_bytes;
     size_t live; /* nodes, and what they point to */
@@ -74,12 +85,10 @@ static void region_free(void *pointer)
 
 void border_begin(void)
 {
-#ifndef __SANITIZE_ADDRESS__ /* which would not see a node used after its end */
-    if (!has_regions && pthread_key_create(&region_key, free) == 0) {
+    if (!IS_SANITIZED && !has_regions && pthread_key_create(&region_key, free) == 0) {
         has_regions = true;
         json_set_alloc_funcs(region_alloc, region_free);
     }
-#endif
 }
 
 json_t *border_load(const char *bytes, size_t size, size_t flags, json_error_t *error)

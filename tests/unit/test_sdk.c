@@ -301,8 +301,8 @@ static void counts_orders_that_say_what_they_cost(void **state)
     static const char *const bodies[] = {
         "{\"event\":\"Order Completed\",\"userId\":\"u\",\"properties\":{\"total\":5}}",
         "{\"event\":\"Order Completed\",\"userId\":\"u\",\"properties\":{\"order_id\":\"1\"}}",
-        "{\"event\":\"Order Completed\",\"userId\":\"u\",\"properties\":{\"order_id\":\"1\","
-        "\"total\":-5}}",
+        ("{\"event\":\"Order Completed\",\"userId\":\"u\",\"properties\":{\"order_id\":\"1\","
+         "\"total\":-5}}"),
         "{\"event\":\"Order Completed\",\"userId\":\"u\"}",
     };
     for (size_t i = 0; i < ARRAY_COUNT(bodies); i++) {
