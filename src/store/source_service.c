@@ -105,9 +105,7 @@ static void put_gap_instants(struct pg_params *params, const struct source_healt
     struct pg_array array;
     pg_array_begin(&array, params, PG_INSTANT, count);
     for (size_t i = 0; i < count; i++) {
-        if (has_shed(&deltas[i])) {
-            pg_array_instant(&array, pick(&deltas[i]));
-        }
+        pg_array_instant(&array, pick(&deltas[i]));
     }
     pg_array_end(&array);
 }
@@ -134,9 +132,7 @@ static void put_gap_ids(struct pg_params *params, const struct source_health_del
     struct pg_array array;
     pg_array_begin(&array, params, PG_UUID, count);
     for (size_t i = 0; i < count; i++) {
-        if (has_shed(&deltas[i])) {
-            pg_array_id(&array, is_source ? deltas[i].source_id : deltas[i].workspace_id);
-        }
+        pg_array_id(&array, is_source ? deltas[i].source_id : deltas[i].workspace_id);
     }
     pg_array_end(&array);
 }
@@ -145,26 +141,30 @@ enum status source_gaps_add(struct pg *pg, struct arena *arena,
                             const struct source_health_delta *deltas, size_t count,
                             struct problem *problem)
 {
-    bool any = false;
-    for (size_t i = 0; i < count; i++) {
-        any = any || has_shed(&deltas[i]);
+    struct source_health_delta *shed = ARENA_NEW_ARRAY(arena, count, struct source_health_delta);
+    size_t shed_count = 0;
+    if (shed == NULL) {
+        return STATUS_LIMIT;
     }
-    if (!any) {
+    for (size_t i = 0; i < count; i++) {
+        if (has_shed(&deltas[i])) {
+            shed[shed_count++] = deltas[i];
+        }
+    }
+    if (shed_count == 0) {
         return STATUS_OK;
     }
     struct pg_params params;
     struct pg_array array;
     pg_params_init(&params, arena);
-    put_gap_ids(&params, deltas, count, false);
-    put_gap_ids(&params, deltas, count, true);
-    put_gap_instants(&params, deltas, count, pick_from);
-    put_gap_instants(&params, deltas, count, pick_to);
-    put_gap_instants(&params, deltas, count, pick_near);
-    pg_array_begin(&array, &params, PG_INT8, count);
-    for (size_t i = 0; i < count; i++) {
-        if (has_shed(&deltas[i])) {
-            pg_array_i64(&array, deltas[i].counts.shed);
-        }
+    put_gap_ids(&params, shed, shed_count, false);
+    put_gap_ids(&params, shed, shed_count, true);
+    put_gap_instants(&params, shed, shed_count, pick_from);
+    put_gap_instants(&params, shed, shed_count, pick_to);
+    put_gap_instants(&params, shed, shed_count, pick_near);
+    pg_array_begin(&array, &params, PG_INT8, shed_count);
+    for (size_t i = 0; i < shed_count; i++) {
+        pg_array_i64(&array, shed[i].counts.shed);
     }
     pg_array_end(&array);
     return pg_run(pg, arena, &source_gap_add_sql, &params, NULL, problem);
