@@ -228,11 +228,14 @@ def test_a_visit_rings_once_and_its_history_folds_the_same(server, esp):
 def test_a_full_queue_is_429_and_says_when(server, cluster):
     """Batches fill the queue while the database holds still."""
     page = Page(make_workspace(server, "crowded"))
+    bystander = Page(make_workspace(server, "bystander"))
     batch = {"batch": [{"type": "page", "anonymousId": f"crowd-{i}"} for i in range(9000)]}
     blocker = cluster.connect()
     blocker.autocommit = False
     answers = []
     try:
+        # Most often in one flush: a source that takes, and one that sheds.
+        bystander.take("/v1/track", {"event": "X", "userId": "u"})
         blocker.cursor().execute("LOCK TABLE receipt IN ACCESS EXCLUSIVE MODE")
         threads = [threading.Thread(target=lambda: answers.append((page.post("/v1/batch", batch),
                                                                    time.time())))
