@@ -63,6 +63,30 @@ struct order_status_rule {
     bool counts; /* by default; settings.order_completed_when overrides */
 };
 
+/* How a shop or a provider is connected: the `setup` object of contract 7 beside
+ * the topics, as data. In lines, "%s" is the source's name. */
+struct setup_way {
+    const char *way;          /* "admin", "api"; NULL ends */
+    const char *const *steps; /* NULL-terminated */
+    const char *paste;        /* a text to paste, or NULL */
+    /* The same where it needs the address or a secret (empty unless shown once);
+     * or NULL. */
+    void (*write_paste)(struct buf *paste, const struct source *source, struct str webhook_url,
+                        struct str secret);
+};
+struct setup_gap {
+    const char *what; /* NULL ends */
+    const char *how;
+};
+struct setup {
+    const struct setup_way *ways;
+    const struct setup_gap *gaps; /* not_covered; NULL: none */
+    const char *const *warnings;  /* NULL-terminated; NULL: none */
+};
+
+struct delivery_form;
+struct engagement_shape;
+
 struct platform {
     const char *name;                /* "shopify" */
     const char *title;               /* "Shopify" */
@@ -98,6 +122,11 @@ struct platform {
     /* After the signature: does the sender named in the headers belong to this
      * source? NULL: nothing to compare. */
     bool (*is_own_shop)(const struct source *source, const struct inbound *inbound);
+    /* What a delivery says, in one of three ways: a table of topics of one JSON
+     * object (delivery_priv.h), a table of words of engagement (engagement_priv.h),
+     * or a function. */
+    const struct delivery_form *delivery;
+    const struct engagement_shape *engagement;
     enum normalise_verdict (*normalise)(struct arena *arena, const struct source *source,
                                         const struct inbound *inbound,
                                         struct normalised *out_normalised, struct problem *problem);
@@ -105,11 +134,20 @@ struct platform {
      * set source->adapter and source->signature. NULL: there are none. */
     enum status (*parse_settings)(struct arena *arena, struct str settings_json,
                                   struct source *source, struct problem *problem);
-    /* Members of the `setup` object of contract 7 (ways, topics, not_covered,
-     * warnings), written into an open object. secret is empty unless shown once. */
-    void (*write_setup)(struct jsonw *json, const struct source *source, struct str webhook_url,
-                        struct str secret);
+    struct setup setup;
 };
+
+/* A delivery's events; *out_normalised is filled in as far as the verdict says. */
+enum normalise_verdict platform_normalise(const struct platform *platform, struct arena *arena,
+                                          const struct source *source,
+                                          const struct inbound *inbound,
+                                          struct normalised *out_normalised,
+                                          struct problem *problem);
+
+/* Members of the `setup` object (ways, topics, not_covered, warnings), into an open
+ * one. secret is empty unless shown once. */
+void platform_write_setup(const struct platform *platform, struct jsonw *json,
+                          const struct source *source, struct str webhook_url, struct str secret);
 
 /* How this source's deliveries prove themselves: the platform's way, unless its
  * settings say another. */

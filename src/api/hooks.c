@@ -245,7 +245,7 @@ static enum http_outcome take_verified(struct hook *hook)
     struct normalised normalised = { .event_count = 0 };
     struct problem why = { .type = "" };
     enum normalise_verdict verdict =
-        hook->platform->normalise(arena, hook->source, &hook->inbound, &normalised, &why);
+        platform_normalise(hook->platform, arena, hook->source, &hook->inbound, &normalised, &why);
     if (verdict == NORMALISE_FOREIGN) {
         return refuse(hook, SIGNATURE_SHOP_MISMATCH, 0);
     }

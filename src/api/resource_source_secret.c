@@ -323,8 +323,8 @@ static void write_outcome(struct jsonw *json, const struct resource_request *req
 {
     struct normalised normalised = { .event_count = 0 };
     struct problem why = { .type = "" };
-    enum normalise_verdict verdict =
-        source->platform->normalise(request->arena, &source->core, inbound, &normalised, &why);
+    enum normalise_verdict verdict = platform_normalise(source->platform, request->arena,
+                                                        &source->core, inbound, &normalised, &why);
     static const char *const NAMES[] = { "events",     "ignored",   "handshake",
                                          "unreadable", "too_large", "foreign" };
     jsonw_put_z(json, "outcome", NAMES[verdict]);

@@ -375,7 +375,7 @@ void source_write_json(struct jsonw *json, const struct resource_request *reques
     write_secrets(json, source);
     jsonw_key(json, "setup");
     jsonw_open(json);
-    source->platform->write_setup(json, &source->core, url, source->shown_secret);
+    platform_write_setup(source->platform, json, &source->core, url, source->shown_secret);
     jsonw_close(json);
     jsonw_key(json, "history");
     jsonw_open(json);

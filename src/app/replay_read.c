@@ -49,8 +49,7 @@ bool replay_is_webhook(const struct source *source, struct str topic, struct str
 {
     const struct platform *platform = platform_find(source->platform);
     bool is_posted = str_equal(topic, STR("events")) && str_equal(headers_json, STR("{}"));
-    return !is_posted && platform != NULL && platform->normalise != NULL &&
-           platform_signature(platform, source)->algorithm != 0;
+    return !is_posted && platform != NULL && platform_signature(platform, source)->algorithm != 0;
 }
 
 static enum reading give(struct arena *arena, struct event *events, size_t count,
@@ -107,8 +106,8 @@ enum reading replay_read(struct arena *arena, const struct registry_snapshot *sn
     if (!replay_is_webhook(source, delivery->topic, delivery->headers_json)) {
         return read_posted(arena, source, &inbound, out_events, out_count, out_why);
     }
-    switch (platform_find(source->platform)
-                ->normalise(arena, source, &inbound, &normalised, &problem)) {
+    switch (platform_normalise(platform_find(source->platform), arena, source, &inbound,
+                               &normalised, &problem)) {
     case NORMALISE_EVENTS:
         return give(arena, normalised.events, normalised.event_count, out_events, out_count);
     case NORMALISE_UNREADABLE:

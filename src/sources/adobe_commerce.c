@@ -49,40 +49,30 @@ static const char *const TOPICS[] = { "observer.sales_order_save_commit_after",
                                       "observer.customer_save_commit_after",
                                       "observer.catalog_product_save_commit_after", NULL };
 
-static void write_setup(struct jsonw *json, const struct source *source, struct str webhook_url,
-                        struct str secret)
-{
-    static const char *const STEPS[] = {
-        "Admin > System > Webhooks > Digital Signature Configuration: regenerate the key pair, "
-        "enable signing, copy the public key",
-        "POST /v1/sources/%s/secrets {\"secret\":\"<the public key, PEM>\",\"label\":\"webhooks\"}",
-        "Admin > System > Webhooks Subscriptions: one for each of topics, URL = webhook_url, type "
-        "after, timeout 5000 ms, required: optional, so that the shop sells on without us",
-        "Fields: order (entity_id, increment_id, state, grand_total, order_currency_code, "
-        "customer_id, customer_email, created_at, updated_at, items), customer (id, email, "
-        "firstname, lastname), product (entity_id, sku, name, price, updated_at)",
-        NULL,
-    };
-    (void)webhook_url;
-    (void)secret;
-    jsonw_key(json, "ways");
-    jsonw_open_array(json);
-    jsonw_open(json);
-    jsonw_put_z(json, "way", "admin");
-    setup_write_steps(json, source->name, STEPS);
-    jsonw_close(json);
-    jsonw_close_array(json);
-    setup_write_topics(json, TOPICS);
-    jsonw_key(json, "not_covered");
-    jsonw_open_array(json);
-    setup_write_gap(json, "what is not lost when this server is away",
-                    "a source of platform adobe_io_events: it repeats for a day");
-    jsonw_close_array(json);
-    jsonw_key(json, "warnings");
-    jsonw_open_array(json);
-    jsonw_z(json, "The shop waits for each of these calls and never repeats one.");
-    jsonw_close_array(json);
-}
+static const char *const STEPS[] = {
+    "Admin > System > Webhooks > Digital Signature Configuration: regenerate the key pair, "
+    "enable signing, copy the public key",
+    "POST /v1/sources/%s/secrets {\"secret\":\"<the public key, PEM>\",\"label\":\"webhooks\"}",
+    "Admin > System > Webhooks Subscriptions: one for each of topics, URL = webhook_url, type "
+    "after, timeout 5000 ms, required: optional, so that the shop sells on without us",
+    "Fields: order (entity_id, increment_id, state, grand_total, order_currency_code, "
+    "customer_id, customer_email, created_at, updated_at, items), customer (id, email, "
+    "firstname, lastname), product (entity_id, sku, name, price, updated_at)",
+    NULL,
+};
+static const struct setup_way WAYS[] = {
+    { .way = "admin", .steps = STEPS },
+    { .way = NULL },
+};
+static const struct setup_gap GAPS[] = {
+    { "what is not lost when this server is away",
+      "a source of platform adobe_io_events: it repeats for a day" },
+    { NULL, NULL },
+};
+static const char *const WARNINGS[] = {
+    "The shop waits for each of these calls and never repeats one.",
+    NULL,
+};
 
 static const char *const SETTINGS[] = { "time_zone", "currency", "order_completed_when",
                                         "allowed_addresses", NULL };
@@ -111,5 +101,5 @@ const struct platform platform_adobe_commerce = {
     .default_order_completed_when = adobe_completed_when,
     .accepted_json = "[{\"op\":\"success\"}]",
     .normalise = normalise,
-    .write_setup = write_setup,
+    .setup = { WAYS, GAPS, WARNINGS },
 };

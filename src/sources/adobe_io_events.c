@@ -190,40 +190,30 @@ static const char *const TOPICS[] = {
     NULL,
 };
 
-static void write_setup(struct jsonw *json, const struct source *source, struct str webhook_url,
-                        struct str secret)
-{
-    static const char *const STEPS[] = {
-        "Adobe Developer Console > your project > Add event > Commerce: subscribe to topics, with "
-        "the fields entity_id, updated_at, created_at and those of each entity (orders: "
-        "increment_id, state, grand_total, order_currency_code, customer_id, customer_email, "
-        "items)",
-        "PATCH /v1/sources/%s {\"settings\":{\"client_id\":\"<the credential's client id>\"}}: "
-        "Adobe's keys sign for all its customers, this says which events are yours",
-        "Event delivery: Webhook, URL = webhook_url, one event a call (no batch); the challenge is "
-        "answered by itself",
-        NULL,
-    };
-    (void)webhook_url;
-    (void)secret;
-    jsonw_key(json, "ways");
-    jsonw_open_array(json);
-    jsonw_open(json);
-    jsonw_put_z(json, "way", "console");
-    setup_write_steps(json, source->name, STEPS);
-    jsonw_close(json);
-    jsonw_close_array(json);
-    setup_write_topics(json, TOPICS);
-    jsonw_key(json, "not_covered");
-    jsonw_open_array(json);
-    setup_write_gap(json, "events of a day or more ago that this server missed",
-                    "Adobe's journaling API keeps them for seven days");
-    jsonw_close_array(json);
-    jsonw_key(json, "warnings");
-    jsonw_open_array(json);
-    jsonw_z(json, "This server must be able to call " KEY_HOST ", where Adobe publishes its keys.");
-    jsonw_close_array(json);
-}
+static const char *const STEPS[] = {
+    "Adobe Developer Console > your project > Add event > Commerce: subscribe to topics, with "
+    "the fields entity_id, updated_at, created_at and those of each entity (orders: "
+    "increment_id, state, grand_total, order_currency_code, customer_id, customer_email, "
+    "items)",
+    "PATCH /v1/sources/%s {\"settings\":{\"client_id\":\"<the credential's client id>\"}}: "
+    "Adobe's keys sign for all its customers, this says which events are yours",
+    "Event delivery: Webhook, URL = webhook_url, one event a call (no batch); the challenge is "
+    "answered by itself",
+    NULL,
+};
+static const struct setup_way WAYS[] = {
+    { .way = "console", .steps = STEPS },
+    { .way = NULL },
+};
+static const struct setup_gap GAPS[] = {
+    { "events of a day or more ago that this server missed",
+      "Adobe's journaling API keeps them for seven days" },
+    { NULL, NULL },
+};
+static const char *const WARNINGS[] = {
+    "This server must be able to call " KEY_HOST ", where Adobe publishes its keys.",
+    NULL,
+};
 
 static const char *const SETTINGS[] = { "client_id",         "time_zone",
                                         "currency",          "order_completed_when",
@@ -267,5 +257,5 @@ const struct platform platform_adobe_io_events = {
     .greet = greet,
     .is_own_shop = is_own_shop,
     .normalise = normalise,
-    .write_setup = write_setup,
+    .setup = { WAYS, GAPS, WARNINGS },
 };

@@ -28,31 +28,19 @@ static enum normalise_verdict normalise(struct arena *arena, const struct source
 }
 
 static const char *const TOPICS[] = { "*", NULL };
-static const struct order_status_rule NO_STATUSES[] = { { NULL, ORDER_OPEN, false } };
 static const char *const SETTINGS[] = { "topic_arns", "time_zone", "currency", "allowed_addresses",
                                         NULL };
 
-static void write_setup(struct jsonw *json, const struct source *source, struct str webhook_url,
-                        struct str secret)
-{
-    (void)secret;
-    jsonw_key(json, "ways");
-    jsonw_open_array(json);
-    sns_write_way(json, source, webhook_url,
-                  "Publish to an SNS topic: the message is one event of POST /v1/events, or an "
-                  "array of them");
-    jsonw_close_array(json);
-    setup_write_topics(json, TOPICS);
-    jsonw_key(json, "not_covered");
-    jsonw_open_array(json);
-    jsonw_close_array(json);
-    jsonw_key(json, "warnings");
-    jsonw_open_array(json);
-    jsonw_z(json,
-            "This server must be able to call sns.<region>.amazonaws.com, for the keys and to "
-            "confirm the subscription.");
-    jsonw_close_array(json);
-}
+static const char *const STEPS[] = {
+    "Publish to an SNS topic: the message is one event of POST /v1/events, or an "
+    "array of them",
+    SNS_STEPS,
+    NULL,
+};
+static const struct setup_way WAYS[] = {
+    { .way = "sns", .steps = STEPS, .write_paste = sns_write_paste },
+    { .way = NULL },
+};
 
 const struct platform platform_amazon_sns = {
     .name = "amazon_sns",
@@ -65,10 +53,10 @@ const struct platform platform_amazon_sns = {
     .expected_silence_ms = 24 * INSTANT_HOUR_MS,
     .headers = sns_headers,
     .topics = TOPICS,
-    .order_statuses = NO_STATUSES,
+    .order_statuses = platform_no_statuses,
     .settings = SETTINGS,
     .default_order_completed_when = "[\"order.completed\"]",
     .parse_settings = sns_parse_settings,
     .normalise = normalise,
-    .write_setup = write_setup,
+    .setup = { .ways = WAYS, .warnings = sns_warnings },
 };

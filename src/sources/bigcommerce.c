@@ -314,13 +314,6 @@ static const struct delivery_topic TOPICS[] = {
 
 static const struct delivery_form FORM = { .topics = TOPICS, .read_head = read_head };
 
-static enum normalise_verdict normalise(struct arena *arena, const struct source *source,
-                                        const struct inbound *inbound,
-                                        struct normalised *out_normalised, struct problem *problem)
-{
-    return delivery_normalise(&FORM, arena, source, inbound, out_normalised, problem);
-}
-
 /* --- settings and setup ---------------------------------------------------- */
 
 static enum status parse_settings(struct arena *arena, struct str settings_json,
@@ -365,6 +358,11 @@ static const char *const HEADER_STEPS[] = {
     NULL,
 };
 
+static const struct setup_way WAYS[] = {
+    { .way = "api", .steps = SIGNED_STEPS },
+    { .way = "unsigned", .steps = HEADER_STEPS },
+    { .way = NULL },
+};
 static const struct setup_gap GAPS[] = {
     { "what is in an order, a cart or a customer: BigCommerce sends their ids only",
       "import customers and orders (shopbell import), send new ones to POST /v1/events" },
@@ -379,23 +377,6 @@ static const char *const WARNINGS[] = {
     "such events carry provenance none.",
     NULL,
 };
-
-static void write_setup(struct jsonw *json, const struct source *source, struct str webhook_url,
-                        struct str secret)
-{
-    static const struct setup_recipe RECIPE = {
-        .way = "api",
-        .steps = SIGNED_STEPS,
-        .second_way = "unsigned",
-        .second_steps = HEADER_STEPS,
-        .topics = SETUP_TOPICS,
-        .gaps = GAPS,
-        .warnings = WARNINGS,
-    };
-    (void)webhook_url;
-    (void)secret;
-    setup_write_recipe(json, source, &RECIPE);
-}
 
 static const char *const SETTINGS[] = { "shop_id",  "signing",           "time_zone",
                                         "currency", "allowed_addresses", NULL };
@@ -423,6 +404,6 @@ const struct platform platform_bigcommerce = {
     .settings = SETTINGS,
     .default_order_completed_when = "[]",
     .parse_settings = parse_settings,
-    .normalise = normalise,
-    .write_setup = write_setup,
+    .delivery = &FORM,
+    .setup = { WAYS, GAPS, WARNINGS },
 };

@@ -51,41 +51,27 @@ static const struct engagement_shape SHAPE = {
     .echo = "X-Mailin-custom|tags|tag",
 };
 
-static enum normalise_verdict normalise(struct arena *arena, const struct source *source,
-                                        const struct inbound *inbound,
-                                        struct normalised *out_normalised, struct problem *problem)
-{
-    struct engagement_delivery delivery =
-        engagement_deliver(&platform_brevo, arena, source, inbound);
-    return engagement_take_body(&SHAPE, &delivery, out_normalised, problem);
-}
-
-static void write_setup(struct jsonw *json, const struct source *source, struct str webhook_url,
-                        struct str secret)
-{
-    static const char *const STEPS[] = {
-        "Brevo > Transactional > Settings > Webhook, and Campaigns > Settings > Webhook: add a new "
-        "webhook in each that you use",
-        ENGAGEMENT_SECRET_STEP,
-        "Choose the events under topics: opened rather than first opening",
-        ENGAGEMENT_LOOK_STEP,
-        NULL,
-    };
-    static const char *const WARNINGS[] = {
-        ENGAGEMENT_SECRET_WARNING,
-        "Brevo names the networks it sends from; to take no others: PATCH /v1/sources/%s "
-        "{\"settings\":{\"allowed_addresses\":[\"185.107.232.0/24\",\"1.179.112.0/20\"]}} (as of "
-        "2024: compare with Brevo's page).",
-        NULL,
-    };
-    static const struct engagement_setup SETUP = {
-        STEPS, WARNINGS,
-        "send the header X-Mailin-custom: {\"shopbell_notification_id\": \"<the id>\"}"
-    };
-    (void)webhook_url;
-    (void)secret;
-    engagement_write_setup(json, &platform_brevo, source, &SETUP);
-}
+static const char *const STEPS[] = {
+    "Brevo > Transactional > Settings > Webhook, and Campaigns > Settings > Webhook: add a new "
+    "webhook in each that you use",
+    ENGAGEMENT_SECRET_STEP,
+    "Choose the events under topics: opened rather than first opening",
+    ENGAGEMENT_LOOK_STEP,
+    NULL,
+};
+static const struct setup_way WAYS[] = { { .way = "dashboard", .steps = STEPS }, { .way = NULL } };
+static const struct setup_gap GAPS[] = {
+    { ENGAGEMENT_ECHO,
+      "send the header X-Mailin-custom: {\"shopbell_notification_id\": \"<the id>\"}" },
+    { NULL, NULL },
+};
+static const char *const WARNINGS[] = {
+    ENGAGEMENT_SECRET_WARNING,
+    "Brevo names the networks it sends from; to take no others: PATCH /v1/sources/%s "
+    "{\"settings\":{\"allowed_addresses\":[\"185.107.232.0/24\",\"1.179.112.0/20\"]}} (as of "
+    "2024: compare with Brevo's page).",
+    NULL,
+};
 
 static const char *const TOPICS[] = { "delivered",   "opened",       "proxy_open", "click",
                                       "hard_bounce", "soft_bounce",  "blocked",    "invalid_email",
@@ -104,6 +90,6 @@ const struct platform platform_brevo = {
     .topics = TOPICS,
     .order_statuses = platform_no_statuses,
     .settings = ENGAGEMENT_SETTINGS,
-    .normalise = normalise,
-    .write_setup = write_setup,
+    .engagement = &SHAPE,
+    .setup = { WAYS, GAPS, WARNINGS },
 };

@@ -352,31 +352,22 @@ static enum normalise_verdict normalise(struct arena *arena, const struct source
 
 static const char *const TOPICS[] = { "customer", "order", "product", NULL };
 
-static void write_setup(struct jsonw *json, const struct source *source, struct str webhook_url,
-                        struct str secret)
-{
-    (void)secret;
-    jsonw_key(json, "ways");
-    jsonw_open_array(json);
-    sns_write_way(json, source, webhook_url,
-                  "Create an SNS topic and a subscription of your project to it: POST "
-                  "/{projectKey}/subscriptions with destination SNS and messages "
-                  "[{\"resourceTypeId\":\"order\"},{\"resourceTypeId\":\"customer\"},"
-                  "{\"resourceTypeId\":\"product\"}]");
-    jsonw_close_array(json);
-    setup_write_topics(json, TOPICS);
-    jsonw_key(json, "not_covered");
-    jsonw_open_array(json);
-    setup_write_gap(json, "changes of an order's lines or addresses",
-                    "their messages say only the difference");
-    jsonw_close_array(json);
-    jsonw_key(json, "warnings");
-    jsonw_open_array(json);
-    jsonw_z(json,
-            "This server must be able to call sns.<region>.amazonaws.com, for the keys and to "
-            "confirm the subscription.");
-    jsonw_close_array(json);
-}
+static const char *const STEPS[] = {
+    "Create an SNS topic and a subscription of your project to it: POST "
+    "/{projectKey}/subscriptions with destination SNS and messages "
+    "[{\"resourceTypeId\":\"order\"},{\"resourceTypeId\":\"customer\"},"
+    "{\"resourceTypeId\":\"product\"}]",
+    SNS_STEPS,
+    NULL,
+};
+static const struct setup_way WAYS[] = {
+    { .way = "sns", .steps = STEPS, .write_paste = sns_write_paste },
+    { .way = NULL },
+};
+static const struct setup_gap GAPS[] = {
+    { "changes of an order's lines or addresses", "their messages say only the difference" },
+    { NULL, NULL },
+};
 
 static const char *const SETTINGS[] = { "topic_arns",           "time_zone",         "currency",
                                         "order_completed_when", "allowed_addresses", NULL };
@@ -397,5 +388,5 @@ const struct platform platform_commercetools = {
     .default_order_completed_when = "[\"Open\",\"Confirmed\",\"Complete\"]",
     .parse_settings = sns_parse_settings,
     .normalise = normalise,
-    .write_setup = write_setup,
+    .setup = { WAYS, GAPS, sns_warnings },
 };

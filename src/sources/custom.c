@@ -315,38 +315,23 @@ static const char EXAMPLE[] =
 
 static const char *const TOPICS[] = { "*", NULL };
 
-static void write_setup(struct jsonw *json, const struct source *source, struct str webhook_url,
-                        struct str secret)
-{
-    static const char *const STEPS[] = {
-        "PATCH /v1/sources/%s with settings as below: how the shop signs, where the topic stands, "
-        "and what of a body is which event (JSON pointers; \"=text\" is a constant)",
-        "Let the shop post JSON to webhook_url, signed with the secret (shown once)",
-        "POST /v1/sources/%s/verify with one captured request: it says whether the signature "
-        "holds and which events would come of it, and stores nothing",
-        NULL,
-    };
-    (void)webhook_url;
-    (void)secret;
-    jsonw_key(json, "ways");
-    jsonw_open_array(json);
-    jsonw_open(json);
-    jsonw_put_z(json, "way", "mapping");
-    setup_write_steps(json, source->name, STEPS);
-    jsonw_put_z(json, "paste", EXAMPLE);
-    jsonw_close(json);
-    jsonw_close_array(json);
-    setup_write_topics(json, TOPICS);
-    jsonw_key(json, "not_covered");
-    jsonw_open_array(json);
-    jsonw_close_array(json);
-    jsonw_key(json, "warnings");
-    jsonw_open_array(json);
-    jsonw_z(json,
-            "With \"algorithm\": \"none\" nothing is signed: the secret is the last segment of "
-            "the address, a Bearer token or a password.");
-    jsonw_close_array(json);
-}
+static const char *const STEPS[] = {
+    "PATCH /v1/sources/%s with settings as below: how the shop signs, where the topic stands, "
+    "and what of a body is which event (JSON pointers; \"=text\" is a constant)",
+    "Let the shop post JSON to webhook_url, signed with the secret (shown once)",
+    "POST /v1/sources/%s/verify with one captured request: it says whether the signature "
+    "holds and which events would come of it, and stores nothing",
+    NULL,
+};
+static const struct setup_way WAYS[] = {
+    { .way = "mapping", .steps = STEPS, .paste = EXAMPLE },
+    { .way = NULL },
+};
+static const char *const WARNINGS[] = {
+    "With \"algorithm\": \"none\" nothing is signed: the secret is the last segment of "
+    "the address, a Bearer token or a password.",
+    NULL,
+};
 
 static const char *const SETTINGS[] = {
     "signature",         "topic", "id", "events", "time_zone", "currency", "notification_url",
@@ -375,5 +360,5 @@ const struct platform platform_custom = {
     .default_order_completed_when = "[\"order.completed\"]",
     .parse_settings = custom_parse_settings,
     .normalise = normalise,
-    .write_setup = write_setup,
+    .setup = { .ways = WAYS, .warnings = WARNINGS },
 };

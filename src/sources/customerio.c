@@ -69,39 +69,23 @@ static const struct engagement_shape SHAPE = {
     .refine = refine,
 };
 
-static enum normalise_verdict normalise(struct arena *arena, const struct source *source,
-                                        const struct inbound *inbound,
-                                        struct normalised *out_normalised, struct problem *problem)
-{
-    struct engagement_delivery delivery =
-        engagement_deliver(&platform_customerio, arena, source, inbound);
-    return engagement_take_body(&SHAPE, &delivery, out_normalised, problem);
-}
-
-static void write_setup(struct jsonw *json, const struct source *source, struct str webhook_url,
-                        struct str secret)
-{
-    static const char *const STEPS[] = {
-        "Customer.io > Data & Integrations > Integrations > Reporting Webhooks > Add",
-        ("Webhook endpoint = webhook_url; choose the e-mail and customer events under topics; send "
-         "frequency: every time"),
-        "Copy the signing key of the webhook",
-        "POST /v1/sources/%s/secrets {\"secret\":\"<the signing key>\"}",
-        "Send test, then GET /v1/sources/%s: status is active",
-        NULL,
-    };
-    static const char *const WARNINGS[] = {
-        "Customer.io holds back all later deliveries while one is refused: store the signing key "
-        "before the webhook is enabled.",
-        "The id of a person there becomes a customer_id of this source; it is not taken for the "
-        "shop's own.",
-        NULL,
-    };
-    static const struct engagement_setup SETUP = { STEPS, WARNINGS, NULL };
-    (void)webhook_url;
-    (void)secret;
-    engagement_write_setup(json, &platform_customerio, source, &SETUP);
-}
+static const char *const STEPS[] = {
+    "Customer.io > Data & Integrations > Integrations > Reporting Webhooks > Add",
+    ("Webhook endpoint = webhook_url; choose the e-mail and customer events under topics; send "
+     "frequency: every time"),
+    "Copy the signing key of the webhook",
+    "POST /v1/sources/%s/secrets {\"secret\":\"<the signing key>\"}",
+    "Send test, then GET /v1/sources/%s: status is active",
+    NULL,
+};
+static const struct setup_way WAYS[] = { { .way = "dashboard", .steps = STEPS }, { .way = NULL } };
+static const char *const WARNINGS[] = {
+    "Customer.io holds back all later deliveries while one is refused: store the signing key "
+    "before the webhook is enabled.",
+    "The id of a person there becomes a customer_id of this source; it is not taken for the "
+    "shop's own.",
+    NULL,
+};
 
 static const char *const TOPICS[] = {
     "email delivered",     "email opened",
@@ -131,6 +115,6 @@ const struct platform platform_customerio = {
     .topics = TOPICS,
     .order_statuses = platform_no_statuses,
     .settings = ENGAGEMENT_SETTINGS,
-    .normalise = normalise,
-    .write_setup = write_setup,
+    .engagement = &SHAPE,
+    .setup = { WAYS, ENGAGEMENT_NO_ECHO, WARNINGS },
 };

@@ -163,39 +163,3 @@ struct str delivery_named(struct arena *arena, const char *key, struct str id)
 {
     return str_printf(arena, "{\"%s\":%.*s}", key, STR_ARG(draft_json_text(arena, draft_cut(id))));
 }
-
-/* --- recipes -------------------------------------------------------------- */
-
-static void write_way(struct jsonw *json, const struct source *source, const char *way,
-                      const char *const *steps)
-{
-    jsonw_open(json);
-    jsonw_put_z(json, "way", way);
-    setup_write_steps(json, source->name, steps);
-    jsonw_close(json);
-}
-
-void setup_write_recipe(struct jsonw *json, const struct source *source,
-                        const struct setup_recipe *recipe)
-{
-    jsonw_key(json, "ways");
-    jsonw_open_array(json);
-    write_way(json, source, recipe->way, recipe->steps);
-    if (recipe->second_way != NULL) {
-        write_way(json, source, recipe->second_way, recipe->second_steps);
-    }
-    jsonw_close_array(json);
-    setup_write_topics(json, recipe->topics);
-    jsonw_key(json, "not_covered");
-    jsonw_open_array(json);
-    for (const struct setup_gap *gap = recipe->gaps; gap->what != NULL; gap++) {
-        setup_write_gap(json, gap->what, gap->how);
-    }
-    jsonw_close_array(json);
-    jsonw_key(json, "warnings");
-    jsonw_open_array(json);
-    for (const char *const *line = recipe->warnings; *line != NULL; line++) {
-        jsonw_z(json, *line);
-    }
-    jsonw_close_array(json);
-}

@@ -77,21 +77,4 @@ int64_t delivery_seconds(const json_t *object, const char *key);
 /* {"order_id":"250"}, of an id; for facts that are little more. */
 struct str delivery_named(struct arena *arena, const char *key, struct str id);
 
-/* The whole recipe of a platform as plain lists, each NULL-terminated. */
-struct setup_gap {
-    const char *what; /* NULL ends */
-    const char *how;
-};
-struct setup_recipe {
-    const char *way; /* "admin", "api" */
-    const char *const *steps;
-    const char *second_way; /* NULL: there is one */
-    const char *const *second_steps;
-    const char *const *topics;
-    const struct setup_gap *gaps;
-    const char *const *warnings;
-};
-void setup_write_recipe(struct jsonw *json, const struct source *source,
-                        const struct setup_recipe *recipe);
-
 #endif

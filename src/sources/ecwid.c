@@ -152,13 +152,6 @@ static const struct delivery_topic TOPICS[] = {
 };
 static const struct delivery_form FORM = { .topics = TOPICS, .read_head = read_head };
 
-static enum normalise_verdict normalise(struct arena *arena, const struct source *source,
-                                        const struct inbound *inbound,
-                                        struct normalised *out_normalised, struct problem *problem)
-{
-    return delivery_normalise(&FORM, arena, source, inbound, out_normalised, problem);
-}
-
 static const char *const SETUP_TOPICS[] = {
     "order.created",
     "order.updated",
@@ -180,6 +173,7 @@ static const char *const STEPS[] = {
     "When more than one store has the app: settings.shop_id = the store id",
     NULL,
 };
+static const struct setup_way WAYS[] = { { .way = "app", .steps = STEPS }, { .way = NULL } };
 static const struct setup_gap GAPS[] = {
     { "what is in an order, a cart or a customer: Ecwid sends their ids only",
       "import customers and orders (shopbell import), send new ones to POST /v1/events" },
@@ -190,21 +184,6 @@ static const char *const WARNINGS[] = {
     "nothing but names of resources is taken from them.",
     NULL,
 };
-
-static void write_setup(struct jsonw *json, const struct source *source, struct str webhook_url,
-                        struct str secret)
-{
-    static const struct setup_recipe RECIPE = {
-        .way = "app",
-        .steps = STEPS,
-        .topics = SETUP_TOPICS,
-        .gaps = GAPS,
-        .warnings = WARNINGS,
-    };
-    (void)webhook_url;
-    (void)secret;
-    setup_write_recipe(json, source, &RECIPE);
-}
 
 static const char *const SETTINGS[] = { "shop_id", "time_zone", "currency", "allowed_addresses",
                                         NULL };
@@ -231,6 +210,6 @@ const struct platform platform_ecwid = {
     .settings = SETTINGS,
     .default_order_completed_when = "[]",
     .parse_settings = delivery_parse_settings,
-    .normalise = normalise,
-    .write_setup = write_setup,
+    .delivery = &FORM,
+    .setup = { WAYS, GAPS, WARNINGS },
 };

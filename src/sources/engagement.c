@@ -453,23 +453,7 @@ enum normalise_verdict engagement_take_body(const struct engagement_shape *shape
 
 /* --- setup ---------------------------------------------------------------- */
 
-void engagement_write_setup(struct jsonw *json, const struct platform *platform,
-                            const struct source *source, const struct engagement_setup *setup)
-{
-    jsonw_key(json, "ways");
-    jsonw_open_array(json);
-    jsonw_open(json);
-    jsonw_put_z(json, "way", "dashboard");
-    setup_write_steps(json, source->name, setup->steps);
-    jsonw_close(json);
-    jsonw_close_array(json);
-    setup_write_topics(json, platform->topics);
-    jsonw_key(json, "not_covered");
-    jsonw_open_array(json);
-    setup_write_gap(json, "to which of our notifications a mail belongs",
-                    setup->echo != NULL
-                        ? setup->echo
-                        : "this sender gives nothing back that was handed over with a mail");
-    jsonw_close_array(json);
-    setup_write_lines(json, "warnings", source->name, setup->warnings);
-}
+const struct setup_gap ENGAGEMENT_NO_ECHO[] = {
+    { ENGAGEMENT_ECHO, "this sender gives nothing back that was handed over with a mail" },
+    { NULL, NULL },
+};

@@ -127,16 +127,10 @@ const json_t *engagement_at(const json_t *item, const char *place);
 /* The same as text, of a string or a number; empty when it is neither. */
 struct str engagement_text_at(struct arena *arena, const json_t *item, const char *place);
 
-/* A recipe for a person; lists end with NULL, "%s" is the source's name. */
-struct engagement_setup {
-    const char *const *steps;
-    const char *const *warnings;
-    /* How the id of a notification travels with the mail and comes back; NULL:
-     * it cannot. */
-    const char *echo;
-};
-void engagement_write_setup(struct jsonw *json, const struct platform *platform,
-                            const struct source *source, const struct engagement_setup *setup);
+/* not_covered: how the id of a notification travels with a mail and comes back is
+ * said behind the first; the second is of providers where it cannot. */
+#define ENGAGEMENT_ECHO "to which of our notifications a mail belongs"
+extern const struct setup_gap ENGAGEMENT_NO_ECHO[];
 
 /* What an adapter that refines may need: a word's kind in a second table. */
 enum engagement_kind engagement_kind_of(const struct engagement_word *words, struct str word);

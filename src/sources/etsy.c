@@ -77,13 +77,6 @@ static const struct delivery_topic TOPICS[] = {
 };
 static const struct delivery_form FORM = { .topics = TOPICS, .read_head = read_head };
 
-static enum normalise_verdict normalise(struct arena *arena, const struct source *source,
-                                        const struct inbound *inbound,
-                                        struct normalised *out_normalised, struct problem *problem)
-{
-    return delivery_normalise(&FORM, arena, source, inbound, out_normalised, problem);
-}
-
 static const char *const SETUP_TOPICS[] = { "order.paid", NULL };
 
 static const char *const STEPS[] = {
@@ -94,6 +87,7 @@ static const char *const STEPS[] = {
     "When more than one shop uses the app: settings.shop_id = the shop's number",
     NULL,
 };
+static const struct setup_way WAYS[] = { { .way = "app", .steps = STEPS }, { .way = NULL } };
 static const struct setup_gap GAPS[] = {
     { "what is in an order and who bought it: Etsy sends the receipt's address only",
       "send order.completed to POST /v1/events" },
@@ -101,21 +95,6 @@ static const struct setup_gap GAPS[] = {
     { NULL, NULL },
 };
 static const char *const WARNINGS[] = { "Webhooks are for Etsy's commercial apps only.", NULL };
-
-static void write_setup(struct jsonw *json, const struct source *source, struct str webhook_url,
-                        struct str secret)
-{
-    static const struct setup_recipe RECIPE = {
-        .way = "app",
-        .steps = STEPS,
-        .topics = SETUP_TOPICS,
-        .gaps = GAPS,
-        .warnings = WARNINGS,
-    };
-    (void)webhook_url;
-    (void)secret;
-    setup_write_recipe(json, source, &RECIPE);
-}
 
 static const char *const SETTINGS[] = { "shop_id", "time_zone", "currency", "allowed_addresses",
                                         NULL };
@@ -143,6 +122,6 @@ const struct platform platform_etsy = {
     .settings = SETTINGS,
     .default_order_completed_when = "[]",
     .parse_settings = delivery_parse_settings,
-    .normalise = normalise,
-    .write_setup = write_setup,
+    .delivery = &FORM,
+    .setup = { WAYS, GAPS, WARNINGS },
 };

@@ -137,25 +137,18 @@ static enum normalise_verdict normalise(struct arena *arena, const struct source
     return engagement_take(&SHAPE, &delivery, data, out_normalised, problem);
 }
 
-static void write_setup(struct jsonw *json, const struct source *source, struct str webhook_url,
-                        struct str secret)
-{
-    static const char *const STEPS[] = {
-        "POST https://a.klaviyo.com/api/webhooks (Advanced KDP and app partners), or Klaviyo > "
-        "Integrations > Developers > Webhooks: endpoint_url = webhook_url, secret_key = the secret "
-        "above (shown once), webhook-topics as under topics",
-        ENGAGEMENT_LOOK_STEP,
-        NULL,
-    };
-    static const char *const WARNINGS[] = {
-        "The webhook action of a flow is not signed and is not what this source takes.",
-        NULL,
-    };
-    static const struct engagement_setup SETUP = { STEPS, WARNINGS, NULL };
-    (void)webhook_url;
-    (void)secret;
-    engagement_write_setup(json, &platform_klaviyo, source, &SETUP);
-}
+static const char *const STEPS[] = {
+    "POST https://a.klaviyo.com/api/webhooks (Advanced KDP and app partners), or Klaviyo > "
+    "Integrations > Developers > Webhooks: endpoint_url = webhook_url, secret_key = the secret "
+    "above (shown once), webhook-topics as under topics",
+    ENGAGEMENT_LOOK_STEP,
+    NULL,
+};
+static const struct setup_way WAYS[] = { { .way = "dashboard", .steps = STEPS }, { .way = NULL } };
+static const char *const WARNINGS[] = {
+    "The webhook action of a flow is not signed and is not what this source takes.",
+    NULL,
+};
 
 static const char *const HEADERS[] = { "klaviyo-webhook-id", NULL };
 
@@ -196,5 +189,5 @@ const struct platform platform_klaviyo = {
     .order_statuses = platform_no_statuses,
     .settings = ENGAGEMENT_SETTINGS,
     .normalise = normalise,
-    .write_setup = write_setup,
+    .setup = { WAYS, ENGAGEMENT_NO_ECHO, WARNINGS },
 };

@@ -197,31 +197,24 @@ static enum status parse_settings(struct arena *arena, struct str settings_json,
     return STATUS_OK;
 }
 
-static void write_setup(struct jsonw *json, const struct source *source, struct str webhook_url,
-                        struct str secret)
-{
-    static const char *const STEPS[] = {
-        "Mailchimp > Audience > All contacts > Settings > Webhooks > Create new webhook: Callback "
-        "URL = webhook_url as it is shown above, once (its last part is the secret), the events "
-        "under topics, changes by subscribers, admins and the API",
-        "Or, where Mailchimp signs: PATCH /v1/sources/%s {\"settings\":{\"signed\":true}}, create "
-        "the webhook by its API, and POST /v1/sources/%s/secrets {\"secret\":\"<the "
-        "signing_secret of the answer>\"}; then the URL is webhook_url without the last part",
-        "Subscribe a test address, then GET /v1/sources/%s: status is active",
-        NULL,
-    };
-    static const char *const WARNINGS[] = {
-        "Unsigned, whoever knows the URL may speak, and events carry provenance \"none\".",
-        "Mailchimp writes times without a zone and does not say which: they are read as UTC "
-        "unless settings.time_zone says otherwise.",
-        "Being on one audience again counts as a grant, leaving one as a refusal of e-mail.",
-        NULL,
-    };
-    static const struct engagement_setup SETUP = { STEPS, WARNINGS, NULL };
-    (void)webhook_url;
-    (void)secret;
-    engagement_write_setup(json, &platform_mailchimp, source, &SETUP);
-}
+static const char *const STEPS[] = {
+    "Mailchimp > Audience > All contacts > Settings > Webhooks > Create new webhook: Callback "
+    "URL = webhook_url as it is shown above, once (its last part is the secret), the events "
+    "under topics, changes by subscribers, admins and the API",
+    "Or, where Mailchimp signs: PATCH /v1/sources/%s {\"settings\":{\"signed\":true}}, create "
+    "the webhook by its API, and POST /v1/sources/%s/secrets {\"secret\":\"<the "
+    "signing_secret of the answer>\"}; then the URL is webhook_url without the last part",
+    "Subscribe a test address, then GET /v1/sources/%s: status is active",
+    NULL,
+};
+static const struct setup_way WAYS[] = { { .way = "dashboard", .steps = STEPS }, { .way = NULL } };
+static const char *const WARNINGS[] = {
+    "Unsigned, whoever knows the URL may speak, and events carry provenance \"none\".",
+    "Mailchimp writes times without a zone and does not say which: they are read as UTC "
+    "unless settings.time_zone says otherwise.",
+    "Being on one audience again counts as a grant, leaving one as a refusal of e-mail.",
+    NULL,
+};
 
 static const char *const TOPICS[] = { "subscribe", "unsubscribe", "cleaned",
                                       "upemail",   "profile",     NULL };
@@ -244,5 +237,5 @@ const struct platform platform_mailchimp = {
     .greet = greet,
     .normalise = normalise,
     .parse_settings = parse_settings,
-    .write_setup = write_setup,
+    .setup = { WAYS, ENGAGEMENT_NO_ECHO, WARNINGS },
 };

@@ -43,37 +43,23 @@ static const struct engagement_shape SHAPE = {
     .echo = "data/email/tags",
 };
 
-static enum normalise_verdict normalise(struct arena *arena, const struct source *source,
-                                        const struct inbound *inbound,
-                                        struct normalised *out_normalised, struct problem *problem)
-{
-    struct engagement_delivery delivery =
-        engagement_deliver(&platform_mailersend, arena, source, inbound);
-    return engagement_take_body(&SHAPE, &delivery, out_normalised, problem);
-}
-
-static void write_setup(struct jsonw *json, const struct source *source, struct str webhook_url,
-                        struct str secret)
-{
-    static const char *const STEPS[] = {
-        "MailerSend > Domains > the domain > Webhooks > Create webhook",
-        "Endpoint URL = webhook_url; choose the events under topics; copy the signing secret",
-        "POST /v1/sources/%s/secrets {\"secret\":\"<the signing secret>\"}",
-        ENGAGEMENT_LOOK_STEP,
-        NULL,
-    };
-    static const char *const WARNINGS[] = {
-        "MailerSend signs no time: a captured delivery is told from a new one by its activity's "
-        "id, for a week.",
-        NULL,
-    };
-    static const struct engagement_setup SETUP = {
-        STEPS, WARNINGS, "give the mail the tag shopbell_notification_id:<the id>"
-    };
-    (void)webhook_url;
-    (void)secret;
-    engagement_write_setup(json, &platform_mailersend, source, &SETUP);
-}
+static const char *const STEPS[] = {
+    "MailerSend > Domains > the domain > Webhooks > Create webhook",
+    "Endpoint URL = webhook_url; choose the events under topics; copy the signing secret",
+    "POST /v1/sources/%s/secrets {\"secret\":\"<the signing secret>\"}",
+    ENGAGEMENT_LOOK_STEP,
+    NULL,
+};
+static const struct setup_way WAYS[] = { { .way = "dashboard", .steps = STEPS }, { .way = NULL } };
+static const struct setup_gap GAPS[] = {
+    { ENGAGEMENT_ECHO, "give the mail the tag shopbell_notification_id:<the id>" },
+    { NULL, NULL },
+};
+static const char *const WARNINGS[] = {
+    "MailerSend signs no time: a captured delivery is told from a new one by its activity's "
+    "id, for a week.",
+    NULL,
+};
 
 static const char *const TOPICS[] = {
     "activity.delivered",      "activity.opened",
@@ -100,6 +86,6 @@ const struct platform platform_mailersend = {
     .topics = TOPICS,
     .order_statuses = platform_no_statuses,
     .settings = ENGAGEMENT_SETTINGS,
-    .normalise = normalise,
-    .write_setup = write_setup,
+    .engagement = &SHAPE,
+    .setup = { WAYS, GAPS, WARNINGS },
 };

@@ -110,29 +110,24 @@ static enum normalise_verdict normalise(struct arena *arena, const struct source
     return engagement_take(&SHAPE, &delivery, event, out_normalised, problem);
 }
 
-static void write_setup(struct jsonw *json, const struct source *source, struct str webhook_url,
-                        struct str secret)
-{
-    static const char *const STEPS[] = {
-        ("Mailgun > Send > Sending > Webhooks, of the sending domain: add webhook_url for each of "
-         "topics"),
-        "Mailgun > API Security: copy the HTTP webhook signing key (it is not the API key)",
-        "POST /v1/sources/%s/secrets {\"secret\":\"<the signing key>\"}",
-        "Test webhook, then GET /v1/sources/%s: status is active",
-        NULL,
-    };
-    static const char *const WARNINGS[] = {
-        "Mailgun signs a time and a token, not the event: each token is taken once, and the "
-        "events carry provenance \"partial\".",
-        NULL,
-    };
-    static const struct engagement_setup SETUP = {
-        STEPS, WARNINGS, "send it as the variable v:shopbell_notification_id"
-    };
-    (void)webhook_url;
-    (void)secret;
-    engagement_write_setup(json, &platform_mailgun, source, &SETUP);
-}
+static const char *const STEPS[] = {
+    ("Mailgun > Send > Sending > Webhooks, of the sending domain: add webhook_url for each of "
+     "topics"),
+    "Mailgun > API Security: copy the HTTP webhook signing key (it is not the API key)",
+    "POST /v1/sources/%s/secrets {\"secret\":\"<the signing key>\"}",
+    "Test webhook, then GET /v1/sources/%s: status is active",
+    NULL,
+};
+static const struct setup_way WAYS[] = { { .way = "dashboard", .steps = STEPS }, { .way = NULL } };
+static const struct setup_gap GAPS[] = {
+    { ENGAGEMENT_ECHO, "send it as the variable v:shopbell_notification_id" },
+    { NULL, NULL },
+};
+static const char *const WARNINGS[] = {
+    "Mailgun signs a time and a token, not the event: each token is taken once, and the "
+    "events carry provenance \"partial\".",
+    NULL,
+};
 
 static const char *const TOPICS[] = { "delivered",      "opened",
                                       "clicked",        "permanent_fail",
@@ -158,5 +153,5 @@ const struct platform platform_mailgun = {
     .order_statuses = platform_no_statuses,
     .settings = ENGAGEMENT_SETTINGS,
     .normalise = normalise,
-    .write_setup = write_setup,
+    .setup = { WAYS, GAPS, WARNINGS },
 };

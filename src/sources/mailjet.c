@@ -43,34 +43,20 @@ static const struct engagement_shape SHAPE = {
     .refine = refine,
 };
 
-static enum normalise_verdict normalise(struct arena *arena, const struct source *source,
-                                        const struct inbound *inbound,
-                                        struct normalised *out_normalised, struct problem *problem)
-{
-    struct engagement_delivery delivery =
-        engagement_deliver(&platform_mailjet, arena, source, inbound);
-    return engagement_take_body(&SHAPE, &delivery, out_normalised, problem);
-}
-
-static void write_setup(struct jsonw *json, const struct source *source, struct str webhook_url,
-                        struct str secret)
-{
-    static const char *const STEPS[] = {
-        "Mailjet > Account settings > Event notifications (webhooks)",
-        ENGAGEMENT_SECRET_STEP,
-        "The same URL for each of topics; grouped events are fine",
-        ENGAGEMENT_LOOK_STEP,
-        NULL,
-    };
-    static const char *const WARNINGS[] = { ENGAGEMENT_SECRET_WARNING, NULL };
-    static const struct engagement_setup SETUP = {
-        STEPS, WARNINGS,
-        "send the header X-MJ-EventPayload: {\"shopbell_notification_id\": \"<the id>\"}"
-    };
-    (void)webhook_url;
-    (void)secret;
-    engagement_write_setup(json, &platform_mailjet, source, &SETUP);
-}
+static const char *const STEPS[] = {
+    "Mailjet > Account settings > Event notifications (webhooks)",
+    ENGAGEMENT_SECRET_STEP,
+    "The same URL for each of topics; grouped events are fine",
+    ENGAGEMENT_LOOK_STEP,
+    NULL,
+};
+static const struct setup_way WAYS[] = { { .way = "dashboard", .steps = STEPS }, { .way = NULL } };
+static const struct setup_gap GAPS[] = {
+    { ENGAGEMENT_ECHO,
+      "send the header X-MJ-EventPayload: {\"shopbell_notification_id\": \"<the id>\"}" },
+    { NULL, NULL },
+};
+static const char *const WARNINGS[] = { ENGAGEMENT_SECRET_WARNING, NULL };
 
 static const char *const TOPICS[] = { "sent",    "open", "click", "bounce",
                                       "blocked", "spam", "unsub", NULL };
@@ -88,6 +74,6 @@ const struct platform platform_mailjet = {
     .topics = TOPICS,
     .order_statuses = platform_no_statuses,
     .settings = ENGAGEMENT_SETTINGS,
-    .normalise = normalise,
-    .write_setup = write_setup,
+    .engagement = &SHAPE,
+    .setup = { WAYS, GAPS, WARNINGS },
 };

@@ -141,29 +141,24 @@ static enum normalise_verdict normalise(struct arena *arena, const struct source
     return engagement_take_body(&SHAPE, &delivery, out_normalised, problem);
 }
 
-static void write_setup(struct jsonw *json, const struct source *source, struct str webhook_url,
-                        struct str secret)
-{
-    static const char *const STEPS[] = {
-        ("Mandrill > Settings > Webhooks > Add a webhook: Post to URL = webhook_url, the events "
-         "under topics"),
-        "Copy the key of the webhook from the list",
-        "POST /v1/sources/%s/secrets {\"secret\":\"<the key>\"}",
-        "Send test, then GET /v1/sources/%s: status is active",
-        NULL,
-    };
-    static const char *const WARNINGS[] = {
-        "Mandrill signs the address too: if a proxy gives it another, set notification_url to what "
-        "stands at Mandrill, to the letter.",
-        NULL,
-    };
-    static const struct engagement_setup SETUP = {
-        STEPS, WARNINGS, "send it as the metadata shopbell_notification_id"
-    };
-    (void)webhook_url;
-    (void)secret;
-    engagement_write_setup(json, &platform_mandrill, source, &SETUP);
-}
+static const char *const STEPS[] = {
+    ("Mandrill > Settings > Webhooks > Add a webhook: Post to URL = webhook_url, the events "
+     "under topics"),
+    "Copy the key of the webhook from the list",
+    "POST /v1/sources/%s/secrets {\"secret\":\"<the key>\"}",
+    "Send test, then GET /v1/sources/%s: status is active",
+    NULL,
+};
+static const struct setup_way WAYS[] = { { .way = "dashboard", .steps = STEPS }, { .way = NULL } };
+static const struct setup_gap GAPS[] = {
+    { ENGAGEMENT_ECHO, "send it as the metadata shopbell_notification_id" },
+    { NULL, NULL },
+};
+static const char *const WARNINGS[] = {
+    "Mandrill signs the address too: if a proxy gives it another, set notification_url to what "
+    "stands at Mandrill, to the letter.",
+    NULL,
+};
 
 static const char *const TOPICS[] = { "delivered", "open", "click", "hard_bounce", "soft_bounce",
                                       "reject",    "spam", "unsub", NULL };
@@ -191,5 +186,5 @@ const struct platform platform_mandrill = {
     .settings = SETTINGS,
     .greet = greet,
     .normalise = normalise,
-    .write_setup = write_setup,
+    .setup = { WAYS, GAPS, WARNINGS },
 };

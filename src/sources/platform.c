@@ -6,6 +6,8 @@
 #include "base/instant.h"
 #include "base/limits.h"
 #include "base/money.h"
+#include "delivery_priv.h"
+#include "engagement_priv.h"
 #include "platform_priv.h"
 #include "sources/json_border.h"
 
@@ -65,7 +67,6 @@ enum {
     SETTINGS_MAX = 64,
     STATUSES_MAX = 32,
     ORIGINS_MAX = 50,
-    STEP_BYTES_MAX = 4096,
 };
 
 const struct platform *platform_at(size_t index)
@@ -81,6 +82,23 @@ const struct platform *platform_find(struct str name)
         }
     }
     return NULL;
+}
+
+enum normalise_verdict platform_normalise(const struct platform *platform, struct arena *arena,
+                                          const struct source *source,
+                                          const struct inbound *inbound,
+                                          struct normalised *out_normalised,
+                                          struct problem *problem)
+{
+    if (platform->delivery != NULL) {
+        return delivery_normalise(platform->delivery, arena, source, inbound, out_normalised,
+                                  problem);
+    }
+    if (platform->engagement != NULL) {
+        struct engagement_delivery delivery = engagement_deliver(platform, arena, source, inbound);
+        return engagement_take_body(platform->engagement, &delivery, out_normalised, problem);
+    }
+    return platform->normalise(arena, source, inbound, out_normalised, problem);
 }
 
 const struct signature_spec *platform_signature(const struct platform *platform,
@@ -549,55 +567,4 @@ enum status platform_parse_settings(struct arena *arena, const struct platform *
         *source = parsed;
     }
     return status;
-}
-
-/* --- what setup writers share --------------------------------------------- */
-
-void setup_write_topics(struct jsonw *json, const char *const *topics)
-{
-    jsonw_key(json, "topics");
-    jsonw_open_array(json);
-    for (size_t i = 0; topics[i] != NULL; i++) {
-        jsonw_z(json, topics[i]);
-    }
-    jsonw_close_array(json);
-}
-
-static void write_step(struct jsonw *json, struct str source_name, struct str step)
-{
-    struct buf line;
-    struct str head = step;
-    buf_init(&line, NULL, STEP_BYTES_MAX);
-    for (struct str rest = step; str_split(rest, '%', &head, &rest); step = rest) {
-        buf_add_str(&line, head);
-        buf_add_str(&line, source_name);
-        rest = str_drop(rest, 1); /* the "s" */
-    }
-    buf_add_str(&line, step);
-    jsonw_str(json, buf_str(&line));
-    buf_finish(&line);
-}
-
-void setup_write_lines(struct jsonw *json, const char *key, struct str source_name,
-                       const char *const *lines)
-{
-    jsonw_key(json, key);
-    jsonw_open_array(json);
-    for (size_t i = 0; lines[i] != NULL; i++) {
-        write_step(json, source_name, str_from_z(lines[i]));
-    }
-    jsonw_close_array(json);
-}
-
-void setup_write_steps(struct jsonw *json, struct str source_name, const char *const *steps)
-{
-    setup_write_lines(json, "steps", source_name, steps);
-}
-
-void setup_write_gap(struct jsonw *json, const char *what, const char *how)
-{
-    jsonw_open(json);
-    jsonw_put_z(json, "what", what);
-    jsonw_put_z(json, "how", how);
-    jsonw_close(json);
 }

@@ -2,8 +2,7 @@
 #define SOURCES_PLATFORM_PRIV_H
 
 /*
- * The platforms that platform.c's table holds, and what their setup writers
- * share.
+ * The platforms that platform.c's table holds, and what several of them share.
  */
 
 #include <jansson.h>
@@ -46,22 +45,6 @@ extern const struct platform platform_ses;
 
 /* Of platforms whose orders have no status that we read. */
 extern const struct order_status_rule platform_no_statuses[];
-
-/* What a writer of `paste` may need: the topics, the address and a secret. */
-enum {
-    SETUP_PASTE_BYTES_MAX = 16384
-};
-
-/* "topics": [...] of a platform. */
-void setup_write_topics(struct jsonw *json, const char *const *topics);
-/* An array of strings: lines with the source's name put in for each "%s".
- * NULL ends the list. */
-void setup_write_steps(struct jsonw *json, struct str source_name, const char *const *steps);
-/* The same under another key. */
-void setup_write_lines(struct jsonw *json, const char *key, struct str source_name,
-                       const char *const *lines);
-/* One member of not_covered. */
-void setup_write_gap(struct jsonw *json, const char *what, const char *how);
 
 /* Items of contract 8 in a Standard Webhooks delivery or a request: see
  * canonical.c. */

@@ -83,39 +83,25 @@ static const struct engagement_shape SHAPE = {
     .refine = refine,
 };
 
-static enum normalise_verdict normalise(struct arena *arena, const struct source *source,
-                                        const struct inbound *inbound,
-                                        struct normalised *out_normalised, struct problem *problem)
-{
-    struct engagement_delivery delivery =
-        engagement_deliver(&platform_postmark, arena, source, inbound);
-    return engagement_take_body(&SHAPE, &delivery, out_normalised, problem);
-}
-
-static void write_setup(struct jsonw *json, const struct source *source, struct str webhook_url,
-                        struct str secret)
-{
-    static const char *const STEPS[] = {
-        "Postmark > Servers > the message stream > Webhooks > Add webhook",
-        ENGAGEMENT_SECRET_STEP,
-        "Choose the events under topics",
-        "Send test, then GET /v1/sources/%s: status is active",
-        NULL,
-    };
-    static const char *const WARNINGS[] = {
-        ENGAGEMENT_SECRET_WARNING,
-        "Postmark names the addresses it sends from; to take no others: PATCH /v1/sources/%s "
-        "{\"settings\":{\"allowed_addresses\":[\"3.134.147.250\",\"50.31.156.6\","
-        "\"50.31.156.77\",\"18.217.206.57\"]}} (as of 2026: compare with Postmark's page).",
-        NULL,
-    };
-    static const struct engagement_setup SETUP = {
-        STEPS, WARNINGS, "send it as the metadata shopbell_notification_id"
-    };
-    (void)webhook_url;
-    (void)secret;
-    engagement_write_setup(json, &platform_postmark, source, &SETUP);
-}
+static const char *const STEPS[] = {
+    "Postmark > Servers > the message stream > Webhooks > Add webhook",
+    ENGAGEMENT_SECRET_STEP,
+    "Choose the events under topics",
+    "Send test, then GET /v1/sources/%s: status is active",
+    NULL,
+};
+static const struct setup_way WAYS[] = { { .way = "dashboard", .steps = STEPS }, { .way = NULL } };
+static const struct setup_gap GAPS[] = {
+    { ENGAGEMENT_ECHO, "send it as the metadata shopbell_notification_id" },
+    { NULL, NULL },
+};
+static const char *const WARNINGS[] = {
+    ENGAGEMENT_SECRET_WARNING,
+    "Postmark names the addresses it sends from; to take no others: PATCH /v1/sources/%s "
+    "{\"settings\":{\"allowed_addresses\":[\"3.134.147.250\",\"50.31.156.6\","
+    "\"50.31.156.77\",\"18.217.206.57\"]}} (as of 2026: compare with Postmark's page).",
+    NULL,
+};
 
 static const char *const TOPICS[] = { "Delivery", "Open",          "Click",
                                       "Bounce",   "SpamComplaint", "SubscriptionChange",
@@ -134,6 +120,6 @@ const struct platform platform_postmark = {
     .topics = TOPICS,
     .order_statuses = platform_no_statuses,
     .settings = ENGAGEMENT_SETTINGS,
-    .normalise = normalise,
-    .write_setup = write_setup,
+    .engagement = &SHAPE,
+    .setup = { WAYS, GAPS, WARNINGS },
 };

@@ -81,27 +81,23 @@ static enum normalise_verdict normalise(struct arena *arena, const struct source
     return engagement_take_body(&SHAPE, &delivery, out_normalised, problem);
 }
 
-static void write_setup(struct jsonw *json, const struct source *source, struct str webhook_url,
-                        struct str secret)
-{
-    static const char *const STEPS[] = {
-        "Resend > Webhooks > Add webhook: endpoint = webhook_url, the events under topics",
-        "Copy its signing secret (whsec_...)",
-        "POST /v1/sources/%s/secrets {\"secret\":\"<the signing secret>\"}",
-        ENGAGEMENT_LOOK_STEP,
-        NULL,
-    };
-    static const char *const WARNINGS[] = {
-        "A mail to several people is told as one, and nobody knows who opened it: send each "
-        "customer a mail of their own.",
-        NULL,
-    };
-    static const struct engagement_setup SETUP = { STEPS, WARNINGS,
-                                                   "send it as the tag shopbell_notification_id" };
-    (void)webhook_url;
-    (void)secret;
-    engagement_write_setup(json, &platform_resend, source, &SETUP);
-}
+static const char *const STEPS[] = {
+    "Resend > Webhooks > Add webhook: endpoint = webhook_url, the events under topics",
+    "Copy its signing secret (whsec_...)",
+    "POST /v1/sources/%s/secrets {\"secret\":\"<the signing secret>\"}",
+    ENGAGEMENT_LOOK_STEP,
+    NULL,
+};
+static const struct setup_way WAYS[] = { { .way = "dashboard", .steps = STEPS }, { .way = NULL } };
+static const struct setup_gap GAPS[] = {
+    { ENGAGEMENT_ECHO, "send it as the tag shopbell_notification_id" },
+    { NULL, NULL },
+};
+static const char *const WARNINGS[] = {
+    "A mail to several people is told as one, and nobody knows who opened it: send each "
+    "customer a mail of their own.",
+    NULL,
+};
 
 static const char *const TOPICS[] = {
     "email.delivered",  "email.opened",     "email.clicked",   "email.bounced",
@@ -130,5 +126,5 @@ const struct platform platform_resend = {
     .order_statuses = platform_no_statuses,
     .settings = ENGAGEMENT_SETTINGS,
     .normalise = normalise,
-    .write_setup = write_setup,
+    .setup = { WAYS, GAPS, WARNINGS },
 };

@@ -513,40 +513,29 @@ static const char *const SETUP_TOPICS[] = {
     NULL,
 };
 
-static void write_setup(struct jsonw *json, const struct source *source, struct str webhook_url,
-                        struct str secret)
-{
-    static const char *const STEPS[] = {
-        "PATCH /v1/sources/%s {\"settings\":{\"site_url\":\"https://<the host of your API>\"}}: "
-        "its "
-        "published keys are believed, and no others",
-        "Dashboard > Extensions > your app > Create webhook, asynchronous events as in topics, "
-        "target URL = webhook_url, no secret key",
-        "Paste the query below as its subscription query",
-        NULL,
-    };
-    (void)webhook_url;
-    (void)secret;
-    jsonw_key(json, "ways");
-    jsonw_open_array(json);
-    jsonw_open(json);
-    jsonw_put_z(json, "way", "dashboard");
-    setup_write_steps(json, source->name, STEPS);
-    jsonw_put_z(json, "paste", QUERY);
-    jsonw_close(json);
-    jsonw_close_array(json);
-    setup_write_topics(json, SETUP_TOPICS);
-    jsonw_key(json, "not_covered");
-    jsonw_open_array(json);
-    setup_write_gap(json, "product views, searches, wish lists",
-                    "a source of platform sdk, on the storefront's pages");
-    jsonw_close_array(json);
-    jsonw_key(json, "warnings");
-    jsonw_open_array(json);
-    jsonw_z(json, "A webhook with a secret key is signed by HMAC instead: then store that key as a "
-                  "secret here. Saleor calls secret keys deprecated.");
-    jsonw_close_array(json);
-}
+static const char *const STEPS[] = {
+    "PATCH /v1/sources/%s {\"settings\":{\"site_url\":\"https://<the host of your API>\"}}: "
+    "its "
+    "published keys are believed, and no others",
+    "Dashboard > Extensions > your app > Create webhook, asynchronous events as in topics, "
+    "target URL = webhook_url, no secret key",
+    "Paste the query below as its subscription query",
+    NULL,
+};
+static const struct setup_way WAYS[] = {
+    { .way = "dashboard", .steps = STEPS, .paste = QUERY },
+    { .way = NULL },
+};
+static const struct setup_gap GAPS[] = {
+    { "product views, searches, wish lists",
+      "a source of platform sdk, on the storefront's pages" },
+    { NULL, NULL },
+};
+static const char *const WARNINGS[] = {
+    "A webhook with a secret key is signed by HMAC instead: then store that key as a "
+    "secret here. Saleor calls secret keys deprecated.",
+    NULL,
+};
 
 static const char *const SETTINGS[] = { "site_url",          "time_zone",
                                         "currency",          "order_completed_when",
@@ -583,5 +572,5 @@ const struct platform platform_saleor = {
         "[\"unfulfilled\",\"partially_fulfilled\",\"fulfilled\",\"partially_returned\",\"returned\"]",
     .is_own_shop = is_own_shop,
     .normalise = normalise,
-    .write_setup = write_setup,
+    .setup = { WAYS, GAPS, WARNINGS },
 };

@@ -23,7 +23,6 @@
  */
 
 enum {
-    PASTE_BYTES_MAX = 1024,
     NETWORK_BYTES_MAX = 64
 };
 
@@ -160,85 +159,68 @@ static enum normalise_verdict normalise(struct arena *arena, const struct source
 
 /* --- setup ---------------------------------------------------------------- */
 
-static void write_way(struct jsonw *json, const struct source *source, const char *way,
-                      const char *const *steps, struct str paste)
-{
-    jsonw_open(json);
-    jsonw_put_z(json, "way", way);
-    setup_write_steps(json, source->name, steps);
-    if (paste.size > 0) {
-        jsonw_put_str(json, "paste", paste);
-    }
-    jsonw_close(json);
-}
-
-static void write_sdk_way(struct jsonw *json, const struct source *source, const char *way,
-                          const char *const *steps, const char *format)
+static void write_browser_line(struct buf *paste, const struct source *source,
+                               struct str webhook_url, struct str secret)
 {
     char key[WRITE_KEY_SIZE + 1];
-    struct buf paste;
-    write_key_format(source->id, key);
-    buf_init(&paste, NULL, PASTE_BYTES_MAX);
-    struct str head = str_from_z(format);
-    struct str tail = { NULL, 0 };
-    (void)str_split(head, '$', &head, &tail);
-    buf_add_str(&paste, head);
-    buf_add_z(&paste, key);
-    buf_add_str(&paste, tail);
-    write_way(json, source, way, steps, buf_str(&paste));
-    buf_finish(&paste);
-}
-
-static void write_setup(struct jsonw *json, const struct source *source, struct str webhook_url,
-                        struct str secret)
-{
-    static const char *const SCRIPT[] = {
-        "Name the shop's origin: PATCH /v1/sources/%s {\"settings\":{\"allowed_origins\":"
-        "[\"https://shop.example\"]}}",
-        "GET /v1/sources/%s/snippet?way=script, paste it into the theme before </head>",
-        "Open the shop, then GET /v1/sources/%s: counts_24h.applied grows",
-        NULL,
-    };
-    static const char *const PIXEL[] = {
-        "GET /v1/sources/%s/snippet?way=shopify_pixel",
-        "Shopify admin > Settings > Customer events > Add custom pixel, paste, Connect",
-        NULL,
-    };
-    static const char *const BROWSER[] = {
-        "Keep the official browser SDK and let it fetch its settings from this server",
-        NULL,
-    };
-    static const char *const NODE[] = {
-        "Keep the official Node SDK and change its host",
-        NULL,
-    };
     (void)webhook_url;
     (void)secret;
-    jsonw_key(json, "ways");
-    jsonw_open_array(json);
-    write_way(json, source, "script", SCRIPT, STR(""));
-    write_way(json, source, "shopify_pixel", PIXEL, STR(""));
-    write_sdk_way(json, source, "browser_sdk", BROWSER,
-                  "AnalyticsBrowser.load({ writeKey: \"$\", cdnURL: "
-                  "\"https://<this server>\" })");
-    write_sdk_way(json, source, "node_sdk", NODE,
-                  "new Analytics({ writeKey: \"$\", host: \"https://<this server>\" })");
-    jsonw_close_array(json);
-    setup_write_topics(json, TOPICS);
-    jsonw_key(json, "not_covered");
-    jsonw_open_array(json);
-    setup_write_gap(json, "whose visitor it is, so that rules may be told to the page",
-                    "on login POST /v1/events from your server, with the anonymous_id and the "
-                    "external_id or email in identities");
-    jsonw_close_array(json);
-    jsonw_key(json, "warnings");
-    jsonw_open_array(json);
-    jsonw_z(json, "The write key is public: anyone can send events under it. They never merge two "
-                  "known customers, grant a consent, or overrule what the shop said.");
-    jsonw_z(json, "If the shop's webhooks tell of its orders, set count_orders to false, or an "
-                  "order that the page reports too counts twice.");
-    jsonw_close_array(json);
+    write_key_format(source->id, key);
+    buf_printf(paste,
+               "AnalyticsBrowser.load({ writeKey: \"%s\", cdnURL: \"https://<this server>\" })",
+               key);
 }
+
+static void write_node_line(struct buf *paste, const struct source *source, struct str webhook_url,
+                            struct str secret)
+{
+    char key[WRITE_KEY_SIZE + 1];
+    (void)webhook_url;
+    (void)secret;
+    write_key_format(source->id, key);
+    buf_printf(paste, "new Analytics({ writeKey: \"%s\", host: \"https://<this server>\" })", key);
+}
+
+static const char *const SCRIPT[] = {
+    "Name the shop's origin: PATCH /v1/sources/%s {\"settings\":{\"allowed_origins\":"
+    "[\"https://shop.example\"]}}",
+    "GET /v1/sources/%s/snippet?way=script, paste it into the theme before </head>",
+    "Open the shop, then GET /v1/sources/%s: counts_24h.applied grows",
+    NULL,
+};
+static const char *const PIXEL[] = {
+    "GET /v1/sources/%s/snippet?way=shopify_pixel",
+    "Shopify admin > Settings > Customer events > Add custom pixel, paste, Connect",
+    NULL,
+};
+static const char *const BROWSER[] = {
+    "Keep the official browser SDK and let it fetch its settings from this server",
+    NULL,
+};
+static const char *const NODE[] = {
+    "Keep the official Node SDK and change its host",
+    NULL,
+};
+static const struct setup_way WAYS[] = {
+    { .way = "script", .steps = SCRIPT },
+    { .way = "shopify_pixel", .steps = PIXEL },
+    { .way = "browser_sdk", .steps = BROWSER, .write_paste = write_browser_line },
+    { .way = "node_sdk", .steps = NODE, .write_paste = write_node_line },
+    { .way = NULL },
+};
+static const struct setup_gap GAPS[] = {
+    { "whose visitor it is, so that rules may be told to the page",
+      "on login POST /v1/events from your server, with the anonymous_id and the "
+      "external_id or email in identities" },
+    { NULL, NULL },
+};
+static const char *const WARNINGS[] = {
+    "The write key is public: anyone can send events under it. They never merge two "
+    "known customers, grant a consent, or overrule what the shop said.",
+    "If the shop's webhooks tell of its orders, set count_orders to false, or an "
+    "order that the page reports too counts twice.",
+    NULL,
+};
 
 static const char *const HEADERS[] = { SDK_HEADER_KIND, SDK_HEADER_ADDRESS, "origin", "sec-gpc",
                                        NULL };
@@ -257,5 +239,5 @@ const struct platform platform_sdk = {
     .order_statuses = platform_no_statuses,
     .settings = SETTINGS,
     .normalise = normalise,
-    .write_setup = write_setup,
+    .setup = { WAYS, GAPS, WARNINGS },
 };

@@ -61,38 +61,24 @@ static const struct engagement_shape SHAPE = {
     .refine = refine,
 };
 
-static enum normalise_verdict normalise(struct arena *arena, const struct source *source,
-                                        const struct inbound *inbound,
-                                        struct normalised *out_normalised, struct problem *problem)
-{
-    struct engagement_delivery delivery =
-        engagement_deliver(&platform_sendgrid, arena, source, inbound);
-    return engagement_take_body(&SHAPE, &delivery, out_normalised, problem);
-}
-
-static void write_setup(struct jsonw *json, const struct source *source, struct str webhook_url,
-                        struct str secret)
-{
-    static const char *const STEPS[] = {
-        "SendGrid > Settings > Mail Settings > Event Webhook > Create new webhook",
-        "Post URL = webhook_url; choose the actions under topics",
-        "Enable Signed Event Webhook, save, and copy the verification key",
-        "POST /v1/sources/%s/secrets {\"secret\":\"<the verification key>\"}",
-        "Test your integration, then GET /v1/sources/%s: status is active",
-        NULL,
-    };
-    static const char *const WARNINGS[] = {
-        "Leaving one unsubscribe group counts as a refusal of e-mail, since a refusal is always "
-        "taken; joining the group again does not take it back.",
-        NULL,
-    };
-    static const struct engagement_setup SETUP = {
-        STEPS, WARNINGS, "send it as the custom argument shopbell_notification_id"
-    };
-    (void)webhook_url;
-    (void)secret;
-    engagement_write_setup(json, &platform_sendgrid, source, &SETUP);
-}
+static const char *const STEPS[] = {
+    "SendGrid > Settings > Mail Settings > Event Webhook > Create new webhook",
+    "Post URL = webhook_url; choose the actions under topics",
+    "Enable Signed Event Webhook, save, and copy the verification key",
+    "POST /v1/sources/%s/secrets {\"secret\":\"<the verification key>\"}",
+    "Test your integration, then GET /v1/sources/%s: status is active",
+    NULL,
+};
+static const struct setup_way WAYS[] = { { .way = "dashboard", .steps = STEPS }, { .way = NULL } };
+static const struct setup_gap GAPS[] = {
+    { ENGAGEMENT_ECHO, "send it as the custom argument shopbell_notification_id" },
+    { NULL, NULL },
+};
+static const char *const WARNINGS[] = {
+    "Leaving one unsubscribe group counts as a refusal of e-mail, since a refusal is always "
+    "taken; joining the group again does not take it back.",
+    NULL,
+};
 
 static const char *const TOPICS[] = {
     "delivered",         "open",       "click",       "bounce",
@@ -121,6 +107,6 @@ const struct platform platform_sendgrid = {
     .topics = TOPICS,
     .order_statuses = platform_no_statuses,
     .settings = ENGAGEMENT_SETTINGS,
-    .normalise = normalise,
-    .write_setup = write_setup,
+    .engagement = &SHAPE,
+    .setup = { WAYS, GAPS, WARNINGS },
 };

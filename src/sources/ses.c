@@ -147,29 +147,20 @@ static enum normalise_verdict normalise(struct arena *arena, const struct source
 static const char *const TOPICS[] = { "Delivery",  "Open",   "Click",        "Bounce",
                                       "Complaint", "Reject", "Subscription", NULL };
 
-static void write_setup(struct jsonw *json, const struct source *source, struct str webhook_url,
-                        struct str secret)
-{
-    (void)secret;
-    jsonw_key(json, "ways");
-    jsonw_open_array(json);
-    sns_write_way(json, source, webhook_url,
-                  "SES > Configuration sets > your set > Event destinations: Amazon SNS, with the "
-                  "events under topics; and let your mails be sent with this set");
-    jsonw_close_array(json);
-    setup_write_topics(json, TOPICS);
-    jsonw_key(json, "not_covered");
-    jsonw_open_array(json);
-    setup_write_gap(json, "to which of our notifications a mail belongs",
-                    "send it as the message tag shopbell_notification_id");
-    jsonw_close_array(json);
-    jsonw_key(json, "warnings");
-    jsonw_open_array(json);
-    jsonw_z(json,
-            "This server must be able to call sns.<region>.amazonaws.com, for the keys and to "
-            "confirm the subscription.");
-    jsonw_close_array(json);
-}
+static const char *const STEPS[] = {
+    "SES > Configuration sets > your set > Event destinations: Amazon SNS, with the "
+    "events under topics; and let your mails be sent with this set",
+    SNS_STEPS,
+    NULL,
+};
+static const struct setup_way WAYS[] = {
+    { .way = "sns", .steps = STEPS, .write_paste = sns_write_paste },
+    { .way = NULL },
+};
+static const struct setup_gap GAPS[] = {
+    { ENGAGEMENT_ECHO, "send it as the message tag shopbell_notification_id" },
+    { NULL, NULL },
+};
 
 static const char *const SETTINGS[] = { "topic_arns", "time_zone", "allowed_addresses", NULL };
 
@@ -188,5 +179,5 @@ const struct platform platform_ses = {
     .settings = SETTINGS,
     .parse_settings = sns_parse_settings,
     .normalise = normalise,
-    .write_setup = write_setup,
+    .setup = { WAYS, GAPS, sns_warnings },
 };

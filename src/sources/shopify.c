@@ -535,58 +535,43 @@ static const char *const APP_STEPS[] = {
     NULL,
 };
 
-static void write_toml(struct jsonw *json, struct str webhook_url)
+static void write_toml(struct buf *paste, const struct source *source, struct str webhook_url,
+                       struct str secret)
 {
-    struct buf paste;
-    buf_init(&paste, NULL, SETUP_PASTE_BYTES_MAX);
-    buf_add_z(&paste, "[webhooks]\napi_version = \"2026-10\"\n\n[[webhooks.subscriptions]]\n"
-                      "topics = [");
+    (void)source;
+    (void)secret; /* Shopify makes it */
+    buf_add_z(paste, "[webhooks]\napi_version = \"2026-10\"\n\n[[webhooks.subscriptions]]\n"
+                     "topics = [");
     for (size_t i = 0; SETUP_TOPICS[i] != NULL; i++) {
-        buf_printf(&paste, "%s\"%s\"", i == 0 ? "" : ", ", SETUP_TOPICS[i]);
+        buf_printf(paste, "%s\"%s\"", i == 0 ? "" : ", ", SETUP_TOPICS[i]);
     }
-    buf_printf(&paste, "]\nuri = \"%.*s\"\n\n[[webhooks.subscriptions]]\n", STR_ARG(webhook_url));
-    buf_printf(&paste,
+    buf_printf(paste, "]\nuri = \"%.*s\"\n\n[[webhooks.subscriptions]]\n", STR_ARG(webhook_url));
+    buf_printf(paste,
                "compliance_topics = [\"customers/data_request\", \"customers/redact\", "
                "\"shop/redact\"]\nuri = \"%.*s\"\n",
                STR_ARG(webhook_url));
-    jsonw_put_str(json, "paste", buf_str(&paste));
-    buf_finish(&paste);
 }
 
-static void write_setup(struct jsonw *json, const struct source *source, struct str webhook_url,
-                        struct str secret)
-{
-    (void)secret; /* Shopify makes it */
-    jsonw_key(json, "ways");
-    jsonw_open_array(json);
-    jsonw_open(json);
-    jsonw_put_z(json, "way", "admin");
-    setup_write_steps(json, source->name, ADMIN_STEPS);
-    jsonw_close(json);
-    jsonw_open(json);
-    jsonw_put_z(json, "way", "app");
-    setup_write_steps(json, source->name, APP_STEPS);
-    write_toml(json, webhook_url);
-    jsonw_close(json);
-    jsonw_close_array(json);
-    setup_write_topics(json, SETUP_TOPICS);
-    jsonw_key(json, "not_covered");
-    jsonw_open_array(json);
-    setup_write_gap(json, "product views, searches, wish lists",
-                    "send them to POST /v1/events from your own pages or a custom pixel");
-    setup_write_gap(json, "history before today",
-                    "send it to POST /v1/events, oldest first, with the orders' own ids");
-    jsonw_close_array(json);
-    jsonw_key(json, "warnings");
-    jsonw_open_array(json);
-    jsonw_z(json, "Webhooks made on the Notifications page and by an app are signed with different "
-                  "keys: store both if you use both.");
-    jsonw_z(json,
-            "customers/data_request, customers/redact and shop/redact are kept for an operator "
-            "(health.privacy_requests counts them, GET /v1/quarantine lists them): answer them "
-            "within 30 days.");
-    jsonw_close_array(json);
-}
+static const struct setup_way WAYS[] = {
+    { .way = "admin", .steps = ADMIN_STEPS },
+    { .way = "app", .steps = APP_STEPS, .write_paste = write_toml },
+    { .way = NULL },
+};
+static const struct setup_gap GAPS[] = {
+    { "product views, searches, wish lists",
+      "send them to POST /v1/events from your own pages or a custom pixel" },
+    { "history before today",
+      "send it to POST /v1/events, oldest first, with the orders' own ids" },
+    { NULL, NULL },
+};
+static const char *const WARNINGS[] = {
+    "Webhooks made on the Notifications page and by an app are signed with different "
+    "keys: store both if you use both.",
+    "customers/data_request, customers/redact and shop/redact are kept for an operator "
+    "(health.privacy_requests counts them, GET /v1/quarantine lists them): answer them "
+    "within 30 days.",
+    NULL,
+};
 
 static const char *const SETTINGS[] = { "shop_domain",          "time_zone",         "currency",
                                         "order_completed_when", "allowed_addresses", NULL };
@@ -628,5 +613,5 @@ const struct platform platform_shopify = {
     .default_order_completed_when = "\"paid_or_authorized\"",
     .is_own_shop = is_own_shop,
     .normalise = normalise,
-    .write_setup = write_setup,
+    .setup = { WAYS, GAPS, WARNINGS },
 };

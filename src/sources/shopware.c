@@ -438,6 +438,7 @@ static const char *const STEPS[] = {
     "Another name in the manifest: settings.app_name; one shop only: settings.shop_id",
     NULL,
 };
+static const struct setup_way WAYS[] = { { .way = "app", .steps = STEPS }, { .way = NULL } };
 static const struct setup_gap GAPS[] = {
     { "what changed in an entity: *.written names it only",
       "business events bring orders and registrations whole; import the rest" },
@@ -450,21 +451,6 @@ static const char *const WARNINGS[] = {
     "Shopware switches a webhook off after 10 errors.",
     NULL,
 };
-
-static void write_setup(struct jsonw *json, const struct source *source, struct str webhook_url,
-                        struct str secret)
-{
-    static const struct setup_recipe RECIPE = {
-        .way = "app",
-        .steps = STEPS,
-        .topics = SETUP_TOPICS,
-        .gaps = GAPS,
-        .warnings = WARNINGS,
-    };
-    (void)webhook_url;
-    (void)secret;
-    setup_write_recipe(json, source, &RECIPE);
-}
 
 static const char *const SETTINGS[] = {
     "shop_id",           "app_name", "time_zone", "currency", "order_completed_when",
@@ -499,5 +485,5 @@ const struct platform platform_shopware = {
     .takes_get = true,
     .parse_settings = parse_settings,
     .normalise = normalise,
-    .write_setup = write_setup,
+    .setup = { WAYS, GAPS, WARNINGS },
 };

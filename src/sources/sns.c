@@ -203,27 +203,19 @@ enum normalise_verdict sns_open(struct arena *arena, const struct inbound *inbou
     return arena_is_full(arena) ? NORMALISE_FULL : NORMALISE_EVENTS;
 }
 
-void sns_write_way(struct jsonw *json, const struct source *source, struct str webhook_url,
-                   const char *what_to_publish)
+void sns_write_paste(struct buf *paste, const struct source *source, struct str webhook_url,
+                     struct str secret)
 {
-    struct buf paste;
-    const char *steps[] = {
-        what_to_publish,
-        ("PATCH /v1/sources/%s {\"settings\":{\"topic_arns\":[\"<the topic's ARN>\"]}}: only "
-         "these are believed"),
-        "Run the line below; Shopbell confirms the subscription by itself",
-        "Leave raw message delivery off: it drops the signature",
-        NULL,
-    };
-    jsonw_open(json);
-    jsonw_put_z(json, "way", "sns");
-    setup_write_steps(json, source->name, steps);
-    buf_init(&paste, NULL, SETUP_PASTE_BYTES_MAX);
-    buf_printf(&paste,
+    (void)source;
+    (void)secret;
+    buf_printf(paste,
                "aws sns subscribe --protocol https --topic-arn <the topic's ARN> \\\n"
                "  --notification-endpoint '%.*s'\n",
                STR_ARG(webhook_url));
-    jsonw_put_str(json, "paste", buf_str(&paste));
-    buf_finish(&paste);
-    jsonw_close(json);
 }
+
+const char *const sns_warnings[] = {
+    "This server must be able to call sns.<region>.amazonaws.com, for the keys and to "
+    "confirm the subscription.",
+    NULL,
+};

@@ -35,8 +35,15 @@ enum normalise_verdict sns_open(struct arena *arena, const struct inbound *inbou
                                 struct normalised *out_normalised, struct sns_message *out_message,
                                 struct problem *problem);
 
-/* The way in through SNS, as part of a setup. */
-void sns_write_way(struct jsonw *json, const struct source *source, struct str webhook_url,
-                   const char *what_to_publish);
+/* The way in through SNS, as part of a setup: steps behind the platform's own, what
+ * to paste, and the one warning. */
+#define SNS_STEPS                                                                         \
+    "PATCH /v1/sources/%s {\"settings\":{\"topic_arns\":[\"<the topic's ARN>\"]}}: only " \
+    "these are believed",                                                                 \
+        "Run the line below; Shopbell confirms the subscription by itself",               \
+        "Leave raw message delivery off: it drops the signature"
+void sns_write_paste(struct buf *paste, const struct source *source, struct str webhook_url,
+                     struct str secret);
+extern const char *const sns_warnings[];
 
 #endif

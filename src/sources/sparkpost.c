@@ -81,33 +81,19 @@ static const struct engagement_shape SHAPE = {
     .refine = refine,
 };
 
-static enum normalise_verdict normalise(struct arena *arena, const struct source *source,
-                                        const struct inbound *inbound,
-                                        struct normalised *out_normalised, struct problem *problem)
-{
-    struct engagement_delivery delivery =
-        engagement_deliver(&platform_sparkpost, arena, source, inbound);
-    return engagement_take_body(&SHAPE, &delivery, out_normalised, problem);
-}
-
-static void write_setup(struct jsonw *json, const struct source *source, struct str webhook_url,
-                        struct str secret)
-{
-    static const char *const STEPS[] = {
-        "SparkPost > Configuration > Webhooks > Create webhook",
-        ENGAGEMENT_SECRET_STEP,
-        "Choose the events under topics (open, not initial_open: one open must not count twice)",
-        "Test, then GET /v1/sources/%s: status is active",
-        NULL,
-    };
-    static const char *const WARNINGS[] = { ENGAGEMENT_SECRET_WARNING, NULL };
-    static const struct engagement_setup SETUP = {
-        STEPS, WARNINGS, "send it as the recipient metadata shopbell_notification_id"
-    };
-    (void)webhook_url;
-    (void)secret;
-    engagement_write_setup(json, &platform_sparkpost, source, &SETUP);
-}
+static const char *const STEPS[] = {
+    "SparkPost > Configuration > Webhooks > Create webhook",
+    ENGAGEMENT_SECRET_STEP,
+    "Choose the events under topics (open, not initial_open: one open must not count twice)",
+    "Test, then GET /v1/sources/%s: status is active",
+    NULL,
+};
+static const struct setup_way WAYS[] = { { .way = "dashboard", .steps = STEPS }, { .way = NULL } };
+static const struct setup_gap GAPS[] = {
+    { ENGAGEMENT_ECHO, "send it as the recipient metadata shopbell_notification_id" },
+    { NULL, NULL },
+};
+static const char *const WARNINGS[] = { ENGAGEMENT_SECRET_WARNING, NULL };
 
 static const char *const TOPICS[] = {
     "delivery",
@@ -135,6 +121,6 @@ const struct platform platform_sparkpost = {
     .topics = TOPICS,
     .order_statuses = platform_no_statuses,
     .settings = ENGAGEMENT_SETTINGS,
-    .normalise = normalise,
-    .write_setup = write_setup,
+    .engagement = &SHAPE,
+    .setup = { WAYS, GAPS, WARNINGS },
 };

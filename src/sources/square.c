@@ -453,13 +453,6 @@ static size_t room(const json_t *root)
 
 static const struct delivery_form FORM = { .topics = TOPICS, .read_head = read_head, .room = room };
 
-static enum normalise_verdict normalise(struct arena *arena, const struct source *source,
-                                        const struct inbound *inbound,
-                                        struct normalised *out_normalised, struct problem *problem)
-{
-    return delivery_normalise(&FORM, arena, source, inbound, out_normalised, problem);
-}
-
 /* --- setup ----------------------------------------------------------------- */
 
 static const char *const SETUP_TOPICS[] = {
@@ -497,6 +490,7 @@ static const char *const STEPS[] = {
     NULL,
 };
 
+static const struct setup_way WAYS[] = { { .way = "admin", .steps = STEPS }, { .way = NULL } };
 static const struct setup_gap GAPS[] = {
     { "what is in an order: Square sends its id and state; its payments bring amount and buyer",
       "send order.completed with products to POST /v1/events" },
@@ -511,21 +505,6 @@ static const char *const WARNINGS[] = {
     "Square disables a subscription after three weeks without a 2xx.",
     NULL,
 };
-
-static void write_setup(struct jsonw *json, const struct source *source, struct str webhook_url,
-                        struct str secret)
-{
-    static const struct setup_recipe RECIPE = {
-        .way = "admin",
-        .steps = STEPS,
-        .topics = SETUP_TOPICS,
-        .gaps = GAPS,
-        .warnings = WARNINGS,
-    };
-    (void)webhook_url;
-    (void)secret;
-    setup_write_recipe(json, source, &RECIPE);
-}
 
 static const char *const SETTINGS[] = {
     "notification_url",     "shop_id",           "time_zone", "currency",
@@ -558,6 +537,6 @@ const struct platform platform_square = {
     .settings = SETTINGS,
     .default_order_completed_when = "\"paid_or_authorized\"",
     .parse_settings = delivery_parse_settings,
-    .normalise = normalise,
-    .write_setup = write_setup,
+    .delivery = &FORM,
+    .setup = { WAYS, GAPS, WARNINGS },
 };

@@ -70,13 +70,6 @@ static const struct delivery_topic TOPICS[] = {
 };
 static const struct delivery_form FORM = { .topics = TOPICS, .read_head = read_head };
 
-static enum normalise_verdict normalise(struct arena *arena, const struct source *source,
-                                        const struct inbound *inbound,
-                                        struct normalised *out_normalised, struct problem *problem)
-{
-    return delivery_normalise(&FORM, arena, source, inbound, out_normalised, problem);
-}
-
 static const char *const SETUP_TOPICS[] = { "order.create", "order.update", NULL };
 
 static const char *const STEPS[] = {
@@ -88,6 +81,7 @@ static const char *const STEPS[] = {
     "Send a test notification, then GET /v1/sources/%s",
     NULL,
 };
+static const struct setup_way WAYS[] = { { .way = "api", .steps = STEPS }, { .way = NULL } };
 static const struct setup_gap GAPS[] = {
     { "what is in an order and who bought it: Squarespace sends its id only",
       "import orders (shopbell import), send new ones to POST /v1/events" },
@@ -99,21 +93,6 @@ static const char *const WARNINGS[] = {
     "Squarespace repeats for 48 hours and may then delete the subscription.",
     NULL,
 };
-
-static void write_setup(struct jsonw *json, const struct source *source, struct str webhook_url,
-                        struct str secret)
-{
-    static const struct setup_recipe RECIPE = {
-        .way = "api",
-        .steps = STEPS,
-        .topics = SETUP_TOPICS,
-        .gaps = GAPS,
-        .warnings = WARNINGS,
-    };
-    (void)webhook_url;
-    (void)secret;
-    setup_write_recipe(json, source, &RECIPE);
-}
 
 static const char *const SETTINGS[] = { "shop_id", "time_zone", "currency", "allowed_addresses",
                                         NULL };
@@ -138,6 +117,6 @@ const struct platform platform_squarespace = {
     .settings = SETTINGS,
     .default_order_completed_when = "[]",
     .parse_settings = delivery_parse_settings,
-    .normalise = normalise,
-    .write_setup = write_setup,
+    .delivery = &FORM,
+    .setup = { WAYS, GAPS, WARNINGS },
 };

@@ -18,13 +18,13 @@ enum {
 
 static const char *const TOPICS[] = { "*", NULL };
 
-static void write_example(struct jsonw *json, struct str webhook_url, struct str secret)
+static void write_example(struct buf *paste, const struct source *source, struct str webhook_url,
+                          struct str secret)
 {
-    struct buf paste;
-    buf_init(&paste, NULL, SETUP_PASTE_BYTES_MAX);
-    buf_printf(&paste, "secret='%.*s'\n",
+    (void)source;
+    buf_printf(paste, "secret='%.*s'\n",
                STR_ARG(secret.size > 0 ? secret : STR("whsec_<the secret>")));
-    buf_add_z(&paste,
+    buf_add_z(paste,
               "body='{\"type\":\"page.viewed\",\"timestamp\":\"'$(date -u +%Y-%m-%dT%H:%M:%SZ)'\","
               "\"data\":{\"identities\":{\"email\":\"jane@example.com\"},\"properties\":{\"url\":"
               "\"https://shop.example/shoes\"}}}'\n"
@@ -32,75 +32,40 @@ static void write_example(struct jsonw *json, struct str webhook_url, struct str
               "key=$(printf %s \"${secret#whsec_}\" | base64 -d | od -An -v -tx1 | tr -d ' \\n')\n"
               "signature=$(printf %s \"$id.$at.$body\" |\n"
               "  openssl dgst -sha256 -mac HMAC -macopt \"hexkey:$key\" -binary | base64)\n");
-    buf_printf(&paste,
+    buf_printf(paste,
                "curl -i '%.*s' -H 'content-type: application/json' \\\n"
                "  -H \"webhook-id: $id\" -H \"webhook-timestamp: $at\" \\\n"
                "  -H \"webhook-signature: v1,$signature\" -d \"$body\"\n",
                STR_ARG(webhook_url));
-    jsonw_put_str(json, "paste", buf_str(&paste));
-    buf_finish(&paste);
 }
 
-static void write_setup(struct jsonw *json, const struct source *source, struct str webhook_url,
-                        struct str secret)
-{
-    static const char *const SDK_STEPS[] = {
-        "Sign with any Standard Webhooks library (standardwebhooks.com) and the secret above "
-        "(shown once)",
-        "POST {\"type\", \"timestamp\", \"data\"}: data is one event of POST /v1/events, or send "
-        "such events without envelope, one, an array, or a line each",
-        "GET /v1/topics lists the types; GET /v1/sources/%s shows what arrived",
-        NULL,
-    };
-    static const char *const SHELL_STEPS[] = { "Run where openssl and curl are installed", NULL };
-    jsonw_key(json, "ways");
-    jsonw_open_array(json);
-    jsonw_open(json);
-    jsonw_put_z(json, "way", "sdk");
-    setup_write_steps(json, source->name, SDK_STEPS);
-    jsonw_close(json);
-    jsonw_open(json);
-    jsonw_put_z(json, "way", "shell");
-    setup_write_steps(json, source->name, SHELL_STEPS);
-    write_example(json, webhook_url, secret);
-    jsonw_close(json);
-    jsonw_close_array(json);
-    setup_write_topics(json, TOPICS);
-    jsonw_key(json, "not_covered");
-    jsonw_open_array(json);
-    jsonw_close_array(json);
-    jsonw_key(json, "warnings");
-    jsonw_open_array(json);
-    jsonw_z(json, "The sender's clock must be right to 300 s: the signature covers the time.");
-    jsonw_close_array(json);
-}
+static const char *const SDK_STEPS[] = {
+    "Sign with any Standard Webhooks library (standardwebhooks.com) and the secret above "
+    "(shown once)",
+    "POST {\"type\", \"timestamp\", \"data\"}: data is one event of POST /v1/events, or send "
+    "such events without envelope, one, an array, or a line each",
+    "GET /v1/topics lists the types; GET /v1/sources/%s shows what arrived",
+    NULL,
+};
+static const char *const SHELL_STEPS[] = { "Run where openssl and curl are installed", NULL };
+static const struct setup_way WAYS[] = {
+    { .way = "sdk", .steps = SDK_STEPS },
+    { .way = "shell", .steps = SHELL_STEPS, .write_paste = write_example },
+    { .way = NULL },
+};
+static const char *const WARNINGS[] = {
+    "The sender's clock must be right to 300 s: the signature covers the time.",
+    NULL,
+};
 
-static void write_api_setup(struct jsonw *json, const struct source *source, struct str webhook_url,
-                            struct str secret)
-{
-    static const char *const STEPS[] = {
-        "Create an API key with scope ingest",
-        "POST /v1/events with Authorization: Bearer <the key>",
-        "GET /v1/sources/%s shows what arrived",
-        NULL,
-    };
-    (void)webhook_url;
-    (void)secret;
-    jsonw_key(json, "ways");
-    jsonw_open_array(json);
-    jsonw_open(json);
-    jsonw_put_z(json, "way", "api");
-    setup_write_steps(json, source->name, STEPS);
-    jsonw_close(json);
-    jsonw_close_array(json);
-    setup_write_topics(json, TOPICS);
-    jsonw_key(json, "not_covered");
-    jsonw_open_array(json);
-    jsonw_close_array(json);
-    jsonw_key(json, "warnings");
-    jsonw_open_array(json);
-    jsonw_close_array(json);
-}
+static const char *const API_STEPS[] = {
+    "Create an API key with scope ingest",
+    "POST /v1/events with Authorization: Bearer <the key>",
+    "GET /v1/sources/%s shows what arrived",
+    NULL,
+};
+static const struct setup_way API_WAYS[] = { { .way = "api", .steps = API_STEPS },
+                                             { .way = NULL } };
 
 static const char *const SETTINGS[] = { "time_zone", "currency", "allowed_addresses", NULL };
 static const char *const API_SETTINGS[] = { "time_zone", "currency", NULL };
@@ -131,7 +96,7 @@ const struct platform platform_standard_webhooks = {
     .settings = SETTINGS,
     .default_order_completed_when = "[\"order.completed\"]",
     .normalise = canonical_normalise,
-    .write_setup = write_setup,
+    .setup = { .ways = WAYS, .warnings = WARNINGS },
 };
 
 const struct platform platform_api = {
@@ -147,5 +112,5 @@ const struct platform platform_api = {
     .settings = API_SETTINGS,
     .default_order_completed_when = "[\"order.completed\"]",
     .normalise = canonical_normalise,
-    .write_setup = write_api_setup,
+    .setup = { .ways = API_WAYS },
 };

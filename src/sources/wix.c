@@ -314,38 +314,26 @@ static const char *const TOPICS[] = { "wix.ecom.v1.order_approved",
                                       "wix.contacts.v4.contact_deleted",
                                       NULL };
 
-static void write_setup(struct jsonw *json, const struct source *source, struct str webhook_url,
-                        struct str secret)
-{
-    static const char *const STEPS[] = {
-        "App dashboard > Develop > Webhooks: add one for each of topics, callback URL = "
-        "webhook_url",
-        "Copy the app's public key shown there",
-        "POST /v1/sources/%s/secrets {\"secret\":\"<the public key, PEM>\",\"label\":\"app\"}",
-        NULL,
-    };
-    (void)webhook_url;
-    (void)secret;
-    jsonw_key(json, "ways");
-    jsonw_open_array(json);
-    jsonw_open(json);
-    jsonw_put_z(json, "way", "app");
-    setup_write_steps(json, source->name, STEPS);
-    jsonw_close(json);
-    jsonw_close_array(json);
-    setup_write_topics(json, TOPICS);
-    jsonw_key(json, "not_covered");
-    jsonw_open_array(json);
-    setup_write_gap(json, "product views, searches, wish lists",
-                    "a source of platform sdk, on the site's pages");
-    jsonw_close_array(json);
-    jsonw_key(json, "warnings");
-    jsonw_open_array(json);
-    jsonw_z(json,
-            "Wix waits 1.25 seconds for an answer; at 1 second Shopbell says 503 and Wix comes "
-            "again.");
-    jsonw_close_array(json);
-}
+static const char *const STEPS[] = {
+    "App dashboard > Develop > Webhooks: add one for each of topics, callback URL = "
+    "webhook_url",
+    "Copy the app's public key shown there",
+    "POST /v1/sources/%s/secrets {\"secret\":\"<the public key, PEM>\",\"label\":\"app\"}",
+    NULL,
+};
+static const struct setup_way WAYS[] = {
+    { .way = "app", .steps = STEPS },
+    { .way = NULL },
+};
+static const struct setup_gap GAPS[] = {
+    { "product views, searches, wish lists", "a source of platform sdk, on the site's pages" },
+    { NULL, NULL },
+};
+static const char *const WARNINGS[] = {
+    "Wix waits 1.25 seconds for an answer; at 1 second Shopbell says 503 and Wix comes "
+    "again.",
+    NULL,
+};
 
 static const char *const SETTINGS[] = { "time_zone", "currency", "order_completed_when",
                                         "allowed_addresses", NULL };
@@ -372,5 +360,5 @@ const struct platform platform_wix = {
     .settings = SETTINGS,
     .default_order_completed_when = "[\"APPROVED\"]",
     .normalise = normalise,
-    .write_setup = write_setup,
+    .setup = { WAYS, GAPS, WARNINGS },
 };

@@ -586,59 +586,45 @@ static const char *const SETUP_TOPICS[] = {
     "product.updated",  "product.deleted",  "product.restored", NULL,
 };
 
-static void write_paste(struct jsonw *json, struct str webhook_url, struct str secret)
-{
-    struct buf paste;
-    buf_init(&paste, NULL, SETUP_PASTE_BYTES_MAX);
-    buf_add_z(&paste, "for t in");
-    for (size_t i = 0; SETUP_TOPICS[i] != NULL; i++) {
-        buf_printf(&paste, " %s", SETUP_TOPICS[i]);
-    }
-    buf_add_z(&paste, "; do\n  wp wc webhook create --user=1 --status=active "
-                      "--name=\"Shopbell $t\" --topic=$t \\\n    --delivery_url='");
-    buf_printf(&paste, "%.*s' --secret='%.*s'\ndone\n", STR_ARG(webhook_url),
-               STR_ARG(secret.size > 0 ? secret : STR("<the secret>")));
-    jsonw_put_str(json, "paste", buf_str(&paste));
-    buf_finish(&paste);
-}
-
-static void write_setup(struct jsonw *json, const struct source *source, struct str webhook_url,
+static void write_paste(struct buf *paste, const struct source *source, struct str webhook_url,
                         struct str secret)
 {
-    static const char *const CLI_STEPS[] = { "Run on the shop's server, as its user", NULL };
-    static const char *const ADMIN_STEPS[] = {
-        "WooCommerce > Settings > Advanced > Webhooks > Add webhook, once for each of topics",
-        "Status Active, Delivery URL = webhook_url, Secret = the secret above (shown once), API "
-        "version v3",
-        "Saving sends an unsigned ping: it is answered 200 and does nothing",
-        NULL,
-    };
-    jsonw_key(json, "ways");
-    jsonw_open_array(json);
-    jsonw_open(json);
-    jsonw_put_z(json, "way", "wp-cli");
-    setup_write_steps(json, source->name, CLI_STEPS);
-    write_paste(json, webhook_url, secret);
-    jsonw_close(json);
-    jsonw_open(json);
-    jsonw_put_z(json, "way", "admin");
-    setup_write_steps(json, source->name, ADMIN_STEPS);
-    jsonw_close(json);
-    jsonw_close_array(json);
-    setup_write_topics(json, SETUP_TOPICS);
-    jsonw_key(json, "not_covered");
-    jsonw_open_array(json);
-    setup_write_gap(json, "carts, product views, wish lists: WooCommerce has no webhook for them",
-                    "send them to POST /v1/events from your own pages");
-    jsonw_close_array(json);
-    jsonw_key(json, "warnings");
-    jsonw_open_array(json);
-    jsonw_z(json, "WooCommerce does not repeat a failed delivery and disables a webhook after 5 in "
-                  "a row: Shopbell holds its requests for up to 50 s rather than refuse them.");
-    jsonw_z(json, "WooCommerce decodes HTML entities in a secret before it signs: use letters and "
-                  "digits only, as the secrets made here are.");
-    jsonw_close_array(json);
+    (void)source;
+    buf_add_z(paste, "for t in");
+    for (size_t i = 0; SETUP_TOPICS[i] != NULL; i++) {
+        buf_printf(paste, " %s", SETUP_TOPICS[i]);
+    }
+    buf_add_z(paste, "; do\n  wp wc webhook create --user=1 --status=active "
+                     "--name=\"Shopbell $t\" --topic=$t \\\n    --delivery_url='");
+    buf_printf(paste, "%.*s' --secret='%.*s'\ndone\n", STR_ARG(webhook_url),
+               STR_ARG(secret.size > 0 ? secret : STR("<the secret>")));
 }
+
+static const char *const CLI_STEPS[] = { "Run on the shop's server, as its user", NULL };
+static const char *const ADMIN_STEPS[] = {
+    "WooCommerce > Settings > Advanced > Webhooks > Add webhook, once for each of topics",
+    "Status Active, Delivery URL = webhook_url, Secret = the secret above (shown once), API "
+    "version v3",
+    "Saving sends an unsigned ping: it is answered 200 and does nothing",
+    NULL,
+};
+static const struct setup_way WAYS[] = {
+    { .way = "wp-cli", .steps = CLI_STEPS, .write_paste = write_paste },
+    { .way = "admin", .steps = ADMIN_STEPS },
+    { .way = NULL },
+};
+static const struct setup_gap GAPS[] = {
+    { "carts, product views, wish lists: WooCommerce has no webhook for them",
+      "send them to POST /v1/events from your own pages" },
+    { NULL, NULL },
+};
+static const char *const WARNINGS[] = {
+    "WooCommerce does not repeat a failed delivery and disables a webhook after 5 in "
+    "a row: Shopbell holds its requests for up to 50 s rather than refuse them.",
+    "WooCommerce decodes HTML entities in a secret before it signs: use letters and "
+    "digits only, as the secrets made here are.",
+    NULL,
+};
 
 static const char *const SETTINGS[] = { "site_url",          "time_zone",
                                         "currency",          "order_completed_when",
@@ -681,5 +667,5 @@ const struct platform platform_woocommerce = {
     .greet = greet,
     .is_own_shop = is_own_shop,
     .normalise = normalise,
-    .write_setup = write_setup,
+    .setup = { WAYS, GAPS, WARNINGS },
 };

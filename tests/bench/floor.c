@@ -175,8 +175,8 @@ static void webhook_read(const struct floor *floor, uint64_t index, struct webho
     headers_parse(out_webhook, (struct str){ request->data, request->body_offset });
     out_webhook->inbound.body =
         (struct str){ request->data + request->body_offset, request->size - request->body_offset };
-    if (floor->platform->normalise(floor->arena, &floor->source, &out_webhook->inbound,
-                                   &out_webhook->normalised, &problem) != NORMALISE_EVENTS) {
+    if (platform_normalise(floor->platform, floor->arena, &floor->source, &out_webhook->inbound,
+                           &out_webhook->normalised, &problem) != NORMALISE_EVENTS) {
         fail("a payload is not understood", &problem);
     }
     out_webhook->headers_json = headers_write(floor->arena, &out_webhook->inbound);

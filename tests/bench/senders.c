@@ -307,7 +307,7 @@ static double adapter_cost(size_t index, double seconds)
                                        .header_count = ADAPTERS[index].header != NULL,
                                        .body = payloads.bodies[i],
                                        .received_at_ms = NOW_MS };
-            (void)platform->normalise(arena, &source, &inbound, &normalised, &problem);
+            (void)platform_normalise(platform, arena, &source, &inbound, &normalised, &problem);
             arena_reset(arena);
         }
         bytes += (double)payloads.bytes;

@@ -115,7 +115,7 @@ static inline enum normalise_verdict take(struct arena *arena, const char *platf
                                .body = body,
                                .received_at_ms = ADAPTER_NOW_MS };
     struct problem problem;
-    return platform->normalise(arena, &source, &inbound, out_normalised, &problem);
+    return platform_normalise(platform, arena, &source, &inbound, out_normalised, &problem);
 }
 
 static inline void adapter_try(const char *platform_name, const char *topic_header,

@@ -22,8 +22,8 @@ static enum normalise_verdict read(struct arena *arena, const struct source *sou
         .body = body,
         .received_at_ms = ADAPTER_NOW_MS,
     };
-    return platform_find(STR("custom"))
-        ->normalise(arena, source, &inbound, out_normalised, &problem);
+    return platform_normalise(platform_find(STR("custom")), arena, source, &inbound, out_normalised,
+                              &problem);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -225,7 +225,7 @@ static struct str tell(struct arena *arena, const struct platform *platform,
         .url = STR("https://bell.example/v1/hooks/1"),
     };
     enum normalise_verdict verdict =
-        platform->normalise(arena, &source, &inbound, &normalised, &problem);
+        platform_normalise(platform, arena, &source, &inbound, &normalised, &problem);
     print_outcome(&buf, verdict, &normalised, &problem);
     assert(!buf.failed);
     return buf_str(&buf);

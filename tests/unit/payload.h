@@ -62,8 +62,8 @@ static inline enum normalise_verdict payload_take(struct payload *payload,
     };
     payload->normalised = (struct normalised){ 0 };
     payload->problem = (struct problem){ .type = "" };
-    return payload->platform->normalise(payload->arena, &payload->source, &inbound,
-                                        &payload->normalised, &payload->problem);
+    return platform_normalise(payload->platform, payload->arena, &payload->source, &inbound,
+                              &payload->normalised, &payload->problem);
 }
 
 /* The nth event of a type; the test fails when there is none. */

@@ -720,8 +720,8 @@ static void explains_its_setup(void **state)
     buf_init(&buf, payload.arena, 65536);
     jsonw_begin(&json, &buf);
     jsonw_open(&json);
-    payload.platform->write_setup(&json, &payload.source, STR("https://bell.example/v1/hooks/1"),
-                                  STR(""));
+    platform_write_setup(payload.platform, &json, &payload.source,
+                         STR("https://bell.example/v1/hooks/1"), STR(""));
     jsonw_close(&json);
     json_t *tree = border_parse(buf_str(&buf), &payload.problem);
     assert_non_null(tree);

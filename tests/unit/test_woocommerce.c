@@ -367,8 +367,9 @@ static void explains_its_setup(void **state)
     buf_init(&buf, payload.arena, 65536);
     jsonw_begin(&json, &buf);
     jsonw_open(&json);
-    payload.platform->write_setup(&json, &payload.source, STR("https://bell.example/v1/hooks/1"),
-                                  STR("k7Qe2mZ9xT4vB1nR8sW5yU3oP6aL0dFg"));
+    platform_write_setup(payload.platform, &json, &payload.source,
+                         STR("https://bell.example/v1/hooks/1"),
+                         STR("k7Qe2mZ9xT4vB1nR8sW5yU3oP6aL0dFg"));
     jsonw_close(&json);
     json_t *tree = border_parse(buf_str(&buf), &payload.problem);
     assert_non_null(tree);
