@@ -169,8 +169,14 @@ static enum status take_creditmemo(struct draft *draft, const json_t *memo, bool
                            "a credit memo without entity_id, order_id or grand_total: add these "
                            "fields to the event's configuration");
     }
-    order_form_refunded(draft, order_ref, refund_ref, amount_minor, currency, NULL,
-                        changed_at(memo));
+    const struct order_form_refund refund = {
+        .order_ref = order_ref,
+        .refund_ref = refund_ref,
+        .currency = currency,
+        .amount_minor = amount_minor,
+        .at_ms = changed_at(memo),
+    };
+    order_form_refunded(draft, &refund, NULL);
     return STATUS_OK;
 }
 

@@ -106,6 +106,9 @@ enum normalise_verdict delivery_normalise(const struct delivery_form *form, stru
     return take(form, &delivery, out_normalised, problem);
 }
 
+const char *const delivery_settings[] = { "shop_id", "time_zone", "currency", "allowed_addresses",
+                                          NULL };
+
 enum status delivery_parse_settings(struct arena *arena, struct str settings_json,
                                     struct source *source, struct problem *problem)
 {

@@ -61,6 +61,8 @@ enum normalise_verdict delivery_normalise(const struct delivery_form *form, stru
  * source->adapter when it is not set. For struct platform's parse_settings. */
 enum status delivery_parse_settings(struct arena *arena, struct str settings_json,
                                     struct source *source, struct problem *problem);
+/* The settings of such a platform that has no more than that. */
+extern const char *const delivery_settings[];
 
 /* An event of the topic's type, of which the payload has nothing but the name of
  * a resource. `part` tells it from others of the delivery. */

@@ -185,9 +185,6 @@ static const char *const WARNINGS[] = {
     NULL,
 };
 
-static const char *const SETTINGS[] = { "shop_id", "time_zone", "currency", "allowed_addresses",
-                                        NULL };
-
 const struct platform platform_ecwid = {
     .name = "ecwid",
     .title = "Ecwid",
@@ -207,7 +204,7 @@ const struct platform platform_ecwid = {
     .expected_silence_ms = 24 * INSTANT_HOUR_MS,
     .topics = SETUP_TOPICS,
     .order_statuses = platform_no_statuses,
-    .settings = SETTINGS,
+    .settings = delivery_settings,
     .default_order_completed_when = "[]",
     .parse_settings = delivery_parse_settings,
     .delivery = &FORM,

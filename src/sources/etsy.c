@@ -96,9 +96,6 @@ static const struct setup_gap GAPS[] = {
 };
 static const char *const WARNINGS[] = { "Webhooks are for Etsy's commercial apps only.", NULL };
 
-static const char *const SETTINGS[] = { "shop_id", "time_zone", "currency", "allowed_addresses",
-                                        NULL };
-
 const struct platform platform_etsy = {
     .name = "etsy",
     .title = "Etsy",
@@ -119,7 +116,7 @@ const struct platform platform_etsy = {
     .expected_silence_ms = 7 * INSTANT_DAY_MS,
     .topics = SETUP_TOPICS,
     .order_statuses = platform_no_statuses,
-    .settings = SETTINGS,
+    .settings = delivery_settings,
     .default_order_completed_when = "[]",
     .parse_settings = delivery_parse_settings,
     .delivery = &FORM,

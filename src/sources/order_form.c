@@ -189,30 +189,32 @@ struct event *order_form_cancelled(struct draft *draft, struct str order_ref,
     return event;
 }
 
-struct event *order_form_refunded(struct draft *draft, struct str order_ref, struct str refund_ref,
-                                  int64_t amount_minor, struct str currency,
-                                  const struct event *named, int64_t at_ms)
+struct event *order_form_refunded(struct draft *draft, const struct order_form_refund *refund,
+                                  const struct event *named)
 {
     struct arena *arena = draft->arena;
-    struct str key = str_printf(arena, "refund/%.*s", STR_ARG(refund_ref));
-    struct event *event = about_order(draft, EVENT_ORDER_REFUNDED, key, order_ref, named, at_ms);
-    struct order_document *document = attach(draft, event, ORDER_REFUND, order_ref, refund_ref);
+    struct str key = str_printf(arena, "refund/%.*s", STR_ARG(refund->refund_ref));
+    struct event *event =
+        about_order(draft, EVENT_ORDER_REFUNDED, key, refund->order_ref, named, refund->at_ms);
+    struct order_document *document =
+        attach(draft, event, ORDER_REFUND, refund->order_ref, refund->refund_ref);
     if (document == NULL) {
         return NULL;
     }
-    event->currency =
-        money_currency_is_valid(currency) ? str_dup(arena, currency) : draft->source->currency;
-    event->amount_minor = amount_minor < 0 ? -amount_minor : amount_minor;
+    event->currency = money_currency_is_valid(refund->currency) ? str_dup(arena, refund->currency)
+                                                                : draft->source->currency;
+    event->amount_minor = refund->amount_minor < 0 ? -refund->amount_minor : refund->amount_minor;
     event->has_amount = true;
     document->currency = event->currency;
     document->amount_minor = event->amount_minor;
     struct buf buf;
     struct jsonw json;
     draft_object_open(&buf, &json, arena, 256);
-    jsonw_put_str(&json, "order_id", order_ref);
-    jsonw_put_str(&json, "refund_id", refund_ref);
+    jsonw_put_str(&json, "order_id", refund->order_ref);
+    jsonw_put_str(&json, "refund_id", refund->refund_ref);
     jsonw_put_money(&json, "total", event->amount_minor, event->currency);
     draft_put_text(&json, "currency", event->currency);
+    draft_put_text(&json, "reason", refund->reason);
     jsonw_close(&json);
     event->properties_json = buf_str(&buf);
     return event;

@@ -67,9 +67,16 @@ struct event *order_form_cancelled(struct draft *draft, struct str order_ref,
                                    const struct event *named, int64_t at_ms);
 
 /* Money went back, under the refund's own id. */
-struct event *order_form_refunded(struct draft *draft, struct str order_ref, struct str refund_ref,
-                                  int64_t amount_minor, struct str currency,
-                                  const struct event *named, int64_t at_ms);
+struct order_form_refund {
+    struct str order_ref;
+    struct str refund_ref;
+    struct str currency;  /* empty or no currency: the source's */
+    struct str reason;    /* may be empty */
+    int64_t amount_minor; /* of either sign */
+    int64_t at_ms;        /* INSTANT_NONE: when received */
+};
+struct event *order_form_refunded(struct draft *draft, const struct order_form_refund *refund,
+                                  const struct event *named);
 
 /* It is on its way, under the fulfilment's own id. */
 struct event *order_form_fulfilled(struct draft *draft, struct str order_ref,

@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/money.h"
 #include "delivery_priv.h"
+#include "order_form_priv.h"
 #include "platform_priv.h"
 #include "sources/json_border.h"
 
@@ -147,25 +148,6 @@ static const json_t *thin_order(const struct delivery *delivery)
     return json_is_object(value) ? value : NULL;
 }
 
-static void cancel(const struct delivery *delivery, struct draft *draft, struct str order_ref,
-                   int64_t at_ms)
-{
-    struct str key = str_printf(delivery->arena, "order/%.*s/cancelled", STR_ARG(order_ref));
-    struct event *event = draft_event(draft, EVENT_ORDER_CANCELLED, key, STR("cancelled"), at_ms);
-    struct order_document *document = ARENA_NEW(delivery->arena, struct order_document);
-    if (event == NULL || document == NULL) {
-        return;
-    }
-    *document = (struct order_document){
-        .kind = ORDER_CANCELLATION,
-        .order_ref = order_ref,
-        .at_ms = event->occurred_at_ms,
-    };
-    event->order = document;
-    event->properties_json = delivery_named(delivery->arena, "order_id", order_ref);
-    draft_identify(draft, event, IDENTITY_ORDER, order_ref);
-}
-
 static enum status take_order(const struct delivery *delivery, const struct delivery_topic *topic,
                               struct draft *draft, struct problem *problem)
 {
@@ -193,7 +175,7 @@ static enum status take_order(const struct delivery *delivery, const struct deli
     event->properties_json = buf_str(&buf);
     draft_identify(draft, event, IDENTITY_ORDER, order_ref);
     if (str_equal(border_text(order, "state"), STR("CANCELED"))) {
-        cancel(delivery, draft, order_ref, at_ms);
+        order_form_cancelled(draft, order_ref, NULL, at_ms);
     }
     return STATUS_OK;
 }
@@ -285,6 +267,7 @@ static enum status take_payment(const struct delivery *delivery, const struct de
 static enum status take_refund(const struct delivery *delivery, const struct delivery_topic *topic,
                                struct draft *draft, struct problem *problem)
 {
+    (void)topic;
     struct arena *arena = delivery->arena;
     const json_t *refund = object_of(delivery, "refund");
     struct str ref = border_id(arena, refund, "id");
@@ -302,34 +285,14 @@ static enum status take_refund(const struct delivery *delivery, const struct del
     if (!str_equal(border_text(refund, "status"), STR("COMPLETED"))) {
         return STATUS_OK;
     }
-    struct str key = str_printf(arena, "refund/%.*s", STR_ARG(ref));
-    struct event *event = draft_event(draft, topic->type, key, key, instant_of(delivery, refund));
-    struct order_document *document = ARENA_NEW(arena, struct order_document);
-    if (event == NULL || document == NULL) {
-        return STATUS_OK;
-    }
-    *document = (struct order_document){
-        .kind = ORDER_REFUND,
+    const struct order_form_refund form = {
         .order_ref = order_ref,
-        .document_ref = ref,
-        .at_ms = event->occurred_at_ms,
+        .refund_ref = ref,
+        .currency = currency,
         .amount_minor = minor,
+        .at_ms = instant_of(delivery, refund),
     };
-    event->order = document;
-    event->currency = currency;
-    event->amount_minor = minor;
-    event->has_amount = true;
-    draft_identify(draft, event, IDENTITY_ORDER, order_ref);
-
-    struct buf buf;
-    struct jsonw json;
-    draft_object_open(&buf, &json, arena, 256);
-    jsonw_put_str(&json, "order_id", order_ref);
-    jsonw_put_str(&json, "refund_id", ref);
-    jsonw_put_money(&json, "total", minor, currency);
-    jsonw_put_str(&json, "currency", currency);
-    jsonw_close(&json);
-    event->properties_json = buf_str(&buf);
+    order_form_refunded(draft, &form, NULL);
     return STATUS_OK;
 }
 

@@ -94,9 +94,6 @@ static const char *const WARNINGS[] = {
     NULL,
 };
 
-static const char *const SETTINGS[] = { "shop_id", "time_zone", "currency", "allowed_addresses",
-                                        NULL };
-
 const struct platform platform_squarespace = {
     .name = "squarespace",
     .title = "Squarespace",
@@ -114,7 +111,7 @@ const struct platform platform_squarespace = {
     .expected_silence_ms = 7 * INSTANT_DAY_MS,
     .topics = SETUP_TOPICS,
     .order_statuses = platform_no_statuses,
-    .settings = SETTINGS,
+    .settings = delivery_settings,
     .default_order_completed_when = "[]",
     .parse_settings = delivery_parse_settings,
     .delivery = &FORM,

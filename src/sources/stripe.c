@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/money.h"
 #include "delivery_priv.h"
+#include "order_form_priv.h"
 #include "platform_priv.h"
 #include "sources/json_border.h"
 
@@ -215,49 +216,22 @@ static int64_t clamped(const struct delivery *delivery, int64_t at_ms)
                                delivery->inbound->received_at_ms);
 }
 
-static struct event *refund_event(const struct delivery *delivery, struct draft *draft,
-                                  const json_t *refund, struct str order_ref)
+/* `named`: as in order_form_refunded. */
+static void take_one_refund(const struct delivery *delivery, struct draft *draft,
+                            const json_t *refund, struct str order_ref, const struct event *named)
 {
-    struct arena *arena = delivery->arena;
-    struct str ref = border_id(arena, refund, "id");
-    struct str currency = currency_of(delivery, refund);
-    int64_t minor = 0;
-    struct order_document *document = ARENA_NEW(arena, struct order_document);
-    if (ref.size == 0 || document == NULL || !money_of(refund, "amount", currency, &minor) ||
-        !str_equal(border_text(refund, "status"), STR("succeeded"))) {
-        return NULL;
-    }
     int64_t created_ms = delivery_seconds(refund, "created");
-    struct str key = str_printf(arena, "refund/%.*s", STR_ARG(ref));
-    struct event *event = draft_event(draft, EVENT_ORDER_REFUNDED, key, key,
-                                      created_ms != INSTANT_NONE ? created_ms : delivery->at_ms);
-    if (event == NULL) {
-        return NULL;
-    }
-    *document = (struct order_document){
-        .kind = ORDER_REFUND,
+    struct order_form_refund form = {
         .order_ref = order_ref,
-        .document_ref = ref,
-        .at_ms = event->occurred_at_ms,
-        .amount_minor = minor,
+        .refund_ref = border_id(delivery->arena, refund, "id"),
+        .currency = currency_of(delivery, refund),
+        .reason = border_text(refund, "reason"),
+        .at_ms = created_ms != INSTANT_NONE ? created_ms : delivery->at_ms,
     };
-    event->order = document;
-    event->currency = currency;
-    event->amount_minor = minor;
-    event->has_amount = true;
-    draft_identify(draft, event, IDENTITY_ORDER, order_ref);
-
-    struct buf buf;
-    struct jsonw json;
-    draft_object_open(&buf, &json, arena, 256);
-    jsonw_put_str(&json, "order_id", order_ref);
-    jsonw_put_str(&json, "refund_id", ref);
-    jsonw_put_money(&json, "total", minor, currency);
-    jsonw_put_str(&json, "currency", currency);
-    draft_put_text(&json, "reason", border_text(refund, "reason"));
-    jsonw_close(&json);
-    event->properties_json = buf_str(&buf);
-    return event;
+    if (form.refund_ref.size > 0 && money_of(refund, "amount", form.currency, &form.amount_minor) &&
+        str_equal(border_text(refund, "status"), STR("succeeded"))) {
+        order_form_refunded(draft, &form, named);
+    }
 }
 
 static enum status take_refund(const struct delivery *delivery, const struct delivery_topic *topic,
@@ -273,7 +247,7 @@ static enum status take_refund(const struct delivery *delivery, const struct del
         return problem_set(problem, STATUS_INVALID, "invalid-event",
                            "a refund that names neither payment_intent nor charge");
     }
-    refund_event(delivery, draft, refund, order_ref);
+    take_one_refund(delivery, draft, refund, order_ref, NULL);
     return STATUS_OK;
 }
 
@@ -323,7 +297,7 @@ static enum status take_charge(const struct delivery *delivery, const struct del
     const json_t *refund = NULL;
     json_array_foreach(border_array(border_object(charge, "refunds"), "data"), i, refund)
     {
-        draft_identify_as(refund_event(delivery, draft, refund, body->order_ref), event);
+        take_one_refund(delivery, draft, refund, body->order_ref, event);
     }
     return STATUS_OK;
 }
