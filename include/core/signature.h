@@ -125,6 +125,14 @@ struct signature_spec {
                                          struct signature_claim *claim);
 };
 
+/* The next part of a content template: what stands as it is, or a name in braces.
+ * False when the template is at its end, or when a brace is not closed or empty
+ * (*template is not empty then). */
+bool signature_next_part(struct str *template, struct str *out_text, bool *out_is_name);
+/* Why no request could be read by this template under these headers, as static text;
+ * NULL: it can be. It must contain the body, or a signature would vouch for nothing. */
+const char *signature_content_fault(struct str content, const struct signature_headers *headers);
+
 /* How much of what an event says its sender vouched for. */
 enum provenance {
     PROVENANCE_FULL = 1, /* every byte is signed */

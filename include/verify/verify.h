@@ -33,10 +33,6 @@ struct verify_result verify_inbound(const struct signature_spec *spec, const str
                                     const struct inbound *inbound, struct arena *arena,
                                     struct key_ring *ring);
 
-/* Can this template of signed content (struct signature_spec) be read? It must
- * contain the body, or a signature would vouch for nothing. */
-bool verify_content_is_usable(struct str content);
-
 /* Is this a secret the scheme can use? (whsec_ form, not blank, not a publicly
  * known key.) On false *out_reason is static text. */
 bool verify_secret_is_usable(const struct signature_spec *spec, struct str secret,

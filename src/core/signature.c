@@ -3,7 +3,9 @@
 #include <assert.h>
 
 /*
- * Words for verdicts, and headers of a request without HTTP.
+ * Words for verdicts, headers of a request without HTTP, and templates of what is
+ * signed: they are refused when they are saved by the reading they will have when a
+ * webhook comes.
  *
  * The verdict's name is what a source's health shows (contract 7); the hint is
  * one sentence for the person who pastes secrets at midnight. The caller of
@@ -83,6 +85,72 @@ enum signature_verdict inbound_header_single(const struct inbound *inbound, cons
     *out_value = str_trim(value);
     return SIGNATURE_VALID;
 }
+
+/* --- templates ------------------------------------------------------------ */
+
+bool signature_next_part(struct str *template, struct str *out_text, bool *out_is_name)
+{
+    struct str rest = *template;
+    *out_text = (struct str){ NULL, 0 };
+    if (rest.size == 0) {
+        return false;
+    }
+    *out_is_name = rest.data[0] == '{';
+    if (*out_is_name) {
+        struct str behind = { NULL, 0 };
+        if (!str_split(str_drop(rest, 1), '}', out_text, &behind) || out_text->size == 0) {
+            return false;
+        }
+        *template = behind;
+        return true;
+    }
+    ptrdiff_t brace = str_find(rest, '{', 0);
+    size_t size = brace < 0 ? rest.size : (size_t)brace;
+    *out_text = str_take(rest, size);
+    *template = str_drop(rest, size);
+    return true;
+}
+
+static bool is_body(struct str name)
+{
+    return str_equal(name, STR("body")) || str_equal(name, STR("body_base64"));
+}
+
+static bool is_known(struct str name, const struct signature_headers *headers)
+{
+    return is_body(name) || str_equal(name, STR("url")) ||
+           (str_equal(name, STR("id")) && headers->id != NULL) ||
+           (str_equal(name, STR("timestamp")) && headers->timestamp != NULL) ||
+           (str_starts_with(name, STR("header:")) && name.size > sizeof("header:") - 1);
+}
+
+const char *signature_content_fault(struct str content, const struct signature_headers *headers)
+{
+    struct str text = { NULL, 0 };
+    bool is_name = false;
+    bool has_body = content.size == 0;
+    bool all_known = true;
+    size_t count = 0;
+    while (signature_next_part(&content, &text, &is_name)) {
+        all_known = all_known && (!is_name || is_known(text, headers));
+        has_body = has_body || (is_name && is_body(text));
+        count++;
+    }
+    if (!all_known || content.size > 0) {
+        return "{body}, {body_base64}, {url}, {header:x-name}, {id} (with id_header) and "
+               "{timestamp} (with timestamp_header) are known";
+    }
+    if (!has_body) {
+        return "the signed content contains {body}, or the signature vouches for nothing";
+    }
+    static_assert(SIGNATURE_PIECES_MAX == 12, "said below");
+    return count <= SIGNATURE_PIECES_MAX
+               ? NULL
+               : "the signed content has at most 12 parts: names in braces, and what stands "
+                 "between them";
+}
+
+/* --- words ---------------------------------------------------------------- */
 
 const char *signature_verdict_name(enum signature_verdict verdict)
 {

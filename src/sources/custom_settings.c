@@ -178,33 +178,12 @@ static void take_algorithm(struct reading *reading, const json_t *object,
     }
 }
 
-/* The same template that platforms have; verify.h has the check, which this layer
- * cannot see, so what it would refuse is refused here by the same words. */
 static void take_content(struct reading *reading, const json_t *object, struct signature_spec *spec)
 {
     struct str content = take_text(reading, object, "/signature", "content");
-    struct str rest = content;
-    struct str before = { NULL, 0 };
-    bool has_body = content.size == 0;
-    while (str_split(rest, '{', &before, &rest)) {
-        struct str name = { NULL, 0 };
-        bool is_closed = str_split(rest, '}', &name, &rest);
-        bool is_body = str_equal(name, STR("body")) || str_equal(name, STR("body_base64"));
-        bool is_word = is_body || str_equal(name, STR("url")) ||
-                       (str_equal(name, STR("id")) && spec->headers[0].id != NULL) ||
-                       (str_equal(name, STR("timestamp")) && spec->headers[0].timestamp != NULL) ||
-                       (str_starts_with(name, STR("header:")) && name.size > 7);
-        has_body = has_body || is_body;
-        if (!is_closed || !is_word) {
-            fail(reading, "/signature/content",
-                 "{body}, {body_base64}, {url}, {header:x-name}, {id} (with id_header) and "
-                 "{timestamp} (with timestamp_header) are known");
-            return;
-        }
-    }
-    if (!has_body) {
-        fail(reading, "/signature/content",
-             "the signed content contains {body}, or the signature vouches for nothing");
+    const char *fault = signature_content_fault(content, &spec->headers[0]);
+    if (fault != NULL) {
+        fail(reading, "/signature/content", fault);
     }
     spec->content = content.size > 0 ? str_dup_z(reading->arena, content) : NULL;
 }

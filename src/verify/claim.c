@@ -119,33 +119,12 @@ static bool put_piece(struct arena *arena, const struct inbound *inbound, struct
     return true;
 }
 
-/* The next part of a template: what stands as it is, or a name in braces. False
- * when the template is at its end, or when a brace is not closed (*out_text is
- * empty then). */
-static bool next_part(struct str *template, struct str *out_text, bool *out_is_name)
-{
-    struct str rest = *template;
-    *out_text = (struct str){ NULL, 0 };
-    if (rest.size == 0) {
-        return false;
-    }
-    *out_is_name = rest.data[0] == '{';
-    if (*out_is_name) {
-        return str_split(str_drop(rest, 1), '}', out_text, template) && out_text->size > 0;
-    }
-    ptrdiff_t brace = str_find(rest, '{', 0);
-    size_t size = brace < 0 ? rest.size : (size_t)brace;
-    *out_text = str_take(rest, size);
-    *template = str_drop(rest, size);
-    return true;
-}
-
 static bool read_pieces(struct arena *arena, struct str content, const struct inbound *inbound,
                         const struct parts *parts, struct signature_claim *claim)
 {
     struct str text = { NULL, 0 };
     bool is_name = false;
-    while (next_part(&content, &text, &is_name)) {
+    while (signature_next_part(&content, &text, &is_name)) {
         if (claim->piece_count == SIGNATURE_PIECES_MAX) {
             return false;
         }
@@ -156,29 +135,6 @@ static bool read_pieces(struct arena *arena, struct str content, const struct in
         }
     }
     return content.size == 0;
-}
-
-bool verify_content_is_usable(struct str content)
-{
-    static const struct parts NO_PARTS = { { "", 0 }, { "", 0 } };
-    static const struct inbound NOTHING = { .body = { "", 0 } };
-    struct str text = { NULL, 0 };
-    bool is_name = false;
-    bool has_body = content.size == 0;
-    size_t count = 0;
-    while (next_part(&content, &text, &is_name)) {
-        struct str ignored;
-        bool is_body = str_equal(text, STR("body"));
-        has_body = has_body || (is_name && is_body);
-        count++;
-        if (is_name && !is_body && !str_equal(text, STR("body_base64")) &&
-            !(str_starts_with(text, STR("header:")) && text.size > sizeof("header:") - 1) &&
-            !put_piece(NULL, &NOTHING, text, &NO_PARTS, &ignored)) {
-            return false;
-        }
-        has_body = has_body || (is_name && str_equal(text, STR("body_base64")));
-    }
-    return content.size == 0 && has_body && count <= SIGNATURE_PIECES_MAX;
 }
 
 static bool read_time(const struct signature_spec *spec, struct str timestamp,

@@ -91,7 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         must(result.verdict != SIGNATURE_VALID);
         must(result.secrets_tried <= 1);
         (void)verify_secret_is_usable(&SPECS[i], secret.value, &reason);
-        (void)verify_content_is_usable(secret.value);
+        (void)signature_content_fault(secret.value, &SPECS[i].headers[0]);
     }
 
     char text[VERIFY_V1_TEXT_SIZE];

@@ -137,6 +137,13 @@ static void settings_are_refused_with_their_place(void **state)
         { "an open brace",
           "{\"signature\":{\"algorithm\":\"sha256\",\"header\":\"X-S\",\"content\":\"{body\"}}",
           "#/settings/signature/content" },
+        { "a name of nothing",
+          "{\"signature\":{\"algorithm\":\"sha256\",\"header\":\"X-S\",\"content\":\"{body}{}\"}}",
+          "#/settings/signature/content" },
+        { "more parts than a request is read by: it would be refused for ever",
+          "{\"signature\":{\"algorithm\":\"sha256\",\"header\":\"X-S\",\"content\":"
+          "\"{header:a}.{header:b}.{header:c}.{header:d}.{header:e}.{header:f}.{body}\"}}",
+          "#/settings/signature/content" },
         { "a tolerance of nothing",
           "{\"signature\":{\"algorithm\":\"sha256\",\"header\":\"X-S\",\"tolerance\":\"5m\"}}",
           "#/settings/signature/tolerance" },
