@@ -162,7 +162,7 @@ static void note_name(struct compiler *compiler, const struct rule_name *name)
 
 /* --- steps ------------------------------------------------------------------ */
 
-static int pops_of(const struct rule_step *step)
+size_t step_takes(const struct rule_step *step)
 {
     switch (step->code) {
     case STEP_LITERAL:
@@ -171,10 +171,10 @@ static int pops_of(const struct rule_step *step)
     case STEP_AND_TEST:
     case STEP_OR_TEST:
     case STEP_PERCENTILE:
-    case STEP_FUSED_AGE: /* fused steps are made of others, later */
-    case STEP_FUSED_FEATURE:
+    case STEP_FUSED_AGE:
     case STEP_FUSED_COMPARE:
     case STEP_FUSED_IS_SET:
+    case STEP_FUSED_FEATURE:
         return 0;
     case STEP_NOT:
     case STEP_IS_SET:
@@ -183,6 +183,7 @@ static int pops_of(const struct rule_step *step)
     case STEP_YEARS:
     case STEP_DAYS:
     case STEP_COMPARE_SCORE:
+    case STEP_COMPARE_STAGE:
         return 1;
     case STEP_AND:
     case STEP_OR:
@@ -192,8 +193,6 @@ static int pops_of(const struct rule_step *step)
     case STEP_COMPARE_DAYS:
     case STEP_ARITHMETIC:
         return 2;
-    case STEP_COMPARE_STAGE:
-        return 1;
     case STEP_FEATURE:
         return step->has_after ? 1 : 0;
     case STEP_COMPARE_FEATURE:
@@ -201,17 +200,13 @@ static int pops_of(const struct rule_step *step)
     case STEP_CODE_COUNT:
         break;
     }
+    assert(false); /* a step of the enum */
     return 0;
-}
-
-static int pushes_of(const struct rule_step *step)
-{
-    return step->code == STEP_AND_TEST || step->code == STEP_OR_TEST ? 0 : 1;
 }
 
 static void append(struct compiler *compiler, const struct rule_step *step)
 {
-    compiler->depth += pushes_of(step) - pops_of(step);
+    compiler->depth += (step_is_test(step) ? 0 : 1) - (int)step_takes(step);
     if (compiler->depth > RULE_STACK_MAX) {
         compiler->status = STATUS_LIMIT;
     }

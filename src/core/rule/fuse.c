@@ -82,11 +82,6 @@ static uint32_t fuse(const struct fusing *fusing, uint32_t at, struct rule_step 
     return count;
 }
 
-static bool is_test(const struct rule_step *step)
-{
-    return step->code == STEP_AND_TEST || step->code == STEP_OR_TEST;
-}
-
 bool program_fuse(struct arena *arena, struct rule_program *program)
 {
     uint32_t count = program->main_count;
@@ -97,7 +92,7 @@ bool program_fuse(struct arena *arena, struct rule_program *program)
         return false;
     }
     for (uint32_t i = 0; i < count; i++) {
-        if (is_test(&program->steps[i])) {
+        if (step_is_test(&program->steps[i])) {
             is_target[program->steps[i].jump] = true;
         }
     }
@@ -110,7 +105,7 @@ bool program_fuse(struct arena *arena, struct rule_program *program)
     }
     places[count] = size;
     for (uint32_t i = 0; i < size; i++) {
-        if (is_test(&steps[i])) {
+        if (step_is_test(&steps[i])) {
             steps[i].jump = places[steps[i].jump];
         }
     }

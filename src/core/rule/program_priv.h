@@ -100,6 +100,14 @@ enum {
     RULE_STACK_MAX = RULE_DEPTH_MAX + 2,
 };
 
+/* How many operands a step takes off the stack; each but a test puts one there. */
+size_t step_takes(const struct rule_step *step);
+
+static inline bool step_is_test(const struct rule_step *step)
+{
+    return step->code == STEP_AND_TEST || step->code == STEP_OR_TEST;
+}
+
 /* After feature_table_finish: the numbers of what the program reads. */
 void program_number_features(const struct rule_program *program);
 

@@ -22,49 +22,6 @@ struct silence {
     size_t count;
 };
 
-/* How many operands a step takes; all but the tests put one back. */
-static size_t operand_count(const struct rule_step *step)
-{
-    switch (step->code) {
-    case STEP_LITERAL:
-    case STEP_NAME:
-    case STEP_MEMBER:
-    case STEP_PERCENTILE:
-    case STEP_AND_TEST:
-    case STEP_OR_TEST:
-    case STEP_FUSED_AGE:
-    case STEP_FUSED_COMPARE:
-    case STEP_FUSED_IS_SET:
-    case STEP_FUSED_FEATURE:
-        return 0;
-    case STEP_NOT:
-    case STEP_IS_SET:
-    case STEP_NEGATE:
-    case STEP_AGE:
-    case STEP_YEARS:
-    case STEP_DAYS:
-    case STEP_COMPARE_SCORE:
-    case STEP_COMPARE_STAGE:
-        return 1;
-    case STEP_AND:
-    case STEP_OR:
-    case STEP_COMPARE:
-    case STEP_COMPARE_AGE:
-    case STEP_COMPARE_YEARS:
-    case STEP_COMPARE_DAYS:
-    case STEP_ARITHMETIC:
-        return 2;
-    case STEP_FEATURE:
-        return step->has_after ? 1 : 0;
-    case STEP_COMPARE_FEATURE:
-        return step->has_after ? 2 : 1;
-    case STEP_CODE_COUNT:
-        break;
-    }
-    assert(false);
-    return 0;
-}
-
 static bool is_false_of_nothing(struct arena *arena, const struct rule_step *step)
 {
     bool verdict = true;
@@ -79,10 +36,10 @@ static bool is_false_of_nothing(struct arena *arena, const struct rule_step *ste
 
 static void take_step(struct arena *arena, const struct rule_step *step, struct silence *silence)
 {
-    if (step->code == STEP_AND_TEST || step->code == STEP_OR_TEST) {
+    if (step_is_test(step)) {
         return;
     }
-    size_t taken = operand_count(step);
+    size_t taken = step_takes(step);
     assert(silence->count >= taken);
     silence->count -= taken;
     const bool *operands = &silence->is_false[silence->count];
