@@ -63,6 +63,7 @@ struct proof {
     enum signature_key_form key_form;
     const struct signature_claim *claim;
     struct arena *arena;
+    struct str message; /* the claim's pieces joined, once an Ed25519 key asked for them */
 };
 
 /* --- one secret ----------------------------------------------------------- */
@@ -88,17 +89,21 @@ static unsigned matches_mac(const struct proof *proof, const struct key *key)
     return equal;
 }
 
-/* Ed25519 signs a message, not a digest, so its pieces are joined. */
-static unsigned matches_ed25519(const struct proof *proof, const struct key *key)
+/* Ed25519 signs a message, not a digest, so its pieces are joined: once for all
+ * keys, since the body is most of it. */
+static bool join_pieces(struct proof *proof)
 {
     const struct signature_claim *claim = proof->claim;
+    if (proof->message.data != NULL) {
+        return true;
+    }
     size_t size = 0;
     for (size_t i = 0; i < claim->piece_count; i++) {
         size += claim->pieces[i].size;
     }
-    uint8_t *message = arena_alloc(proof->arena, size + 1);
+    char *message = arena_alloc(proof->arena, size + 1);
     if (message == NULL) {
-        return 0;
+        return false;
     }
     size_t at = 0;
     for (size_t i = 0; i < claim->piece_count; i++) {
@@ -107,6 +112,18 @@ static unsigned matches_ed25519(const struct proof *proof, const struct key *key
         }
         at += claim->pieces[i].size;
     }
+    proof->message = (struct str){ message, size };
+    return true;
+}
+
+static unsigned matches_ed25519(struct proof *proof, const struct key *key)
+{
+    const struct signature_claim *claim = proof->claim;
+    if (!join_pieces(proof)) {
+        return 0;
+    }
+    const uint8_t *message = (const uint8_t *)proof->message.data;
+    size_t size = proof->message.size;
     unsigned valid = 0;
     for (size_t i = 0; i < claim->signature_count; i++) {
         struct signature_bytes given;
@@ -130,7 +147,7 @@ static unsigned matches_public_key(const struct proof *proof, const struct signa
 }
 
 /* False when the secret cannot be a key. */
-static bool try_secret(const struct proof *proof, struct str secret, unsigned *out_matches)
+static bool try_secret(struct proof *proof, struct str secret, unsigned *out_matches)
 {
     *out_matches = 0;
     if (proof->key_form == SIGNATURE_KEY_PUBLIC) {
@@ -165,7 +182,7 @@ static bool may_prove(const struct source_secret *secret, const struct proof *pr
            (label == NULL || str_equal_z(secret->label, label));
 }
 
-static struct verify_result check_secrets(const struct proof *proof, const struct source *source)
+static struct verify_result check_secrets(struct proof *proof, const struct source *source)
 {
     struct verify_result result = { .verdict = SIGNATURE_MISMATCH };
     bool valid = false;
@@ -239,6 +256,7 @@ static enum signature_verdict check_also(const struct proof *first, const struct
 {
     struct proof second = *first;
     second.claim = first->claim->also;
+    second.message = (struct str){ NULL, 0 };
     if (second.claim == NULL) {
         return SIGNATURE_VALID;
     }

@@ -477,6 +477,51 @@ static void says_which_secrets_are_usable(void **state)
     }
 }
 
+/* The last of eight public keys signed: for all of them the body is copied once,
+ * or the arena is full before it is asked. */
+static void finds_the_key_of_a_large_body(void **state)
+{
+    (void)state;
+    enum {
+        KEYS = 8
+    };
+    static char body[300 * 1024];
+    static char content[sizeof(body) + 64];
+    char texts[KEYS][64];
+    struct source_secret secrets[KEYS];
+    uint8_t public_key[crypto_sign_PUBLICKEYBYTES];
+    uint8_t private_key[crypto_sign_SECRETKEYBYTES];
+    memset(body, 'x', sizeof(body));
+    for (size_t i = 0; i < KEYS; i++) {
+        assert_int_equal(crypto_sign_keypair(public_key, private_key), 0);
+        memcpy(texts[i], "whpk_", 5);
+        sodium_bin2base64(texts[i] + 5, sizeof(texts[i]) - 5, public_key, sizeof(public_key),
+                          sodium_base64_VARIANT_ORIGINAL);
+        secrets[i] =
+            (struct source_secret){ .value = str_from_z(texts[i]), .expires_at_ms = INSTANT_NEVER };
+    }
+    int size = snprintf(content, sizeof(content), "%s.%s.", WH_ID, WH_AT);
+    memcpy(content + size, body, sizeof(body));
+    uint8_t signature[crypto_sign_BYTES];
+    crypto_sign_detached(signature, NULL, (const uint8_t *)content, (size_t)size + sizeof(body),
+                         private_key);
+    char header[4 + sodium_base64_ENCODED_LEN(sizeof(signature), sodium_base64_VARIANT_ORIGINAL)];
+    memcpy(header, "v1a,", 4);
+    sodium_bin2base64(header + 4, sizeof(header) - 4, signature, sizeof(signature),
+                      sodium_base64_VARIANT_ORIGINAL);
+    const struct inbound_header headers[] = { { STR("webhook-id"), STR(WH_ID) },
+                                              { STR("webhook-timestamp"), STR(WH_AT) },
+                                              { STR("webhook-signature"), str_from_z(header) } };
+    const struct source source = { .secrets = secrets, .secret_count = KEYS };
+    const struct inbound inbound = { .headers = headers,
+                                     .header_count = ARRAY_COUNT(headers),
+                                     .body = { body, sizeof(body) },
+                                     .received_at_ms = WH_AT_MS };
+    struct verify_result result = verify(&STANDARD, &source, &inbound);
+    assert_int_equal(result.verdict, SIGNATURE_VALID);
+    assert_int_equal(result.secret_index, KEYS - 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -486,6 +531,7 @@ int main(void)
         cmocka_unit_test(decodes_entities_as_wordpress_does),
         cmocka_unit_test(tries_all_live_secrets),
         cmocka_unit_test(judges_standard_webhooks),
+        cmocka_unit_test(finds_the_key_of_a_large_body),
         cmocka_unit_test(signs_what_it_verifies),
         cmocka_unit_test(says_which_secrets_are_usable),
     };
