@@ -249,5 +249,6 @@ int main(void)
            (unsigned long long)(last - first + 1), totals.dropped, totals.moments, totals.unmerged,
            differences);
     assert(totals.dropped > 0);
+    assert(given != NULL || (totals.moments > 0 && totals.unmerged > 0));
     return differences > 0;
 }
