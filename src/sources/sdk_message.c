@@ -403,11 +403,6 @@ static void mend_total(const struct message *message)
     }
 }
 
-static bool is_order(enum event_type type)
-{
-    return type >= EVENT_ORDER_COMPLETED && type <= EVENT_ORDER_FULFILLED;
-}
-
 /* An order's number is small and the next one's is one more: alone it names nobody. */
 static bool names_a_person(const struct message *message)
 {
@@ -434,7 +429,7 @@ static bool put_type(struct message *message, struct str event)
 {
     struct str snake = sdk_snake(message->arena, event);
     message->type = sdk_event_type(snake);
-    if (is_order(message->type)) {
+    if (event_type_is_of_order(message->type)) {
         mend_total(message);
         message->type = may_count(message) ? message->type : EVENT_CUSTOM;
     }

@@ -68,6 +68,11 @@ struct event_type_info {
     const char *title; /* one line for GET /v1/topics */
 };
 
+static inline bool event_type_is_of_order(enum event_type type)
+{
+    return type >= EVENT_ORDER_COMPLETED && type <= EVENT_ORDER_FULFILLED;
+}
+
 /* Static; type must be valid. EVENT_CUSTOM's name is "custom.*". */
 const struct event_type_info *event_type_info(enum event_type type);
 /* 0 when there is none. "custom.x" gives EVENT_CUSTOM when x is a valid name. */

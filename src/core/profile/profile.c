@@ -145,8 +145,7 @@ static void fold_cart(struct arena *arena, struct profile *profile, struct str c
 /* An order is told of by its own times, wherever it was placed. */
 static bool is_act_on_page(const struct event *event)
 {
-    bool is_order = event->type >= EVENT_ORDER_COMPLETED && event->type <= EVENT_ORDER_FULFILLED;
-    return event->trust == TRUST_PUBLIC && event->act && !is_order;
+    return event->trust == TRUST_PUBLIC && event->act && !event_type_is_of_order(event->type);
 }
 
 static void fold_instants(struct arena *arena, struct profile *profile, const struct event *event)
