@@ -161,6 +161,9 @@ struct inbound {
 /* First value of a header, compared without case; empty when absent. */
 struct str inbound_header(const struct inbound *inbound, const char *name);
 size_t inbound_header_count(const struct inbound *inbound, const char *name);
+/* The first parameter of the query under a name; empty when there is none, or the
+ * query is no form. */
+struct str inbound_parameter(struct arena *arena, const struct inbound *inbound, const char *name);
 /* The one value of a header, trimmed. HEADER_MALFORMED when it is there several
  * times and says different things, since two parsers would choose differently. */
 enum signature_verdict inbound_header_single(const struct inbound *inbound, const char *name,

@@ -44,7 +44,7 @@ enum form_verdict form_parse(struct arena *arena, struct str text, size_t limit,
 {
     struct form_field *fields = ARENA_NEW_ARRAY(arena, limit, struct form_field);
     if (fields == NULL) {
-        return FORM_TOO_MANY;
+        return FORM_MALFORMED;
     }
     size_t count = 0;
     while (text.size > 0) {

@@ -2,6 +2,8 @@
 
 #include <assert.h>
 
+#include "base/form.h"
+
 /*
  * Words for verdicts, headers of a request without HTTP, and templates of what is
  * signed: they are refused when they are saved by the reading they will have when a
@@ -61,6 +63,18 @@ size_t inbound_header_count(const struct inbound *inbound, const char *name)
         count += str_equal_nocase(inbound->headers[i].name, str_from_z(name)) ? 1 : 0;
     }
     return count;
+}
+
+struct str inbound_parameter(struct arena *arena, const struct inbound *inbound, const char *name)
+{
+    enum {
+        PARAMETERS_MAX = 32
+    };
+    const struct form_field *fields = NULL;
+    size_t count = 0;
+    return form_parse(arena, inbound->query, PARAMETERS_MAX, &fields, &count) == FORM_OK
+               ? form_find(fields, count, name)
+               : STR("");
 }
 
 enum signature_verdict inbound_header_single(const struct inbound *inbound, const char *name,

@@ -1,5 +1,4 @@
 #include "adobe_priv.h"
-#include "base/codec.h"
 #include "base/instant.h"
 #include "base/limits.h"
 #include "platform_priv.h"
@@ -117,16 +116,8 @@ static bool greet(struct arena *arena, const struct source *source, const struct
                   struct handshake *out_handshake)
 {
     (void)source;
-    struct str query = inbound->query;
-    struct str value = { NULL, 0 };
-    if (!inbound->is_get || !str_starts_with(query, STR("challenge="))) {
-        return false;
-    }
-    struct str encoded = str_drop(query, sizeof("challenge=") - 1);
-    struct str rest = { NULL, 0 };
-    (void)str_split(encoded, '&', &encoded, &rest);
-    if (!percent_decode(arena, encoded, &value) || value.size == 0 ||
-        value.size > CHALLENGE_BYTES_MAX) {
+    struct str value = inbound_parameter(arena, inbound, "challenge");
+    if (!inbound->is_get || value.size == 0 || value.size > CHALLENGE_BYTES_MAX) {
         return false;
     }
     *out_handshake = (struct handshake){

@@ -174,21 +174,6 @@ static struct str signer(struct arena *arena, const struct source *source,
     return STR("");
 }
 
-static struct str query_member(struct arena *arena, struct str query, const char *name)
-{
-    struct str value = { NULL, 0 };
-    for (bool more = true; more;) {
-        struct str pair = query;
-        struct str key = { NULL, 0 };
-        struct str text = { NULL, 0 };
-        more = str_split(query, '&', &pair, &query);
-        if (str_split(pair, '=', &key, &text) && str_equal_z(key, name)) {
-            return percent_decode(arena, text, &value) ? value : STR("");
-        }
-    }
-    return value;
-}
-
 static void answer(struct normalised *out, unsigned status, struct str body)
 {
     out->handshake.http_status = status;
@@ -208,7 +193,7 @@ static enum normalise_verdict refuse(struct normalised *out, struct problem *pro
 static bool is_recent(struct arena *arena, const struct inbound *inbound)
 {
     int64_t seconds = 0;
-    if (!str_to_i64(query_member(arena, inbound->query, "timestamp"), &seconds) || seconds < 0 ||
+    if (!str_to_i64(inbound_parameter(arena, inbound, "timestamp"), &seconds) || seconds < 0 ||
         seconds > UINT32_MAX) {
         return false;
     }
@@ -224,9 +209,9 @@ static enum normalise_verdict take_registration(struct arena *arena, const struc
     if (settings == NULL) {
         return refuse(out, problem, "the source has no settings");
     }
-    struct str shop_id = query_member(arena, inbound->query, "shop-id");
+    struct str shop_id = inbound_parameter(arena, inbound, "shop-id");
     struct str app = signer(arena, source, inbound, LABEL_APP, APP_HEADER, inbound->query);
-    struct str pieces[] = { shop_id, query_member(arena, inbound->query, "shop-url"),
+    struct str pieces[] = { shop_id, inbound_parameter(arena, inbound, "shop-url"),
                             settings->app_name };
     if (!is_recent(arena, inbound)) {
         return refuse(out, problem, "the registration's timestamp is not of these minutes");
