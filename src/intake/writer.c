@@ -546,6 +546,7 @@ static enum status quarantine_one(struct writer *writer, struct intake_item *ite
     enum status status =
         batch_quarantine_store(writer->pg, writer->arena, delivery->workspace_id, &row, &problem);
     if (status != STATUS_OK) {
+        atomic_fetch_sub(&delivery->quarantined_bytes, delivery->body.size); /* nothing is kept */
         pg_reset(writer->pg);
     }
     return status;

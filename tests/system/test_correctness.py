@@ -615,6 +615,29 @@ def test_rule_10_only_the_datas_own_errors_are_quarantined(other_cluster, other)
     assert brand.count("profile", "email LIKE 'good%%'") == 9
 
 
+def test_rule_10_a_try_that_failed_keeps_no_body(other_cluster, other):
+    """Each try counted towards what is kept of a delivery, so rows were written without a body."""
+    brand = Brand(other_cluster, other)
+    other_cluster.query("""
+        ALTER TABLE profile ADD CONSTRAINT poison CHECK (email <> 'poison@example.com');
+        CREATE SEQUENCE tries;
+        CREATE FUNCTION every_second() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF mod(nextval('tries'), 2) = 1 THEN RAISE SQLSTATE '40001'; END IF;
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER every_second BEFORE INSERT ON quarantine FOR EACH ROW
+            EXECUTE FUNCTION every_second();
+        """)
+    events = json.dumps([event(f"k{n}", "poison@example.com") for n in range(4)]).encode()
+    body = events + b" " * ((9 << 19) - len(events))  # 4.5 MiB: four are within 16
+    try:
+        assert brand.send(body)["events"]["quarantined"] == 4
+    finally:
+        other_cluster.query("DROP FUNCTION every_second CASCADE; DROP SEQUENCE tries;"
+                            "ALTER TABLE profile DROP CONSTRAINT poison")
+    assert brand.count("quarantine", "length(body) = %s", len(body)) == 4
+
+
 # --- 12 -----------------------------------------------------------------------
 
 def test_rule_12_one_event_at_a_time_every_due_instant_in_turn(brand, cluster, esp):
