@@ -90,7 +90,7 @@ NODISCARD enum status source_count(struct pg *pg, struct arena *arena, struct id
  * STATUS_CONFLICT. The version grows by one. */
 NODISCARD enum status source_update(struct pg *pg, struct arena *arena,
                                     const struct source_row *source, struct problem *problem);
-/* Marks it deleted and forgets its secrets. */
+/* Marks it deleted and forgets its secrets and its schemas. */
 NODISCARD enum status source_delete(struct pg *pg, struct arena *arena, struct id workspace_id,
                                     struct id source_id, int64_t now_ms, struct problem *problem);
 

@@ -83,6 +83,13 @@ static const struct pg_statement source_secret_clear_sql = {
     "DELETE FROM source_secret WHERE workspace_id = $1 AND source_id = $2",
 };
 
+static const struct pg_statement source_schema_clear_sql = {
+    "source_schema_clear",
+    "WITH gone AS (DELETE FROM event_schema WHERE workspace_id = $1 AND source_id = $2"
+    " RETURNING id) DELETE FROM event_schema_hour h USING gone"
+    " WHERE h.workspace_id = $1 AND h.schema_id = gone.id",
+};
+
 static const struct pg_statement source_secret_insert_sql = {
     "source_secret_insert",
     "INSERT INTO source_secret (workspace_id, source_id, id, label, sealed, shadow, created_at,"
@@ -283,7 +290,9 @@ enum status source_delete(struct pg *pg, struct arena *arena, struct id workspac
     pg_params_init(&params, arena);
     pg_put_id(&params, workspace_id);
     pg_put_id(&params, source_id);
-    return pg_run(pg, arena, &source_secret_clear_sql, &params, NULL, problem);
+    status = pg_run(pg, arena, &source_secret_clear_sql, &params, NULL, problem);
+    return status == STATUS_OK ? pg_run(pg, arena, &source_schema_clear_sql, &params, NULL, problem)
+                               : status;
 }
 
 enum status source_secret_insert(struct pg *pg, struct arena *arena, struct id workspace_id,

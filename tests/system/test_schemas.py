@@ -141,3 +141,20 @@ def test_etag_guards_a_change(api):
     assert "schema" not in listed[0]
     api.call("DELETE", "/v1/schemas/api/product.viewed", expect=412, headers={"If-Match": tag})
     api.call("DELETE", "/v1/schemas/api/product.viewed", expect=204)
+
+
+def test_a_source_takes_its_schemas_along(api, cluster):
+    """Those of a source that is gone are in no list, and counted towards the limit for ever."""
+    source = api.post("/v1/sources", {"name": "popup", "platform": "shopify", "settings": {}},
+                      expect=201)
+    put(api, "count", source="popup", expect=201)
+    put(api, "count", expect=201)
+    schema = cluster.query("INSERT INTO event_schema_hour SELECT workspace_id, id, 0, now(), 1, 0"
+                           " FROM event_schema WHERE source_id = %s RETURNING schema_id",
+                           source["id"])[0][0]
+    api.call("DELETE", "/v1/sources/popup", expect=204)
+    left = cluster.query("SELECT (SELECT count(*) FROM event_schema WHERE source_id = %s),"
+                         " (SELECT count(*) FROM event_schema_hour WHERE schema_id = %s)",
+                         source["id"], schema)
+    assert left == [(0, 0)]
+    assert [s["source"] for s in api.get("/v1/schemas")["data"]] == ["api"]
