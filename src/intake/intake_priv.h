@@ -2,7 +2,7 @@
 #define INTAKE_INTAKE_PRIV_H
 
 /*
- * What the queue side (intake.c) and the writers (writer.c) share.
+ * What the queue side (intake.c) and the writers (writer.c, range.c) share.
  */
 
 #include <pthread.h>
@@ -47,6 +47,16 @@ struct intake {
     unsigned writer_count;
 };
 
+/* Items of one workspace, in order; at most LIMIT_BATCH_EVENTS. */
+struct item_range {
+    struct intake_item **items;
+    size_t count;
+};
+
+/* Decides and commits all of a range and settles its items, or changes nothing. */
+NODISCARD enum status range_attempt(struct writer *writer, struct item_range range,
+                                    struct problem *problem);
+
 /* Decides and commits a batch. Every item is settled when it returns, but for
  * those in *out_unfinished, which the database did not take now and whose
  * senders still wait. */
@@ -55,5 +65,10 @@ void writer_process(struct writer *writer, const struct lane_batch *batch,
 
 /* One item is done; the last of its delivery calls `done`. */
 void item_settle(struct intake_item *item, enum event_result result, enum status status);
+
+static inline const struct event *item_event(const struct intake_item *item)
+{
+    return &item->delivery->events[item->event_index];
+}
 
 #endif
