@@ -42,9 +42,10 @@ struct base_left {
     int64_t origins;
     int64_t first_ms; /* INSTANT_NONE: there are none */
 };
-/* Has the workspace a fact before that instant? Asked for the first only. */
-NODISCARD enum status base_is_wanted(struct pg *pg, struct arena *arena, struct id workspace_id,
-                                     int64_t before_ms, bool *out_wanted, struct problem *problem);
+/* The workspaces that have a fact before that instant. */
+NODISCARD enum status base_wanted(struct pg *pg, struct arena *arena, int64_t before_ms,
+                                  struct id **out_workspace_ids, size_t *out_count,
+                                  struct problem *problem);
 /* All of them counted: reads every one. */
 NODISCARD enum status base_count_left(struct pg *pg, struct arena *arena, struct id workspace_id,
                                       int64_t before_ms, struct base_left *out_left,

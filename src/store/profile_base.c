@@ -94,9 +94,11 @@ static const struct pg_statement base_workspace = {
     " WHERE id = $1 AND (folded_before IS NULL OR folded_before < $2)",
 };
 
-static const struct pg_statement base_wanted = {
+/* In order, or the planner reads a partition for a workspace that is not in it. */
+static const struct pg_statement base_wanted_sql = {
     "base_wanted",
-    "SELECT EXISTS (SELECT 1 FROM interaction WHERE workspace_id = $1 AND occurred_at < $2)",
+    "SELECT w.id FROM workspace w CROSS JOIN LATERAL (SELECT origin_id FROM interaction"
+    " WHERE workspace_id = w.id AND occurred_at < $1 ORDER BY origin_id LIMIT 1) i ORDER BY w.id",
 };
 
 static const struct pg_statement base_left_count = {
@@ -518,15 +520,28 @@ static enum status ask(struct pg *pg, struct arena *arena, const struct pg_state
     return pg_run(pg, arena, statement, &params, out_result, problem);
 }
 
-enum status base_is_wanted(struct pg *pg, struct arena *arena, struct id workspace_id,
-                           int64_t before_ms, bool *out_wanted, struct problem *problem)
+enum status base_wanted(struct pg *pg, struct arena *arena, int64_t before_ms,
+                        struct id **out_workspace_ids, size_t *out_count, struct problem *problem)
 {
+    struct pg_params params;
     struct pg_result *result = NULL;
-    enum status status = ask(pg, arena, &base_wanted, workspace_id, before_ms, &result, problem);
-    if (status == STATUS_OK) {
-        *out_wanted = pg_get_bool(result, 0, 0);
+    pg_params_init(&params, arena);
+    pg_put_instant(&params, before_ms);
+    enum status status = pg_run(pg, arena, &base_wanted_sql, &params, &result, problem);
+    if (status != STATUS_OK) {
+        return status;
     }
-    return status;
+    size_t count = pg_row_count(result);
+    struct id *ids = ARENA_NEW_ARRAY(arena, count + 1, struct id);
+    if (ids == NULL) {
+        return STATUS_LIMIT;
+    }
+    for (size_t row = 0; row < count; row++) {
+        ids[row] = pg_get_id(result, row, 0);
+    }
+    *out_workspace_ids = ids;
+    *out_count = count;
+    return STATUS_OK;
 }
 
 enum status base_count_left(struct pg *pg, struct arena *arena, struct id workspace_id,

@@ -192,14 +192,7 @@ static enum status queue_job(struct retain *retain, struct id workspace_id, int6
                              bool *out_queued, struct problem *problem)
 {
     struct job open;
-    bool is_wanted = false;
-    arena_reset(retain->arena);
-    enum status status =
-        base_is_wanted(retain->pg, retain->arena, workspace_id, before_ms, &is_wanted, problem);
-    if (status != STATUS_OK || !is_wanted) {
-        return status;
-    }
-    status = job_open_of(retain->pg, retain->arena, workspace_id, kind, &open, problem);
+    enum status status = job_open_of(retain->pg, retain->arena, workspace_id, kind, &open, problem);
     if (status != STATUS_MISSING) {
         return status;
     }
@@ -219,17 +212,17 @@ static enum status queue_job(struct retain *retain, struct id workspace_id, int6
 enum status retain_look(struct retain *retain, size_t *out_queued, struct problem *problem)
 {
     int64_t before_ms = retain_before(clock_now_ms(), retain->keep_ms);
+    struct id *ids = NULL;
+    size_t count = 0;
     const struct registry_snapshot *snapshot = registry_hold(retain->registry);
-    enum status status = STATUS_OK;
+    arena_reset(retain->arena);
+    enum status status = base_wanted(retain->pg, retain->arena, before_ms, &ids, &count, problem);
     *out_queued = 0;
-    for (size_t i = 0; status == STATUS_OK; i++) {
-        const struct registry_workspace *workspace = snapshot_workspace_at(snapshot, i);
+    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
+        const struct registry_workspace *workspace = snapshot_workspace(snapshot, ids[i]);
         bool is_queued = false;
-        if (workspace == NULL) {
-            break;
-        }
-        if (workspace->ruleset_count > 0) {
-            status = queue_job(retain, workspace->id, before_ms, &is_queued, problem);
+        if (workspace != NULL && workspace->ruleset_count > 0) {
+            status = queue_job(retain, ids[i], before_ms, &is_queued, problem);
         }
         *out_queued += is_queued ? 1 : 0;
     }
