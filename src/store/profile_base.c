@@ -83,8 +83,9 @@ static const struct pg_statement base_names_save = {
 
 static const struct pg_statement base_facts_gone = {
     "base_facts_gone",
-    "DELETE FROM interaction i USING unnest($3::uuid[], $4::timestamptz[], $5::uuid[])"
-    " AS u (origin_id, last_at, last_id) WHERE i.workspace_id = $1 AND i.origin_id = u.origin_id"
+    "DELETE FROM interaction i USING (SELECT $1::uuid AS workspace_id, u.* FROM"
+    " unnest($3::uuid[], $4::timestamptz[], $5::uuid[]) AS u (origin_id, last_at, last_id)"
+    " OFFSET 0) u WHERE i.workspace_id = u.workspace_id AND i.origin_id = u.origin_id"
     " AND i.occurred_at < $2 AND (i.occurred_at, i.id) <= (u.last_at, u.last_id)",
 };
 
