@@ -27,7 +27,7 @@ struct background_config {
     void (*flush)(void *app, struct pg *pg);
     /* The database's clock minus ours, measured every 30 s. */
     void (*clock_offset)(void *app, int64_t offset_ms);
-    /* As traffic.h has it: while webhooks come, hydration makes room for them. */
+    /* As traffic.h has it: while webhooks come, long work makes room for them. */
     int64_t (*ingested)(void *app);
     /* A step of long work failed and will be tried again: for the log. May be NULL. */
     void (*report)(void *app, const char *work, const struct problem *problem);

@@ -3,7 +3,7 @@
 
 /*
  * Interactions whose time is over (`retention.interaction`): folded into the
- * bases of their origins in steps of at most 50 ms, a job a workspace, and then
+ * bases of their origins in short steps, a job a workspace, and then
  * the months that are empty become part of the history.
  */
 
@@ -31,6 +31,7 @@ struct retain {
     struct pg *pg;       /* hot; no transaction is open */
     struct arena *arena; /* reset by each step */
     int64_t keep_ms;     /* 0: for ever */
+    int64_t step_ms;     /* how long a step may take; 0: 50 */
     /* Kept between steps; zero to begin with. */
     int64_t look_at_ms; /* monotonic: when to look for work again */
     int64_t idle_until_ms;

@@ -28,11 +28,11 @@
 #define BACKGROUND_RECEIPTS 500 /* one statement: some 10 ms */
 #define BACKGROUND_SWEEP_MS 2000
 
-/* Hydration by itself may have a core. Beside live traffic its steps are short,
- * since a webhook of a customer who is being brought up waits for the step's
- * commit, and after each it rests half as long, since the ingest wants both cores
- * now and then. Measured on two cores at 1,000 webhooks/s: steps of 50 ms without
- * a rest doubled the ingest's p99. */
+/* Long work by itself may have a core. Beside live traffic the steps that lock are
+ * short, since a webhook of a customer who is being brought up or folded waits for
+ * the step's commit, and after each there is a rest half as long, since the ingest
+ * wants both cores now and then. Measured on two cores at 1,000 webhooks/s, with
+ * hydration: steps of 50 ms without a rest doubled the ingest's p99. */
 #define BACKGROUND_STEP_MS 50
 #define BACKGROUND_LIVE_STEP_MS 25
 #define BACKGROUND_LIVE_BATCH 64 /* to begin with: adapts to the step */
@@ -189,10 +189,50 @@ static bool make_room(struct background *background)
     bool is_live = traffic_is_live(&background->traffic);
     struct hydrate *hydrate = &background->hydrate;
     hydrate->step_ms = is_live ? BACKGROUND_LIVE_STEP_MS : BACKGROUND_STEP_MS;
+    background->retain.step_ms = hydrate->step_ms;
     if (is_live && !was_live && hydrate->batch_size > BACKGROUND_LIVE_BATCH) {
         hydrate->batch_size = BACKGROUND_LIVE_BATCH;
     }
     return is_live;
+}
+
+typedef enum status step_fn(struct background *background, bool *out_worked,
+                            struct problem *problem);
+
+static enum status step_hydrate(struct background *background, bool *out_worked,
+                                struct problem *problem)
+{
+    return hydrate_step(&background->hydrate, out_worked, problem);
+}
+
+static enum status step_backtest(struct background *background, bool *out_worked,
+                                 struct problem *problem)
+{
+    background->backtest.pg = background->hydrate.pg;
+    return backtest_step(&background->backtest, out_worked, problem);
+}
+
+static enum status step_retain(struct background *background, bool *out_worked,
+                               struct problem *problem)
+{
+    background->retain.pg = background->hydrate.pg;
+    return retain_step(&background->retain, out_worked, problem);
+}
+
+/* One step of long work; while webhooks come, and there is more, a rest after it.
+ * False when it is time to stop. */
+static bool run_step(struct background *background, const char *work, step_fn *step,
+                     bool *out_worked)
+{
+    struct problem problem = { 0 };
+    bool is_live = make_room(background);
+    int64_t began_ms = clock_monotonic_ms();
+    enum status status = step(background, out_worked, &problem);
+    if (status != STATUS_OK && status != STATUS_RETRY && background->config.report != NULL) {
+        background->config.report(background->config.app, work, &problem);
+    }
+    int64_t took_ms = clock_monotonic_ms() - began_ms;
+    return !*out_worked || !is_live || tick(background, took_ms / 2 + 1);
 }
 
 /* Profiles on their way to newer rules: as many steps as fit between two polls
@@ -203,41 +243,7 @@ static bool run_hydrate(struct background *background)
     bool worked = true;
     bool goes_on = true;
     while (worked && goes_on && clock_monotonic_ms() < until_ms) {
-        struct problem problem = { 0 };
-        bool is_live = make_room(background);
-        int64_t began_ms = clock_monotonic_ms();
-        enum status status = hydrate_step(&background->hydrate, &worked, &problem);
-        if (status != STATUS_OK && status != STATUS_RETRY && background->config.report != NULL) {
-            background->config.report(background->config.app, "hydrate", &problem);
-        }
-        int64_t took_ms = clock_monotonic_ms() - began_ms;
-        if (worked && is_live) {
-            goes_on = tick(background, took_ms / 2 + 1);
-        }
-    }
-    return worked;
-}
-
-static bool run_backtest(struct background *background)
-{
-    struct problem problem = { 0 };
-    bool worked = false;
-    background->backtest.pg = background->hydrate.pg;
-    enum status status = backtest_step(&background->backtest, &worked, &problem);
-    if (status != STATUS_OK && status != STATUS_RETRY && background->config.report != NULL) {
-        background->config.report(background->config.app, "backtest", &problem);
-    }
-    return worked;
-}
-
-static bool run_retain(struct background *background)
-{
-    struct problem problem = { 0 };
-    bool worked = false;
-    background->retain.pg = background->hydrate.pg;
-    enum status status = retain_step(&background->retain, &worked, &problem);
-    if (status != STATUS_OK && status != STATUS_RETRY && background->config.report != NULL) {
-        background->config.report(background->config.app, "retention", &problem);
+        goes_on = run_step(background, "hydrate", step_hydrate, &worked);
     }
     return worked;
 }
@@ -249,10 +255,13 @@ static void *background_thread(void *argument)
     while (tick(background, wait_ms)) {
         refresh_registry(background);
         run_due_tasks(background);
-        bool has_more = run_hydrate(background);
-        has_more = run_backtest(background) || has_more;
-        has_more = run_retain(background) || has_more;
-        wait_ms = has_more ? 0 : BACKGROUND_TICK_MS;
+        bool backtests = false;
+        bool retains = false;
+        bool hydrates = run_hydrate(background);
+        if (run_step(background, "backtest", step_backtest, &backtests)) {
+            (void)run_step(background, "retention", step_retain, &retains);
+        }
+        wait_ms = hydrates || backtests || retains ? 0 : BACKGROUND_TICK_MS;
     }
     struct problem problem = { 0 };
     (void)task_flush(background, &problem);

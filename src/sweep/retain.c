@@ -99,9 +99,9 @@ static enum status end_job(struct retain *retain, enum job_status ending, struct
 
 static void adapt(struct retain *retain, int64_t found, int64_t took_ms)
 {
-    if (took_ms > RETAIN_STEP_MS && retain->batch_size > 1) {
+    if (took_ms > retain->step_ms && retain->batch_size > 1) {
         retain->batch_size /= 2;
-    } else if (took_ms < RETAIN_STEP_MS / 2 && found >= (int64_t)retain->batch_size &&
+    } else if (took_ms < retain->step_ms / 2 && found >= (int64_t)retain->batch_size &&
                retain->batch_size < RETAIN_BATCH_MAX) {
         retain->batch_size *= 2;
     }
@@ -276,6 +276,9 @@ enum status retain_step(struct retain *retain, bool *out_worked, struct problem 
     }
     if (retain->batch_size == 0) {
         retain->batch_size = RETAIN_BATCH_FIRST;
+    }
+    if (retain->step_ms == 0) {
+        retain->step_ms = RETAIN_STEP_MS;
     }
     arena_reset(retain->arena);
     if (!id_is_zero(retain->job_id)) {
