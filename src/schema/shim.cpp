@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "format_priv.h"
 #include "shim_priv.h"
 
 /* In this order: valijson gives rapidjson's assertions their meaning. */
@@ -57,6 +58,35 @@ using valijson::Subschema;
 using valijson::adapters::RapidJsonAdapter;
 using visitor = valijson::ValidationVisitor<RapidJsonAdapter>;
 using regexes = std::unordered_map<std::string, std::regex>;
+
+/* --- what valijson does of itself, and may not ----------------------------- */
+
+namespace valijson
+{
+
+/* Of what is no text no format says anything. */
+template <> bool ValidationVisitor<RapidJsonAdapter>::visit(const FormatConstraint &constraint)
+{
+    if (!m_target.isString()) {
+        return true;
+    }
+    const std::string text = m_target.asString();
+    const char *fault = format_fault(constraint.getFormat().c_str(), text.data(), text.size());
+    if (fault != nullptr && m_results != nullptr) {
+        m_results->pushError(m_context, fault);
+    }
+    return fault == nullptr;
+}
+
+/* Of a name, which is told of as its object is. */
+template <>
+bool ValidationVisitor<adapters::StdStringAdapter>::visit(const FormatConstraint &constraint)
+{
+    const std::string text = m_target.asString();
+    return format_fault(constraint.getFormat().c_str(), text.data(), text.size()) == nullptr;
+}
+
+} // namespace valijson
 
 namespace
 {

@@ -256,6 +256,19 @@ static void *check_on_small_stack(void *schema)
 }
 
 /* A thread that takes webhooks has 1 MiB, and is some way into it. */
+static void *run_on_small_stack(void *(*check)(void *schema), struct schema *schema)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    void *result = NULL;
+    pthread_attr_init(&attributes);
+    assert_int_equal(pthread_attr_setstacksize(&attributes, 768 * 1024), 0);
+    assert_int_equal(pthread_create(&thread, &attributes, check, schema), 0);
+    pthread_join(thread, &result);
+    pthread_attr_destroy(&attributes);
+    return result;
+}
+
 static void test_the_deepest_fits_the_stack(void **state)
 {
     (void)state;
@@ -265,20 +278,79 @@ static void test_the_deepest_fits_the_stack(void **state)
     /* The root, the d's, and what each refers to. */
     size_t length = LIMIT_SCHEMA_STACK - 2;
     assert_int_equal(schema_compile(chain(arena, length), &schema, &problem), STATUS_OK);
-    pthread_attr_t attributes;
-    pthread_t thread;
-    void *result = NULL;
-    pthread_attr_init(&attributes);
-    assert_int_equal(pthread_attr_setstacksize(&attributes, 768 * 1024), 0);
-    assert_int_equal(pthread_create(&thread, &attributes, check_on_small_stack, schema), 0);
-    pthread_join(thread, &result);
-    pthread_attr_destroy(&attributes);
-    assert_ptr_equal(result, schema);
+    assert_ptr_equal(run_on_small_stack(check_on_small_stack, schema), schema);
     schema_release(schema);
     assert_int_equal(schema_compile(chain(arena, length + 1), &schema, &problem), STATUS_INVALID);
     /* As long as it can be: the compiler's own stack. */
     assert_int_equal(schema_compile(chain(arena, 1300), &schema, &problem), STATUS_INVALID);
     assert_null(strstr(problem.detail, "bytes"));
+}
+
+static void test_formats(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *why;
+        const char *schema;
+        const char *json;
+        bool is_valid;
+    } rows[] = {
+        { "a date", "{\"format\":\"date\"}", "\"2024-02-29\"", true },
+        { "no such day", "{\"format\":\"date\"}", "\"2024-02-30\"", false },
+        { "no such month", "{\"format\":\"date\"}", "\"2024-13-01\"", false },
+        { "the thirty-first of a month with thirty", "{\"format\":\"date\"}", "\"2024-09-31\"",
+          false },
+        { "a digit is missing", "{\"format\":\"date\"}", "\"2024-2-29\"", false },
+        { "more behind it", "{\"format\":\"date\"}", "\"2024-02-29 \"", false },
+        { "nothing", "{\"format\":\"date\"}", "\"\"", false },
+        { "not a text", "{\"format\":\"date\"}", "20240229", true },
+        { "null, which the type allows", "{\"type\":[\"string\",\"null\"],\"format\":\"date\"}",
+          "null", true },
+        { "a time", "{\"format\":\"time\"}", "\"23:59:60.123+02:00\"", true },
+        { "a time without offset", "{\"format\":\"time\"}", "\"23:59:59\"", false },
+        { "a time with half a fraction", "{\"format\":\"time\"}", "\"23:59:59.Z\"", false },
+        { "a time of no hour", "{\"format\":\"time\"}", "\"24:00:00Z\"", false },
+        { "an instant", "{\"format\":\"date-time\"}", "\"2024-02-29T00:00:00Z\"", true },
+        { "an instant in small letters", "{\"format\":\"date-time\"}", "\"2024-02-29t00:00:00z\"",
+          true },
+        { "a date is no instant", "{\"format\":\"date-time\"}", "\"2024-02-29\"", false },
+        { "a format that is not known", "{\"format\":\"email\"}", "\"nobody\"", true },
+        { "a name", "{\"propertyNames\":{\"format\":\"date\"}}", "{\"2024-02-29\":1}", true },
+        { "another name", "{\"propertyNames\":{\"format\":\"date\"}}", "{\"today\":1}", false },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct arena *arena CLEANUP(arena_destroy_at) = arena_create(1024 * 1024);
+        struct schema *schema = NULL;
+        struct problem problem;
+        struct schema_report report = { .count = 0 };
+        assert_int_equal(schema_compile(str_from_z(rows[i].schema), &schema, &problem), STATUS_OK);
+        assert_int_equal(schema_check(schema, str_from_z(rows[i].json), arena, &report), STATUS_OK);
+        assert_row(report.is_valid == rows[i].is_valid, rows[i].why);
+        schema_release(schema);
+    }
+}
+
+static void *check_long_date(void *schema)
+{
+    static char json[LIMIT_PROPERTIES_BYTES];
+    struct schema_report report = { .is_valid = true };
+    struct arena *arena CLEANUP(arena_destroy_at) = arena_create(1024 * 1024);
+    memset(json, '1', sizeof(json));
+    json[0] = '"';
+    json[sizeof(json) - 1] = '"';
+    enum status status = schema_check(schema, (struct str){ json, sizeof(json) }, arena, &report);
+    return status == STATUS_OK && !report.is_valid ? schema : NULL;
+}
+
+/* Anyone can send it to a source of pages. */
+static void test_a_long_date_fits_the_stack(void **state)
+{
+    (void)state;
+    struct problem problem;
+    struct schema *schema = NULL;
+    assert_int_equal(schema_compile(STR("{\"format\":\"date\"}"), &schema, &problem), STATUS_OK);
+    assert_ptr_equal(run_on_small_stack(check_long_date, schema), schema);
+    schema_release(schema);
 }
 
 static void test_violations_have_pointers(void **state)
@@ -338,6 +410,8 @@ int main(void)
         cmocka_unit_test(test_size_and_depth_are_bounded),
         cmocka_unit_test(test_patterns_take_bounded_time),
         cmocka_unit_test(test_the_deepest_fits_the_stack),
+        cmocka_unit_test(test_formats),
+        cmocka_unit_test(test_a_long_date_fits_the_stack),
         cmocka_unit_test(test_violations_have_pointers),
         cmocka_unit_test(test_violations_are_counted_out),
     };
