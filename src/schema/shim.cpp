@@ -44,10 +44,12 @@
  * is taken (struct measure): nothing refers to itself without stepping into the
  * value, no value is visited more often than `visits`, no call stands deeper than
  * `stack`. Patterns run breadth first (libstdc++'s __polynomial: length times
- * states, no recursion over the text, no back references), compiled once;
- * valijson compiles those of patternProperties itself, so they may have no
- * repeated group and two repetitions only, and names are short. A value is first asked
- * yes or no; only a bad one is judged again to learn what is wrong.
+ * states, no recursion over the text, no back references), compiled once. Those of
+ * patternProperties meet every name of an object, so they may have no repeated
+ * group and two repetitions only, and names are short. Where valijson would match by
+ * expressions of its own, which go back and try again, a function here stands in its
+ * place. A value is first asked yes or no; only a bad one is judged again to learn
+ * what is wrong.
  *
  * Rejected: a step counter at run time (valijson has no place for one);
  * references to other documents (nothing is fetched because an event came).
@@ -84,6 +86,37 @@ bool ValidationVisitor<adapters::StdStringAdapter>::visit(const FormatConstraint
 {
     const std::string text = m_target.asString();
     return format_fault(constraint.getFormat().c_str(), text.data(), text.size()) == nullptr;
+}
+
+/* Matches names by the patterns that were compiled with the schema; the one caller
+ * goes on until a value is wrong. */
+template <>
+template <typename text_type>
+bool ValidationVisitor<RapidJsonAdapter>::ValidatePatternPropertySubschemas::operator()(
+    const text_type &pattern, const Subschema *subschema) const
+{
+    const std::regex &regex = m_regexesCache.at(pattern.c_str());
+    for (const RapidJsonAdapter::ObjectMember member : m_object) {
+        if (!std::regex_search(member.first, regex)) {
+            continue;
+        }
+        m_propertiesMatched->insert(member.first);
+        std::vector<std::string> context = m_context;
+        context.push_back("[" + member.first + "]");
+        ValidationVisitor judge_of(member.second, context, m_strictTypes, m_results,
+                                   m_regexesCache);
+        if (!judge_of.validateSchema(*subschema)) {
+            if (m_results != nullptr) {
+                m_results->pushError(m_context,
+                                     std::string("Failed to validate against schema associated "
+                                                 "with pattern '") +
+                                         pattern.c_str() + "'.");
+            }
+            *m_validated = false;
+            return false;
+        }
+    }
+    return true;
 }
 
 } // namespace valijson
@@ -453,30 +486,23 @@ repetitions repetitions_of(const std::string &pattern)
     return found;
 }
 
-void check_pattern(const std::string &pattern, const shim_limits &limits)
+/* Those that meet every name. */
+void check_name_pattern(const std::string &pattern)
 {
-    if (pattern.size() > limits.pattern_bytes) {
-        throw std::runtime_error("a pattern has at most " + std::to_string(limits.pattern_bytes) +
-                                 " bytes");
-    }
-}
-
-/* Those that valijson compiles again for every object. */
-void check_name_pattern(const std::string &pattern, const shim_limits &limits)
-{
-    check_pattern(pattern, limits);
     repetitions found = repetitions_of(pattern);
     if (found.is_of_group || found.count > 2) {
         throw std::runtime_error("a pattern of patternProperties repeats no group, and at most two "
                                  "single characters or classes: " +
                                  pattern);
     }
-    (void)std::regex(pattern); /* throws when it is none */
 }
 
 std::regex compile_pattern(const std::string &pattern, const shim_limits &limits)
 {
-    check_pattern(pattern, limits);
+    if (pattern.size() > limits.pattern_bytes) {
+        throw std::runtime_error("a pattern has at most " + std::to_string(limits.pattern_bytes) +
+                                 " bytes");
+    }
     try {
         return std::regex(pattern, std::regex::ECMAScript | std::regex_constants::__polynomial);
     } catch (const std::regex_error &) {
@@ -599,6 +625,7 @@ struct shim {
     valijson::Schema schema;
     regexes patterns;
     shim_limits limits;
+    bool has_patterns = false; /* of texts */
     bool has_name_patterns = false;
     bool is_unique = false;
 };
@@ -611,7 +638,7 @@ bool find_excess(const shim &own, const Value &value, std::vector<std::string> &
                  valijson::ValidationResults &results)
 {
     bool found = false;
-    if (value.IsString() && !own.patterns.empty() &&
+    if (value.IsString() && own.has_patterns &&
         value.GetStringLength() > own.limits.subject_bytes) {
         results.pushError(context, "The text is too long for a schema with patterns.");
         return true;
@@ -631,7 +658,7 @@ bool find_excess(const shim &own, const Value &value, std::vector<std::string> &
             size_t size = member.name.GetStringLength();
             context.push_back("[" + std::string(member.name.GetString(), size) + "]");
             if ((own.has_name_patterns && size > own.limits.name_bytes) ||
-                (!own.patterns.empty() && size > own.limits.subject_bytes)) {
+                (own.has_patterns && size > own.limits.subject_bytes)) {
                 results.pushError(context, "The name is too long for a schema with patterns.");
                 found = true;
             }
@@ -644,7 +671,7 @@ bool find_excess(const shim &own, const Value &value, std::vector<std::string> &
 
 bool is_bounded_by_itself(const shim &own)
 {
-    return own.patterns.empty() && !own.has_name_patterns && !own.is_unique;
+    return !own.has_patterns && !own.has_name_patterns && !own.is_unique;
 }
 
 bool judge(const shim &own, const Value &value, valijson::ValidationResults *results)
@@ -701,8 +728,10 @@ shim *compile(const char *data, size_t size, const shim_limits &limits)
         own->patterns.emplace(pattern, compile_pattern(pattern, limits));
     }
     for (const std::string &pattern : measured.name_patterns) {
-        check_name_pattern(pattern, limits);
+        check_name_pattern(pattern);
+        own->patterns.emplace(pattern, compile_pattern(pattern, limits));
     }
+    own->has_patterns = !measured.patterns.empty();
     own->has_name_patterns = !measured.name_patterns.empty();
     own->is_unique = measured.is_unique;
     return own.release();

@@ -232,6 +232,35 @@ static void test_patterns_take_bounded_time(void **state)
     schema_release(schema);
 }
 
+/* Alternatives go back and try again as repetitions do: 2^40 times here. */
+static void test_patterns_of_names_take_bounded_time(void **state)
+{
+    (void)state;
+    struct schema *schema = NULL;
+    struct problem problem;
+    struct schema_report report;
+    struct buf buf;
+    struct arena *arena CLEANUP(arena_destroy_at) = arena_create(1024 * 1024);
+    buf_init(&buf, arena, 4096);
+    buf_add_z(&buf, "{\"patternProperties\":{\"^");
+    for (size_t i = 0; i < 40; i++) {
+        buf_add_z(&buf, "(a|a)");
+    }
+    buf_add_z(&buf, "$\":{\"type\":\"string\"}}}");
+    assert_int_equal(schema_compile(buf_str(&buf), &schema, &problem), STATUS_OK);
+    static const struct {
+        const char *behind;
+        bool is_valid;
+    } rows[] = { { "b", true }, { "", false } };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct str json =
+            str_printf(arena, "{\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa%s\":1}", rows[i].behind);
+        assert_int_equal(schema_check(schema, json, arena, &report), STATUS_OK);
+        assert_int_equal(report.is_valid, rows[i].is_valid);
+    }
+    schema_release(schema);
+}
+
 /* {"definitions":{"d0":{"allOf":[{"$ref":"#/definitions/d1"}]},...}} */
 static struct str chain(struct arena *arena, size_t length)
 {
@@ -409,6 +438,7 @@ int main(void)
         cmocka_unit_test(test_unbounded_is_refused),
         cmocka_unit_test(test_size_and_depth_are_bounded),
         cmocka_unit_test(test_patterns_take_bounded_time),
+        cmocka_unit_test(test_patterns_of_names_take_bounded_time),
         cmocka_unit_test(test_the_deepest_fits_the_stack),
         cmocka_unit_test(test_formats),
         cmocka_unit_test(test_a_long_date_fits_the_stack),
