@@ -29,7 +29,6 @@
 #include <valijson/validation_visitor.hpp>
 #include <rapidjson/document.h>
 #include <rapidjson/error/en.h>
-#include <rapidjson/pointer.h>
 /* clang-format on */
 
 /*
@@ -105,16 +104,16 @@ bool ValidationVisitor<RapidJsonAdapter>::ValidatePatternPropertySubschemas::ope
         context.push_back("[" + member.first + "]");
         ValidationVisitor judge_of(member.second, context, m_strictTypes, m_results,
                                    m_regexesCache);
-        if (!judge_of.validateSchema(*subschema)) {
-            if (m_results != nullptr) {
-                m_results->pushError(m_context,
-                                     std::string("Failed to validate against schema associated "
-                                                 "with pattern '") +
-                                         pattern.c_str() + "'.");
-            }
-            *m_validated = false;
-            return false;
+        if (judge_of.validateSchema(*subschema)) {
+            continue;
         }
+        if (m_results != nullptr) {
+            m_results->pushError(m_context, std::string("Failed to validate against schema "
+                                                        "associated with pattern '") +
+                                                pattern.c_str() + "'.");
+        }
+        *m_validated = false;
+        return false;
     }
     return true;
 }
@@ -535,38 +534,49 @@ size_t depth_of(const char *data, size_t size)
     return deepest;
 }
 
-const Value *reference_of(const Value &value)
+/* Where in the document valijson takes a reference to lead: what stands before the
+ * '#' it overlooks, but for addresses, which it refuses. Nothing: nowhere. */
+std::unique_ptr<RapidJsonAdapter> step(const RapidJsonAdapter &root, const RapidJsonAdapter &from)
 {
-    if (!value.IsObject()) {
+    std::string text;
+    if (!from.isObject()) {
         return nullptr;
     }
-    const auto member = value.FindMember("$ref");
-    return member != value.MemberEnd() && member->value.IsString() ? &member->value : nullptr;
+    const RapidJsonAdapter::Object object = from.getObject();
+    const auto member = object.find("$ref");
+    if (member == object.end() || !member->second.getString(text)) {
+        return nullptr;
+    }
+    const size_t hash = std::min(text.find('#'), text.size());
+    if (text.find("://") < hash) {
+        return nullptr;
+    }
+    text.erase(0, hash + 1);
+    text.erase(text.find_last_not_of('/') + 1);
+    try {
+        return std::make_unique<RapidJsonAdapter>(
+            valijson::internal::json_pointer::resolveJsonPointer(root, text));
+    } catch (const std::exception &) {
+        return nullptr;
+    }
 }
 
 /* A chain of references that come to no schema would keep the parser busy for ever. */
-void check_chain(const Value &root, const Value &from, const shim_limits &limits)
+void check_chain(const RapidJsonAdapter &root, const RapidJsonAdapter &from, size_t steps)
 {
-    const Value *at = &from;
-    for (size_t steps = 0; at != nullptr; steps++) {
-        const Value *reference = reference_of(*at);
-        if (reference == nullptr) {
-            return;
-        }
-        if (steps > limits.depth) {
-            throw std::runtime_error("the references lead in a circle");
-        }
-        std::string text(reference->GetString(), reference->GetStringLength());
-        size_t last = text.find_last_not_of('/');
-        text.erase(last == std::string::npos ? 0 : last + 1);
-        const rapidjson::Pointer pointer(text.c_str(), text.size());
-        at = !text.empty() && text[0] == '#' && pointer.IsValid() ? pointer.Get(root) : nullptr;
+    const std::unique_ptr<RapidJsonAdapter> next = step(root, from);
+    if (!next) {
+        return;
     }
+    if (steps == 0) {
+        throw std::runtime_error("the references lead in a circle");
+    }
+    check_chain(root, *next, steps - 1);
 }
 
 void check_references(const Value &root, const Value &value, const shim_limits &limits)
 {
-    check_chain(root, value, limits);
+    check_chain(RapidJsonAdapter(root), RapidJsonAdapter(value), limits.depth);
     if (value.IsObject()) {
         for (const auto &member : value.GetObject()) {
             check_references(root, member.value, limits);
