@@ -25,6 +25,20 @@ def server(cluster, tmp_path_factory):
     made.stop()
 
 
+@pytest.fixture(autouse=True)
+def living(request):
+    """A shared server that dies is an error of the test in which it does, and of
+    that one only: the next has a server again."""
+    yield
+    for made in request.node.funcargs.values():
+        if isinstance(made, shopbell.Server):
+            try:
+                made.must_live()
+            except AssertionError:
+                made.start()
+                raise
+
+
 _counter = iter(range(1, 1_000_000))
 
 

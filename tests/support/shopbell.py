@@ -33,6 +33,7 @@ SHARED = os.environ.get("SHOPBELL_SHARED", os.path.join(os.path.dirname(ROOT), "
 # Sanitizers and busy machines take their time: SHOPBELL_SLOW=4 stretches every
 # limit and removes none.
 SLOW = float(os.environ.get("SHOPBELL_SLOW", "1"))
+LAST_LINES = 40  # of the log of a server that died
 
 
 def binary():
@@ -151,8 +152,10 @@ class Server:
             # Imports of years ago stay on the timeline, however long the session.
             "SHOPBELL_RETENTION_INTERACTION": "0",
             **environment}
-        self.process = None
-        self.log_path = os.path.join(home, f"server-{self.port}.log")
+        self.process = None  # while it is to run
+        # tests/run keeps the logs where pytest, which forgets, does not.
+        self.log_path = os.path.join(os.environ.get("SHOPBELL_LOGS", home),
+                                     f"{os.path.basename(home)}-{self.port}.log")
 
     def command(self, *arguments, check=True, stdin=None):
         done = subprocess.run([binary(), *arguments], env=self.environment, input=stdin,
@@ -176,8 +179,7 @@ class Server:
         return self
 
     def is_ready(self):
-        if self.process.poll() is not None:
-            raise AssertionError(f"the server ended with {self.process.returncode}:\n" + self.log())
+        self.must_live()
         try:
             return self.request("GET", "/readyz").status == 200
         except (OSError, http.client.HTTPException):
@@ -189,18 +191,32 @@ class Server:
         with open(self.log_path, errors="replace") as f:
             return f.read()
 
+    def must_live(self):
+        """Fails if it ended and nobody here had ended it."""
+        code = self.process.poll() if self.process else None
+        if code is None:
+            return
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+        last = "\n".join(self.log().splitlines()[-LAST_LINES:])
+        raise AssertionError(f"the server ended by itself, {how}; the end of {self.log_path}:\n{last}")
+
     def stop(self, seconds=30):
-        if self.process and self.process.poll() is None:
+        self.must_live()
+        code = None
+        if self.process:
             self.process.terminate()
-            self.process.wait(seconds * SLOW)
+            code = self.process.wait(seconds * SLOW)
+            self.process = None
         # UBSan knows no log file, and what it says at exit no test would see.
         assert ": runtime error: " not in self.log(), self.log()
-        return self.process.returncode if self.process else None
+        return code
 
     def kill(self):
-        if self.process and self.process.poll() is None:
+        self.must_live()
+        if self.process:
             self.process.kill()
             self.process.wait(10)
+            self.process = None
 
     def request(self, method, path, body=None, headers=None, port=None, timeout=30):
         connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=timeout)

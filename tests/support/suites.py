@@ -106,9 +106,12 @@ def meson_suites(folder, suites, slow=1, **environment):
 def pytest(folder, suite, without=(), **environment):
     name = f"{os.path.basename(folder)}: pytest {suite}"
     report = os.path.join(BUILD, f"pytest-{suite}-{os.path.basename(folder)}.xml")
+    logs = os.path.join(BUILD, f"server-logs-{suite}-{os.path.basename(folder)}")
+    shutil.rmtree(logs, ignore_errors=True)
+    os.makedirs(logs)
     env = {**os.environ, "SHOPBELL_BIN": os.path.join(folder, "src/app/shopbell"),
            "SHOPBELL_BUILD": folder, "SHOPBELL_SHARED": SHARED,
-           "PYTHONDONTWRITEBYTECODE": "1", **environment}
+           "SHOPBELL_LOGS": logs, "PYTHONDONTWRITEBYTECODE": "1", **environment}
     with contextlib.suppress(FileNotFoundError):
         os.remove(report)
     run(["/usr/bin/python3", "-m", "pytest", "-q", "-rs", "--tb=short", "-p", "no:cacheprovider",
@@ -126,6 +129,8 @@ def pytest(folder, suite, without=(), **environment):
     if not tests:
         bad = ["no test was found"]
     count(name, max(len(tests) - len(bad) - skipped, 0), len(bad), skipped, bad)
+    if bad and os.listdir(logs):
+        print(f"   the servers' logs: {logs}", flush=True)
 
 
 def tracked(*patterns):

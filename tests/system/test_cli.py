@@ -595,6 +595,17 @@ def test_nothing_is_left_in_tmp():
     assert not glob.glob("/tmp/sbt-*.sock")
 
 
+def test_a_server_that_dies_leaves_how_and_its_log(cluster, tmp_path):
+    server = Server(cluster, str(tmp_path)).migrate().start()
+    os.kill(server.process.pid, signal.SIGKILL)
+    server.process.wait(10)
+    for noticed in (server.is_ready, server.stop, server.kill):
+        with pytest.raises(AssertionError, match="by itself, signal SIGKILL") as found:
+            noticed()
+        assert server.log_path in str(found.value) and '"/readyz"' in str(found.value)
+    assert server.start().stop() == 0
+
+
 def test_a_setting_without_effect_is_said_to_have_none(server):
     checked = server.command("config", "check", "--database-read-url", "postgresql:///replica")
     assert "database.read_url has no effect yet" in checked.stderr
