@@ -269,6 +269,7 @@ def make_workspace(server, name="aurora", currency="EUR", time_zone="Europe/Pari
     scopes = [word for scope in ALL_SCOPES for word in ("--scope", scope)]
     done = server.command("key", "create", "all", "--workspace", name, *scopes, "--json")
     api = Api(server, json.loads(done.stdout)["key"])
+    api.workspace = name
     wait_for(lambda: api.call("GET", "/v1/sources").status == 200, 5, 0.05, "the key is known")
     return api
 

@@ -46,7 +46,7 @@ def listed(api, query=""):
             for row in api.get("/v1/products" + query)["data"]]
 
 
-def test_any_order_of_arrival_gives_one_catalogue(server, cluster):
+def test_any_order_of_arrival_gives_one_catalogue(server):
     seen = []
     orders = [FACTS, FACTS[::-1], FACTS[3:] + FACTS[:3], FACTS[1:] + FACTS[:1]]
     for number, facts in enumerate(orders):
@@ -155,7 +155,7 @@ def test_stock_of_our_own_products_by_location(api):
 
 
 @pytest.mark.parametrize("form", ["ndjson", "csv"])
-def test_a_file_of_products_twice_changes_nothing(api, server, tmp_path, cluster, form):
+def test_a_file_of_products_twice_changes_nothing(api, server, tmp_path, form):
     rows = [("7", "Lamp", "", "19.90", "3"), ("8", "Desk", "oak", "300", "1"),
             ("8", "Desk", "ash", "280", "0"), ("9", "Bad", "", "a lot", "1")]
     if form == "csv":
@@ -172,9 +172,8 @@ def test_a_file_of_products_twice_changes_nothing(api, server, tmp_path, cluster
         arguments = []
     path = tmp_path / f"products.{form}"
     path.write_text(text)
-    workspace = api.get("/v1/workspaces/" + workspace_name(api, cluster))["name"]
-    base = ["import", str(path), "--source", "api", "--kind", "products", "--workspace", workspace,
-            "--yes", "--json", *arguments]
+    base = ["import", str(path), "--source", "api", "--kind", "products", "--workspace",
+            api.workspace, "--yes", "--json", *arguments]
     dry = json.loads(server.command(*base, "--dry-run", check=False).stdout)
     assert dry["rejected"] == 1 and listed(api) == []
     first = json.loads(server.command(*base, check=False).stdout)
@@ -185,9 +184,3 @@ def test_a_file_of_products_twice_changes_nothing(api, server, tmp_path, cluster
     again = json.loads(server.command(*base, check=False).stdout)
     assert again["events"] == {"applied": 0, "duplicate": 2}
     assert listed(api) == rows
-
-
-def workspace_name(api, cluster):
-    source = api.get("/v1/sources/api")["id"]
-    return cluster.query("SELECT w.name FROM workspace w JOIN source s ON s.workspace_id = w.id"
-                         " WHERE s.id = %s", source)[0][0]

@@ -32,7 +32,6 @@ def check(server, api, *arguments, code=0):
 def shop(server):
     name = f"checked{next(counter)}"
     api = make_workspace(server, name)
-    api.workspace = name
     for name, when in (("shoes", VIEWS), ("spent", "sum(order.completed.total within 90d) > 100"),
                        ("readers", "engagement.score >= 1"),
                        ("again", "age(last_seen_at) > 20d")):

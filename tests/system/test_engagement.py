@@ -384,11 +384,9 @@ def test_an_older_yes_of_the_shop_does_not_undo_it(server, api, tmp_path):
     export = tmp_path / "customers_export.csv"
     export.write_text("Customer ID,First Name,Last Name,Email,Accepts Email Marketing,Phone\r\n"
                       f"'71,Jane,Doe,{EMAIL},yes,\r\n")
-    workspace = server.cluster.query("SELECT name FROM workspace WHERE id = (SELECT workspace_id "
-                                     "FROM source WHERE id = %s)", sender.source["id"])[0][0]
 
     def load(exported_at):
-        server.command("import", "--workspace", workspace, "--source", "shopify_main",
+        server.command("import", "--workspace", api.workspace, "--source", "shopify_main",
                        "--exported-at", iso(exported_at), str(export))
         return sender.profile()
     assert load(said - 86400)["consent"]["email"] == "unsubscribed"

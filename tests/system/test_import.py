@@ -62,12 +62,9 @@ def run_import(server, api, *arguments, check=True, stdin=None):
 
 @pytest.fixture
 def brand(api, server):
-    """The workspace with its name and a look into its tables."""
-    listed = api.get("/v1/sources")["data"]
+    """The workspace with a look into its tables."""
     api.workspace_id = server.cluster.query(
-        "SELECT workspace_id FROM source WHERE id = %s", listed[0]["id"])[0][0]
-    api.workspace = server.cluster.query(
-        "SELECT name FROM workspace WHERE id = %s", api.workspace_id)[0][0]
+        "SELECT id FROM workspace WHERE name = %s", api.workspace)[0][0]
 
     def rows(sql):
         return server.cluster.query(sql, api.workspace_id)

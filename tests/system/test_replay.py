@@ -64,10 +64,9 @@ class Atelier:
 
 def make_shop(api, server, **more):
     made = Atelier(api, **more)
+    made.workspace = api.workspace
     made.workspace_id = server.cluster.query(
-        "SELECT workspace_id FROM source WHERE id = %s", made.source["id"])[0][0]
-    made.workspace = server.cluster.query(
-        "SELECT name FROM workspace WHERE id = %s", made.workspace_id)[0][0]
+        "SELECT id FROM workspace WHERE name = %s", api.workspace)[0][0]
     made.rows = lambda sql: server.cluster.query(sql, made.workspace_id)
     return made
 

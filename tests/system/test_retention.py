@@ -136,9 +136,7 @@ def server(cluster, tmp_path_factory):
 
 @pytest.fixture
 def shop(server, cluster):
-    name = f"kept{next(counter)}"
-    api = make_workspace(server, name)
-    api.workspace = name
+    api = make_workspace(server, f"kept{next(counter)}")
     for rule, when in RULES.items():
         api.call("PUT", f"/v1/rules/{rule}", {"kind": "segment", "title": rule, "when": when}, 201)
     settled(api)

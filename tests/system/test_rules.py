@@ -398,12 +398,10 @@ def test_another_instance_has_it_within_its_poll(api, cluster, tmp_path):
         other.server.stop()
 
 
-def test_a_workspace_has_2000_rules_and_no_more(api, server, cluster):
-    workspace = cluster.query("SELECT name FROM workspace WHERE id = %s",
-                              workspace_id(api, cluster))[0][0]
+def test_a_workspace_has_2000_rules_and_no_more(api, server):
     rules = [{"name": f"rule_{n}", "kind": "tag", "when": f"orders.count >= {n % 50}"}
              for n in range(2000 - len(SHIPPED))]
-    server.command("rule", "apply", "-", "--workspace", workspace, stdin=json.dumps(rules))
+    server.command("rule", "apply", "-", "--workspace", api.workspace, stdin=json.dumps(rules))
     problem = put(api, "one_more", {"kind": "tag", "when": "true"}, 422).json
     assert problem["type"] == "/problems/limit-reached" and "2000" in problem["detail"]
     wait_for(lambda: api.get("/v1/rules/rule_7")["used_by"] == [], 5)
@@ -412,23 +410,18 @@ def test_a_workspace_has_2000_rules_and_no_more(api, server, cluster):
     put(api, "one_more", {"kind": "tag", "when": "true"}, 201)
 
 
-def test_what_many_files_say_is_all_or_nothing(api, server, cluster, tmp_path):
-    workspace = cluster.query("SELECT name FROM workspace WHERE id = %s",
-                              workspace_id(api, cluster))[0][0]
+def test_what_many_files_say_is_all_or_nothing(api, server, tmp_path):
     (tmp_path / "a.json").write_text(json.dumps({"name": "fine", "kind": "tag", "when": "true"}))
     (tmp_path / "b.json").write_text(json.dumps({"name": "wrong", "kind": "tag", "when": "tru"}))
     done = server.command("rule", "apply", str(tmp_path / "a.json"), str(tmp_path / "b.json"),
-                          "--workspace", workspace, check=False)
+                          "--workspace", api.workspace, check=False)
     assert done.returncode == 2 and "#/rules/1/when, line 1, column 1" in done.stderr
     api.get("/v1/rules/fine", expect=404)
 
 
-def test_the_command_line_does_the_same(api, server, cluster, tmp_path):
-    workspace = cluster.query("SELECT name FROM workspace WHERE id = %s",
-                              workspace_id(api, cluster))[0][0]
-
+def test_the_command_line_does_the_same(api, server, tmp_path):
     def run(*words, stdin=None, check=True):
-        return server.command("rule", *words, "--workspace", workspace, stdin=stdin, check=check)
+        return server.command("rule", *words, "--workspace", api.workspace, stdin=stdin, check=check)
     (tmp_path / "vip.json").write_text(json.dumps(
         {"name": "vip", "kind": "tag", "when": '"shoes" in segments and orders.count > 2'}))
     (tmp_path / "rest.json").write_text(json.dumps([{"name": "shoes", **segment()}]))
@@ -456,7 +449,7 @@ def test_the_command_line_does_the_same(api, server, cluster, tmp_path):
     assert run("restore", "lifecycle", check=False).returncode == 4
     assert "unchanged" in run("restore", "--yes").stdout
     assert run("members", "basket", "--value", "high").returncode == 0
-    listed = server.command("job", "list", "--workspace", workspace, "--json").stdout
+    listed = server.command("job", "list", "--workspace", api.workspace, "--json").stdout
     assert json.loads(listed)["data"] == []
 
 
