@@ -10,11 +10,13 @@ import hashlib
 import hmac
 import itertools
 import json
+import os
+import re
 import time
 import types
 
 import pytest
-from shopbell import wait_for
+from shopbell import ROOT, wait_for
 
 HEALTH_S = 5  # counts are written once a second
 
@@ -198,6 +200,35 @@ def test_thin_events_are_facts_whose_bodies_are_kept(api, cluster):
     context = cluster.query("SELECT type, context FROM interaction WHERE source_id = %s",
                             sender.source["id"])
     assert context == [("order.updated", {"thin": True})]
+
+def readme_custom_settings():
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as f:
+        blocks = re.findall(r"```json\n(.*?)```", f.read(), flags=re.S)
+    return next(found for found in map(json.loads, blocks) if "signature" in found)
+
+
+def test_the_readmes_custom_source_takes_what_it_says(api):
+    source = api.post("/v1/sources", {"name": "shop", "platform": "custom",
+                                      "settings": readme_custom_settings()}, expect=201)
+    api.post("/v1/sources/shop/secrets", {"secret": "a-custom-secret"}, expect=201)
+
+    def send(order, secret="a-custom-secret"):
+        body, now = json.dumps({"event": "order.paid", "order": order}).encode(), int(time.time())
+        answer = api.server.request("POST", "/v1/hooks/" + source["id"], body, {
+            "Content-Type": "application/json", "X-Shop-Time": str(now),
+            "X-Shop-Signature": mac(secret, f"{now}.", body).hexdigest()})
+        return answer.status, json.loads(answer.body).get("status")
+
+    order = {"id": "1001", "paid_at": STAMP, "total": 49.9,
+             "customer": {"email": "custom@example.com"},
+             "lines": [{"ref": "p1", "qty": 2, "price": 24.95}]}
+    assert send(order, "another-secret")[0] == 401
+    assert send(order) == (200, "applied")
+    found = api.post("/v1/profiles/lookup", {"kind": "email", "value": "custom@example.com"},
+                     expect=200)
+    assert found["orders"]["revenue"] == 49.9
+    assert send({**order, "id": "1002", "paid_at": "soon"}) == (200, "quarantined")
+    assert "#/0/occurred_at" in api.get("/v1/quarantine")["data"][0]["reason"]
 
 
 class Shopware:
