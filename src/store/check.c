@@ -65,9 +65,10 @@ static const struct pg_statement check_members = {
 
 static const struct pg_statement check_members_gone = {
     "check_members_gone",
-    "DELETE FROM membership m USING unnest($2::uuid[]) AS p (id),"
-    " unnest($3::uuid[], $4::text[]) AS k (rule_id, value) WHERE m.workspace_id = $1"
-    " AND m.rule_id = k.rule_id AND m.value = k.value AND m.profile_id = p.id",
+    "DELETE FROM membership m USING (SELECT $1::uuid AS workspace_id, k.rule_id, k.value, p.id"
+    " FROM unnest($2::uuid[]) AS p (id), unnest($3::uuid[], $4::text[]) AS k (rule_id, value)"
+    " OFFSET 0) u WHERE m.workspace_id = u.workspace_id AND m.rule_id = u.rule_id"
+    " AND m.value = u.value AND m.profile_id = u.id",
 };
 
 struct check_run {

@@ -85,12 +85,27 @@ def notify_fault(sql):
     return None
 
 
-CHECKS = [workspace_fault, any_lock_fault, conflict_fault, star_fault, notify_fault]
+def target_fault(sql):
+    """Whoever knows the workspace as a constant may begin with the table and read all of it,
+    as the planner does before the table's first ANALYZE."""
+    found = re.search(r"\b(?:DELETE FROM|UPDATE) \w+ (?:AS )?(\w+)\b.*\bunnest\b", sql,
+                      flags=re.I | re.S)
+    if found and re.search(rf"\b{found.group(1)}\.workspace_id = \$", sql):
+        return "a write that begins with its target: the workspace belongs to the unnested rows"
+    return None
+
+
+CHECKS = [workspace_fault, target_fault, any_lock_fault, conflict_fault, star_fault, notify_fault]
 
 
 def test_checkers_fire():
     assert workspace_fault("SELECT id FROM profile WHERE id = $1")
     assert not workspace_fault("SELECT id FROM profile WHERE workspace_id = $1")
+    assert target_fault("DELETE FROM x i USING unnest($2::uuid[]) AS u (k)"
+                        " WHERE i.workspace_id = $1 AND i.k = u.k")
+    assert not target_fault("DELETE FROM x i USING (SELECT $1::uuid AS workspace_id, u.k FROM"
+                            " unnest($2::uuid[]) AS u (k) OFFSET 0) u"
+                            " WHERE i.workspace_id = u.workspace_id AND i.k = u.k")
     assert any_lock_fault("SELECT id FROM profile WHERE id = ANY($1) ORDER BY id FOR UPDATE")
     assert conflict_fault("INSERT INTO x ON CONFLICT (a) DO UPDATE SET b = now()")
     assert star_fault("SELECT * FROM workspace")
