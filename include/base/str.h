@@ -34,6 +34,8 @@ bool str_ends_with(struct str s, struct str suffix);
 struct str str_trim(struct str s); /* ASCII white space, both ends */
 struct str str_drop(struct str s, size_t count);
 struct str str_take(struct str s, size_t count);
+/* At most so many bytes, cut between characters: of text that is shown or stored. */
+struct str str_take_text(struct str s, size_t size_max);
 
 /* Index of the first `needle` at or after `from`, or -1. */
 ptrdiff_t str_find(struct str s, char needle, size_t from);

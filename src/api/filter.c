@@ -61,7 +61,7 @@ static enum status refuse_missing(const struct resource_request *request, struct
     (void)problem_set(problem, STATUS_INVALID, "invalid-expression",
                       "no rule keeps %.*s: a list reads only what rules keep, so save it in a rule"
                       " first",
-                      STR_ARG(str_take(missing, 160)));
+                      STR_ARG(str_take_text(missing, 160)));
     problem_point(problem, "%s", pointer_of(request));
     return STATUS_INVALID;
 }

@@ -47,11 +47,11 @@ static const char *reason_of(struct arena *arena, const struct registry_schema *
                              const struct schema_report *report)
 {
     struct str text =
-        str_printf(arena, "schema of %.*s:", STR_ARG(str_take(schema->event_type, 80)));
+        str_printf(arena, "schema of %.*s:", STR_ARG(str_take_text(schema->event_type, 80)));
     for (size_t i = 0; i < report->count && i < REASON_VIOLATIONS; i++) {
         text = str_printf(arena, "%.*s%s #/properties%.*s: %.*s", STR_ARG(text), i > 0 ? ";" : "",
-                          STR_ARG(str_take(report->violations[i].pointer, 200)),
-                          STR_ARG(str_take(report->violations[i].what, 200)));
+                          STR_ARG(str_take_text(report->violations[i].pointer, 200)),
+                          STR_ARG(str_take_text(report->violations[i].what, 200)));
     }
     return str_dup_z(arena, text);
 }

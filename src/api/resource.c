@@ -71,7 +71,7 @@ enum status resource_missing(enum status status, const char *what, struct str na
 {
     if (status == STATUS_MISSING) {
         return problem_set(problem, STATUS_MISSING, "object-not-found", "there is no %s \"%.*s\"",
-                           what, STR_ARG(str_take(name, 80)));
+                           what, STR_ARG(str_take_text(name, 80)));
     }
     return status;
 }

@@ -42,7 +42,7 @@ static enum status check_query(struct http_exchange *x, struct problem *problem)
     (void)problem_set(problem, STATUS_INVALID, "unknown-field", "no parameter is called so%s%s%s",
                       nearest != NULL ? "; did you mean \"" : "", nearest != NULL ? nearest : "",
                       nearest != NULL ? "\"?" : "");
-    problem_point(problem, "#/query/%.*s", STR_ARG(str_take(unknown, 60)));
+    problem_point(problem, "#/query/%.*s", STR_ARG(str_take_text(unknown, 60)));
     return STATUS_INVALID;
 }
 

@@ -64,7 +64,7 @@ static void read_scopes(struct document *document, bool of_instance, struct api_
             document_fail(document, "scopes", "invalid-field",
                           "no scope is called \"%.*s\"; there are ingest, read, pii, configure, "
                           "subscribe, privacy and admin",
-                          STR_ARG(str_take(scopes[i], 40)));
+                          STR_ARG(str_take_text(scopes[i], 40)));
         } else if ((scope == SCOPE_INSTANCE) != of_instance) {
             document_fail(document, "scopes", "invalid-field",
                           of_instance ? "a key of the instance has the scope instance only"
@@ -85,7 +85,7 @@ static void read_limits(struct document *document, int64_t now_ms, struct api_ke
             document_fail(document, "max_topics", "invalid-field",
                           "\"%.*s\" is not a topic, \"*\" or a whole first segment like "
                           "\"order.*\"",
-                          STR_ARG(str_take(topics[i], 60)));
+                          STR_ARG(str_take_text(topics[i], 60)));
         }
     }
     key->max_fields = document_text(document, "max_fields", 16);

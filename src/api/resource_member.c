@@ -36,7 +36,7 @@ static enum status read_value(const struct resource_request *request, const stru
     }
     enum status status =
         problem_set(problem, STATUS_INVALID, "invalid-field", "\"%.*s\" has no value \"%.*s\"",
-                    STR_ARG(rule->definition.name), STR_ARG(str_take(request->value, 63)));
+                    STR_ARG(rule->definition.name), STR_ARG(str_take_text(request->value, 63)));
     problem_point(problem, "#/query/value");
     return status;
 }

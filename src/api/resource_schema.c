@@ -122,7 +122,7 @@ static enum status check_event_type(struct str name, struct problem *problem)
     if (event_type_from_name(name) == 0) {
         return problem_set(problem, STATUS_INVALID, "invalid-field",
                            "\"%.*s\" is no type of events; custom ones are called custom.<name>",
-                           STR_ARG(str_take(name, 80)));
+                           STR_ARG(str_take_text(name, 80)));
     }
     return STATUS_OK;
 }

@@ -147,7 +147,7 @@ static enum status send_challenge(const struct resource_request *request,
     if (answer.status == 0) {
         return problem_set(problem, STATUS_INVALID, "challenge-failed",
                            "the endpoint did not answer: %.*s",
-                           STR_ARG(str_take(answer.error, 200)));
+                           STR_ARG(str_take_text(answer.error, 200)));
     }
     if (answer.status < 200 || answer.status > 299) {
         return problem_set(problem, STATUS_INVALID, "challenge-failed",

@@ -52,7 +52,7 @@ static void reply_parameter(struct http_exchange *x, const char *type, struct st
 {
     struct problem problem;
     (void)problem_set(&problem, STATUS_INVALID, type, "%s", detail);
-    problem_point(&problem, "#/query/%.*s", STR_ARG(str_take(name, 60)));
+    problem_point(&problem, "#/query/%.*s", STR_ARG(str_take_text(name, 60)));
     http_reply_problem(x, &problem);
 }
 

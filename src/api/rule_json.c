@@ -113,7 +113,7 @@ static void write_hysteresis(struct jsonw *json, const struct rule_definition *d
 static void write_rule_name(struct jsonw *json, struct str name)
 {
     char text[80];
-    int size = snprintf(text, sizeof(text), "rule:%.*s", STR_ARG(str_take(name, 63)));
+    int size = snprintf(text, sizeof(text), "rule:%.*s", STR_ARG(str_take_text(name, 63)));
     jsonw_str(json, (struct str){ text, size > 0 ? (size_t)size : 0 });
 }
 
@@ -267,7 +267,7 @@ static void write_users(struct jsonw *json, const struct rule_fault *fault)
     for (size_t i = 0; i < fault->used_by_count; i++) {
         char detail[160];
         (void)snprintf(detail, sizeof(detail), "rule \"%.*s\" refers to it",
-                       STR_ARG(str_take(fault->used_by[i], 63)));
+                       STR_ARG(str_take_text(fault->used_by[i], 63)));
         jsonw_open(json);
         jsonw_put_z(json, "pointer", "#");
         jsonw_put_z(json, "detail", detail);

@@ -228,7 +228,7 @@ void source_stats_fail(struct source_stats *stats, struct id workspace_id, struc
     pthread_mutex_lock(&stripe->mutex);
     struct entry *entry = entry_of(stripe, hash, workspace_id, source_id);
     if (entry != NULL) {
-        struct str topic = str_take(failure->topic, TOPIC_SIZE);
+        struct str topic = str_take_text(failure->topic, TOPIC_SIZE);
         entry->failed = true;
         entry->failed_at_ms = at_ms;
         entry->verdict = failure->verdict;

@@ -85,7 +85,7 @@ static void read_topics(struct document *document, struct subscription_row *row)
     }
     for (size_t i = 0; document->status == STATUS_OK && i < row->topic_count; i++) {
         if (!topic_pattern_is_valid(topics[i])) {
-            struct str shown = str_take(topics[i], 60);
+            struct str shown = str_take_text(topics[i], 60);
             const char *nearest = nearest_topic(shown);
             document_fail(document, "topics", "invalid-field",
                           nearest != NULL ? "no topic is called \"%.*s\"; did you mean \"%s\"?"

@@ -616,7 +616,7 @@ static enum status show(const struct import_file *file, const struct import_coun
     struct str unused = import_unused_columns(file->reader);
     if (unused.size > 0) {
         cli_say(file->cli, "shopbell: %s: nothing is made of the columns %.*s", file->path,
-                STR_ARG(str_take(unused, 400)));
+                STR_ARG(str_take_text(unused, 400)));
     }
     if (file->cli->is_json) {
         return resource_show(file->cli, result_of(file, counts), NULL, problem);

@@ -169,7 +169,7 @@ static enum status work_and_wait(struct cli *cli, struct resource_request *reque
     if (status == STATUS_OK && job.status != JOB_SUCCEEDED) {
         return problem_set(problem, STATUS_BROKEN, "job", "the replay %s%s%.*s",
                            job_status_name(job.status), job.error.size > 0 ? ": " : "",
-                           STR_ARG(str_take(job.error, 400)));
+                           STR_ARG(str_take_text(job.error, 400)));
     }
     return status;
 }

@@ -53,21 +53,9 @@ void log_setup(enum log_level least, enum log_format format)
     writes_text = format == LOG_FORMAT_TEXT || (format == LOG_FORMAT_AUTO && isatty(2) == 1);
 }
 
-static struct str cut(struct str text)
-{
-    if (text.size <= LOG_VALUE_BYTES_MAX) {
-        return text;
-    }
-    size_t size = LOG_VALUE_BYTES_MAX;
-    while (size > 0 && ((uint8_t)text.data[size] & 0xc0) == 0x80) {
-        size--;
-    }
-    return str_take(text, size);
-}
-
 static void write_text_value(struct jsonw *json, struct str text)
 {
-    struct str shown = cut(text);
+    struct str shown = str_take_text(text, LOG_VALUE_BYTES_MAX);
     jsonw_str(json, str_is_text(shown) ? shown : STR("(not text)"));
 }
 
@@ -122,7 +110,7 @@ static void build_text(struct buf *line, enum log_level level, const char *messa
     char at[INSTANT_TEXT_SIZE];
     instant_format(clock_now_ms(), at);
     buf_printf(line, "%s %-5s ", at, level_name(level));
-    buf_add_str(line, cut(str_from_z(message)));
+    buf_add_str(line, str_take_text(str_from_z(message), LOG_VALUE_BYTES_MAX));
     for (size_t i = 0; i < field_count; i++) {
         buf_printf(line, " %s=", fields[i].key);
         if (fields[i].kind == LOG_FIELD_STR && is_plain(fields[i].text)) {

@@ -108,6 +108,15 @@ struct str str_take(struct str s, size_t count)
     return (struct str){ s.data, count < s.size ? count : s.size };
 }
 
+struct str str_take_text(struct str s, size_t size_max)
+{
+    size_t size = s.size < size_max ? s.size : size_max;
+    while (size < s.size && size > 0 && ((uint8_t)s.data[size] & 0xc0) == 0x80) {
+        size--;
+    }
+    return str_take(s, size);
+}
+
 ptrdiff_t str_find(struct str s, char needle, size_t from)
 {
     if (from >= s.size) {

@@ -127,7 +127,7 @@ static void reply_no_route(struct http_exchange *x)
                           STR_ARG(nearest));
     } else {
         (void)problem_set(&problem, STATUS_MISSING, "route-not-found", "no route is called %.*s",
-                          STR_ARG(str_take(x->target.path, 200)));
+                          STR_ARG(str_take_text(x->target.path, 200)));
     }
     http_reply_problem(x, &problem);
 }

@@ -47,7 +47,7 @@ static const char *join(struct reading *reading, const char *path, const char *k
 static void fail_unknown(struct reading *reading, const char *path, const char *key,
                          const char *const *known, size_t known_count)
 {
-    struct str name = str_take(str_from_z(key), LIMIT_NAME_BYTES);
+    struct str name = str_take_text(str_from_z(key), LIMIT_NAME_BYTES);
     const char *nearest = str_nearest(name, known, known_count);
     if (reading->status == STATUS_OK) {
         reading->status = problem_set(reading->problem, STATUS_INVALID, "unknown-field",

@@ -178,14 +178,7 @@ void draft_identify_as(struct event *event, const struct event *other)
 
 struct str draft_cut(struct str text)
 {
-    if (text.size <= LIMIT_TEXT_BYTES) {
-        return text;
-    }
-    size_t size = LIMIT_TEXT_BYTES;
-    while (size > 0 && ((unsigned char)text.data[size] & 0xC0) == 0x80) {
-        size--;
-    }
-    return str_take(text, size);
+    return str_take_text(text, LIMIT_TEXT_BYTES);
 }
 
 struct str draft_json_text(struct arena *arena, struct str text)

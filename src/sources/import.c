@@ -138,7 +138,7 @@ enum import_kind import_kind_find(struct str name, struct problem *problem)
     const char *nearest = str_nearest(name, names, ARRAY_COUNT(KINDS));
     problem_set(problem, STATUS_INVALID, "invalid-field",
                 "no kind is called \"%.*s\": customers, orders, products, events or email%s%s%s",
-                STR_ARG(str_take(name, 60)), nearest != NULL ? "; did you mean \"" : "",
+                STR_ARG(str_take_text(name, 60)), nearest != NULL ? "; did you mean \"" : "",
                 nearest != NULL ? nearest : "", nearest != NULL ? "\"?" : "");
     return 0;
 }
@@ -161,7 +161,7 @@ const struct import_format *import_format_find(struct str name, struct problem *
     problem_set(problem, STATUS_INVALID, "invalid-field",
                 "no format is called \"%.*s\": ndjson, csv, shopify-orders, shopify-customers or "
                 "woocommerce-orders%s%s%s",
-                STR_ARG(str_take(name, 60)), nearest != NULL ? "; did you mean \"" : "",
+                STR_ARG(str_take_text(name, 60)), nearest != NULL ? "; did you mean \"" : "",
                 nearest != NULL ? nearest : "", nearest != NULL ? "\"?" : "");
     return NULL;
 }
@@ -243,7 +243,7 @@ static bool clock_offset(struct str text, char *out, size_t size)
         snprintf(out, size, "%.3s:%.2s", text.data, text.data + 3);
         return true;
     }
-    snprintf(out, size, "%.*s", STR_ARG(str_take(text, 8)));
+    snprintf(out, size, "%.*s", STR_ARG(str_take_text(text, 8)));
     return text.size == 6;
 }
 
@@ -267,7 +267,7 @@ bool import_instant(const struct import_reader *reader, struct str text, bool am
         rest = str_trim(rest);
         (void)str_split(rest, ' ', &rest, &zone);
         if (!american_dates || !american_date(day, date, sizeof(date))) {
-            snprintf(date, sizeof(date), "%.*s", STR_ARG(str_take(day, 12)));
+            snprintf(date, sizeof(date), "%.*s", STR_ARG(str_take_text(day, 12)));
         }
         if ((rest.size > 0 && !clock_time(rest, time, sizeof(time))) ||
             (zone.size > 0 && !clock_offset(str_trim(zone), offset, sizeof(offset)))) {
@@ -353,7 +353,8 @@ static enum status map_parse(struct str text, struct map *out_map, struct proble
         struct str field = { NULL, 0 };
         if (!str_split(entry, '=', &column, &field) || str_trim(column).size == 0) {
             return problem_set(problem, STATUS_INVALID, "invalid-field",
-                               "map: \"%.*s\" is not COLUMN=FIELD", STR_ARG(str_take(entry, 80)));
+                               "map: \"%.*s\" is not COLUMN=FIELD",
+                               STR_ARG(str_take_text(entry, 80)));
         }
         if (out_map->count == MAP_ENTRIES_MAX) {
             return problem_set(problem, STATUS_LIMIT, "limit-reached", "map: more than %d columns",
@@ -394,7 +395,7 @@ static enum status map_is_used(const struct map *map, const struct import_reader
         const char *nearest = str_nearest(map->entries[i].column, names, reader->header_count);
         return problem_set(problem, STATUS_INVALID, "invalid-field",
                            "map: the file has no column \"%.*s\"%s%s%s",
-                           STR_ARG(str_take(map->entries[i].column, 60)),
+                           STR_ARG(str_take_text(map->entries[i].column, 60)),
                            nearest != NULL ? "; did you mean \"" : "",
                            nearest != NULL ? nearest : "", nearest != NULL ? "\"?" : "");
     }
@@ -429,7 +430,7 @@ static enum status field_unknown(struct str field, struct problem *problem)
 {
     const char *nearest = str_nearest(field, FIELD_NAMES + 1, FIELD_COUNT - 1);
     return problem_set(problem, STATUS_INVALID, "invalid-field",
-                       "map: no field is called \"%.*s\"%s%s%s", STR_ARG(str_take(field, 60)),
+                       "map: no field is called \"%.*s\"%s%s%s", STR_ARG(str_take_text(field, 60)),
                        nearest != NULL ? "; did you mean \"" : "", nearest != NULL ? nearest : "",
                        nearest != NULL ? "\"?" : "");
 }
@@ -484,13 +485,14 @@ static enum status bind_canonical(struct import_reader *reader, struct arena *ar
             return problem_set(problem, STATUS_INVALID, "invalid-field",
                                "map: nothing of %s is called \"%.*s\"; your own are called "
                                "properties.NAME or traits.NAME",
-                               import_kind_name(reader->options.kind), STR_ARG(str_take(name, 60)));
+                               import_kind_name(reader->options.kind),
+                               STR_ARG(str_take_text(name, 60)));
         }
         for (size_t k = 0; k < i && path.place != PLACE_NOWHERE; k++) {
             if (reader->paths[k].place == path.place && str_equal(reader->paths[k].key, path.key)) {
                 return problem_set(problem, STATUS_INVALID, "invalid-field",
                                    "two columns of the file are the %.*s",
-                                   STR_ARG(str_take(name, 60)));
+                                   STR_ARG(str_take_text(name, 60)));
             }
         }
         reader->paths[i] = path;

@@ -155,7 +155,7 @@ static enum status refuse_unknown(const struct platform *platform, json_t *setti
         if (is_known(platform, key)) {
             continue;
         }
-        struct str name = str_take(str_from_z(key), LIMIT_NAME_BYTES);
+        struct str name = str_take_text(str_from_z(key), LIMIT_NAME_BYTES);
         const char *nearest = str_nearest(name, names, count);
         problem_set(problem, STATUS_INVALID, "unknown-field",
                     "a %s source has no setting \"%.*s\"%s%s%s", platform->title, STR_ARG(name),
@@ -451,7 +451,7 @@ static enum status status_fault(const struct platform *platform, struct str stat
         names[count++] = rule->status;
     }
     const char *nearest = str_nearest(status, names, count);
-    struct str shown = str_take(status, LIMIT_NAME_BYTES);
+    struct str shown = str_take_text(status, LIMIT_NAME_BYTES);
     problem_set(problem, STATUS_INVALID, "invalid-field", "%s has no order status \"%.*s\"%s%s%s",
                 platform->title, STR_ARG(shown), nearest != NULL ? "; did you mean \"" : "",
                 nearest != NULL ? nearest : "", nearest != NULL ? "\"?" : "");

@@ -128,7 +128,7 @@ static struct event *take_thin(const struct wix_event *event, struct draft *draf
     if (thin != NULL) {
         const char *what = kind == IDENTITY_ORDER ? "order" : "contact";
         thin->name = str_printf(event->arena, "custom.wix_%s_%.*s", what,
-                                STR_ARG(str_take(event->slug, 32)));
+                                STR_ARG(str_take_text(event->slug, 32)));
         thin->act = false;
         thin->is_thin = true;
         draft_identify(draft, thin, kind, event->entity_id);

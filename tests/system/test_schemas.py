@@ -158,3 +158,15 @@ def test_a_source_takes_its_schemas_along(api, cluster):
                          source["id"], schema)
     assert left == [(0, 0)]
     assert [s["source"] for s in api.get("/v1/schemas")["data"]] == ["api"]
+
+
+@pytest.mark.parametrize("shift", range(3))
+def test_a_reason_is_cut_between_characters(good, shift):
+    api = good
+    put(api, "quarantine", {"additionalProperties": False, "properties": {"product_id": {}}},
+        expect=201)
+    name = "x" * shift + "\u20ac" * 150
+    answer = send(api, [view(2, **{name: 1}), view(3)])
+    assert answer.status == 200, answer.json
+    assert events_of(answer)["quarantined"] == 1 and events_of(answer)["applied"] == 1
+    assert "\u20ac" in api.get("/v1/quarantine")["data"][0]["reason"]

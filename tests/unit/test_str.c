@@ -45,6 +45,14 @@ static void takes_apart(void **state)
     assert_str_equal(str_drop(STR("abc"), 4), STR(""));
     assert_str_equal(str_take(STR("abc"), 2), STR("ab"));
     assert_str_equal(str_take(STR("abc"), 4), STR("abc"));
+    static const size_t whole[] = { 0, 1, 1, 1, 4, 5, 5 }; /* of "a", three bytes, "b" */
+    for (size_t i = 0; i < ARRAY_COUNT(whole); i++) {
+        assert_int_equal(str_take_text(STR("a\xe2\x82\xac"
+                                           "b"),
+                                       i)
+                             .size,
+                         whole[i]);
+    }
     assert_str_equal(str_drop((struct str){ NULL, 0 }, 3), STR(""));
     assert_int_equal(str_find(STR("a.b.c"), '.', 0), 1);
     assert_int_equal(str_find(STR("a.b.c"), '.', 2), 3);

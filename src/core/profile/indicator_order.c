@@ -9,23 +9,12 @@
  * same name.
  */
 
-static struct str cut(struct str text)
-{
-    if (text.size <= INDICATOR_TEXT_BYTES_MAX) {
-        return text;
-    }
-    size_t size = INDICATOR_TEXT_BYTES_MAX;
-    while (size > 0 && ((unsigned char)text.data[size] & 0xc0) == 0x80) {
-        size--;
-    }
-    return str_take(text, size);
-}
-
 static struct str read_text(struct arena *arena, struct property_view *view, struct str path)
 {
     struct rule_value value = property_get(arena, view, path);
     value = rule_value_as(arena, value, RULE_TEXT);
-    return value.type == RULE_TEXT ? cut(value.text) : (struct str){ 0 };
+    return value.type == RULE_TEXT ? str_take_text(value.text, INDICATOR_TEXT_BYTES_MAX)
+                                   : (struct str){ 0 };
 }
 
 uint64_t indicator_ref_hash(const struct order *order)

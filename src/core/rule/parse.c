@@ -194,7 +194,7 @@ static void fail_unit(struct rule_parser *parser, struct rule_span token, int64_
         rule_fail(parser, token,
                   str_printf(parser->arena,
                              "no unit of time is called \"%.*s\"; there are s, m, h, d, w",
-                             STR_ARG(rule_text_cut(word, RULE_QUOTE_BYTES_MAX))),
+                             STR_ARG(str_take_text(word, RULE_QUOTE_BYTES_MAX))),
                   expected, NULL);
         return;
     }
@@ -255,7 +255,7 @@ struct rule_node *rule_node_instant(struct rule_parser *parser, struct rule_span
                   str_printf(parser->arena,
                              "%.*s is no date; dates look like 2026-11-22, instants like "
                              "2026-11-22T14:03:07Z",
-                             STR_ARG(rule_text_cut(text, RULE_QUOTE_BYTES_MAX))),
+                             STR_ARG(str_take_text(text, RULE_QUOTE_BYTES_MAX))),
                   "a date or an instant", NULL);
     }
     return NULL;
@@ -591,7 +591,7 @@ static bool check_bytes(struct rule_parser *parser)
 {
     struct str text = parser->text;
     if (text.size > RULE_TEXT_BYTES_MAX) {
-        uint32_t at = (uint32_t)rule_text_cut(text, RULE_TEXT_BYTES_MAX).size;
+        uint32_t at = (uint32_t)str_take_text(text, RULE_TEXT_BYTES_MAX).size;
         return rule_fail(parser, (struct rule_span){ at, at },
                          str_printf(parser->arena, "the expression has %zu bytes; %d is the most",
                                     text.size, (int)RULE_TEXT_BYTES_MAX),

@@ -24,18 +24,9 @@ static uint32_t count_characters(struct str text)
     return count;
 }
 
-struct str rule_text_cut(struct str text, size_t size_max)
-{
-    size_t size = text.size < size_max ? text.size : size_max;
-    while (size < text.size && size > 0 && ((uint8_t)text.data[size] & 0xc0) == 0x80) {
-        size--;
-    }
-    return str_take(text, size);
-}
-
 static void put_text(char *field, size_t field_size, struct str text)
 {
-    struct str taken = rule_text_cut(text, field_size - 1);
+    struct str taken = str_take_text(text, field_size - 1);
     if (taken.size > 0) {
         memcpy(field, taken.data, taken.size);
     }
@@ -78,7 +69,7 @@ struct str rule_quoted(const struct rule_parser *parser, struct rule_span span, 
     if (text.size <= size_max) {
         return text;
     }
-    return str_printf(parser->arena, "%.*s...", STR_ARG(rule_text_cut(text, size_max)));
+    return str_printf(parser->arena, "%.*s...", STR_ARG(str_take_text(text, size_max)));
 }
 
 void rule_parser_too_deep(struct rule_parser *parser)

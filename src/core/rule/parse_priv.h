@@ -95,8 +95,6 @@ void rule_parser_open_text(struct rule_parser *parser, struct rule_span span);
 /* After the grammar took the token: keeps count of what is open. */
 void rule_parser_took(struct rule_parser *parser, int token);
 
-/* At most `size_max` bytes of the text, whole characters. */
-struct str rule_text_cut(struct str text, size_t size_max);
 /* A piece of the rule; of a longer one `size_max` bytes and "...". */
 struct str rule_quoted(const struct rule_parser *parser, struct rule_span span, size_t size_max);
 /* "30d" for 1 and "month"; NULL when the word is no unit of anybody's. */
