@@ -1,3 +1,5 @@
+#include "api/plan.h"
+
 #include <stdio.h>
 
 #include "base/limits.h"
@@ -9,7 +11,8 @@
  *
  * Invariant: an event has one fate. `reject` is for who reads answers (POST
  * /v1/events); a shop that is refused sends the same again and then stops, so
- * from there it is quarantined. What was checked is counted in memory.
+ * from there it is quarantined. What was checked is counted in memory. A replay asks
+ * the same question, or it would be the way around a plan.
  */
 
 enum {
@@ -106,20 +109,31 @@ static enum status set_fate(struct judging *judging, size_t index,
     return STATUS_OK;
 }
 
-static enum status judge(struct judging *judging, size_t index,
-                         const struct registry_schema *schema)
+static enum status compare(struct arena *arena, const struct registry_schema *schema,
+                           const struct event *event, struct schema_report *out_report)
 {
-    struct plan_check *check = judging->check;
-    struct schema_violation unreadable = { .what = STR("The properties cannot be read.") };
-    struct schema_report report;
-    struct str properties = check->events[index].properties_json;
+    static struct schema_violation unreadable = { .what = { "The properties cannot be read.",
+                                                            30 } };
+    struct str properties = event->properties_json;
     enum status status = schema_check(
-        schema->compiled, properties.size > 0 ? properties : STR("{}"), check->arena, &report);
+        schema->compiled, properties.size > 0 ? properties : STR("{}"), arena, out_report);
     if (status == STATUS_LIMIT) {
         return status;
     }
     if (status != STATUS_OK) {
-        report = (struct schema_report){ .violations = &unreadable, .count = 1 };
+        *out_report = (struct schema_report){ .violations = &unreadable, .count = 1 };
+    }
+    return STATUS_OK;
+}
+
+static enum status judge(struct judging *judging, size_t index,
+                         const struct registry_schema *schema)
+{
+    struct plan_check *check = judging->check;
+    struct schema_report report;
+    enum status status = compare(check->arena, schema, &check->events[index], &report);
+    if (status != STATUS_OK) {
+        return status;
     }
     if (!check->only_validate) {
         schema_tally_count(schema->tally, report.is_valid,
@@ -131,16 +145,15 @@ static enum status judge(struct judging *judging, size_t index,
 
 /* Shops tell of an order, and whether it is completed the order's status says: one
  * that counts is held against the plan of completed orders, where there is one. */
-static const struct registry_schema *plan_of(const struct plan_check *check,
-                                             const struct event *event)
+static const struct registry_schema *plan_of(const struct registry_workspace *workspace,
+                                             struct id source_id, const struct event *event)
 {
     const struct registry_schema *schema = NULL;
     if (event->type == EVENT_ORDER_UPDATED && event->order != NULL &&
         event->order->kind == ORDER_BODY && event->order->counts) {
-        schema = workspace_schema(check->workspace, check->source_id, STR("order.completed"));
+        schema = workspace_schema(workspace, source_id, STR("order.completed"));
     }
-    return schema != NULL ? schema
-                          : workspace_schema(check->workspace, check->source_id, event->name);
+    return schema != NULL ? schema : workspace_schema(workspace, source_id, event->name);
 }
 
 enum status plan_apply(struct plan_check *check)
@@ -153,7 +166,8 @@ enum status plan_apply(struct plan_check *check)
     jsonw_begin(&judging.json, &judging.errors);
     jsonw_open_array(&judging.json);
     for (size_t i = 0; i < check->event_count; i++) {
-        const struct registry_schema *schema = plan_of(check, &check->events[i]);
+        const struct registry_schema *schema =
+            plan_of(check->workspace, check->source_id, &check->events[i]);
         enum status status = schema != NULL ? judge(&judging, i, schema) : STATUS_OK;
         if (status != STATUS_OK) {
             return status;
@@ -162,4 +176,21 @@ enum status plan_apply(struct plan_check *check)
     jsonw_close_array(&judging.json);
     check->errors_json = check->rejected_count > 0 ? buf_str(&judging.errors) : STR("");
     return judging.errors.failed ? STATUS_LIMIT : STATUS_OK;
+}
+
+enum status plan_fault(struct arena *arena, const struct registry_workspace *workspace,
+                       struct id source_id, const struct event *event, struct str *out_fault)
+{
+    const struct registry_schema *schema = plan_of(workspace, source_id, event);
+    struct schema_report report = { .is_valid = true };
+    *out_fault = (struct str){ NULL, 0 };
+    if (schema == NULL || schema->mode == SCHEMA_COUNT) {
+        return STATUS_OK;
+    }
+    enum status status = compare(arena, schema, event, &report);
+    if (status == STATUS_OK && !report.is_valid) {
+        *out_fault = str_from_z(reason_of(arena, schema, &report));
+        status = out_fault->size > 0 ? STATUS_OK : STATUS_LIMIT;
+    }
+    return status;
 }

@@ -63,10 +63,15 @@ enum reading {
     READ_UNREADABLE, /* *out_why says why */
     READ_FULL,       /* the arena is */
 };
-/* By the source as it is configured in this snapshot; events live in the arena. */
+/* By the source as it is configured in this snapshot; events live in the arena. Plans
+ * are not asked. */
 enum reading replay_read(struct arena *arena, const struct registry_snapshot *snapshot,
                          const struct stored_delivery *delivery, struct event ***out_events,
                          size_t *out_count, struct str *out_why);
+/* Not READ_EVENTS when one of the events is not what its tracking plan asks for. */
+enum reading replay_follow_plan(struct arena *arena, const struct registry_workspace *workspace,
+                                struct id source_id, struct event *const *events, size_t count,
+                                struct str *out_why);
 /* Did it come to the source's address, so that its adapter reads it? */
 bool replay_is_webhook(const struct source *source, struct str topic, struct str headers_json);
 

@@ -105,6 +105,11 @@ static enum status replay_row(struct replay *replay, const struct registry_snaps
         reading = READ_UNREADABLE;
         why = STR("the event has no id of its own to be found by in its body");
     }
+    if (reading == READ_EVENTS) {
+        reading =
+            replay_follow_plan(replay->page, snapshot_workspace(snapshot, attempt.workspace_id),
+                               row->source_id, attempt.events, attempt.event_count, &why);
+    }
     if (reading == READ_FULL) {
         reading = READ_UNREADABLE;
         why = STR("it needs more memory than a delivery may have");

@@ -1,5 +1,6 @@
 #include <jansson.h>
 
+#include "api/plan.h"
 #include "core/signature.h"
 #include "replay_priv.h"
 #include "sources/platform.h"
@@ -122,4 +123,19 @@ enum reading replay_read(struct arena *arena, const struct registry_snapshot *sn
         break;
     }
     return READ_IGNORED;
+}
+
+enum reading replay_follow_plan(struct arena *arena, const struct registry_workspace *workspace,
+                                struct id source_id, struct event *const *events, size_t count,
+                                struct str *out_why)
+{
+    for (size_t i = 0; workspace != NULL && i < count; i++) {
+        if (plan_fault(arena, workspace, source_id, events[i], out_why) != STATUS_OK) {
+            return READ_FULL;
+        }
+        if (out_why->size > 0) {
+            return READ_UNREADABLE;
+        }
+    }
+    return READ_EVENTS;
 }

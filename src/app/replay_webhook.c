@@ -102,9 +102,20 @@ static enum status read_rows(struct closure *closure, struct problem *problem)
         if (closure->why != NULL) {
             break;
         }
+        size_t before = set->event_count;
+        struct str fault = { NULL, 0 };
         enum reading reading = read_row(closure, &closure->rows[i], events, &set->event_count);
         if (reading == READ_UNREADABLE) {
             closure->why = "it cannot be read today";
+            break;
+        }
+        if (reading == READ_EVENTS) {
+            reading = replay_follow_plan(
+                replay->page, snapshot_workspace(closure->snapshot, set->workspace_id),
+                set->source_id, events + before, set->event_count - before, &fault);
+        }
+        if (reading == READ_UNREADABLE) {
+            closure->why = fault.data;
         } else if (reading == READ_FULL) {
             return STATUS_LIMIT;
         }

@@ -298,3 +298,65 @@ def test_a_killed_replay_is_gone_on_with(api, server):
     settled(right)
     assert facts(wrong) == facts(right)
     check_is_clean(wrong)
+
+
+# --- what still stands in the way ------------------------------------------------------
+
+
+PLAN = {"mode": "quarantine", "schema": {"properties": {"total": {"enum": [1.5, 2.5]}}}}
+
+
+def plan(shop, **more):
+    shop.api.call("PUT", f"/v1/schemas/{shop.name}/order.completed", {**PLAN, **more})
+
+
+def test_a_replay_is_no_way_around_a_plan(api, server):
+    shop = make_shop(api, server)
+    plan(shop)
+    assert shop.order(1) == "applied"
+    assert shop.order(2, total="2.75") == "quarantined"
+    done = replayed(api)
+    assert (done["unreadable"], done["replayed"]) == (1, 0), done
+    assert "schema of order.completed: #/properties/total" in done["rows"][0]["reason"]
+    assert "schema of" in api.get("/v1/quarantine")["data"][0]["reason"]
+    # A plan that came later takes nothing away: what it speaks against stays as it is.
+    before = facts(shop)
+    shop.mend(total="/order/net")
+    done = replay(shop)
+    assert (done["replayed"], done["unreadable"]) == (0, 1), done
+    assert facts(shop) == before
+    plan(shop, mode="count")
+    shop.mend()
+    assert replayed(api)["replayed"] == 1
+    assert api.get("/v1/quarantine")["data"] == []
+    orders = facts(shop)["orders"]
+    assert [(o[0], o[3]) for o in orders] == [("o1", 150), ("o2", 275)]
+    check_is_clean(shop)
+
+
+def test_what_the_database_refused_is_taken_when_it_does_no_longer(api, server):
+    """One event among others that bisection singled out, of a shop and of the API."""
+    shop = make_shop(api, server)
+    server.cluster.query("ALTER TABLE profile ADD CONSTRAINT refused"
+                         " CHECK (email <> 'refused@example.com')")
+    try:
+        assert shop.order(1, mail="refused@example.com") == "quarantined"
+        posted = api.post("/v1/events", [
+            {"id": f"e{n}", "type": "product.viewed", "identities": {"email": mail},
+             "properties": {"product_id": "p"}}
+            for n, mail in enumerate(["refused@example.com", "jane@example.com"])], expect=200)
+        assert posted["events"]["quarantined"] == 1 and posted["events"]["applied"] == 1
+        done = replayed(api)
+        assert (done["refused"], done["replayed"]) == (2, 0), done
+    finally:
+        server.cluster.query("ALTER TABLE profile DROP CONSTRAINT refused")
+    done = replayed(api)
+    assert (done["replayed"], done["applied"]) == (2, 2), done
+    assert api.get("/v1/quarantine")["data"] == []
+    found = dict(shop.rows("SELECT email, orders_count FROM profile WHERE workspace_id = %s"))
+    assert found == {"refused@example.com": 1, "jane@example.com": 0}
+    timeline = shop.rows("SELECT type, count(*) FROM interaction WHERE workspace_id = %s"
+                         " GROUP BY 1 ORDER BY 1")
+    assert ("product.viewed", 2) in timeline and ("order.completed", 1) in timeline
+    settled(shop)
+    check_is_clean(shop)
