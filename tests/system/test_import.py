@@ -261,9 +261,9 @@ def test_an_imported_order_and_its_webhook_are_one_order(brand, shopify, server,
 
 def test_by_file_or_by_webhook_the_profile_is_the_same(brand, shopify, server, tmp_path):
     """One brain: what an order says of its customer does not depend on its way."""
+    at = time.time() - 90 * 86400
     for i, way in enumerate(["file", "webhook"]):
         number = 7_000_000_000_000 + i
-        at = time.time() - 90 * 86400
         if way == "file":
             text = time.strftime("%Y-%m-%d %H:%M:%S +0000", time.gmtime(at))
             path = write_orders(tmp_path / "o.csv",
