@@ -2,9 +2,8 @@
 #define TESTS_FUZZ_ADAPTER_H
 
 /*
- * Any bytes as a signed delivery of one platform: the first line is the topic,
- * the rest the body. Whatever comes out must keep the promises of event.h and
- * be JSON where it says so, and the same bytes must give the same events.
+ * What a normaliser makes of any bytes: whatever comes out must keep the promises of
+ * event.h and be JSON where it says so, and the same bytes must give the same events.
  */
 
 #include <stdint.h>
@@ -94,42 +93,26 @@ static inline void must_be_event(const struct event *event)
     must_be_order(event);
 }
 
-static inline enum normalise_verdict take(struct arena *arena, const char *platform_name,
-                                          const char *topic_header, struct str topic,
-                                          struct str body, struct normalised *out_normalised)
+static inline struct source adapter_source(const char *platform_name)
 {
-    const struct platform *platform = platform_find(str_from_z(platform_name));
-    struct source source = {
+    return (struct source){
         .id = { { 1 } },
         .name = STR("main"),
         .platform = str_from_z(platform_name),
         .currency = STR("EUR"),
         .time_zone = STR("UTC"),
     };
-    struct inbound_header headers[] = {
-        { str_from_z(topic_header), topic },
-        { STR("webhook-id"), STR("msg_1") },
-    };
-    struct inbound inbound = { .headers = headers,
-                               .header_count = ARRAY_COUNT(headers),
-                               .body = body,
-                               .received_at_ms = ADAPTER_NOW_MS };
-    struct problem problem;
-    return platform_normalise(platform, arena, &source, &inbound, out_normalised, &problem);
 }
 
-static inline void adapter_try(const char *platform_name, const char *topic_header,
-                               struct str input)
+static inline void adapter_try(struct arena *arena, const struct platform *platform,
+                               const struct source *source, const struct inbound *inbound)
 {
-    struct str topic = { NULL, 0 };
-    struct str body = input;
-    (void)str_split(input, '\n', &topic, &body);
-    struct arena *arena = arena_create(64u * 1024 * 1024);
-    must(arena != NULL);
     struct normalised first = { 0 };
     struct normalised second = { 0 };
-    enum normalise_verdict verdict = take(arena, platform_name, topic_header, topic, body, &first);
-    must(verdict == take(arena, platform_name, topic_header, topic, body, &second));
+    struct problem problem;
+    enum normalise_verdict verdict =
+        platform_normalise(platform, arena, source, inbound, &first, &problem);
+    must(verdict == platform_normalise(platform, arena, source, inbound, &second, &problem));
     if (verdict == NORMALISE_EVENTS) {
         must(first.event_count == second.event_count);
         for (size_t i = 0; i < first.event_count; i++) {
@@ -138,7 +121,6 @@ static inline void adapter_try(const char *platform_name, const char *topic_head
             must(str_equal(first.events[i].properties_json, second.events[i].properties_json));
         }
     }
-    arena_destroy(arena);
 }
 
 #endif

@@ -32,12 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct str settings = { NULL, 0 };
     struct str body = { NULL, 0 };
     struct problem problem;
-    struct source source = {
-        .id = { { 1 } },
-        .platform = STR("custom"),
-        .currency = STR("EUR"),
-        .time_zone = STR("UTC"),
-    };
+    struct source source = adapter_source("custom");
     if (!str_split(input, '\n', &settings, &body)) {
         return 0;
     }

@@ -39,10 +39,8 @@ static void run_variants(uint8_t *data, size_t size)
     }
 }
 
-static int run_file(const char *folder, const char *name)
+static int run_file(const char *path)
 {
-    char path[4096];
-    (void)snprintf(path, sizeof(path), "%s/%s", folder, name);
     FILE *file = fopen(path, "rb");
     uint8_t *data = malloc(REPLAY_BYTES_MAX);
     if (file == NULL || data == NULL) {
@@ -60,26 +58,40 @@ static int run_file(const char *folder, const char *name)
     return 0;
 }
 
+/* Files of the folder and of those in it; returns how many could not be read. */
+static int run_folder(const char *path, int *file_count)
+{
+    int faults = 0;
+    DIR *folder = opendir(path);
+    if (folder == NULL) {
+        (void)fprintf(stderr, "no corpus at %s\n", path);
+        return 1;
+    }
+    for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
+        char inner[4096];
+        (void)snprintf(inner, sizeof(inner), "%s/%s", path, entry->d_name);
+        if (entry->d_name[0] == '.') {
+            continue;
+        }
+        if (entry->d_type == DT_DIR) {
+            faults += run_folder(inner, file_count);
+        } else {
+            faults += run_file(inner);
+            (*file_count)++;
+        }
+    }
+    (void)closedir(folder);
+    return faults;
+}
+
 int main(int argc, char **argv)
 {
+    int file_count = 0;
     if (argc != 2) {
         (void)fprintf(stderr, "usage: %s CORPUS_FOLDER\n", argv[0]);
         return 2;
     }
-    DIR *folder = opendir(argv[1]);
-    if (folder == NULL) {
-        (void)fprintf(stderr, "no corpus at %s\n", argv[1]);
-        return 1;
-    }
-    int faults = 0;
-    int files = 0;
-    for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
-        if (entry->d_name[0] != '.') {
-            faults += run_file(argv[1], entry->d_name);
-            files++;
-        }
-    }
-    (void)closedir(folder);
-    (void)printf("%d files\n", files);
-    return faults == 0 && files > 0 ? 0 : 1;
+    int faults = run_folder(argv[1], &file_count);
+    (void)printf("%d files\n", file_count);
+    return faults == 0 && file_count > 0 ? 0 : 1;
 }

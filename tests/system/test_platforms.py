@@ -171,6 +171,13 @@ def test_a_delivery_of_each_platform(api, row):
         assert found.json["orders"]["revenue"] == row.revenue
 
 
+def test_each_platform_has_a_corpus_to_be_fuzzed_from(api):
+    names = {one["name"] for one in api.get("/v1/platforms")["data"]}
+    own_target = {"api", "custom", "sdk"}  # of which fuzz_canonical is the API's
+    corpus = os.path.join(ROOT, "tests/fuzz/corpus/platform")
+    assert names - own_target == set(os.listdir(corpus))
+
+
 def test_another_shop_of_the_same_app_is_refused_and_not_kept(api, cluster):
     """One app's key signs for every shop that installed it."""
     row = types.SimpleNamespace(**{**vars(SENDERS[0]), "settings": {"shop_id": "abc"}})
