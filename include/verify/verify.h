@@ -38,12 +38,4 @@ struct verify_result verify_inbound(const struct signature_spec *spec, const str
 bool verify_secret_is_usable(const struct signature_spec *spec, struct str secret,
                              const char **out_reason);
 
-/* Standard Webhooks v1 over id.timestamp.body with a raw key: what we sign with
- * and verify by. Writes "v1,<base64>" and NUL (48 bytes). */
-enum {
-    VERIFY_V1_TEXT_SIZE = 48
-};
-void verify_sign_v1(const uint8_t *key, size_t key_size, struct str id, int64_t timestamp_s,
-                    struct str body, char *text);
-
 #endif

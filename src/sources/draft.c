@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/address.h"
 #include "base/instant.h"
 #include "base/limits.h"
 #include "draft_priv.h"
@@ -367,19 +368,16 @@ enum order_rank draft_status_rank(const struct order_status_rule *rules, struct 
 struct str draft_network(struct arena *arena, struct str address)
 {
     char text[INET6_ADDRSTRLEN] = "";
-    uint8_t bytes[16] = { 0 };
-    if (address.size >= sizeof(text)) {
+    uint8_t bytes[16];
+    if (!address_parse(address, bytes)) {
         return (struct str){ NULL, 0 };
     }
-    memcpy(text, address.data != NULL ? address.data : "", address.size);
-    if (inet_pton(AF_INET, text, bytes) == 1) {
-        bytes[3] = 0;
-        inet_ntop(AF_INET, bytes, text, sizeof(text));
-    } else if (inet_pton(AF_INET6, text, bytes) == 1) {
+    if (address_is_v4(bytes)) {
+        bytes[15] = 0;
+        inet_ntop(AF_INET, bytes + 12, text, sizeof(text));
+    } else {
         memset(bytes + 6, 0, 10);
         inet_ntop(AF_INET6, bytes, text, sizeof(text));
-    } else {
-        return (struct str){ NULL, 0 };
     }
     return str_dup(arena, str_from_z(text));
 }

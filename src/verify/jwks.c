@@ -13,7 +13,7 @@
  *
  * Only RSA keys for signatures are read: the set says what each key is, and a key
  * that says otherwise is none, however well it would verify. The document is at
- * most KEY_DOCUMENT_SIZE_MAX, from a host that was pinned.
+ * most KEY_RING_DOCUMENT_BYTES_MAX, from a host that was pinned.
  */
 
 enum {

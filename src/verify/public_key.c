@@ -8,6 +8,7 @@
 
 #include "base/codec.h"
 #include "base/instant.h"
+#include "verify/key_ring.h"
 #include "verify_priv.h"
 
 /*
@@ -99,7 +100,7 @@ static struct read_key read_key(struct str document, struct str id)
 {
     struct read_key read = { .key = NULL, .from_ms = INSTANT_NONE, .until_ms = INSTANT_NEVER };
     struct str text = str_trim(document);
-    if (text.size == 0 || text.size > KEY_DOCUMENT_SIZE_MAX) {
+    if (text.size == 0 || text.size > KEY_RING_DOCUMENT_BYTES_MAX) {
         return read;
     }
     if (str_starts_with(text, STR("-----BEGIN CERTIFICATE-----"))) {

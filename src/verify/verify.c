@@ -305,22 +305,3 @@ struct verify_result verify_inbound(const struct signature_spec *spec, const str
     }
     return result;
 }
-
-void verify_sign_v1(const uint8_t *key, size_t key_size, struct str id, int64_t timestamp_s,
-                    struct str body, char *text)
-{
-    char timestamp[24];
-    int length = snprintf(timestamp, sizeof(timestamp), "%lld", (long long)timestamp_s);
-    struct str pieces[] = { id, STR("."), { timestamp, (size_t)length }, STR("."), body };
-    uint8_t mac[MAC_SIZE_MAX] = { 0 };
-    (void)mac_compute(SIGNATURE_HMAC_SHA256, key, key_size, pieces, ARRAY_COUNT(pieces), mac);
-    static_assert(VERIFY_V1_TEXT_SIZE ==
-                      3 + sodium_base64_ENCODED_LEN(crypto_auth_hmacsha256_BYTES,
-                                                    sodium_base64_VARIANT_ORIGINAL),
-                  "\"v1,\", 44 characters and NUL");
-    text[0] = 'v';
-    text[1] = '1';
-    text[2] = ',';
-    sodium_bin2base64(text + 3, VERIFY_V1_TEXT_SIZE - 3, mac, crypto_auth_hmacsha256_BYTES,
-                      sodium_base64_VARIANT_ORIGINAL);
-}

@@ -18,7 +18,6 @@ enum {
     MAC_SIZE_MAX = crypto_auth_hmacsha512_BYTES,
     /* A secret of ours is 32 characters; the longest a shop hands out is 255. */
     KEY_SIZE_MAX = 512,
-    KEY_DOCUMENT_SIZE_MAX = 64 * 1024,
 };
 
 struct key {
