@@ -5,7 +5,7 @@ static void gives_zeroed_aligned_memory(void **state)
 {
     (void)state;
     CLEANUP(arena_destroy_at) struct arena *arena = arena_create(8 * 1024 * 1024);
-    static const size_t sizes[] = { 1, 15, 16, 17, 100, 8191, 8192, 8193, 40000, 3, 2000000, 5 };
+    static const size_t sizes[] = { 1, 15, 16, 17, 100, 12287, 12288, 12289, 40000, 3, 2000000, 5 };
     uint8_t *pieces[ARRAY_COUNT(sizes)];
     for (size_t i = 0; i < ARRAY_COUNT(sizes); i++) {
         pieces[i] = arena_alloc(arena, sizes[i]);
