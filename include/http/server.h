@@ -69,7 +69,7 @@ struct http_config {
     const char *tls_cert_file; /* PEM; NULL for plain HTTP */
     const char *tls_key_file;
     const char *trusted_proxies; /* "unix", CIDR blocks, comma separated; NULL for none */
-    unsigned epoll_threads;      /* 0 means the number of cores */
+    unsigned epoll_threads;      /* 0 means half of the cores */
     unsigned worker_threads;
     size_t in_flight_bytes_max;
     size_t hook_body_bytes_max; /* replaces LIMIT_HOOK_BODY_BYTES of routes that have it */
