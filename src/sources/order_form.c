@@ -124,7 +124,8 @@ struct event *order_form_event(struct draft *draft, const struct order_form *for
         .kind = ORDER_BODY,
         .order_ref = str_dup(arena, form->order_ref),
         .at_ms = event->occurred_at_ms,
-        .version_ms = event->claimed_at_ms,
+        /* Unsaid, it is that of an order just placed: arriving late makes nothing new. */
+        .version_ms = form->changed_at_ms != INSTANT_NONE ? form->changed_at_ms : placed_at_ms,
         .rank = draft_status_rank(statuses, form->status),
         .counts = draft_status_counts(draft->source, statuses, form->status),
         .placed_at_ms = event_clamp_instant(placed_at_ms, draft->received_at_ms),

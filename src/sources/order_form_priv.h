@@ -35,7 +35,7 @@ struct order_form {
     struct str coupon;
     struct str channel;
     int64_t placed_at_ms;  /* INSTANT_NONE: when changed */
-    int64_t changed_at_ms; /* its version; INSTANT_NONE: when received */
+    int64_t changed_at_ms; /* its version; INSTANT_NONE: as when placed */
     int64_t total_minor;   /* needed */
     int64_t subtotal_minor;
     int64_t discount_minor;
