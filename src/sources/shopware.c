@@ -18,7 +18,10 @@
  *
  * An order's status is that of its newest payment: "open" says nothing of money,
  * and the order's own state machine ("open", "in_progress", "completed") moves when
- * the merchant works on it. Where no payment is told, the order's state stands.
+ * the merchant works on it. Where no payment is told, the order's state stands, and
+ * where the order is cancelled, whatever became of its money. An order's updatedAt
+ * does not move with its payments, so its version is the latest time among them all:
+ * else a failed payment and the one that followed tie, and the failure wins.
  *
  * source.eventId is kept through repeats. The body's timestamp is when it was
  * sent, which is what bodies without a time of their own have.
@@ -212,8 +215,29 @@ static struct str status_of(const struct delivery *delivery, const json_t *order
 {
     const json_t *payments = border_array(order, "transactions");
     const json_t *last = json_array_get(payments, json_array_size(payments) - 1);
+    struct str own = state_name(order);
     struct str status = json_array_size(payments) > 0 ? state_name(last) : STR("");
-    return str_dup(delivery->arena, status.size > 0 ? status : state_name(order));
+    bool is_own = status.size == 0 || str_equal(own, STR("cancelled"));
+    return str_dup(delivery->arena, is_own ? own : status);
+}
+
+static int64_t stated_at(const json_t *object)
+{
+    int64_t at_ms = border_instant(object, "updatedAt", NULL);
+    return at_ms == INSTANT_NONE ? border_instant(object, "createdAt", NULL) : at_ms;
+}
+
+static int64_t changed_at(const struct delivery *delivery, const json_t *order)
+{
+    int64_t changed_ms = stated_at(order);
+    size_t i = 0;
+    const json_t *payment = NULL;
+    json_array_foreach(border_array(order, "transactions"), i, payment)
+    {
+        int64_t at_ms = stated_at(payment);
+        changed_ms = at_ms > changed_ms ? at_ms : changed_ms;
+    }
+    return changed_ms == INSTANT_NONE ? delivery->at_ms : changed_ms;
 }
 
 static void write_products(struct jsonw *json, struct arena *arena, const json_t *order,
@@ -292,6 +316,8 @@ static void add_body(const struct delivery *delivery, struct event *event, const
         .status = status,
         .currency = currency,
         .total_minor = total_minor,
+        /* Of "refunded_partially" nobody says how much. */
+        .refunded_minor = str_equal(status, STR("refunded")) ? total_minor : 0,
     };
     body->body_json = order_properties(delivery, order, body);
     event->order = body;
@@ -310,8 +336,8 @@ static enum status take_order(const struct delivery *delivery, const struct deli
     if (order_ref.size == 0) {
         return problem_set(problem, STATUS_INVALID, "invalid-event", "an order without id");
     }
-    struct event *event = draft_event(draft, topic->type, STR(""), STR("order"),
-                                      instant_of(delivery, order, "updatedAt", "createdAt"));
+    struct event *event =
+        draft_event(draft, topic->type, STR(""), STR("order"), changed_at(delivery, order));
     if (event == NULL) {
         return STATUS_OK;
     }
