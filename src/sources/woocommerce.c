@@ -14,7 +14,9 @@
  * no usable delivery id (X-WC-Webhook-Delivery-ID is a hash of the webhook and
  * the second), and an unsigned form-encoded ping before a webhook can be
  * saved. The delivery's key is therefore the webhook's id and a hash of the
- * body: the same bytes from the same webhook are the same delivery.
+ * body: the same bytes from the same webhook are the same delivery. But a deletion
+ * is an id and no time, so that of an order deleted, restored and deleted again the
+ * two are the same bytes: there the delivery id tells, for none is sent twice.
  *
  * Invariant: an order is stated whole each time, refunds included, with
  * date_modified_gmt as its version. "order.updated" fires when a refund is
@@ -498,6 +500,9 @@ static enum normalise_verdict normalise(struct arena *arena, const struct source
     id_hash_begin(&hash, "woocommerce delivery");
     id_hash_add(&hash, topic);
     id_hash_add(&hash, inbound->body);
+    if (str_ends_with(topic, STR(".deleted"))) {
+        id_hash_add(&hash, str_trim(inbound_header(inbound, "X-WC-Webhook-Delivery-ID")));
+    }
     char hash_text[ID_TEXT_SIZE];
     id_format(id_hash_end(&hash), hash_text);
     if (webhook_id.size > 32 || !str_is_text(webhook_id)) {

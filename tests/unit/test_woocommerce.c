@@ -191,6 +191,28 @@ static void keys_a_delivery_by_its_bytes(void **state)
     payload_end(&payload);
 }
 
+static void keys_a_deletion_by_its_delivery(void **state)
+{
+    (void)state;
+    static const char *const ids[] = { "first", "first", "after it was restored" };
+    struct payload payload;
+    struct str keys[ARRAY_COUNT(ids)];
+    payload_begin(&payload, "woocommerce");
+    for (size_t i = 0; i < ARRAY_COUNT(ids); i++) {
+        struct inbound_header headers[] = {
+            { STR("X-WC-Webhook-Topic"), STR("order.deleted") },
+            { STR("X-WC-Webhook-ID"), STR("3") },
+            { STR("X-WC-Webhook-Delivery-ID"), str_from_z(ids[i]) },
+        };
+        assert_int_equal(payload_take(&payload, headers, ARRAY_COUNT(headers), STR("{\"id\":727}")),
+                         NORMALISE_EVENTS);
+        keys[i] = payload.normalised.dedup_key;
+    }
+    assert_str_equal(keys[0], keys[1]);
+    assert_false(str_equal(keys[0], keys[2]));
+    payload_end(&payload);
+}
+
 static void knows_the_ping(void **state)
 {
     (void)state;
@@ -393,6 +415,7 @@ int main(void)
         cmocka_unit_test(tells_refunds_and_takes_them_back),
         cmocka_unit_test(tells_a_cancellation_once),
         cmocka_unit_test(keys_a_delivery_by_its_bytes),
+        cmocka_unit_test(keys_a_deletion_by_its_delivery),
         cmocka_unit_test(knows_the_ping),
         cmocka_unit_test(knows_its_own_shop),
         cmocka_unit_test(judges_topics),
