@@ -189,6 +189,7 @@ static void started(struct listener *listener, struct MHD_Connection *mhd, void 
     }
     pthread_mutex_unlock(&server->connections_mutex);
     atomic_fetch_add(&server->connection_count, 1);
+    atomic_fetch_add(&listener->connection_count, 1);
     *context = connection;
 }
 
@@ -216,6 +217,7 @@ static void closed(struct http_server *server, void **context)
     }
     pthread_mutex_unlock(&server->connections_mutex);
     atomic_fetch_sub(&server->connection_count, 1);
+    atomic_fetch_sub(&connection->listener->connection_count, 1);
     free(connection);
 }
 

@@ -43,8 +43,12 @@ struct listener {
     bool is_admin;
     bool is_unix;
     bool is_inherited; /* fd:N: others may be listening on it too */
-    bool is_quiesced;
     uint16_t port;
+    pthread_t acceptor;
+    bool is_accepting;
+    int wake_fd; /* ends the acceptor */
+    unsigned connections_max;
+    atomic_uint connection_count;
     char *unix_path; /* ours to remove; NULL otherwise */
     dev_t unix_device;
     ino_t unix_inode;
@@ -306,6 +310,13 @@ NODISCARD enum status listen_open(const char *address, struct listener *listener
 /* From now on connecting is refused, unless the socket is shared with a successor. */
 void listen_end(const struct listener *listener);
 void listen_close(struct listener *listener);
+
+/* --- accept.c -------------------------------------------------------------- */
+
+/* Takes the connections of a listener whose daemon runs, on a thread of its own. */
+NODISCARD bool accept_begin(struct listener *listener);
+/* Takes no more: none after it returns. Does nothing before accept_begin. */
+void accept_end(struct listener *listener);
 
 NODISCARD enum status tls_create(const char *cert_file, const char *key_file, struct tls **out_tls,
                                  struct problem *problem);

@@ -146,9 +146,9 @@ static void daemon_options(struct http_server *server, struct listener *listener
     size_t memory =
         tls ? (size_t)TLS_CONNECTION_MEMORY_BYTES : (size_t)LIMIT_CONNECTION_MEMORY_BYTES;
 
-    options[n++] = (struct MHD_OptionItem){ MHD_OPTION_LISTEN_SOCKET, listener->fd, NULL };
+    listener->connections_max = most > threads ? most : threads;
     options[n++] = (struct MHD_OptionItem){ MHD_OPTION_CONNECTION_LIMIT,
-                                            most > threads ? most : threads, NULL };
+                                            (intptr_t)listener->connections_max, NULL };
     options[n++] =
         (struct MHD_OptionItem){ MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)memory, NULL };
     options[n++] =
@@ -174,8 +174,8 @@ static enum status daemon_start(struct http_server *server, struct listener *lis
                                 struct problem *problem)
 {
     struct MHD_OptionItem options[DAEMON_OPTIONS_MAX];
-    unsigned flags =
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG;
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
+                     MHD_USE_ERROR_LOG | MHD_USE_NO_LISTEN_SOCKET;
     if (server->tls != NULL && !listener->is_admin) {
         flags |= MHD_USE_TLS;
     }
@@ -191,7 +191,9 @@ static enum status daemon_start(struct http_server *server, struct listener *lis
         return problem_set(problem, STATUS_BROKEN, "internal",
                            "libmicrohttpd did not start; its reason is in the debug log");
     }
-    return STATUS_OK;
+    return accept_begin(listener)
+               ? STATUS_OK
+               : problem_set(problem, STATUS_BROKEN, "internal", "no thread for connections");
 }
 
 static enum status listener_add(struct http_server *server, const char *address, bool is_admin,
@@ -335,9 +337,8 @@ enum status http_server_reload_tls(struct http_server *server, struct problem *p
 
 static void quiesce(struct listener *listener)
 {
-    if (listener->daemon != NULL && !listener->is_quiesced) {
-        (void)MHD_quiesce_daemon(listener->daemon);
-        listener->is_quiesced = true;
+    if (listener->is_accepting) {
+        accept_end(listener);
         listen_end(listener);
     }
 }

@@ -563,6 +563,36 @@ static void draining_under_load_breaks_nothing(void **state)
     (void)close(slow);
 }
 
+/* Each drain is a race with the threads that poll (see accept.c). */
+static void many_drains_are_survived(void **state)
+{
+    enum {
+        DRAINS = 400,
+        CLIENTS = 3
+    };
+    (void)state;
+    for (int i = 0; i < DRAINS; i++) {
+        struct toy toy = { 0 };
+        struct http_config config = toy_config(&toy);
+        toy_start(&toy, &config);
+        struct load load = { .toy = &toy };
+        pthread_t threads[CLIENTS];
+        for (size_t k = 0; k < CLIENTS; k++) {
+            assert_int_equal(pthread_create(&threads[k], NULL, &load_run, &load), 0);
+        }
+        while (atomic_load(&load.answered) < CLIENTS) {
+            nap(1);
+        }
+        http_server_drain(toy.server, 1000);
+        atomic_store(&load.ends, true);
+        http_server_destroy(toy.server);
+        for (size_t k = 0; k < CLIENTS; k++) {
+            pthread_join(threads[k], NULL);
+        }
+        assert_int_equal(atomic_load(&load.broken), 0);
+    }
+}
+
 static void destroy_answers_what_is_suspended(void **state)
 {
     (void)state;
@@ -625,6 +655,7 @@ int main(void)
         cmocka_unit_test(unix_sockets_are_served),
         cmocka_unit_test(inherited_sockets_are_served),
         cmocka_unit_test_setup_teardown(draining_under_load_breaks_nothing, start, stop),
+        cmocka_unit_test(many_drains_are_survived),
         cmocka_unit_test(destroy_answers_what_is_suspended),
         cmocka_unit_test(two_listeners_two_faces),
     };
