@@ -327,6 +327,19 @@ static void add_body(const struct delivery *delivery, struct event *event, const
     event->properties_json = body->body_json;
 }
 
+/* Told once, and no document: a merchant may reopen the order, and its body says so. */
+static void add_cancelled(const struct delivery *delivery, struct draft *draft,
+                          const struct event *body, struct str order_ref)
+{
+    struct str key = str_printf(delivery->arena, "order/%.*s/cancelled", STR_ARG(order_ref));
+    struct event *event =
+        draft_event(draft, EVENT_ORDER_CANCELLED, key, STR("cancelled"), body->occurred_at_ms);
+    if (event != NULL) {
+        event->properties_json = delivery_named(delivery->arena, "order_id", order_ref);
+        draft_identify_as(event, body);
+    }
+}
+
 static enum status take_order(const struct delivery *delivery, const struct delivery_topic *topic,
                               struct draft *draft, struct problem *problem)
 {
@@ -346,6 +359,9 @@ static enum status take_order(const struct delivery *delivery, const struct deli
     describe(draft, event, buyer);
     draft_identify(draft, event, IDENTITY_ORDER, order_ref);
     add_body(delivery, event, order, order_ref);
+    if (str_equal(state_name(order), STR("cancelled"))) {
+        add_cancelled(delivery, draft, event, order_ref);
+    }
     return STATUS_OK;
 }
 
@@ -387,7 +403,7 @@ static const struct delivery_topic TOPICS[] = {
 
 static size_t room(const json_t *root)
 {
-    return 1 + json_array_size(payload_of(root));
+    return 2 + json_array_size(payload_of(root)); /* an order and its cancellation */
 }
 
 static const struct delivery_form FORM = { .topics = TOPICS, .read_head = read_head, .room = room };

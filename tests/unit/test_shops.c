@@ -149,6 +149,23 @@ static void believes_ecwid_in_part(void **state)
     payload_end(&payload);
 }
 
+static void tells_shopwares_cancellation(void **state)
+{
+    (void)state;
+    struct payload payload;
+    payload_begin(&payload, "shopware");
+    payload_take(&payload, NULL, 0,
+                 STR("{\"data\":{\"event\":\"state_enter.order.state.cancelled\",\"payload\":"
+                     "{\"order\":{\"id\":\"c1\",\"amountTotal\":5,\"stateMachineState\":"
+                     "{\"technicalName\":\"cancelled\"}}}},\"source\":{\"eventId\":\"e\"}}"));
+    payload_check_events(&payload);
+    assert_int_equal(payload.normalised.event_count, 2);
+    const struct event *told = payload_event(&payload, EVENT_ORDER_CANCELLED, 0);
+    assert_null(told->order); /* a merchant may reopen it, as its body says */
+    assert_str_equal(payload_identifier(told, IDENTITY_ORDER, 0), STR("c1"));
+    payload_end(&payload);
+}
+
 static void refuses_another_shop(void **state)
 {
     (void)state;
@@ -335,6 +352,7 @@ int main(void)
         cmocka_unit_test(verifies_what_another_hand_signed),
         cmocka_unit_test(names_an_order_and_invents_nothing),
         cmocka_unit_test(believes_ecwid_in_part),
+        cmocka_unit_test(tells_shopwares_cancellation),
         cmocka_unit_test(refuses_another_shop),
         cmocka_unit_test(says_what_cannot_be_read),
         cmocka_unit_test(folds_a_stripe_payment_to_one_order),
