@@ -26,8 +26,10 @@ SLOW_FACTOR = 4  # what an instrumented build may take, against a plain one
 # Adapters meet bytes of anybody: a minute for each platform, and for what serves as one.
 FUZZ_SECONDS = {"platform": 60, "canonical": 60, "csv": 60, "custom": 60, "sdk": 60}
 FUZZ_SECONDS_ELSE = 8
-# These wait for clocks most of the time: a process of their own runs them beside the rest.
-WAITING = {"system": ["test_engine_traps.py", "test_source_health.py", "test_edge.py"]}
+# Most tests wait, for clocks or for PostgreSQL: a second process runs these beside the
+# rest, and both take about as long.
+BESIDE = {"system": ["test_engine_traps.py", "test_source_health.py", "test_edge.py",
+                     "test_check.py", "test_import.py", "test_replay.py", "test_cli.py"]}
 
 FAST = ["unit", "golden", "property", "fuzz", "store"]
 WITH_ALL = ["lint", "sdk", "sanitizers", "fuzzing"]
@@ -110,12 +112,11 @@ def meson_suites(folder, suites, slow=1, **environment):
 
 
 def pytest(folder, suite, without=(), **environment):
-    """One process, or two: the files that mostly wait, and the rest beside them."""
-    waiting = [one for one in WAITING.get(suite, []) if one not in without]
-    shards = [pytest_start(folder, suite, "", [*without, *waiting], environment)]
-    if waiting:
-        only = [os.path.join("tests", suite, one) for one in waiting]
-        shards.append(pytest_start(folder, suite, "-waiting", without, environment, only))
+    beside = [one for one in BESIDE.get(suite, []) if one not in without]
+    shards = [pytest_start(folder, suite, "", [*without, *beside], environment)]
+    if beside:
+        only = [os.path.join("tests", suite, one) for one in beside]
+        shards.append(pytest_start(folder, suite, "-beside", without, environment, only))
     for shard in shards:
         pytest_finish(folder, suite, *shard)
 
