@@ -30,6 +30,8 @@ void arena_destroy_at(struct arena **arena); /* for CLEANUP() */
 
 /* Zeroed, aligned for any type. NULL once the limit is reached. */
 void *arena_alloc(struct arena *arena, size_t size);
+/* The same, not zeroed: for bytes that are written before they are read. */
+void *arena_alloc_bytes(struct arena *arena, size_t size);
 void *arena_alloc_array(struct arena *arena, size_t count, size_t size);
 
 bool arena_is_full(const struct arena *arena);

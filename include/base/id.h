@@ -52,5 +52,7 @@ struct id id_hash_end(struct id_hash *hash);
 /* A 64-bit hash for tables and lanes, the same on every machine (FNV-1a with
  * a final mix). Not for anything an attacker profits from colliding. */
 uint64_t hash64(struct str s, uint64_t seed);
+/* Of an id, for tables in memory alone: not the same on every machine. */
+uint64_t id_hash64(struct id id, uint64_t seed);
 
 #endif

@@ -28,7 +28,8 @@ struct str str_from_z(const char *text); /* NULL gives the empty string */
 bool str_equal(struct str a, struct str b);
 bool str_equal_z(struct str a, const char *b);
 bool str_equal_nocase(struct str a, struct str b); /* ASCII only */
-int str_compare(struct str a, struct str b);       /* by bytes, as in PostgreSQL's "C" */
+bool str_equal_nocase_z(struct str a, const char *b);
+int str_compare(struct str a, struct str b); /* by bytes, as in PostgreSQL's "C" */
 bool str_starts_with(struct str s, struct str prefix);
 bool str_ends_with(struct str s, struct str suffix);
 struct str str_trim(struct str s); /* ASCII white space, both ends */

@@ -45,7 +45,7 @@ bool inbound_collect(struct http_exchange *x, const char *public_url, struct str
 static bool is_among(struct str name, const char *const *names)
 {
     for (; names != NULL && *names != NULL; names++) {
-        if (str_equal_nocase(name, str_from_z(*names))) {
+        if (str_equal_nocase_z(name, *names)) {
             return true;
         }
     }
@@ -56,9 +56,9 @@ static bool is_of_signature(struct str name, const struct signature_spec *spec)
 {
     for (size_t i = 0; i < SIGNATURE_FAMILIES_MAX && spec->headers[i].signature != NULL; i++) {
         const struct signature_headers *family = &spec->headers[i];
-        if (str_equal_nocase(name, str_from_z(family->signature)) ||
-            (family->id != NULL && str_equal_nocase(name, str_from_z(family->id))) ||
-            (family->timestamp != NULL && str_equal_nocase(name, str_from_z(family->timestamp)))) {
+        if (str_equal_nocase_z(name, family->signature) ||
+            (family->id != NULL && str_equal_nocase_z(name, family->id)) ||
+            (family->timestamp != NULL && str_equal_nocase_z(name, family->timestamp))) {
             return true;
         }
     }
@@ -69,12 +69,22 @@ static bool is_kept(const struct platform *platform, const struct source *source
 {
     const struct signature_spec *spec = platform_signature(platform, source);
     for (size_t i = 0; i < ARRAY_COUNT(KEPT); i++) {
-        if (str_equal_nocase(name, str_from_z(KEPT[i]))) {
+        if (str_equal_nocase_z(name, KEPT[i])) {
             return true;
         }
     }
     return is_among(name, platform->headers) || is_among(name, source->kept_headers) ||
            (spec->algorithm != SIGNATURE_BEARER && is_of_signature(name, spec));
+}
+
+static bool is_first(const struct inbound *inbound, size_t index)
+{
+    for (size_t i = 0; i < index; i++) {
+        if (str_equal_nocase(inbound->headers[i].name, inbound->headers[index].name)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 struct str inbound_headers_json(struct arena *arena, const struct platform *platform,
@@ -87,9 +97,8 @@ struct str inbound_headers_json(struct arena *arena, const struct platform *plat
     jsonw_open(&json);
     for (size_t i = 0; i < inbound->header_count; i++) {
         struct inbound_header header = inbound->headers[i];
-        const char *name = str_dup_z(arena, header.name);
-        bool is_first = name != NULL && inbound_header(inbound, name).data == header.value.data;
-        if (is_first && is_kept(platform, source, header.name) && str_is_text(header.value)) {
+        if (is_kept(platform, source, header.name) && is_first(inbound, i) &&
+            str_is_text(header.value)) {
             jsonw_key_str(&json, str_lower(arena, header.name));
             jsonw_str(&json, header.value);
         }

@@ -94,7 +94,7 @@ static enum mask_kind kind_of(const char *key)
         { "longitude", MASK_GONE },
     };
     for (size_t i = 0; i < ARRAY_COUNT(KINDS); i++) {
-        if (str_equal_nocase(str_from_z(key), str_from_z(KINDS[i].key))) {
+        if (str_equal_nocase_z(str_from_z(key), KINDS[i].key)) {
             return KINDS[i].kind;
         }
     }

@@ -120,7 +120,7 @@ void source_stats_destroy(struct source_stats *stats)
 
 static uint64_t hash_of(struct id id)
 {
-    return hash64((struct str){ (const char *)id.bytes, ID_SIZE }, 0);
+    return id_hash64(id, 0);
 }
 
 /* Under the stripe's lock. NULL when the stripe or the memory is full. */

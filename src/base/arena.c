@@ -164,7 +164,7 @@ void arena_destroy_at(struct arena **arena)
     *arena = NULL;
 }
 
-void *arena_alloc(struct arena *arena, size_t size)
+void *arena_alloc_bytes(struct arena *arena, size_t size)
 {
     assert(arena != NULL);
     size_t rounded = 0;
@@ -183,7 +183,15 @@ void *arena_alloc(struct arena *arena, size_t size)
         return NULL;
     }
     arena->used_bytes += rounded;
-    memset(taken, 0, rounded);
+    return taken;
+}
+
+void *arena_alloc(struct arena *arena, size_t size)
+{
+    void *taken = arena_alloc_bytes(arena, size);
+    if (taken != NULL) {
+        memset(taken, 0, size);
+    }
     return taken;
 }
 

@@ -50,7 +50,7 @@ void buf_reset(struct buf *buf)
 
 static bool grow(struct buf *buf, size_t capacity)
 {
-    char *data = buf->arena != NULL ? arena_alloc(buf->arena, capacity + 1)
+    char *data = buf->arena != NULL ? arena_alloc_bytes(buf->arena, capacity + 1)
                                     : realloc(buf->data, capacity + 1);
     if (data == NULL) {
         return fail(buf);

@@ -57,7 +57,7 @@ static struct str encode(struct arena *arena, int variant, const uint8_t *bytes,
 {
     assert(size < SIZE_MAX / 2);
     size_t text_size = sodium_base64_encoded_len(size, variant); /* with NUL */
-    char *text = arena_alloc(arena, text_size);
+    char *text = arena_alloc_bytes(arena, text_size);
     if (text == NULL) {
         return (struct str){ NULL, 0 };
     }
@@ -78,7 +78,7 @@ struct str base64url_encode(struct arena *arena, const uint8_t *bytes, size_t si
 struct str hex_encode(struct arena *arena, const uint8_t *bytes, size_t size)
 {
     assert(size < SIZE_MAX / 2);
-    char *text = arena_alloc(arena, size * 2 + 1);
+    char *text = arena_alloc_bytes(arena, size * 2 + 1);
     if (text == NULL) {
         return (struct str){ NULL, 0 };
     }
@@ -133,7 +133,7 @@ bool percent_decode(struct arena *arena, struct str text, struct str *out_text)
 {
     size_t capacity = SIZE_MAX;
     bool fits = size_add(text.size, 1, &capacity);
-    char *decoded = arena_alloc(arena, capacity);
+    char *decoded = arena_alloc_bytes(arena, capacity);
     if (!fits || decoded == NULL) {
         return false;
     }
@@ -150,6 +150,7 @@ bool percent_decode(struct arena *arena, struct str text, struct str *out_text)
         decoded[size++] = (char)byte;
         i += 2;
     }
+    decoded[size] = '\0';
     *out_text = (struct str){ decoded, size };
     return true;
 }

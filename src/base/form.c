@@ -18,7 +18,7 @@ static bool decode(struct arena *arena, struct str text, struct str *out_text)
     if (str_find(text, '+', 0) < 0) {
         return percent_decode(arena, text, out_text);
     }
-    char *copy = arena_alloc(arena, text.size);
+    char *copy = arena_alloc_bytes(arena, text.size);
     if (copy == NULL) {
         return false;
     }

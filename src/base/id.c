@@ -176,16 +176,29 @@ struct id id_hash_end(struct id_hash *hash)
     return id;
 }
 
+/* The last mix of MurmurHash3. */
+static uint64_t mix(uint64_t hash)
+{
+    hash ^= hash >> 33;
+    hash *= UINT64_C(0xff51afd7ed558ccd);
+    hash ^= hash >> 33;
+    hash *= UINT64_C(0xc4ceb9fe1a85ec53);
+    return hash ^ hash >> 33;
+}
+
 uint64_t hash64(struct str s, uint64_t seed)
 {
     uint64_t hash = HASH64_BASIS ^ seed;
     for (size_t i = 0; i < s.size; i++) {
         hash = (hash ^ (uint8_t)s.data[i]) * HASH64_PRIME;
     }
-    /* FNV leaves its high bits poor; MurmurHash3's last mix spreads them. */
-    hash ^= hash >> 33;
-    hash *= UINT64_C(0xff51afd7ed558ccd);
-    hash ^= hash >> 33;
-    hash *= UINT64_C(0xc4ceb9fe1a85ec53);
-    return hash ^ hash >> 33;
+    return mix(hash); /* FNV leaves its high bits poor */
+}
+
+uint64_t id_hash64(struct id id, uint64_t seed)
+{
+    uint64_t halves[2];
+    static_assert(sizeof(halves) == ID_SIZE, "an id is two words");
+    memcpy(halves, id.bytes, sizeof(halves));
+    return mix(mix(halves[0] ^ seed) ^ halves[1]);
 }

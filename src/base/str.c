@@ -45,9 +45,16 @@ bool str_equal(struct str a, struct str b)
     return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
+/* From the left: most words that differ do so at once, and b's length is not known. */
 bool str_equal_z(struct str a, const char *b)
 {
-    return str_equal(a, str_from_z(b));
+    b = b != NULL ? b : "";
+    for (size_t i = 0; i < a.size; i++) {
+        if (a.data[i] != b[i] || b[i] == '\0') {
+            return false;
+        }
+    }
+    return b[a.size] == '\0';
 }
 
 bool str_equal_nocase(struct str a, struct str b)
@@ -61,6 +68,17 @@ bool str_equal_nocase(struct str a, struct str b)
         }
     }
     return true;
+}
+
+bool str_equal_nocase_z(struct str a, const char *b)
+{
+    b = b != NULL ? b : "";
+    for (size_t i = 0; i < a.size; i++) {
+        if (lower(a.data[i]) != lower(b[i]) || b[i] == '\0') {
+            return false;
+        }
+    }
+    return b[a.size] == '\0';
 }
 
 int str_compare(struct str a, struct str b)
@@ -235,9 +253,10 @@ const char *str_dup_z(struct arena *arena, struct str s)
     /* A size that overflows fits no arena, which has to remember that. */
     size_t size = SIZE_MAX;
     bool fits = size_add(s.size, 1, &size);
-    char *copy = arena_alloc(arena, size);
-    if (copy != NULL && fits && s.size > 0) {
-        memcpy(copy, s.data, s.size);
+    char *copy = arena_alloc_bytes(arena, size);
+    if (copy != NULL && fits) {
+        memcpy(copy, s.size > 0 ? s.data : "", s.size);
+        copy[s.size] = '\0';
     }
     return copy;
 }
@@ -250,7 +269,7 @@ struct str str_dup(struct arena *arena, struct str s)
 
 struct str str_lower(struct arena *arena, struct str s)
 {
-    char *copy = arena_alloc(arena, s.size);
+    char *copy = arena_alloc_bytes(arena, s.size);
     if (copy == NULL) {
         return (struct str){ NULL, 0 };
     }
@@ -268,7 +287,7 @@ struct str str_printf(struct arena *arena, const char *format, ...)
     va_end(list);
     assert(length >= 0);
 
-    char *text = arena_alloc(arena, (size_t)length + 1);
+    char *text = arena_alloc_bytes(arena, (size_t)length + 1);
     if (text == NULL) {
         return (struct str){ NULL, 0 };
     }

@@ -95,19 +95,9 @@ void list_add(struct arena *arena, struct list *list, void *item)
 
 /* --- keys --------------------------------------------------------------- */
 
-static struct str id_bytes(const struct id *id)
-{
-    return (struct str){ (const char *)id->bytes, ID_SIZE };
-}
-
-static uint64_t id_hash64(const struct decision *decision, struct id id)
-{
-    return hash64(id_bytes(&id), decision->map_seed);
-}
-
 static uint64_t identifier_hash(const struct decision *decision, const struct identifier *key)
 {
-    uint64_t by_source = hash64(id_bytes(&key->source_id), decision->map_seed + key->kind);
+    uint64_t by_source = id_hash64(key->source_id, decision->map_seed + key->kind);
     return hash64(key->value, by_source);
 }
 
@@ -126,7 +116,7 @@ struct order_key {
 
 static uint64_t order_hash(const struct decision *decision, const struct order_key *key)
 {
-    return hash64(key->order_ref, id_hash64(decision, key->source_id));
+    return hash64(key->order_ref, id_hash64(key->source_id, decision->map_seed));
 }
 
 static bool order_slot_equal(const void *item, const void *key)
@@ -216,7 +206,8 @@ void decision_put_order(struct decision *decision, struct order *order)
 void decision_put_profile(struct decision *decision, struct profile *profile)
 {
     if (decision_find_profile(decision, profile->id) == NULL) {
-        map_add(decision->arena, &decision->profile_map, id_hash64(decision, profile->id), profile);
+        map_add(decision->arena, &decision->profile_map, id_hash64(profile->id, decision->map_seed),
+                profile);
         list_add(decision->arena, &decision->profiles, profile);
     }
 }
@@ -237,7 +228,7 @@ struct order_slot *decision_find_order(const struct decision *decision, struct i
 
 struct profile *decision_find_profile(const struct decision *decision, struct id id)
 {
-    return map_find(&decision->profile_map, id_hash64(decision, id), profile_equal, &id);
+    return map_find(&decision->profile_map, id_hash64(id, decision->map_seed), profile_equal, &id);
 }
 
 struct id decision_canonical_id(const struct decision *decision, struct id id)
@@ -270,19 +261,19 @@ struct id decision_fresh_id(struct decision *decision, int64_t now_ms)
         return ID_ZERO;
     }
     *fresh = id_from_time(now_ms, random);
-    map_add(decision->arena, &decision->fresh_map, id_hash64(decision, *fresh), fresh);
+    map_add(decision->arena, &decision->fresh_map, id_hash64(*fresh, decision->map_seed), fresh);
     return *fresh;
 }
 
 bool decision_is_fresh(const struct decision *decision, struct id profile_id)
 {
-    return map_find(&decision->fresh_map, id_hash64(decision, profile_id), id_item_equal,
+    return map_find(&decision->fresh_map, id_hash64(profile_id, decision->map_seed), id_item_equal,
                     &profile_id) != NULL;
 }
 
 struct event_slot *decision_find_event(const struct decision *decision, struct id event_id)
 {
-    return map_find(&decision->event_map, id_hash64(decision, event_id), event_slot_equal,
+    return map_find(&decision->event_map, id_hash64(event_id, decision->map_seed), event_slot_equal,
                     &event_id);
 }
 
@@ -292,7 +283,8 @@ void decision_add_event(struct decision *decision, struct id event_id, struct id
     if (slot != NULL) {
         slot->event_id = event_id;
         slot->profile_id = profile_id;
-        map_add(decision->arena, &decision->event_map, id_hash64(decision, event_id), slot);
+        map_add(decision->arena, &decision->event_map, id_hash64(event_id, decision->map_seed),
+                slot);
     }
 }
 

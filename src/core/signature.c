@@ -49,7 +49,7 @@ static const struct verdict_text texts[] = {
 struct str inbound_header(const struct inbound *inbound, const char *name)
 {
     for (size_t i = 0; i < inbound->header_count; i++) {
-        if (str_equal_nocase(inbound->headers[i].name, str_from_z(name))) {
+        if (str_equal_nocase_z(inbound->headers[i].name, name)) {
             return inbound->headers[i].value;
         }
     }
@@ -60,7 +60,7 @@ size_t inbound_header_count(const struct inbound *inbound, const char *name)
 {
     size_t count = 0;
     for (size_t i = 0; i < inbound->header_count; i++) {
-        count += str_equal_nocase(inbound->headers[i].name, str_from_z(name)) ? 1 : 0;
+        count += str_equal_nocase_z(inbound->headers[i].name, name) ? 1 : 0;
     }
     return count;
 }
@@ -84,7 +84,7 @@ enum signature_verdict inbound_header_single(const struct inbound *inbound, cons
     bool found = false;
     for (size_t i = 0; i < inbound->header_count; i++) {
         const struct inbound_header *header = &inbound->headers[i];
-        if (!str_equal_nocase(header->name, str_from_z(name))) {
+        if (!str_equal_nocase_z(header->name, name)) {
             continue;
         }
         if (found && !str_equal(value, header->value)) {

@@ -74,7 +74,7 @@ static bool name_is_reserved(struct str name)
         return true;
     }
     for (size_t i = 0; i < ARRAY_COUNT(reserved_names); i++) {
-        if (str_equal_nocase(name, str_from_z(reserved_names[i]))) {
+        if (str_equal_nocase_z(name, reserved_names[i])) {
             return true;
         }
     }

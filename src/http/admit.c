@@ -50,7 +50,7 @@ static enum MHD_Result collect(void *cls, enum MHD_ValueKind kind, const char *n
 static bool copy_headers(struct http_exchange *x, const struct collector *collector)
 {
     x->headers = ARENA_NEW_ARRAY(x->arena, collector->kept + 1, struct http_header);
-    char *bytes = arena_alloc(x->arena, collector->bytes + 1);
+    char *bytes = arena_alloc_bytes(x->arena, collector->bytes + 1);
     if (x->headers == NULL || bytes == NULL) {
         return false;
     }

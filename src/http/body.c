@@ -56,7 +56,7 @@ bool body_begin(struct http_exchange *x, size_t limit_bytes, size_t declared_byt
         return false;
     }
     body->capacity = declared_bytes;
-    body->data = arena_alloc(x->arena, declared_bytes);
+    body->data = arena_alloc_bytes(x->arena, declared_bytes);
     return body->data != NULL;
 }
 

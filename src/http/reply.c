@@ -55,7 +55,7 @@ void http_reply_header(struct http_exchange *x, const char *name, struct str val
     struct reply *reply = &x->reply;
     size_t at = 0;
     while (at < reply->header_count &&
-           !str_equal_nocase(str_from_z(reply->headers[at].name), str_from_z(name))) {
+           !str_equal_nocase_z(str_from_z(reply->headers[at].name), name)) {
         at++;
     }
     assert(at < REPLY_HEADERS_MAX);
@@ -229,7 +229,7 @@ static void add_header(struct MHD_Response *response, const char *name, struct s
 static bool reply_has(const struct reply *reply, const char *name)
 {
     for (size_t i = 0; i < reply->header_count; i++) {
-        if (str_equal_nocase(str_from_z(reply->headers[i].name), str_from_z(name))) {
+        if (str_equal_nocase_z(str_from_z(reply->headers[i].name), name)) {
             return true;
         }
     }

@@ -635,7 +635,7 @@ struct str import_unused_columns(const struct import_reader *reader)
 static bool header_has(const struct csv_record *record, const char *name)
 {
     for (size_t i = 0; i < record->field_count; i++) {
-        if (str_equal_nocase(str_trim(record->fields[i]), str_from_z(name))) {
+        if (str_equal_nocase_z(str_trim(record->fields[i]), name)) {
             return true;
         }
     }

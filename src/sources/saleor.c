@@ -390,7 +390,7 @@ static const struct topic {
 static const struct topic *topic_find(struct str name)
 {
     for (size_t i = 0; i < ARRAY_COUNT(TOPICS); i++) {
-        if (str_equal_nocase(name, str_from_z(TOPICS[i].name))) {
+        if (str_equal_nocase_z(name, TOPICS[i].name)) {
             return &TOPICS[i];
         }
     }

@@ -112,7 +112,7 @@ static const char *consent_state(struct str state, bool has_time)
         { "redacted", "unsubscribed" },
     };
     for (size_t i = 0; i < ARRAY_COUNT(STATES); i++) {
-        if (str_equal_nocase(state, str_from_z(STATES[i].shopify))) {
+        if (str_equal_nocase_z(state, STATES[i].shopify)) {
             return STATES[i].ours;
         }
     }

@@ -79,7 +79,7 @@ static int take_slot(struct pg_params *params, enum pg_oid oid)
 static char *put_scalar(struct pg_params *params, enum pg_type type, size_t size)
 {
     int slot = take_slot(params, wire_types[type].scalar);
-    char *value = size < INT32_MAX ? arena_alloc(params->arena, size + 1) : NULL;
+    char *value = size < INT32_MAX ? arena_alloc_bytes(params->arena, size + 1) : NULL;
     if (value == NULL) {
         params->failed = true;
         return NULL;
@@ -221,7 +221,7 @@ void pg_array_begin(struct pg_array *array, struct pg_params *params, enum pg_ty
         return;
     }
     capacity += ARRAY_HEADER_SIZE;
-    array->data = arena_alloc(params->arena, capacity);
+    array->data = arena_alloc_bytes(params->arena, capacity);
     if (array->data == NULL) {
         params->failed = true;
         return;
@@ -245,7 +245,7 @@ static bool array_reserve(struct pg_array *array, size_t more)
         return true;
     }
     size_t capacity = needed > array->capacity * 2 ? needed : array->capacity * 2;
-    char *grown = arena_alloc(array->params->arena, capacity);
+    char *grown = arena_alloc_bytes(array->params->arena, capacity);
     if (grown == NULL) {
         array->params->failed = true;
         return false;

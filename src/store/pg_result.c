@@ -64,7 +64,7 @@ struct pg_result *pg_result_copy(struct arena *arena, PGresult *rows)
     if (result == NULL || !size_of_copy(rows, &cell_count, &size)) {
         return NULL;
     }
-    char *memory = arena_alloc(arena, size);
+    char *memory = arena_alloc_bytes(arena, size);
     if (memory == NULL) {
         return NULL;
     }

@@ -101,7 +101,7 @@ static bool join_pieces(struct proof *proof)
     for (size_t i = 0; i < claim->piece_count; i++) {
         size += claim->pieces[i].size;
     }
-    char *message = arena_alloc(proof->arena, size + 1);
+    char *message = arena_alloc_bytes(proof->arena, size + 1);
     if (message == NULL) {
         return false;
     }

@@ -105,7 +105,7 @@ static const struct kind_info *kind_info(enum identity_kind kind)
 static bool is_blocked(struct str value)
 {
     for (size_t i = 0; i < ARRAY_COUNT(blocked); i++) {
-        if (str_equal_nocase(value, str_from_z(blocked[i]))) {
+        if (str_equal_nocase_z(value, blocked[i])) {
             return true;
         }
     }

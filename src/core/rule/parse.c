@@ -431,13 +431,13 @@ static const char *function_nearest(struct str name)
 {
     const char *names[ARRAY_COUNT(functions)];
     for (size_t i = 0; i < ARRAY_COUNT(functions); i++) {
-        if (str_equal_nocase(name, str_from_z(functions[i].name))) {
+        if (str_equal_nocase_z(name, functions[i].name)) {
             return functions[i].name;
         }
         names[i] = functions[i].name;
     }
     for (size_t i = 0; i < ARRAY_COUNT(other_functions); i++) {
-        if (str_equal_nocase(name, str_from_z(other_functions[i].word))) {
+        if (str_equal_nocase_z(name, other_functions[i].word)) {
             return other_functions[i].meant;
         }
     }

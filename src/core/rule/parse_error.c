@@ -219,7 +219,7 @@ static const char *const operator_words[] = { "and", "or",    "in", "contains", 
 static const char *keyword_for(struct str word)
 {
     for (size_t i = 0; i < ARRAY_COUNT(operator_words); i++) {
-        if (str_equal_nocase(word, str_from_z(operator_words[i]))) {
+        if (str_equal_nocase_z(word, operator_words[i])) {
             return operator_words[i];
         }
     }
