@@ -20,7 +20,8 @@
  *   250 ms for those of other instances)
  *   -> ask all workspaces at once for their least due instant
  *   -> for each that is due: claim up to 256 profiles with SKIP LOCKED, step
- *      each through its instants, save, hand over; again until fewer come
+ *      each through its instants, save, hand over; those with more by turns,
+ *      looking meanwhile who has become due: nobody waits for another's backlog
  *
  * Invariant: sweep and intake run the same decide step, so whoever holds the
  * row's lock emits the transition, and nobody else does (correctness 12). A
@@ -49,6 +50,10 @@
 #define DUE_FLOOR_MARGIN_MS 5000
 #define DUE_RETRY_MS 1000
 #define DUE_PACE_MS 15
+/* Between two looks at all workspaces while one has a backlog, and how many times as
+ * long as a look takes at least: with 10,000 of them it takes tens of milliseconds. */
+#define DUE_LOOK_MS 100
+#define DUE_LOOK_SHARE 10
 /* Until what was due, but locked by somebody else, is asked for again. */
 #define DUE_LOCKED_MS 50
 
@@ -128,6 +133,7 @@ static enum status look(struct due_sweep *sweep, struct problem *problem)
     struct pg_array ids;
     struct pg_array floors;
     struct pg_result *result = NULL;
+    arena_reset(sweep->arena);
     pg_params_init(&params, sweep->arena);
     pg_array_begin(&ids, &params, PG_UUID, sweep->workspace_count);
     pg_array_begin(&floors, &params, PG_INSTANT, sweep->workspace_count);
@@ -259,62 +265,90 @@ static bool rest(struct due_sweep *sweep, int64_t rest_ms)
     return goes_on;
 }
 
-static enum status due_workspace_run(struct due_sweep *sweep, struct due_workspace *workspace,
-                                     const struct registry_workspace *configured, size_t *out_count,
-                                     struct problem *problem)
+/* One batch. *out_is_full: there is more, and nobody stops us. */
+static enum status take_turn(struct due_sweep *sweep, struct due_workspace *workspace,
+                             const struct registry_workspace *configured, size_t *out_count,
+                             bool *out_is_full, struct problem *problem)
 {
-    for (*out_count = 0;;) {
-        bool is_live = traffic_is_live(&sweep->traffic);
-        int64_t began_ms = clock_monotonic_ms();
-        struct due_run run = { .sweep = sweep,
-                               .workspace = workspace,
-                               .configured = configured,
-                               .limit = is_live ? DUE_LIVE_BATCH : DUE_BATCH,
-                               .greatest_due_ms = INSTANT_FIRST_MS };
-        enum status status = due_batch(&run, problem);
-        if (status != STATUS_OK) {
-            return status;
-        }
-        *out_count += run.profile_count;
-        if (run.profile_count > 0) {
-            int64_t floor_ms = run.greatest_due_ms - DUE_FLOOR_MARGIN_MS;
-            workspace->floor_ms = floor_ms > workspace->floor_ms ? floor_ms : workspace->floor_ms;
-            if (sweep->config.observe != NULL) {
-                sweep->config.observe(sweep->config.app, run.profile_count,
-                                      clock_now_ms() - run.greatest_due_ms);
-            }
-        }
-        int64_t rest_ms = is_live ? (clock_monotonic_ms() - began_ms) / 2 + 1 : 0;
-        if (run.profile_count < run.limit || !rest(sweep, rest_ms)) {
-            return STATUS_OK;
+    bool is_live = traffic_is_live(&sweep->traffic);
+    int64_t began_ms = clock_monotonic_ms();
+    struct due_run run = { .sweep = sweep,
+                           .workspace = workspace,
+                           .configured = configured,
+                           .limit = is_live ? DUE_LIVE_BATCH : DUE_BATCH,
+                           .greatest_due_ms = INSTANT_FIRST_MS };
+    enum status status = due_batch(&run, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (run.profile_count > 0) {
+        int64_t floor_ms = run.greatest_due_ms - DUE_FLOOR_MARGIN_MS;
+        workspace->floor_ms = floor_ms > workspace->floor_ms ? floor_ms : workspace->floor_ms;
+        if (sweep->config.observe != NULL) {
+            sweep->config.observe(sweep->config.app, run.profile_count,
+                                  clock_now_ms() - run.greatest_due_ms);
         }
     }
+    int64_t rest_ms = is_live ? (clock_monotonic_ms() - began_ms) / 2 + 1 : 0;
+    *out_count = run.profile_count;
+    *out_is_full = run.profile_count == run.limit && rest(sweep, rest_ms);
+    return STATUS_OK;
 }
 
 /* --- the loop ----------------------------------------------------------- */
 
-/* What is due now, then when there is something to do again. */
-static enum status sweep_workspaces(struct due_sweep *sweep,
-                                    const struct registry_snapshot *snapshot,
-                                    struct problem *problem)
+struct due_pass {
+    bool is_any_due;
+    bool is_any_full;
+    int64_t pause_ms; /* until what is due now is asked for again */
+};
+
+/* A batch of each that is due. Who has no more is not asked again before the next
+ * look. */
+static enum status sweep_round(struct due_sweep *sweep, const struct registry_snapshot *snapshot,
+                               struct due_pass *pass, struct problem *problem)
 {
-    int64_t pause_ms = DUE_LOCKED_MS;
-    bool is_any_due = false;
-    enum status status = look(sweep, problem);
+    enum status status = STATUS_OK;
+    pass->is_any_full = false;
     for (size_t i = 0; i < sweep->workspace_count && status == STATUS_OK; i++) {
         struct due_workspace *workspace = &sweep->workspaces[i];
         const struct registry_workspace *configured = snapshot_workspace(snapshot, workspace->id);
         size_t count = 0;
-        if (workspace->next_ms <= clock_now_ms() && configured != NULL) {
-            status = due_workspace_run(sweep, workspace, configured, &count, problem);
-            pause_ms = count > 0 ? DUE_PACE_MS : pause_ms;
-            is_any_due = true;
+        bool is_full = false;
+        if (workspace->next_ms > clock_now_ms() || configured == NULL) {
+            continue;
+        }
+        status = take_turn(sweep, workspace, configured, &count, &is_full, problem);
+        pass->is_any_due = true;
+        pass->is_any_full = pass->is_any_full || is_full;
+        pass->pause_ms = count > 0 ? DUE_PACE_MS : pass->pause_ms;
+        workspace->next_ms = is_full ? workspace->next_ms : INSTANT_NEVER;
+    }
+    return status;
+}
+
+/* What is due now, by turns, then when there is something to do again. */
+static enum status sweep_workspaces(struct due_sweep *sweep,
+                                    const struct registry_snapshot *snapshot,
+                                    struct problem *problem)
+{
+    struct due_pass pass = { .is_any_full = true, .pause_ms = DUE_LOCKED_MS };
+    int64_t look_at_ms = 0; /* monotonic */
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK && pass.is_any_full) {
+        int64_t began_ms = clock_monotonic_ms();
+        if (began_ms >= look_at_ms) {
+            status = look(sweep, problem);
+            int64_t took_ms = clock_monotonic_ms() - began_ms;
+            look_at_ms = began_ms + DUE_LOOK_MS + DUE_LOOK_SHARE * took_ms;
+        }
+        if (status == STATUS_OK) {
+            status = sweep_round(sweep, snapshot, &pass, problem);
         }
     }
-    if (status == STATUS_OK && is_any_due) {
-        arena_reset(sweep->arena);
+    if (status == STATUS_OK && pass.is_any_due) {
         status = look(sweep, problem);
-        int64_t earliest_ms = clock_now_ms() + pause_ms;
+        int64_t earliest_ms = clock_now_ms() + pass.pause_ms;
         for (size_t i = 0; i < sweep->workspace_count; i++) {
             struct due_workspace *workspace = &sweep->workspaces[i];
             workspace->next_ms =

@@ -167,3 +167,29 @@ def test_a_crowd_due_at_once_makes_room_for_webhooks(cluster, tmp_path):
     finally:
         over.set()
         server.stop()
+
+
+def test_nobody_waits_for_another_brands_backlog(cluster, tmp_path):
+    server = Server(cluster, str(tmp_path)).migrate().start()
+    try:
+        many = make_workspace(server, "due5")
+        one = make_workspace(server, "due6")
+        for n in range(8):
+            crowd(many, f"m{n}-")
+        crowd(one, "o", 1)
+        due = int(time.time() * 1000) - 1000
+        let_lapse(cluster, "due5", "m%", due)
+        wait_for(lambda: lapses(cluster, "due5"), 15, 0.005)
+        let_lapse(cluster, "due6", "o%", due)
+        wait_for(lambda: len(lapses(cluster, "due5")) == 8 * 600, 60)
+        wait_for(lambda: lapses(cluster, "due6"), 15)
+        assert max(lapses(cluster, "due6")) < max(lapses(cluster, "due5")), "it came after all"
+    finally:
+        server.stop()
+
+
+def lapses(cluster, workspace):
+    """The transaction of each."""
+    return [row[0] for row in cluster.query(
+        "SELECT t.xmin::text::bigint FROM transition t JOIN workspace w ON w.id = t.workspace_id"
+        " WHERE w.name = %s AND to_value = 'lapsed'", workspace)]
