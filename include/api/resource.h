@@ -66,6 +66,7 @@ struct resource_request {
     struct str way;     /* of a snippet: script or shopify_pixel */
     struct str as_of;   /* an instant; empty: now */
     struct str filter;  /* an expression */
+    struct str fields;  /* of a list's items, parted by commas; empty: all */
     int64_t now_ms;
 };
 

@@ -4,6 +4,7 @@
 
 #include <sodium.h>
 
+#include "api/fields.h"
 #include "base/codec.h"
 #include "base/limits.h"
 
@@ -25,6 +26,7 @@ enum {
 
 /* A thousand profiles or notifications at 16 KiB each. */
 #define PAGE_BYTES_MAX (16u * 1024 * 1024)
+#define PAGE_HEAD "{\"data\":["
 
 static void query_hash(struct str query, uint8_t out_hash[TOKEN_QUERY_SIZE])
 {
@@ -108,10 +110,29 @@ enum status page_open(struct page *page, const struct resource_request *request,
     return STATUS_OK;
 }
 
+/* Of the items written so far, the members that were asked for. */
+static enum status page_narrow(struct page *page, struct problem *problem)
+{
+    struct buf narrow;
+    struct str all = buf_str(&page->buf);
+    buf_init(&narrow, page->request->arena, PAGE_BYTES_MAX);
+    buf_add_str(&narrow, str_take(all, sizeof(PAGE_HEAD) - 1));
+    enum status status = fields_select(str_drop(all, sizeof(PAGE_HEAD) - 1), page->request->fields,
+                                       &narrow, problem);
+    page->buf = narrow; /* which jsonw goes on writing to */
+    return status;
+}
+
 enum status page_close(struct page *page, struct str next_cursor, int64_t total, bool exact,
                        struct resource_answer *out_answer, struct problem *problem)
 {
     struct jsonw *json = &page->json;
+    if (page->request->fields.size > 0 && !page->buf.failed) {
+        enum status status = page_narrow(page, problem);
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
     jsonw_close_array(json);
     struct str token = { NULL, 0 };
     if (next_cursor.size > 0) {

@@ -1,5 +1,6 @@
 #include <assert.h>
 
+#include "api/fields.h"
 #include "base/instant.h"
 #include "base/limits.h"
 #include "candidate_priv.h"
@@ -410,11 +411,25 @@ enum status resource_profile_list(const struct resource_request *request,
     return page_close(&page, next, total, exact, out_answer, problem);
 }
 
+/* A list of texts as the query of a GET has them. */
+static struct str joined(struct document *document, const char *name)
+{
+    struct str *texts = NULL;
+    size_t count = document_texts(document, name, FIELDS_MAX, &texts);
+    struct str all = { NULL, 0 };
+    for (size_t i = 0; i < count; i++) {
+        all = str_printf(document->arena, "%.*s%s%.*s", STR_ARG(all), i > 0 ? "," : "",
+                         STR_ARG(texts[i]));
+    }
+    return all;
+}
+
 enum status resource_profile_search(const struct resource_request *request,
                                     struct resource_answer *out_answer, struct problem *problem)
 {
-    static const char *const fields[] = { "filter",   "lifecycle", "identified", "updated_since",
-                                          "order_by", "page_size", "page_token", "include" };
+    static const char *const fields[] = { "filter",        "lifecycle", "identified",
+                                          "updated_since", "order_by",  "page_size",
+                                          "page_token",    "include",   "fields" };
     struct document CLEANUP(document_close) document = { .root = NULL };
     enum status status = document_open(&document, request->arena, request->body, problem);
     if (status != STATUS_OK) {
@@ -433,6 +448,7 @@ enum status resource_profile_search(const struct resource_request *request,
         query.identified =
             document_bool(&document, "identified", false) ? STR("true") : STR("false");
     }
+    query.fields = joined(&document, "fields");
     struct str include = document_text(&document, "include", LIMIT_NAME_BYTES);
     query.want_total = str_equal(include, STR("total"));
     if (include.size > 0 && !query.want_total) {

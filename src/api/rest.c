@@ -22,6 +22,7 @@ static const struct {
 } PARAMETERS[] = {
     { "page_size", REST_PAGE },
     { "page_token", REST_PAGE },
+    { "fields", REST_PAGE },
     { "include", REST_TOTAL },
     { "order_by", REST_PROFILES },
     { "lifecycle", REST_PROFILES },
@@ -151,6 +152,7 @@ static bool read_request(struct http_exchange *x, const struct api *api, unsigne
         .way = http_query(x, "way"),
         .as_of = http_query(x, "as_of"),
         .filter = http_query(x, "filter"),
+        .fields = http_query(x, "fields"),
         .now_ms = clock_now_ms(),
     };
     read_path(x, request);

@@ -2,12 +2,14 @@
 written, server alive, well-behaved clients unaffected."""
 
 import json
+import os
 import socket
 import threading
 import time
 
 import pytest
 import shopbell
+import yaml
 from shopbell import raw_exchange, shopify_order
 
 
@@ -246,6 +248,38 @@ def test_many_clients_at_once(api, shopify):
 def test_open_pages(api, server, path):
     headers = {"Authorization": f"Bearer {api.key}"} if path.startswith("/v1") else {}
     assert server.request("GET", path, headers=headers).status == 200
+
+
+def test_every_list_gives_the_fields_that_are_wanted(api):
+    api.post("/v1/events", [
+        {"id": f"f{n}", "type": "order.completed", "identities": {"email": f"f{n}@example.com"},
+         "properties": {"order_id": f"o{n}", "total": 124.9, "currency": "EUR"}}
+        for n in range(3)], expect=200)
+    with open(os.path.join(shopbell.ROOT, "openapi/shopbell.yaml"), encoding="utf-8") as f:
+        paths = yaml.safe_load(f)["paths"]
+    wanted = {"$ref": "#/components/parameters/fields"}
+    lists = [path for path, methods in paths.items()
+             if "{" not in path and path != "/v1/workspaces"
+             and wanted in methods.get("get", {}).get("parameters", [])]
+    assert len(lists) >= 10, lists
+    seen = 0
+    for path in lists:
+        for item in api.get(path + "?page_size=2")["data"]:
+            seen += 1
+            assert len(item) > 1, path
+            for name in item:
+                narrow = api.get(f"{path}?page_size=2&fields={name}")["data"]
+                assert [list(one) for one in narrow] == [[name]] * len(narrow), (path, narrow)
+            break
+        wrong = api.call("GET", path + "?page_size=2&fields=id,nonsense")
+        assert wrong.status in (200, 422), path  # nobody knows what an empty list has not
+    assert seen >= 4, "too little was listed"
+    raw = api.call("GET", "/v1/profiles?fields=orders,email&page_size=1").body.decode()
+    assert '"revenue":124.90' in raw, "money keeps its decimals"
+    found = api.call("POST", "/v1/profiles/search", {"fields": ["id"]}, expect=200).json["data"]
+    assert len(found) == 3 and all(list(one) == ["id"] for one in found)
+    wrong = api.call("GET", "/v1/profiles?fields=emial")
+    assert wrong.status == 422 and "email" in wrong.json["detail"], wrong.body
 
 
 def test_metrics_are_on_the_admin_listener_only(server):

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "api/fields.h"
 #include "api/page.h"
 #include "base/arena.h"
 #include "unit.h"
@@ -95,6 +96,39 @@ static void test_cursors(void **state)
     arena_destroy(arena);
 }
 
+static void test_fields(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *items;
+        const char *fields;
+        const char *expected; /* "!" and what the problem says */
+    } rows[] = {
+        { "{\"a\":1,\"b\":124.90},{\"a\":2,\"b\":0.10}", "b", "{\"b\":124.90},{\"b\":0.10}" },
+        { "{\"a\":{\"b\":[1,2]},\"b\":\"}\\\"],{\",\"c\":[]}", "c, b",
+          "{\"b\":\"}\\\"],{\",\"c\":[]}" },
+        { "{\"a\":\"\\\\\",\"b\":null}", "b,a", "{\"a\":\"\\\\\",\"b\":null}" },
+        { "", "whatever", "" },
+        { "{\"email\":1}", "emial", "!no member is called \"emial\"; did you mean \"email\"?" },
+        { "{\"a\":1}", "a,,", "!fields is up to 64 names of members, parted by commas" },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct buf buf;
+        struct problem problem = { .type = "" };
+        buf_init(&buf, NULL, 1 << 16);
+        enum status status =
+            fields_select(str_from_z(rows[i].items), str_from_z(rows[i].fields), &buf, &problem);
+        if (rows[i].expected[0] == '!') {
+            assert_int_equal(status, STATUS_INVALID);
+            assert_string_equal(problem.detail, rows[i].expected + 1);
+        } else {
+            assert_int_equal(status, STATUS_OK);
+            assert_str_equal(buf_str(&buf), str_from_z(rows[i].expected));
+        }
+        buf_finish(&buf);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -102,6 +136,7 @@ int main(void)
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_every_changed_character_is_found),
         cmocka_unit_test(test_cursors),
+        cmocka_unit_test(test_fields),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
