@@ -25,6 +25,7 @@ enum {
     ARRAY_HEADER_SIZE = 20,
     ARRAY_EMPTY_SIZE = 12,
     ARRAY_TEXT_GUESS = 32, /* expected bytes of an element whose size varies */
+    ARRAY_EXPECTED_MAX = 1024 * 1024,
 };
 
 static const struct {
@@ -230,6 +231,18 @@ void pg_array_begin(struct pg_array *array, struct pg_params *params, enum pg_ty
     array->size = ARRAY_HEADER_SIZE;
 }
 
+/* What all elements need if the rest are like those before, and an eighth more: an
+ * arena keeps what was outgrown, and doubling left a batch's bodies in it twice. One
+ * element of megabytes foretells nothing of the others. */
+static size_t grown_capacity(const struct pg_array *array, size_t needed)
+{
+    size_t all = needed / array->filled * array->count;
+    size_t expected = all + all / 8;
+    size_t least = needed > array->capacity * 2 ? needed : array->capacity * 2;
+    bool is_modest = expected <= least || expected <= ARRAY_EXPECTED_MAX;
+    return expected > needed && is_modest ? expected : least;
+}
+
 /* Room for `more` further bytes, or the parameters have failed. */
 static bool array_reserve(struct pg_array *array, size_t more)
 {
@@ -244,7 +257,7 @@ static bool array_reserve(struct pg_array *array, size_t more)
     if (needed <= array->capacity) {
         return true;
     }
-    size_t capacity = needed > array->capacity * 2 ? needed : array->capacity * 2;
+    size_t capacity = grown_capacity(array, needed);
     char *grown = arena_alloc_bytes(array->params->arena, capacity);
     if (grown == NULL) {
         array->params->failed = true;
