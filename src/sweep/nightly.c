@@ -29,9 +29,9 @@
 #define NIGHTLY_PERIOD_MS 30000
 #define NIGHTLY_RETRY_MS 5000
 #define NIGHTLY_SCAN 5000
-/* Profiles locked at a time: some 10 ms, so that whoever is written to meanwhile
+/* Profiles locked at a time: some 5 ms, so that whoever is written to meanwhile
  * hardly waits; and as long a pause as the work took. */
-#define NIGHTLY_BATCH 128
+#define NIGHTLY_BATCH 64
 #define NIGHTLY_LEASE_MS 60000
 
 static const char KIND[] = "statistics";
