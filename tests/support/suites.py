@@ -29,7 +29,7 @@ FUZZ_SECONDS_ELSE = 8
 # Most tests wait, for clocks or for PostgreSQL: a second process runs these beside the
 # rest, and both take about as long.
 BESIDE = {"system": ["test_engine_traps.py", "test_source_health.py", "test_edge.py",
-                     "test_check.py", "test_import.py", "test_replay.py", "test_cli.py"]}
+                     "test_check.py", "test_replay.py"]}
 
 FAST = ["unit", "golden", "property", "fuzz", "store"]
 WITH_ALL = ["lint", "sdk", "sanitizers", "fuzzing"]
