@@ -580,7 +580,7 @@ static void many_drains_are_survived(void **state)
         for (size_t k = 0; k < CLIENTS; k++) {
             assert_int_equal(pthread_create(&threads[k], NULL, &load_run, &load), 0);
         }
-        while (atomic_load(&load.answered) < CLIENTS) {
+        while (stats_of(&toy).connections < CLIENTS || atomic_load(&load.answered) < CLIENTS) {
             nap(1);
         }
         http_server_drain(toy.server, 1000);
