@@ -46,6 +46,9 @@ struct problem {
 enum status problem_set(struct problem *problem, enum status status, const char *type,
                         const char *format, ...) PRINTF_LIKE(4, 5);
 
+/* Adds "; did you mean "x"?" to what is said; nothing for NULL (see str_nearest). */
+void problem_suggest(struct problem *problem, const char *nearest);
+
 /* Names the place within the document; call it after problem_set, which clears
  * the pointer. Text beyond a fixed size is cut between characters. */
 void problem_point(struct problem *problem, const char *format, ...) PRINTF_LIKE(2, 3);

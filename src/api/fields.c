@@ -79,12 +79,9 @@ static enum status fail_unknown(struct str name, struct str item, struct problem
             count++;
         }
     }
-    const char *nearest = str_nearest(name, known, count);
-    problem_set(problem, STATUS_INVALID, "unknown-field", "no member is called \"%.*s\"%s%s%s",
-                STR_ARG(str_take_text(name, FIELD_NAME_BYTES)),
-                nearest != NULL ? "; did you mean \"" : "", nearest != NULL ? nearest : "",
-                nearest != NULL ? "\"?" : "");
-    problem_point(problem, "#/query/fields");
+    problem_set(problem, STATUS_INVALID, "unknown-field", "no member is called \"%.*s\"",
+                STR_ARG(str_take_text(name, FIELD_NAME_BYTES)));
+    problem_suggest(problem, str_nearest(name, known, count));
     return STATUS_INVALID;
 }
 
@@ -116,7 +113,6 @@ static enum status split_names(struct str fields, struct str *names, size_t *out
         if (name.size == 0 || *out_count == FIELDS_MAX) {
             problem_set(problem, STATUS_INVALID, "invalid-field",
                         "fields is up to %d names of members, parted by commas", FIELDS_MAX);
-            problem_point(problem, "#/query/fields");
             return STATUS_INVALID;
         }
         names[(*out_count)++] = name;

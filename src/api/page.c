@@ -119,6 +119,9 @@ static enum status page_narrow(struct page *page, struct problem *problem)
     buf_add_str(&narrow, str_take(all, sizeof(PAGE_HEAD) - 1));
     enum status status = fields_select(str_drop(all, sizeof(PAGE_HEAD) - 1), page->request->fields,
                                        &narrow, problem);
+    if (status != STATUS_OK) {
+        problem_point(problem, page->request->body.size > 0 ? "#/fields" : "#/query/fields");
+    }
     page->buf = narrow; /* which jsonw goes on writing to */
     return status;
 }

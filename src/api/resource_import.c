@@ -38,10 +38,8 @@ static enum status check_query(struct http_exchange *x, struct problem *problem)
     if (unknown.size == 0) {
         return STATUS_OK;
     }
-    const char *nearest = str_nearest(unknown, PARAMETERS, ARRAY_COUNT(PARAMETERS));
-    (void)problem_set(problem, STATUS_INVALID, "unknown-field", "no parameter is called so%s%s%s",
-                      nearest != NULL ? "; did you mean \"" : "", nearest != NULL ? nearest : "",
-                      nearest != NULL ? "\"?" : "");
+    (void)problem_set(problem, STATUS_INVALID, "unknown-field", "no parameter is called so");
+    problem_suggest(problem, str_nearest(unknown, PARAMETERS, ARRAY_COUNT(PARAMETERS)));
     problem_point(problem, "#/query/%.*s", STR_ARG(str_take_text(unknown, 60)));
     return STATUS_INVALID;
 }

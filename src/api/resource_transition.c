@@ -24,11 +24,10 @@ static enum status one_of(struct str value, const char *name, const char *const 
             return STATUS_OK;
         }
     }
-    const char *nearest = str_nearest(value, known, count);
-    enum status status = problem_set(
-        problem, STATUS_INVALID, "invalid-field", "no %s is called \"%.*s\"%s%s%s", name,
-        STR_ARG(str_take_text(value, 63)), nearest != NULL ? "; did you mean \"" : "",
-        nearest != NULL ? nearest : "", nearest != NULL ? "\"?" : "");
+    enum status status =
+        problem_set(problem, STATUS_INVALID, "invalid-field", "no %s is called \"%.*s\"", name,
+                    STR_ARG(str_take_text(value, 63)));
+    problem_suggest(problem, str_nearest(value, known, count));
     problem_point(problem, "#/query/%s", name);
     return status;
 }

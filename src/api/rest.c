@@ -48,12 +48,11 @@ static const struct {
     { "validate_only", REST_WRITE },
 };
 
-static void reply_parameter(struct http_exchange *x, const char *type, struct str name,
-                            const char *detail)
+static void reply_parameter(struct http_exchange *x, const char *name, const char *detail)
 {
     struct problem problem;
-    (void)problem_set(&problem, STATUS_INVALID, type, "%s", detail);
-    problem_point(&problem, "#/query/%.*s", STR_ARG(str_take_text(name, 60)));
+    (void)problem_set(&problem, STATUS_INVALID, "invalid-field", "%s", detail);
+    problem_point(&problem, "#/query/%s", name);
     http_reply_problem(x, &problem);
 }
 
@@ -70,12 +69,11 @@ static bool refuse_unknown(struct http_exchange *x, unsigned flags)
     if (unknown.size == 0) {
         return true;
     }
-    char detail[160];
-    const char *nearest = str_nearest(unknown, known, count);
-    snprintf(detail, sizeof(detail), "no parameter is called so%s%s%s",
-             nearest != NULL ? "; did you mean \"" : "", nearest != NULL ? nearest : "",
-             nearest != NULL ? "\"?" : "");
-    reply_parameter(x, "unknown-field", unknown, detail);
+    struct problem problem;
+    (void)problem_set(&problem, STATUS_INVALID, "unknown-field", "no parameter is called so");
+    problem_suggest(&problem, str_nearest(unknown, known, count));
+    problem_point(&problem, "#/query/%.*s", STR_ARG(str_take_text(unknown, 60)));
+    http_reply_problem(x, &problem);
     return false;
 }
 
@@ -83,7 +81,7 @@ static bool read_bool(struct http_exchange *x, const char *name, bool *out_value
 {
     struct str text = http_query(x, name);
     if (text.size > 0 && !str_equal(text, STR("true")) && !str_equal(text, STR("false"))) {
-        reply_parameter(x, "invalid-field", str_from_z(name), "true or false is expected");
+        reply_parameter(x, name, "true or false is expected");
         return false;
     }
     *out_value = str_equal(text, STR("true"));
@@ -95,7 +93,7 @@ static bool read_page(struct http_exchange *x, struct resource_request *request)
     struct str size = http_query(x, "page_size");
     uint64_t number = LIMIT_PAGE_DEFAULT;
     if (size.size > 0 && (!str_to_u64(size, &number) || number == 0)) {
-        reply_parameter(x, "invalid-field", STR("page_size"), "page_size is a number from 1 on");
+        reply_parameter(x, "page_size", "page_size is a number from 1 on");
         return false;
     }
     request->page_size = number > LIMIT_PAGE_MAX ? LIMIT_PAGE_MAX : (size_t)number;
@@ -103,7 +101,7 @@ static bool read_page(struct http_exchange *x, struct resource_request *request)
     struct str include = http_query(x, "include");
     request->want_total = str_equal(include, STR("total"));
     if (include.size > 0 && !request->want_total) {
-        reply_parameter(x, "invalid-field", STR("include"), "include is \"total\"");
+        reply_parameter(x, "include", "include is \"total\"");
         return false;
     }
     return true;

@@ -66,6 +66,19 @@ enum status problem_set(struct problem *problem, enum status status, const char 
     return status;
 }
 
+void problem_suggest(struct problem *problem, const char *nearest)
+{
+    if (problem == NULL || nearest == NULL) {
+        return;
+    }
+    size_t size = strlen(problem->detail);
+    size_t left = sizeof(problem->detail) - size;
+    int length = snprintf(problem->detail + size, left, "; did you mean \"%s\"?", nearest);
+    if (length < 0 || (size_t)length >= left) {
+        problem->detail[size] = '\0'; /* half a suggestion is none */
+    }
+}
+
 void problem_point(struct problem *problem, const char *format, ...)
 {
     assert(format != NULL);

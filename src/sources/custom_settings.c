@@ -48,12 +48,10 @@ static void fail_unknown(struct reading *reading, const char *path, const char *
                          const char *const *known, size_t known_count)
 {
     struct str name = str_take_text(str_from_z(key), LIMIT_NAME_BYTES);
-    const char *nearest = str_nearest(name, known, known_count);
     if (reading->status == STATUS_OK) {
         reading->status = problem_set(reading->problem, STATUS_INVALID, "unknown-field",
-                                      "\"%.*s\" is not known here%s%s%s", STR_ARG(name),
-                                      nearest != NULL ? "; did you mean \"" : "",
-                                      nearest != NULL ? nearest : "", nearest != NULL ? "\"?" : "");
+                                      "\"%.*s\" is not known here", STR_ARG(name));
+        problem_suggest(reading->problem, str_nearest(name, known, known_count));
         problem_point(reading->problem, "#/settings%s/%.*s", path, STR_ARG(name));
     }
 }

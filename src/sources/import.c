@@ -135,11 +135,10 @@ enum import_kind import_kind_find(struct str name, struct problem *problem)
             return KINDS[i].kind;
         }
     }
-    const char *nearest = str_nearest(name, names, ARRAY_COUNT(KINDS));
     problem_set(problem, STATUS_INVALID, "invalid-field",
-                "no kind is called \"%.*s\": customers, orders, products, events or email%s%s%s",
-                STR_ARG(str_take_text(name, 60)), nearest != NULL ? "; did you mean \"" : "",
-                nearest != NULL ? nearest : "", nearest != NULL ? "\"?" : "");
+                "no kind is called \"%.*s\": customers, orders, products, events or email",
+                STR_ARG(str_take_text(name, 60)));
+    problem_suggest(problem, str_nearest(name, names, ARRAY_COUNT(KINDS)));
     return 0;
 }
 
@@ -157,12 +156,11 @@ const struct import_format *import_format_find(struct str name, struct problem *
             return &FORMATS[i];
         }
     }
-    const char *nearest = str_nearest(name, names, ARRAY_COUNT(FORMATS));
     problem_set(problem, STATUS_INVALID, "invalid-field",
                 "no format is called \"%.*s\": ndjson, csv, shopify-orders, shopify-customers or "
-                "woocommerce-orders%s%s%s",
-                STR_ARG(str_take_text(name, 60)), nearest != NULL ? "; did you mean \"" : "",
-                nearest != NULL ? nearest : "", nearest != NULL ? "\"?" : "");
+                "woocommerce-orders",
+                STR_ARG(str_take_text(name, 60)));
+    problem_suggest(problem, str_nearest(name, names, ARRAY_COUNT(FORMATS)));
     return NULL;
 }
 
@@ -392,12 +390,11 @@ static enum status map_is_used(const struct map *map, const struct import_reader
         for (size_t k = 0; k < reader->header_count; k++) {
             names[k] = str_dup_z(arena, reader->headers[k]);
         }
-        const char *nearest = str_nearest(map->entries[i].column, names, reader->header_count);
-        return problem_set(problem, STATUS_INVALID, "invalid-field",
-                           "map: the file has no column \"%.*s\"%s%s%s",
-                           STR_ARG(str_take_text(map->entries[i].column, 60)),
-                           nearest != NULL ? "; did you mean \"" : "",
-                           nearest != NULL ? nearest : "", nearest != NULL ? "\"?" : "");
+        problem_set(problem, STATUS_INVALID, "invalid-field",
+                    "map: the file has no column \"%.*s\"",
+                    STR_ARG(str_take_text(map->entries[i].column, 60)));
+        problem_suggest(problem, str_nearest(map->entries[i].column, names, reader->header_count));
+        return STATUS_INVALID;
     }
     return STATUS_OK;
 }
@@ -428,11 +425,10 @@ static enum import_field column_find(const struct import_column *columns, struct
 
 static enum status field_unknown(struct str field, struct problem *problem)
 {
-    const char *nearest = str_nearest(field, FIELD_NAMES + 1, FIELD_COUNT - 1);
-    return problem_set(problem, STATUS_INVALID, "invalid-field",
-                       "map: no field is called \"%.*s\"%s%s%s", STR_ARG(str_take_text(field, 60)),
-                       nearest != NULL ? "; did you mean \"" : "", nearest != NULL ? nearest : "",
-                       nearest != NULL ? "\"?" : "");
+    problem_set(problem, STATUS_INVALID, "invalid-field", "map: no field is called \"%.*s\"",
+                STR_ARG(str_take_text(field, 60)));
+    problem_suggest(problem, str_nearest(field, FIELD_NAMES + 1, FIELD_COUNT - 1));
+    return STATUS_INVALID;
 }
 
 /* A mapped column comes before one that only has the right name. */

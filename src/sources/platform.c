@@ -156,11 +156,9 @@ static enum status refuse_unknown(const struct platform *platform, json_t *setti
             continue;
         }
         struct str name = str_take_text(str_from_z(key), LIMIT_NAME_BYTES);
-        const char *nearest = str_nearest(name, names, count);
-        problem_set(problem, STATUS_INVALID, "unknown-field",
-                    "a %s source has no setting \"%.*s\"%s%s%s", platform->title, STR_ARG(name),
-                    nearest != NULL ? "; did you mean \"" : "", nearest != NULL ? nearest : "",
-                    nearest != NULL ? "\"?" : "");
+        problem_set(problem, STATUS_INVALID, "unknown-field", "a %s source has no setting \"%.*s\"",
+                    platform->title, STR_ARG(name));
+        problem_suggest(problem, str_nearest(name, names, count));
         problem_point(problem, "#/settings/%.*s", STR_ARG(name));
         return STATUS_INVALID;
     }
@@ -450,11 +448,10 @@ static enum status status_fault(const struct platform *platform, struct str stat
          rule->status != NULL && count < STATUSES_MAX; rule++) {
         names[count++] = rule->status;
     }
-    const char *nearest = str_nearest(status, names, count);
     struct str shown = str_take_text(status, LIMIT_NAME_BYTES);
-    problem_set(problem, STATUS_INVALID, "invalid-field", "%s has no order status \"%.*s\"%s%s%s",
-                platform->title, STR_ARG(shown), nearest != NULL ? "; did you mean \"" : "",
-                nearest != NULL ? nearest : "", nearest != NULL ? "\"?" : "");
+    problem_set(problem, STATUS_INVALID, "invalid-field", "%s has no order status \"%.*s\"",
+                platform->title, STR_ARG(shown));
+    problem_suggest(problem, str_nearest(status, names, count));
     problem_point(problem, "#/settings/order_completed_when");
     return STATUS_INVALID;
 }
