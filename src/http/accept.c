@@ -18,22 +18,24 @@
  * 400 drains under load none came to its end.
  *
  * Invariant: no connection is taken after accept_end has returned. Who is beyond the
- * limit waits in the kernel's queue, as he did there, and is not refused.
+ * limit waits in the kernel's queue and is not refused. What was taken is counted only
+ * when a thread of the daemon has begun with it; so near the limit no more are taken
+ * before those have been.
  */
 
 enum {
-    FULL_WAIT_MS = 5, /* until it is asked again whether there is room */
+    FULL_WAIT_MS = 5, /* until it is counted again */
     OUT_OF_FILES_WAIT_MS = 50,
-    ROUND_MAX = 64, /* taken before the count is looked at again */
 };
 
-static bool is_full(const struct listener *listener)
-{
-    return atomic_load(&listener->connection_count) >= listener->connections_max;
-}
+enum take {
+    TAKE_ONE,
+    TAKE_GONE, /* it has left meanwhile */
+    TAKE_NONE,
+    TAKE_NO_MEANS, /* the process or the machine is out of something */
+};
 
-/* False: wait a little, the process or the machine is out of something. */
-static bool take_one(struct listener *listener, bool *out_more)
+static enum take take(struct listener *listener)
 {
     struct sockaddr_storage storage = { 0 };
     struct sockaddr *address = (struct sockaddr *)&storage;
@@ -42,10 +44,29 @@ static bool take_one(struct listener *listener, bool *out_more)
     if (fd >= 0) {
         /* Refused, it closes the descriptor and has said why. */
         (void)MHD_add_connection(listener->daemon, fd, address, size);
-        return true;
+        return TAKE_ONE;
     }
-    *out_more = errno == EINTR || errno == ECONNABORTED;
-    return *out_more || errno == EAGAIN;
+    return errno == EINTR || errno == ECONNABORTED ? TAKE_GONE
+           : errno == EAGAIN                       ? TAKE_NONE
+                                                   : TAKE_NO_MEANS;
+}
+
+/* Takes those that wait. Returns how long to wait; -1: until one comes. */
+static int take_round(struct listener *listener)
+{
+    unsigned count = atomic_load(&listener->connection_count);
+    unsigned most = listener->connections_max;
+    unsigned room = count < most ? most - count : 0;
+    unsigned taken = 0;
+    enum take last = TAKE_GONE;
+    while (taken < room && taken < ACCEPT_ROUND_MAX && last <= TAKE_GONE) {
+        last = take(listener);
+        taken += last == TAKE_ONE ? 1 : 0;
+    }
+    if (last == TAKE_NO_MEANS) {
+        return OUT_OF_FILES_WAIT_MS;
+    }
+    return room == 0 || (taken > 0 && room - taken < ACCEPT_ROUND_MAX) ? FULL_WAIT_MS : -1;
 }
 
 static void *accept_run(void *cls)
@@ -59,12 +80,7 @@ static void *accept_run(void *cls)
         if (at[0].revents != 0) {
             return NULL;
         }
-        bool more = true;
-        bool has_means = true;
-        for (int i = 0; i < ROUND_MAX && more && has_means && !is_full(listener); i++) {
-            has_means = take_one(listener, &more);
-        }
-        wait_ms = !has_means ? OUT_OF_FILES_WAIT_MS : is_full(listener) ? FULL_WAIT_MS : -1;
+        wait_ms = take_round(listener);
     }
 }
 

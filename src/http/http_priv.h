@@ -303,6 +303,16 @@ NODISCARD enum status workers_create(struct http_server *server, struct workers 
 NODISCARD bool workers_push(struct workers *workers, struct http_exchange *x);
 void workers_destroy(struct workers *workers); /* joins; NULL is fine */
 
+/* ---- connections taken (accept.c) ------------------------------------------ */
+
+enum {
+    ACCEPT_ROUND_MAX = 64, /* taken before the count is looked at again */
+};
+/* Takes the connections of a listener whose daemon runs, on a thread of its own. */
+NODISCARD bool accept_begin(struct listener *listener);
+/* Takes no more: none after it returns. Does nothing before accept_begin. */
+void accept_end(struct listener *listener);
+
 /* ---- sockets and certificates (listen.c, tls.c) --------------------------- */
 
 NODISCARD enum status listen_open(const char *address, struct listener *listener,
@@ -310,13 +320,6 @@ NODISCARD enum status listen_open(const char *address, struct listener *listener
 /* From now on connecting is refused, unless the socket is shared with a successor. */
 void listen_end(const struct listener *listener);
 void listen_close(struct listener *listener);
-
-/* --- accept.c -------------------------------------------------------------- */
-
-/* Takes the connections of a listener whose daemon runs, on a thread of its own. */
-NODISCARD bool accept_begin(struct listener *listener);
-/* Takes no more: none after it returns. Does nothing before accept_begin. */
-void accept_end(struct listener *listener);
 
 NODISCARD enum status tls_create(const char *cert_file, const char *key_file, struct tls **out_tls,
                                  struct problem *problem);

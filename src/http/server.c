@@ -147,8 +147,12 @@ static void daemon_options(struct http_server *server, struct listener *listener
         tls ? (size_t)TLS_CONNECTION_MEMORY_BYTES : (size_t)LIMIT_CONNECTION_MEMORY_BYTES;
 
     listener->connections_max = most > threads ? most : threads;
+    /* The acceptor keeps to the limit. The daemon gives a place back a little after
+     * it has said that a connection is closed, and parts the places among its threads. */
     options[n++] = (struct MHD_OptionItem){ MHD_OPTION_CONNECTION_LIMIT,
-                                            (intptr_t)listener->connections_max, NULL };
+                                            (intptr_t)listener->connections_max +
+                                                (intptr_t)ACCEPT_ROUND_MAX * threads,
+                                            NULL };
     options[n++] =
         (struct MHD_OptionItem){ MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)memory, NULL };
     options[n++] =

@@ -404,6 +404,33 @@ static void addresses_hold_a_bounded_number(void **state)
     http_server_destroy(toy.server);
 }
 
+/* All at once, three times as many as there is room for: each is served in turn. */
+static void beyond_the_limit_they_wait(void **state)
+{
+    enum {
+        ROOM = 8,
+        CLIENTS = 3 * ROOM
+    };
+    (void)state;
+    struct toy toy = { 0 };
+    struct http_config config = toy_config(&toy);
+    char answer[ANSWER_SIZE_MAX];
+    int fds[CLIENTS];
+    config.connections_max = ROOM;
+    toy_start(&toy, &config);
+    for (size_t i = 0; i < CLIENTS; i++) {
+        fds[i] = dial(toy.port);
+        ask(fds[i], "GET /v1/items/7 HTTP/1.1\r\n" HOST "\r\n");
+    }
+    for (size_t i = 0; i < CLIENTS; i++) {
+        assert_false(hear(fds[i], answer, QUIET_MS));
+        assert_answer(answer, "200", "\"id\":\"7\"");
+        assert_true(stats_of(&toy).connections <= ROOM);
+        (void)close(fds[i]);
+    }
+    http_server_destroy(toy.server);
+}
+
 /* ---- listeners ------------------------------------------------------------- */
 
 static int dial_unix(const char *path)
@@ -652,6 +679,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(declared_bytes_are_not_held, start, stop),
         cmocka_unit_test(the_budget_is_kept),
         cmocka_unit_test(addresses_hold_a_bounded_number),
+        cmocka_unit_test(beyond_the_limit_they_wait),
         cmocka_unit_test(unix_sockets_are_served),
         cmocka_unit_test(inherited_sockets_are_served),
         cmocka_unit_test_setup_teardown(draining_under_load_breaks_nothing, start, stop),
