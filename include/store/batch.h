@@ -67,10 +67,12 @@ enum batch_lock_outcome {
     BATCH_STALE, /* an owner moved between load and lock: roll back and load again */
 };
 
-/* Round trip 2, after decision_plan. Profiles and orders are put into the
- * decision; is_known is filled. */
-NODISCARD enum status batch_lock(struct batch *batch, int64_t now_ms,
-                                 enum batch_lock_outcome *out_outcome, struct problem *problem);
+/* Round trip 2, after decision_plan over the events without a receipt. Profiles and
+ * orders are put into the decision; is_known is filled. *out_has_news is false, and
+ * nothing is locked, when every event has its receipt. */
+NODISCARD enum status batch_plan_and_lock(struct batch *batch, int64_t now_ms, bool *out_has_news,
+                                          enum batch_lock_outcome *out_outcome,
+                                          struct problem *problem);
 
 /* The counted orders of a profile whose contribution shrank: first, last and
  * largest are read from the orders themselves, less those in this decision. */

@@ -115,25 +115,10 @@ static enum status load_and_lock(struct attempt_state *attempt, struct problem *
         if (status != STATUS_OK) {
             return status;
         }
-        struct event **fresh = ARENA_NEW_ARRAY(arena, batch->event_count + 1, struct event *);
-        if (fresh == NULL) {
-            return STATUS_LIMIT;
-        }
-        size_t fresh_count = 0;
-        for (size_t i = 0; i < batch->event_count; i++) {
-            if (!batch->is_duplicate[i]) {
-                fresh[fresh_count++] = batch->events[i];
-            }
-        }
-        if (fresh_count == 0) {
-            return STATUS_OK;
-        }
-        attempt->now_ms = clock_now_ms();
-        status = decision_plan(attempt->decision, fresh, fresh_count, attempt->now_ms);
+        bool has_news = false;
         enum batch_lock_outcome outcome = BATCH_LOCKED;
-        if (status == STATUS_OK) {
-            status = batch_lock(batch, attempt->now_ms, &outcome, problem);
-        }
+        attempt->now_ms = clock_now_ms();
+        status = batch_plan_and_lock(batch, attempt->now_ms, &has_news, &outcome, problem);
         if (status != STATUS_OK || outcome == BATCH_LOCKED) {
             return status;
         }

@@ -628,8 +628,8 @@ static bool plan_holds(const struct lock_plan *plan, struct pg_result *const *re
            (slots->orders == NOT_SENT || owners_hold(&plan->orders, results[slots->orders]));
 }
 
-enum status batch_lock(struct batch *batch, int64_t now_ms, enum batch_lock_outcome *out_outcome,
-                       struct problem *problem)
+static enum status lock(struct batch *batch, int64_t now_ms, enum batch_lock_outcome *out_outcome,
+                        struct problem *problem)
 {
     struct lock_plan plan = { 0 };
     if (!owner_select(batch, false, &plan.identities) || !owner_select(batch, true, &plan.orders)) {
@@ -662,4 +662,25 @@ enum status batch_lock(struct batch *batch, int64_t now_ms, enum batch_lock_outc
         *out_outcome = BATCH_LOCKED;
     }
     return status;
+}
+
+enum status batch_plan_and_lock(struct batch *batch, int64_t now_ms, bool *out_has_news,
+                                enum batch_lock_outcome *out_outcome, struct problem *problem)
+{
+    struct event **fresh = ARENA_NEW_ARRAY(batch->arena, batch->event_count + 1, struct event *);
+    if (fresh == NULL) {
+        return STATUS_LIMIT;
+    }
+    size_t fresh_count = 0;
+    for (size_t i = 0; i < batch->event_count; i++) {
+        if (!batch->is_duplicate[i]) {
+            fresh[fresh_count++] = batch->events[i];
+        }
+    }
+    *out_has_news = fresh_count > 0;
+    if (fresh_count == 0) {
+        return STATUS_OK;
+    }
+    enum status status = decision_plan(batch->decision, fresh, fresh_count, now_ms);
+    return status == STATUS_OK ? lock(batch, now_ms, out_outcome, problem) : status;
 }

@@ -48,34 +48,15 @@ static enum status unique_events(struct silent *silent, struct id workspace_id,
                       silent->event_count);
 }
 
-/* Those without a receipt, planned and locked. */
 static enum status plan_and_lock(struct silent *silent, struct problem *problem)
 {
-    struct batch *batch = &silent->batch;
-    struct event **fresh = ARENA_NEW_ARRAY(silent->arena, batch->event_count + 1, struct event *);
-    if (fresh == NULL) {
-        return STATUS_LIMIT;
-    }
-    size_t fresh_count = 0;
-    for (size_t i = 0; i < batch->event_count; i++) {
-        if (!batch->is_duplicate[i]) {
-            fresh[fresh_count++] = batch->events[i];
-        }
-    }
-    silent->has_news = fresh_count > 0;
-    if (fresh_count == 0) {
-        return STATUS_OK;
-    }
-    silent->now_ms = clock_now_ms();
-    enum status status = decision_plan(silent->decision, fresh, fresh_count, silent->now_ms);
     enum batch_lock_outcome outcome = BATCH_LOCKED;
-    if (status == STATUS_OK) {
-        status = batch_lock(batch, silent->now_ms, &outcome, problem);
-    }
-    if (status == STATUS_OK && outcome == BATCH_STALE) {
-        status = problem_set(problem, STATUS_CONFLICT, "", "owners moved");
-    }
-    return status;
+    silent->now_ms = clock_now_ms();
+    enum status status =
+        batch_plan_and_lock(&silent->batch, silent->now_ms, &silent->has_news, &outcome, problem);
+    return status == STATUS_OK && outcome == BATCH_STALE
+               ? problem_set(problem, STATUS_CONFLICT, "", "owners moved")
+               : status;
 }
 
 enum status silent_load(struct silent *silent, struct id workspace_id, struct event **events,

@@ -25,7 +25,7 @@
  * Problem: the statements' parameters depend on what the ones before returned,
  * so they cannot be made without a database. Therefore two databases and two
  * passes. The first pass takes the webhooks through the very functions of the
- * intake (batch_load, decision_plan, batch_lock, decide_event, batch_save) in
+ * intake (batch_load, batch_plan_and_lock, decide_event, batch_save) in
  * one database; a layer put by the linker (--wrap) between them and pg_queue
  * keeps a copy of every statement with its parameters, and of where a round
  * trip ended. The second pass sends the copies to the other, empty database
@@ -244,11 +244,11 @@ static void work_write(struct floor *floor, const struct work *work)
         fail("the arena is full", NULL);
     }
     check(batch_load(&batch, decision, &problem), "batch_load", &problem);
-    check(decision_plan(decision, work->events, work->event_count, now_ms), "decision_plan",
-          &problem);
     enum batch_lock_outcome locked = BATCH_STALE;
-    check(batch_lock(&batch, now_ms, &locked, &problem), "batch_lock", &problem);
-    assert(locked == BATCH_LOCKED);
+    bool has_news = false;
+    check(batch_plan_and_lock(&batch, now_ms, &has_news, &locked, &problem), "batch_plan_and_lock",
+          &problem);
+    assert(has_news && locked == BATCH_LOCKED);
     for (size_t i = 0; i < work->event_count; i++) {
         enum decide_outcome outcome = DECIDE_NOBODY;
         assert(!batch.is_duplicate[i]);
