@@ -1,5 +1,6 @@
 #include "base/instant.h"
 #include "base/money.h"
+#include "delivery_priv.h"
 #include "order_form_priv.h"
 
 /*
@@ -176,17 +177,31 @@ static struct order_document *attach(struct draft *draft, struct event *event,
     return document;
 }
 
+static struct str cancelled_key(const struct draft *draft, struct str order_ref)
+{
+    return str_printf(draft->arena, "order/%.*s/cancelled", STR_ARG(order_ref));
+}
+
+void order_form_cancellation_told(struct draft *draft, struct str order_ref,
+                                  const struct event *body, int64_t at_ms)
+{
+    struct event *event = draft_event(draft, EVENT_ORDER_CANCELLED, cancelled_key(draft, order_ref),
+                                      STR("cancelled"), at_ms);
+    if (event != NULL) {
+        event->properties_json = delivery_named(draft->arena, "order_id", order_ref);
+        draft_identify_as(event, body);
+    }
+}
+
 struct event *order_form_cancelled(struct draft *draft, struct str order_ref,
                                    const struct event *named, int64_t at_ms)
 {
-    struct arena *arena = draft->arena;
-    struct str key = str_printf(arena, "order/%.*s/cancelled", STR_ARG(order_ref));
-    struct event *event = about_order(draft, EVENT_ORDER_CANCELLED, key, order_ref, named, at_ms);
+    struct event *event = about_order(draft, EVENT_ORDER_CANCELLED, cancelled_key(draft, order_ref),
+                                      order_ref, named, at_ms);
     if (attach(draft, event, ORDER_CANCELLATION, order_ref, STR("")) == NULL) {
         return NULL;
     }
-    event->properties_json =
-        str_printf(arena, "{\"order_id\":%.*s}", STR_ARG(draft_json_text(arena, order_ref)));
+    event->properties_json = delivery_named(draft->arena, "order_id", order_ref);
     return event;
 }
 

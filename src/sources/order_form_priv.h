@@ -61,6 +61,11 @@ struct order_form_line *order_form_lines(struct draft *draft, size_t count);
 struct event *order_form_event(struct draft *draft, const struct order_form *form,
                                const struct order_status_rule *statuses);
 
+/* It was cancelled, says the order's body, which may say otherwise tomorrow: told once
+ * under an id of its own, and folded into nothing. `body` is the body's event. */
+void order_form_cancellation_told(struct draft *draft, struct str order_ref,
+                                  const struct event *body, int64_t at_ms);
+
 /* It was cancelled: one fact, whichever delivery says so. `named` is an event of
  * the order whose identifiers it shares, or NULL: then it is known by order_ref. */
 struct event *order_form_cancelled(struct draft *draft, struct str order_ref,

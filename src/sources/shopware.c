@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/money.h"
 #include "delivery_priv.h"
+#include "order_form_priv.h"
 #include "platform_priv.h"
 #include "shopware_priv.h"
 #include "sources/json_border.h"
@@ -327,19 +328,6 @@ static void add_body(const struct delivery *delivery, struct event *event, const
     event->properties_json = body->body_json;
 }
 
-/* Told once, and no document: a merchant may reopen the order, and its body says so. */
-static void add_cancelled(const struct delivery *delivery, struct draft *draft,
-                          const struct event *body, struct str order_ref)
-{
-    struct str key = str_printf(delivery->arena, "order/%.*s/cancelled", STR_ARG(order_ref));
-    struct event *event =
-        draft_event(draft, EVENT_ORDER_CANCELLED, key, STR("cancelled"), body->occurred_at_ms);
-    if (event != NULL) {
-        event->properties_json = delivery_named(delivery->arena, "order_id", order_ref);
-        draft_identify_as(event, body);
-    }
-}
-
 static enum status take_order(const struct delivery *delivery, const struct delivery_topic *topic,
                               struct draft *draft, struct problem *problem)
 {
@@ -360,7 +348,7 @@ static enum status take_order(const struct delivery *delivery, const struct deli
     draft_identify(draft, event, IDENTITY_ORDER, order_ref);
     add_body(delivery, event, order, order_ref);
     if (str_equal(state_name(order), STR("cancelled"))) {
-        add_cancelled(delivery, draft, event, order_ref);
+        order_form_cancellation_told(draft, order_ref, event, event->occurred_at_ms);
     }
     return STATUS_OK;
 }

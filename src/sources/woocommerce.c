@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/money.h"
 #include "draft_priv.h"
+#include "order_form_priv.h"
 #include "platform_priv.h"
 #include "sources/json_border.h"
 
@@ -222,24 +223,6 @@ static void refund_event(const struct woo_delivery *delivery, struct draft *draf
     event->properties_json = buf_str(&buf);
 }
 
-static void cancellation_event(const struct woo_delivery *delivery, struct draft *draft,
-                               const struct event *body)
-{
-    if (body == NULL) {
-        return;
-    }
-    struct str key =
-        str_printf(delivery->arena, "order/%.*s/cancelled", STR_ARG(body->order->order_ref));
-    struct event *event =
-        draft_event(draft, EVENT_ORDER_CANCELLED, key, STR("cancelled"), modified_at(delivery));
-    if (event != NULL) {
-        event->properties_json =
-            str_printf(delivery->arena, "{\"order_id\":%.*s}",
-                       STR_ARG(draft_json_text(delivery->arena, body->order->order_ref)));
-        draft_identify_as(event, body);
-    }
-}
-
 static struct event *body_event(const struct woo_delivery *delivery, struct draft *draft,
                                 struct str order_ref, struct str currency)
 {
@@ -335,8 +318,8 @@ static enum status take_order(const struct woo_delivery *delivery, struct draft 
     {
         refund_event(delivery, draft, body, refund);
     }
-    if (str_equal(border_text(order, "status"), STR("cancelled"))) {
-        cancellation_event(delivery, draft, body);
+    if (body != NULL && str_equal(border_text(order, "status"), STR("cancelled"))) {
+        order_form_cancellation_told(draft, body->order->order_ref, body, modified_at(delivery));
     }
     return STATUS_OK;
 }
