@@ -38,9 +38,10 @@ static bool is_of_world(const struct event *event)
     return event_type_info(event->type)->universal;
 }
 
-/* Reads one delivery's events behind the others. */
-static enum reading read_row(struct closure *closure, const struct batch_webhook *row,
-                             struct event **out_events, size_t *out_count)
+/* Reads one delivery's events behind the others, or says why it stays as it is. False:
+ * the arena is full. */
+static bool read_row(struct closure *closure, const struct batch_webhook *row,
+                     struct event **out_events, size_t *out_count)
 {
     const struct stored_delivery delivery = {
         .source_id = row->source_id,
@@ -49,17 +50,28 @@ static enum reading read_row(struct closure *closure, const struct batch_webhook
         .headers_json = row->headers_json,
         .body = row->body,
     };
+    struct arena *arena = closure->replay->page;
     struct event **events = NULL;
+    size_t before = *out_count;
     size_t count = 0;
     struct str why = { NULL, 0 };
-    enum reading reading =
-        replay_read(closure->replay->page, closure->snapshot, &delivery, &events, &count, &why);
+    enum reading reading = replay_read(arena, closure->snapshot, &delivery, &events, &count, &why);
+    if (reading == READ_UNREADABLE) {
+        closure->why = "it cannot be read today";
+        return true;
+    }
     for (size_t i = 0; i < count; i++) {
         if (!is_of_world(events[i]) && *out_count < EVENTS_MAX) {
             out_events[(*out_count)++] = events[i];
         }
     }
-    return reading;
+    if (reading == READ_EVENTS) {
+        reading = replay_follow_plan(
+            arena, snapshot_workspace(closure->snapshot, closure->set.workspace_id), row->source_id,
+            out_events + before, *out_count - before, &why);
+        closure->why = reading == READ_UNREADABLE ? why.data : NULL;
+    }
+    return reading != READ_FULL;
 }
 
 static bool has_row(const struct closure *closure, int64_t at_ms)
@@ -102,21 +114,7 @@ static enum status read_rows(struct closure *closure, struct problem *problem)
         if (closure->why != NULL) {
             break;
         }
-        size_t before = set->event_count;
-        struct str fault = { NULL, 0 };
-        enum reading reading = read_row(closure, &closure->rows[i], events, &set->event_count);
-        if (reading == READ_UNREADABLE) {
-            closure->why = "it cannot be read today";
-            break;
-        }
-        if (reading == READ_EVENTS) {
-            reading = replay_follow_plan(
-                replay->page, snapshot_workspace(closure->snapshot, set->workspace_id),
-                set->source_id, events + before, set->event_count - before, &fault);
-        }
-        if (reading == READ_UNREADABLE) {
-            closure->why = fault.data;
-        } else if (reading == READ_FULL) {
+        if (!read_row(closure, &closure->rows[i], events, &set->event_count)) {
             return STATUS_LIMIT;
         }
     }
