@@ -112,8 +112,8 @@ static enum status set_fate(struct judging *judging, size_t index,
 static enum status compare(struct arena *arena, const struct registry_schema *schema,
                            const struct event *event, struct schema_report *out_report)
 {
-    static struct schema_violation unreadable = { .what = { "The properties cannot be read.",
-                                                            30 } };
+    static const char UNREADABLE[] = "The properties cannot be read.";
+    static struct schema_violation unreadable = { .what = { UNREADABLE, sizeof(UNREADABLE) - 1 } };
     struct str properties = event->properties_json;
     enum status status = schema_check(
         schema->compiled, properties.size > 0 ? properties : STR("{}"), arena, out_report);

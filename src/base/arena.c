@@ -13,11 +13,10 @@
  * exceeds limit_bytes. The first block is part of the arena itself, so most
  * requests cost one malloc: a webhook of 1.3 KB wants 10 KiB (with a first block
  * of 8, 512 in flight held 47 MiB, not 42). Later blocks double from 12 KiB to
- * 1.5 MiB: at most as much again is reserved as used, in a logarithmic
- * number of mallocs. What
- * is larger than the next block gets one of its own and leaves the current
- * block in use. Rejected: a single mapping of the limit per request, which
- * costs two system calls and page faults for a few kilobytes.
+ * 1.5 MiB: at most as much again is reserved as used, in a logarithmic number of
+ * mallocs. What is larger than the next block gets one of its own and leaves the
+ * current block in use. Rejected: a single mapping of the limit per request,
+ * which costs two system calls and page faults for a few kilobytes.
  *
  * A loop's next turn mostly wants what this one had: a reset keeps the shared
  * blocks, in the order in which they will be asked for, up to 4 MiB. Given back

@@ -50,8 +50,8 @@
 #define DUE_FLOOR_MARGIN_MS 5000
 #define DUE_RETRY_MS 1000
 #define DUE_PACE_MS 15
-/* Between two looks at all workspaces while one has a backlog, and how many times as
- * long as a look takes at least: with 10,000 of them it takes tens of milliseconds. */
+/* Between two looks at all workspaces while one has a backlog; and at least so many
+ * times as long as a look takes, which grows with their number. */
 #define DUE_LOOK_MS 100
 #define DUE_LOOK_SHARE 10
 /* Until what was due, but locked by somebody else, is asked for again. */

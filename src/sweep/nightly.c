@@ -29,8 +29,8 @@
 #define NIGHTLY_PERIOD_MS 30000
 #define NIGHTLY_RETRY_MS 5000
 #define NIGHTLY_SCAN 5000
-/* Profiles locked at a time: some 5 ms, so that whoever is written to meanwhile
- * hardly waits; and as long a pause as the work took. */
+/* Profiles locked at a time, so that whoever is written to meanwhile hardly waits
+ * (twice as many took some 10 ms); and as long a pause as the work took. */
 #define NIGHTLY_BATCH 64
 #define NIGHTLY_LEASE_MS 60000
 

@@ -1,7 +1,6 @@
 #include "verify/verify.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/codec.h"

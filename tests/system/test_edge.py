@@ -264,15 +264,13 @@ def test_every_list_gives_the_fields_that_are_wanted(api):
     assert len(lists) >= 10, lists
     seen = 0
     for path in lists:
-        for item in api.get(path + "?page_size=2")["data"]:
-            seen += 1
-            assert len(item) > 1, path
-            for name in item:
-                narrow = api.get(f"{path}?page_size=2&fields={name}")["data"]
-                assert [list(one) for one in narrow] == [[name]] * len(narrow), (path, narrow)
-            break
-        wrong = api.call("GET", path + "?page_size=2&fields=id,nonsense")
-        assert wrong.status in (200, 422), path  # nobody knows what an empty list has not
+        data = api.get(path + "?page_size=2")["data"]
+        for name in data[0] if data else []:
+            narrow = api.get(f"{path}?page_size=2&fields={name}")["data"]
+            assert [list(one) for one in narrow] == [[name]] * len(narrow), (path, narrow)
+        seen += bool(data)
+        # What an empty list has not, nobody knows.
+        api.call("GET", path + "?page_size=2&fields=nonsense", expect=422 if data else 200)
     assert seen >= 4, "too little was listed"
     raw = api.call("GET", "/v1/profiles?fields=orders,email&page_size=1").body.decode()
     assert '"revenue":124.90' in raw, "money keeps its decimals"
