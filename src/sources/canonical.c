@@ -5,13 +5,14 @@
 #include "base/instant.h"
 #include "base/limits.h"
 #include "base/money.h"
-#include "draft_priv.h"
+#include "canonical_priv.h"
 #include "platform_priv.h"
 #include "sources/json_border.h"
 
 /*
- * Our own events (contract 8): what POST /v1/events takes, and what a Standard
- * Webhooks sender carries in `data`.
+ * Our own events (contract 8), one item: what POST /v1/events takes, and what a
+ * Standard Webhooks sender carries in `data`. The bodies around them are read by
+ * canonical_body.c.
  *
  * Here the sender is a programmer, so the border is as strict as a compiler:
  * each fault of each item is named with a JSON pointer, and a misspelt member
@@ -33,29 +34,7 @@
 
 enum {
     ERRORS_LISTED_MAX = 100, /* a reader fixes the first; the count says the rest */
-    ERRORS_BYTES_MAX = 128 * 1024,
     WHERE_SIZE = 64,
-};
-
-struct reading {
-    struct arena *arena;
-    const struct source *source;
-    struct draft draft;
-    struct buf errors;
-    struct jsonw errors_json;
-    size_t *items; /* which item each event was */
-    size_t error_count;
-    size_t item_index;
-    bool is_list; /* pointers start with the item's index */
-    /* A page reads no pointers: what is wrong with a detail leaves that detail
-     * out, not the event. */
-    bool forgives;
-    char first_pointer[PROBLEM_POINTER_SIZE];
-    char first_detail[PROBLEM_DETAIL_SIZE];
-    /* What a Standard Webhooks envelope says about its one item. */
-    struct str default_type;
-    int64_t default_at_ms;
-    struct str default_key;
 };
 
 /* One item as read so far. */
@@ -82,8 +61,6 @@ static const char *const MONEY_MEMBERS[] = { "total", "subtotal", "discount",   
 
 /* --- errors --------------------------------------------------------------- */
 
-static const struct str NO_KEY = { NULL, 0 };
-
 /* One step of a JSON pointer in a URI fragment: "/" and "~" by RFC 6901, what
  * a fragment cannot hold by its percent form, and at most WHERE_SIZE bytes of
  * the name. */
@@ -105,10 +82,8 @@ static void pointer_step(struct str key, char *text, size_t size)
     }
 }
 
-/* `where` is a pointer within the item ("/properties"), `key` one more step
- * that the sender chose. */
-static void item_error(struct reading *reading, const char *where, struct str key,
-                       const char *suggestion, const char *detail)
+void canonical_fault(struct reading *reading, const char *where, struct str key,
+                     const char *suggestion, const char *detail)
 {
     char pointer[PROBLEM_POINTER_SIZE];
     char index[24] = "";
@@ -143,7 +118,7 @@ static void detail_error(struct reading *reading, const char *where, struct str 
                          const char *suggestion, const char *detail)
 {
     if (!reading->forgives) {
-        item_error(reading, where, key, suggestion, detail);
+        canonical_fault(reading, where, key, suggestion, detail);
     }
 }
 
@@ -186,7 +161,7 @@ static void write_member(struct item *item, struct jsonw *json, const char *wher
     }
     struct str text = border_dump(item->reading->arena, value, LIMIT_PROPERTIES_BYTES);
     if (text.size == 0) {
-        item_error(item->reading, where, str_from_z(key), NULL, "larger than 64 KiB");
+        canonical_fault(item->reading, where, str_from_z(key), NULL, "larger than 64 KiB");
     }
     jsonw_key(json, key);
     jsonw_raw(json, text);
@@ -242,7 +217,7 @@ static void take_properties(struct item *item)
     }
     jsonw_close(&json);
     if (buf.failed) {
-        item_error(item->reading, "/properties", NO_KEY, NULL, "larger than 64 KiB");
+        canonical_fault(item->reading, "/properties", NO_KEY, NULL, "larger than 64 KiB");
         return;
     }
     item->event->properties_json = buf_str(&buf);
@@ -277,8 +252,8 @@ static void take_currency(struct item *item)
         return;
     }
     if (!money_currency_is_valid(currency)) {
-        item_error(item->reading, "/properties/currency", NO_KEY, NULL,
-                   "not an ISO 4217 code, as in EUR");
+        canonical_fault(item->reading, "/properties/currency", NO_KEY, NULL,
+                        "not an ISO 4217 code, as in EUR");
         return;
     }
     item->currency = str_dup(item->reading->arena, currency);
@@ -293,7 +268,7 @@ static void take_context(struct item *item)
         return;
     }
     if (!json_is_object(value)) {
-        item_error(item->reading, "/context", NO_KEY, NULL, "must be an object");
+        canonical_fault(item->reading, "/context", NO_KEY, NULL, "must be an object");
         return;
     }
     struct str ip = border_text(value, "ip");
@@ -307,7 +282,7 @@ static void take_context(struct item *item)
     }
     item->event->context_json = border_dump(item->reading->arena, value, LIMIT_PROPERTIES_BYTES);
     if (item->event->context_json.size == 0) {
-        item_error(item->reading, "/context", NO_KEY, NULL, "larger than 64 KiB");
+        canonical_fault(item->reading, "/context", NO_KEY, NULL, "larger than 64 KiB");
     }
 }
 
@@ -349,8 +324,8 @@ static void take_identities(struct item *item)
         return;
     }
     if (!json_is_object(value)) {
-        item_error(item->reading, "/identities", NO_KEY, NULL,
-                   "must be an object, as in {\"email\": \"jane@example.com\"}");
+        canonical_fault(item->reading, "/identities", NO_KEY, NULL,
+                        "must be an object, as in {\"email\": \"jane@example.com\"}");
         return;
     }
     const char *key = NULL;
@@ -400,11 +375,11 @@ static void take_facts(struct item *item, enum fact_kind kind, const char *membe
         return;
     }
     if (!json_is_object(value)) {
-        item_error(item->reading, where, NO_KEY, NULL, "must be an object");
+        canonical_fault(item->reading, where, NO_KEY, NULL, "must be an object");
         return;
     }
     if (json_object_size(value) > LIMIT_TRAITS_PER_PROFILE) {
-        item_error(item->reading, where, NO_KEY, NULL, "more than 256 members");
+        canonical_fault(item->reading, where, NO_KEY, NULL, "more than 256 members");
         return;
     }
     const char *key = NULL;
@@ -490,13 +465,13 @@ static void take_order_body(struct item *item, struct order_document *document)
     int64_t placed_at_ms = event->claimed_at_ms;
     struct str placed = border_text(properties, "placed_at");
     if (placed.size > 0 && !instant_parse(placed, true, &placed_at_ms, NULL)) {
-        item_error(item->reading, "/properties/placed_at", NO_KEY, NULL,
-                   "an instant with its offset is needed, as in 2026-11-22T14:10:00+01:00");
+        canonical_fault(item->reading, "/properties/placed_at", NO_KEY, NULL,
+                        "an instant with its offset is needed, as in 2026-11-22T14:10:00+01:00");
     }
     document->placed_at_ms = event_clamp_instant(placed_at_ms, event->received_at_ms);
     if (!border_money(properties, "total", item->currency, &document->total_minor)) {
-        item_error(item->reading, "/properties/total", NO_KEY, NULL,
-                   "an order restates its total: a number or decimal text is needed");
+        canonical_fault(item->reading, "/properties/total", NO_KEY, NULL,
+                        "an order restates its total: a number or decimal text is needed");
     }
 }
 
@@ -511,8 +486,8 @@ static void take_order(struct item *item)
     document->order_ref = border_id(arena, item->properties, "order_id");
     document->at_ms = event->occurred_at_ms;
     if (!draft_identify(&item->reading->draft, event, IDENTITY_ORDER, document->order_ref)) {
-        item_error(item->reading, "/properties/order_id", NO_KEY, NULL,
-                   "an event about an order needs the shop's own id of it");
+        canonical_fault(item->reading, "/properties/order_id", NO_KEY, NULL,
+                        "an event about an order needs the shop's own id of it");
         return;
     }
     switch (item->type) {
@@ -528,8 +503,8 @@ static void take_order(struct item *item)
         document->document_ref = border_id(arena, item->properties, "refund_id");
         if (!border_money(item->properties, "total", item->currency, &document->amount_minor) ||
             document->amount_minor < 0) {
-            item_error(item->reading, "/properties/total", NO_KEY, NULL,
-                       "a refund needs the amount given back, not negative");
+            canonical_fault(item->reading, "/properties/total", NO_KEY, NULL,
+                            "a refund needs the amount given back, not negative");
         }
         break;
     default:
@@ -544,11 +519,6 @@ static void take_order(struct item *item)
     event->order = document;
 }
 
-static bool is_about_order(enum event_type type)
-{
-    return type >= EVENT_ORDER_COMPLETED && type <= EVENT_ORDER_FULFILLED;
-}
-
 /* --- items ---------------------------------------------------------------- */
 
 static void refuse_unknown_members(struct reading *reading, json_t *root)
@@ -559,9 +529,9 @@ static void refuse_unknown_members(struct reading *reading, json_t *root)
     {
         struct str name = str_from_z(key);
         if (word_find(ITEM_MEMBERS, ARRAY_COUNT(ITEM_MEMBERS), name) == NULL) {
-            item_error(reading, "", name,
-                       str_nearest(name, ITEM_MEMBERS, ARRAY_COUNT(ITEM_MEMBERS)),
-                       "an event has no such member; your own belong into properties");
+            canonical_fault(reading, "", name,
+                            str_nearest(name, ITEM_MEMBERS, ARRAY_COUNT(ITEM_MEMBERS)),
+                            "an event has no such member; your own belong into properties");
         }
     }
 }
@@ -578,9 +548,10 @@ static enum event_type take_type(struct reading *reading, struct str name)
     for (int i = 1; i < EVENT_TYPE_COUNT; i++) {
         names[count++] = event_type_info((enum event_type)i)->name;
     }
-    item_error(reading, "/type", NO_KEY, name.size == 0 ? NULL : str_nearest(name, names, count),
-               name.size == 0 ? "needed: the name of what happened, as in product.viewed"
-                              : "no event of this type; your own are called custom.<name>");
+    canonical_fault(reading, "/type", NO_KEY,
+                    name.size == 0 ? NULL : str_nearest(name, names, count),
+                    name.size == 0 ? "needed: the name of what happened, as in product.viewed"
+                                   : "no event of this type; your own are called custom.<name>");
     return 0;
 }
 
@@ -596,8 +567,8 @@ static bool take_instant(struct reading *reading, json_t *root, int64_t *out_ms)
         instant_parse(border_text(root, "occurred_at"), true, out_ms, NULL)) {
         return true;
     }
-    item_error(reading, "/occurred_at", NO_KEY, NULL,
-               "an instant with its offset is needed, as in 2026-11-22T14:10:00+01:00");
+    canonical_fault(reading, "/occurred_at", NO_KEY, NULL,
+                    "an instant with its offset is needed, as in 2026-11-22T14:10:00+01:00");
     return false;
 }
 
@@ -616,7 +587,7 @@ static bool take_key(struct reading *reading, json_t *root, struct str *out_key,
     }
     struct str key = border_scalar(reading->arena, root, "id");
     if (key.size == 0 || key.size > LIMIT_DEDUP_KEY_BYTES || json_is_boolean(value)) {
-        item_error(reading, "/id", NO_KEY, NULL, "text of 1 to 128 characters is needed");
+        canonical_fault(reading, "/id", NO_KEY, NULL, "text of 1 to 128 characters is needed");
         return false;
     }
     *out_key = str_dup(reading->arena, key);
@@ -631,8 +602,9 @@ static void take_act(struct item *item)
         return;
     }
     if (!json_is_boolean(act) || item->type != EVENT_CUSTOM) {
-        item_error(item->reading, "/act", NO_KEY, NULL,
-                   "true or false, for custom.* only: does it show that the customer is there?");
+        canonical_fault(
+            item->reading, "/act", NO_KEY, NULL,
+            "true or false, for custom.* only: does it show that the customer is there?");
         return;
     }
     item->event->act = json_is_true(act);
@@ -645,7 +617,7 @@ static void take_members(struct item *item)
     if (json_is_object(properties)) {
         item->properties = properties;
     } else if (properties != NULL && !json_is_null(properties)) {
-        item_error(reading, "/properties", NO_KEY, NULL, "must be an object");
+        canonical_fault(reading, "/properties", NO_KEY, NULL, "must be an object");
     }
     take_currency(item);
     take_properties(item);
@@ -660,23 +632,24 @@ static void take_members(struct item *item)
     take_facts(item, FACT_PREFERENCE, "preferences");
     take_facts(item, FACT_CONSENT, "consent");
     take_act(item);
-    if (is_about_order(item->type)) {
+    if (event_type_is_of_order(item->type)) {
         take_order(item);
     } else if ((item->type == EVENT_PRODUCT_UPDATED || item->type == EVENT_PRODUCT_DELETED) &&
                item->event->product_id.size == 0) {
-        item_error(reading, "/properties", str_from_z("product_id"), NULL,
-                   "which product? its id in the shop");
+        canonical_fault(reading, "/properties", str_from_z("product_id"), NULL,
+                        "which product? its id in the shop");
     } else if (needs_identity(item)) {
-        item_error(reading, "/identities", NO_KEY, NULL,
-                   "whose event is it? email, phone, external_id, anonymous_id or customer_id");
+        canonical_fault(
+            reading, "/identities", NO_KEY, NULL,
+            "whose event is it? email, phone, external_id, anonymous_id or customer_id");
     }
 }
 
-static void take_item(struct reading *reading, json_t *root)
+void canonical_item(struct reading *reading, json_t *root)
 {
     size_t errors_before = reading->error_count;
     if (!json_is_object(root)) {
-        item_error(reading, "", NO_KEY, NULL, "an event is a JSON object");
+        canonical_fault(reading, "", NO_KEY, NULL, "an event is a JSON object");
         reading->item_index++;
         return;
     }
@@ -710,263 +683,4 @@ static void take_item(struct reading *reading, json_t *root)
         }
     }
     reading->item_index++;
-}
-
-/* --- bodies --------------------------------------------------------------- */
-
-/* A first line that is a whole object with another object after it: one
- * document cannot look like that. */
-static bool is_ndjson(struct str body)
-{
-    struct str line = { NULL, 0 };
-    struct str rest = { NULL, 0 };
-    if (!str_split(str_trim(body), '\n', &line, &rest)) {
-        return false;
-    }
-    return str_starts_with(line, STR("{")) && str_ends_with(str_trim(line), STR("}")) &&
-           str_starts_with(str_trim(rest), STR("{"));
-}
-
-static size_t line_count(struct str body)
-{
-    size_t count = 1;
-    for (size_t i = 0; i < body.size; i++) {
-        count += body.data[i] == '\n';
-    }
-    return count;
-}
-
-static enum status too_many(struct problem *problem)
-{
-    return problem_set(problem, STATUS_LIMIT, "limit-reached", "more than %u events in one request",
-                       LIMIT_EVENTS_PER_REQUEST);
-}
-
-/* A custom source may say that nothing is signed. */
-static bool is_unsigned(const struct platform *platform, const struct source *source)
-{
-    return platform_signature(platform, source)->algorithm == SIGNATURE_BEARER;
-}
-
-static void begin(struct reading *reading, enum trust trust, int64_t received_at_ms,
-                  size_t capacity)
-{
-    const struct platform *platform = platform_find(reading->source->platform);
-    draft_init(&reading->draft, reading->arena, reading->source, trust, received_at_ms,
-               reading->default_key, capacity);
-    if (platform != NULL && is_unsigned(platform, reading->source)) {
-        reading->draft.provenance = PROVENANCE_NONE;
-    }
-    reading->items = ARENA_NEW_ARRAY(reading->arena, capacity + 1, size_t);
-    buf_init(&reading->errors, reading->arena, ERRORS_BYTES_MAX);
-    jsonw_begin(&reading->errors_json, &reading->errors);
-    jsonw_open_array(&reading->errors_json);
-}
-
-static enum status read_lines(struct reading *reading, enum trust trust, struct str body,
-                              int64_t received_at_ms, struct problem *problem)
-{
-    size_t lines = line_count(body);
-    begin(reading, trust, received_at_ms,
-          lines < LIMIT_EVENTS_PER_REQUEST ? lines : LIMIT_EVENTS_PER_REQUEST);
-    reading->is_list = true;
-    struct str rest = body;
-    for (bool more = true; more && !arena_is_full(reading->arena);) {
-        struct str line = rest;
-        more = str_split(rest, '\n', &line, &rest);
-        line = str_trim(line);
-        if (line.size == 0) {
-            continue;
-        }
-        if (reading->item_index == LIMIT_EVENTS_PER_REQUEST) {
-            return too_many(problem);
-        }
-        struct problem fault = { .type = "" };
-        json_t *root CLEANUP(border_free_at) = border_parse(line, &fault);
-        if (root == NULL) {
-            item_error(reading, "", NO_KEY, NULL, fault.detail);
-            reading->item_index++;
-        } else {
-            take_item(reading, root);
-        }
-    }
-    return STATUS_OK;
-}
-
-static enum status read_tree(struct reading *reading, enum trust trust, json_t *root,
-                             int64_t received_at_ms, struct problem *problem)
-{
-    reading->is_list = json_is_array(root);
-    if (json_array_size(root) > LIMIT_EVENTS_PER_REQUEST) {
-        return too_many(problem);
-    }
-    begin(reading, trust, received_at_ms, reading->is_list ? json_array_size(root) : 1);
-    if (!reading->is_list) {
-        take_item(reading, root);
-        return STATUS_OK;
-    }
-    for (size_t i = 0; i < json_array_size(root) && !arena_is_full(reading->arena); i++) {
-        take_item(reading, json_array_get(root, i));
-    }
-    return STATUS_OK;
-}
-
-static enum status read_body(struct reading *reading, enum trust trust, struct str body,
-                             int64_t received_at_ms, struct problem *problem)
-{
-    if (is_ndjson(body)) {
-        return read_lines(reading, trust, body, received_at_ms, problem);
-    }
-    json_t *root CLEANUP(border_free_at) = border_parse(body, problem);
-    return root == NULL ? STATUS_INVALID : read_tree(reading, trust, root, received_at_ms, problem);
-}
-
-static enum status reading_problem(const struct reading *reading, struct problem *problem)
-{
-    problem_set(problem, STATUS_INVALID, "invalid-event", "%zu fault%s in %zu event%s; %s: %s",
-                reading->error_count, reading->error_count == 1 ? "" : "s", reading->item_index,
-                reading->item_index == 1 ? "" : "s", reading->first_pointer, reading->first_detail);
-    problem_point(problem, "%s", reading->first_pointer);
-    return STATUS_INVALID;
-}
-
-static enum status arena_problem(struct problem *problem)
-{
-    return problem_set(problem, STATUS_LIMIT, "body-too-large",
-                       "the events of this request need more memory than one request may have");
-}
-
-/* What the reading holds, as the answer to a request. */
-static enum status finish(struct reading *reading, bool on_error_skip,
-                          struct canonical_batch *out_batch, struct problem *problem)
-{
-    jsonw_close_array(&reading->errors_json);
-    struct normalised normalised = { .event_count = 0 };
-    if (draft_finish(&reading->draft, &normalised) == NORMALISE_FULL) {
-        return arena_problem(problem);
-    }
-    struct canonical_batch batch = {
-        .events = normalised.events,
-        .event_count = normalised.event_count,
-        .errors_json = reading->error_count > 0 ? buf_str(&reading->errors) : STR(""),
-        .error_count = reading->error_count,
-        .items = reading->items,
-        .is_list = reading->is_list,
-    };
-    if (reading->error_count > 0 && !on_error_skip) {
-        batch.event_count = 0;
-        *out_batch = batch; /* the errors are the answer's */
-        return reading_problem(reading, problem);
-    }
-    *out_batch = batch;
-    return STATUS_OK;
-}
-
-static enum trust trust_of(const struct source *source)
-{
-    const struct platform *platform = platform_find(source->platform);
-    return platform == NULL || is_unsigned(platform, source) ? TRUST_KEYED : platform->trust;
-}
-
-enum status canonical_parse(struct arena *arena, const struct source *source, struct str body,
-                            int64_t received_at_ms, bool on_error_skip,
-                            struct canonical_batch *out_batch, struct problem *problem)
-{
-    struct reading reading = {
-        .arena = arena,
-        .source = source,
-        .default_at_ms = INSTANT_NONE,
-    };
-    enum status status = read_body(&reading, trust_of(source), body, received_at_ms, problem);
-    return status == STATUS_OK ? finish(&reading, on_error_skip, out_batch, problem) : status;
-}
-
-enum status canonical_take(struct arena *arena, const struct source *source, json_t *items,
-                           int64_t received_at_ms, bool forgives, struct canonical_batch *out_batch,
-                           struct problem *problem)
-{
-    struct reading reading = {
-        .arena = arena,
-        .source = source,
-        .default_at_ms = INSTANT_NONE,
-        .forgives = forgives,
-    };
-    enum status status = read_tree(&reading, trust_of(source), items, received_at_ms, problem);
-    return status == STATUS_OK ? finish(&reading, forgives, out_batch, problem) : status;
-}
-
-/* --- a Standard Webhooks delivery ----------------------------------------- */
-
-/* {"type":..., "timestamp":..., "data":{...}}: the envelope's words stand in
- * where the item has none of its own. */
-static bool is_envelope(json_t *root)
-{
-    return json_is_object(json_object_get(root, "data")) &&
-           json_is_string(json_object_get(root, "type"));
-}
-
-static enum normalise_verdict read_delivery(struct reading *reading, enum trust trust,
-                                            const struct inbound *inbound,
-                                            struct normalised *out_normalised,
-                                            struct problem *problem)
-{
-    enum status status = STATUS_OK;
-    if (is_ndjson(inbound->body)) {
-        status = read_lines(reading, trust, inbound->body, inbound->received_at_ms, problem);
-    } else {
-        json_t *root CLEANUP(border_free_at) = border_parse(inbound->body, problem);
-        if (root == NULL) {
-            return NORMALISE_UNREADABLE;
-        }
-        json_t *items = root;
-        if (is_envelope(root)) {
-            items = json_object_get(root, "data");
-            reading->default_type = str_dup(reading->arena, border_text(root, "type"));
-            reading->default_at_ms = border_instant(root, "timestamp", NULL);
-            out_normalised->topic = reading->default_type;
-            if (json_object_get(items, "type") == NULL &&
-                event_type_from_name(reading->default_type) == 0) {
-                return NORMALISE_IGNORED;
-            }
-        }
-        status = read_tree(reading, trust, items, inbound->received_at_ms, problem);
-    }
-    if (arena_is_full(reading->arena)) {
-        return NORMALISE_FULL;
-    }
-    if (status != STATUS_OK) {
-        return NORMALISE_UNREADABLE;
-    }
-    if (reading->error_count > 0) {
-        reading_problem(reading, problem);
-        return NORMALISE_UNREADABLE;
-    }
-    return NORMALISE_EVENTS;
-}
-
-enum normalise_verdict canonical_normalise(struct arena *arena, const struct source *source,
-                                           const struct inbound *inbound,
-                                           struct normalised *out_normalised,
-                                           struct problem *problem)
-{
-    struct str webhook_id = str_trim(inbound_header(inbound, "webhook-id"));
-    if (webhook_id.size == 0) {
-        webhook_id = str_trim(inbound_header(inbound, "svix-id"));
-    }
-    struct reading reading = {
-        .arena = arena,
-        .source = source,
-        .default_at_ms = INSTANT_NONE,
-        .default_key = draft_dedup_key(arena, webhook_id, STR(""), inbound->body),
-    };
-    *out_normalised = (struct normalised){
-        .topic = STR("event"),
-        .dedup_key = reading.default_key,
-    };
-    enum normalise_verdict verdict =
-        read_delivery(&reading, trust_of(source), inbound, out_normalised, problem);
-    if (verdict == NORMALISE_EVENTS) {
-        verdict = draft_finish(&reading.draft, out_normalised);
-    }
-    return verdict;
 }

@@ -47,7 +47,7 @@ extern const struct platform platform_ses;
 extern const struct order_status_rule platform_no_statuses[];
 
 /* Items of contract 8 in a Standard Webhooks delivery or a request: see
- * canonical.c. */
+ * canonical_body.c. */
 enum normalise_verdict canonical_normalise(struct arena *arena, const struct source *source,
                                            const struct inbound *inbound,
                                            struct normalised *out_normalised,
