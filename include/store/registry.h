@@ -93,6 +93,21 @@ struct registry_subscription {
     uint32_t concurrency;
     int64_t timeout_ms;
     int64_t max_age_ms;
+    struct str filter; /* as subscription_row has them */
+    struct str fields;
+    struct str format;
+    struct str channel;
+    struct str map_json;
+    struct str settings_json;
+    struct str ordering;
+    int32_t batch_max;
+    int64_t batch_wait_ms;
+    int32_t rate_count;
+    int64_t rate_per_ms;
+    bool recheck;
+    const struct str *signature;
+    size_t signature_count;
+    bool is_masked;
     /* Plain secrets ("whsec_..."), the newest first, then those that overlap.
      * One that expires is gone with the first refresh after. */
     const struct str *secrets;

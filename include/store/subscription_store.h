@@ -27,9 +27,22 @@ struct subscription_row {
     struct str url;
     const struct str *topics;
     size_t topic_count;
-    struct str fields;
+    struct str filter; /* empty: none */
+    struct str fields; /* default thin full changed, or a JSON array of names */
     struct str format;
+    struct str channel; /* empty: none */
     struct str headers_json;
+    struct str map_json;      /* an object */
+    struct str settings_json; /* an object: what a native format needs to know */
+    struct str ordering;      /* none profile */
+    int32_t batch_max;        /* 0: no batches */
+    int64_t batch_wait_ms;
+    int32_t rate_count; /* 0: as fast as it goes */
+    int64_t rate_per_ms;
+    bool recheck;
+    const struct str *signature; /* v1 v1a */
+    size_t signature_count;
+    bool is_masked; /* made by a key that may not see persons */
     int32_t concurrency;
     int64_t timeout_ms;
     int64_t max_age_ms; /* 0: until the schedule ends */

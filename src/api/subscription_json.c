@@ -2,9 +2,8 @@
 #include "subscription_priv.h"
 
 /*
- * A subscription as contract 9 shows it. Members whose features are still to
- * come are there with their neutral value, so that a reader written today
- * reads tomorrow's answers.
+ * A subscription as contract 9 shows it. All members are there, those without a
+ * value as null or with their neutral one.
  */
 
 static void put_texts(struct jsonw *json, const char *key, const struct str *texts, size_t count)
@@ -28,17 +27,52 @@ static void put_duration(struct jsonw *json, const char *key, int64_t ms)
     jsonw_put_z(json, key, text);
 }
 
+/* So many a duration; null when there are none. */
+struct pair {
+    const char *count_name;
+    int64_t count;
+    const char *duration_name;
+    int64_t ms;
+};
+
+static void put_pair(struct jsonw *json, const char *key, const struct pair *pair)
+{
+    if (pair->count == 0) {
+        jsonw_put_null(json, key);
+        return;
+    }
+    jsonw_key(json, key);
+    jsonw_open(json);
+    jsonw_put_i64(json, pair->count_name, pair->count);
+    put_duration(json, pair->duration_name, pair->ms);
+    jsonw_close(json);
+}
+
 static void put_settable(struct jsonw *json, const struct subscription_row *row)
 {
     jsonw_put_str(json, "title", row->title);
     jsonw_put_str(json, "url", row->url);
     put_texts(json, "topics", row->topics, row->topic_count);
-    jsonw_put_str(json, "fields", row->fields);
+    jsonw_put_str_or_null(json, "filter", row->filter);
+    if (row->fields.size > 0 && row->fields.data[0] == '[') {
+        jsonw_put_raw(json, "fields", row->fields);
+    } else {
+        jsonw_put_str(json, "fields", row->fields);
+    }
     jsonw_put_str(json, "format", row->format);
+    jsonw_put_raw(json, "map", row->map_json);
+    jsonw_put_raw(json, "settings", row->settings_json);
+    jsonw_put_str_or_null(json, "channel", row->channel);
     jsonw_put_raw(json, "headers", row->headers_json);
+    jsonw_put_str(json, "ordering", row->ordering);
+    put_pair(json, "batch", &(struct pair){ "max", row->batch_max, "wait", row->batch_wait_ms });
+    put_pair(json, "rate_limit",
+             &(struct pair){ "count", row->rate_count, "per", row->rate_per_ms });
     jsonw_put_i64(json, "concurrency", row->concurrency);
     put_duration(json, "timeout", row->timeout_ms);
     put_duration(json, "max_age", row->max_age_ms);
+    jsonw_put_bool(json, "recheck", row->recheck);
+    put_texts(json, "signature", row->signature, row->signature_count);
 }
 
 struct str subscription_settable_json(struct arena *arena, const struct subscription_row *row)
@@ -106,18 +140,11 @@ static void put_stats(struct jsonw *json, const struct subscription_stats *stats
 void subscription_write_json(struct jsonw *json, const struct subscription_row *row,
                              const struct subscription_stats *stats, struct str shown_secret)
 {
-    static const struct str v1[] = { { "v1", 2 } };
     jsonw_open(json);
     jsonw_put_id(json, "id", row->id);
     jsonw_put_str(json, "name", row->name);
     put_settable(json, row);
-    jsonw_put_null(json, "filter");
-    jsonw_put_null(json, "channel");
-    jsonw_put_null(json, "batch");
-    jsonw_put_null(json, "rate_limit");
-    jsonw_put_z(json, "ordering", "none");
-    jsonw_put_bool(json, "recheck", false);
-    put_texts(json, "signature", v1, ARRAY_COUNT(v1));
+    jsonw_put_bool(json, "masked", row->is_masked);
     jsonw_put_str(json, "status", row->status);
     jsonw_put_str_or_null(json, "status_reason", row->status_reason);
     if (shown_secret.size > 0) {

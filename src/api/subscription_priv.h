@@ -5,6 +5,7 @@
  * Shared by the files that keep, read and exercise subscriptions.
  */
 
+#include "api/document.h"
 #include "deliver/sender.h"
 #include "resource_priv.h"
 #include "store/subscription_store.h"
@@ -28,6 +29,8 @@ NODISCARD enum status subscription_load(const struct resource_request *request,
 NODISCARD enum status subscription_read(const struct resource_request *request, struct str body,
                                         bool is_new, struct subscription_row *row,
                                         struct problem *problem);
+/* What of a message it wants, in which form, when, and how much at once. */
+void subscription_read_choice(struct document *document, struct subscription_row *row);
 /* The members that a patch may touch, as JSON. */
 struct str subscription_settable_json(struct arena *arena, const struct subscription_row *row);
 

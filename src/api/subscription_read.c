@@ -15,9 +15,9 @@
  */
 
 static const char *const FIELDS[] = {
-    "name",    "title",      "url",     "topics",    "filter",      "fields",
-    "format",  "channel",    "headers", "ordering",  "batch",       "timeout",
-    "max_age", "rate_limit", "recheck", "signature", "concurrency",
+    "name",    "title",      "url",      "topics",    "filter",      "fields", "format",
+    "map",     "channel",    "settings", "headers",   "ordering",    "batch",  "timeout",
+    "max_age", "rate_limit", "recheck",  "signature", "concurrency",
 };
 
 /* Present, not null, and not one of the neutral values. */
@@ -37,6 +37,14 @@ static void refuse_unless(struct document *document, const char *name, const cha
                   name, neutral);
 }
 
+static void refuse_unless_empty(struct document *document, const char *name)
+{
+    if (document->status == STATUS_OK &&
+        json_object_size(json_object_get(document->root, name)) > 0) {
+        document_fail(document, name, "invalid-field", "%s is not available yet", name);
+    }
+}
+
 static void read_not_yet(struct document *document)
 {
     refuse_unless(document, "filter", NULL);
@@ -46,6 +54,8 @@ static void read_not_yet(struct document *document)
     refuse_unless(document, "ordering", "none");
     refuse_unless(document, "fields", "default");
     refuse_unless(document, "format", "shopbell");
+    refuse_unless_empty(document, "map");
+    refuse_unless_empty(document, "settings");
     if (document_bool(document, "recheck", false)) {
         document_fail(document, "recheck", "invalid-field", "recheck is not available yet");
     }
@@ -250,10 +260,9 @@ enum status subscription_read(const struct resource_request *request, struct str
     row->title = document_text(&document, "title", LIMIT_TEXT_BYTES);
     read_url(request, &document, row);
     read_topics(&document, row);
+    subscription_read_choice(&document, row);
     read_not_yet(&document);
     read_headers(&document, row);
-    row->fields = STR("default");
-    row->format = STR("shopbell");
     row->concurrency =
         (int32_t)document_i64(&document, "concurrency", LIMIT_ENDPOINT_CONCURRENCY, 1, 64);
     row->timeout_ms = document_duration(&document, "timeout", LIMIT_DELIVERY_TIMEOUT_MS,

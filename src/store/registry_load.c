@@ -71,7 +71,9 @@ static const struct pg_statement registry_subscriptions = {
     "SELECT workspace_id, id, name, url, topics,"
     " ARRAY(SELECT h.key || ': ' || h.value FROM jsonb_each_text(headers) h"
     "  WHERE h.value IS NOT NULL ORDER BY h.key),"
-    " concurrency, timeout_ms, max_age_ms, status FROM subscription"
+    " concurrency, timeout_ms, max_age_ms, status, filter, fields, format, channel, map, settings,"
+    " ordering, batch_max, batch_wait_ms, rate_count, rate_per_ms, recheck, signature, masked"
+    " FROM subscription"
     " ORDER BY workspace_id, id",
 };
 
@@ -448,6 +450,8 @@ static struct registry_subscription subscription_of(const struct pg_result *rows
 {
     struct str *header_lines = NULL;
     size_t header_count = pg_get_text_array(rows, arena, row, 5, &header_lines);
+    struct str *schemes = NULL;
+    size_t scheme_count = pg_get_text_array(rows, arena, row, 22, &schemes);
     return (struct registry_subscription){
         .id = pg_get_id(rows, row, 1),
         .workspace_id = pg_get_id(rows, row, 0),
@@ -459,6 +463,21 @@ static struct registry_subscription subscription_of(const struct pg_result *rows
         .timeout_ms = pg_get_i64(rows, row, 7),
         .max_age_ms = pg_get_i64(rows, row, 8),
         .status = pg_get_text(rows, row, 9),
+        .filter = pg_get_text(rows, row, 10),
+        .fields = pg_get_text(rows, row, 11),
+        .format = pg_get_text(rows, row, 12),
+        .channel = pg_get_text(rows, row, 13),
+        .map_json = pg_get_jsonb(rows, row, 14),
+        .settings_json = pg_get_jsonb(rows, row, 15),
+        .ordering = pg_get_text(rows, row, 16),
+        .batch_max = (int32_t)pg_get_i64(rows, row, 17),
+        .batch_wait_ms = pg_get_i64(rows, row, 18),
+        .rate_count = (int32_t)pg_get_i64(rows, row, 19),
+        .rate_per_ms = pg_get_i64(rows, row, 20),
+        .recheck = pg_get_bool(rows, row, 21),
+        .signature = schemes,
+        .signature_count = scheme_count,
+        .is_masked = pg_get_bool(rows, row, 23),
     };
 }
 

@@ -10,18 +10,20 @@
  * before is refused instead of undoing it.
  */
 
-#define SUBSCRIPTION_COLUMNS                                                            \
-    "workspace_id, id, name, title, url, topics, fields, format, headers, concurrency," \
-    " timeout_ms, max_age_ms, status, status_reason, challenge, challenge_expires_at,"  \
-    " owner_key_id, version, created_at, updated_at"
+#define SUBSCRIPTION_COLUMNS                                                                \
+    "workspace_id, id, name, title, url, topics, fields, format, headers, concurrency,"     \
+    " timeout_ms, max_age_ms, status, status_reason, challenge, challenge_expires_at,"      \
+    " owner_key_id, version, created_at, updated_at, filter, channel, ordering, batch_max," \
+    " batch_wait_ms, rate_count, rate_per_ms, recheck, signature, map, settings, masked"
 
 static const struct pg_statement subscription_insert_sql = {
     "subscription_insert",
-    "INSERT INTO subscription (workspace_id, id, name, title, url, topics, fields, format,"
-    " headers, concurrency, timeout_ms, max_age_ms, status, status_reason, challenge,"
-    " challenge_expires_at, owner_key_id, created_at, updated_at)"
+    "INSERT INTO subscription (workspace_id, id, title, url, topics, fields, format, headers,"
+    " concurrency, timeout_ms, max_age_ms, filter, channel, ordering, batch_max, batch_wait_ms,"
+    " rate_count, rate_per_ms, recheck, signature, map, settings, masked, status, status_reason,"
+    " challenge, challenge_expires_at, updated_at, name, owner_key_id, created_at)"
     " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,"
-    " $18)",
+    " $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31)",
 };
 
 static const struct pg_statement subscription_find_sql = {
@@ -44,10 +46,13 @@ static const struct pg_statement subscription_count_sql = {
 
 static const struct pg_statement subscription_update_sql = {
     "subscription_update",
-    "UPDATE subscription SET title = $3, url = $4, topics = $5, headers = $6, concurrency = $7,"
-    " timeout_ms = $8, max_age_ms = $9, status = $10, status_reason = $11, challenge = $12,"
-    " challenge_expires_at = $13, updated_at = $14, version = version + 1"
-    " WHERE workspace_id = $1 AND id = $2 AND version = $15",
+    "UPDATE subscription SET title = $3, url = $4, topics = $5, fields = $6, format = $7,"
+    " headers = $8, concurrency = $9, timeout_ms = $10, max_age_ms = $11, filter = $12,"
+    " channel = $13, ordering = $14, batch_max = $15, batch_wait_ms = $16, rate_count = $17,"
+    " rate_per_ms = $18, recheck = $19, signature = $20, map = $21, settings = $22, masked = $23,"
+    " status = $24, status_reason = $25, challenge = $26, challenge_expires_at = $27,"
+    " updated_at = $28, version = version + 1"
+    " WHERE workspace_id = $1 AND id = $2 AND version = $29",
 };
 
 static const struct pg_statement subscription_delete_sql = {
@@ -88,20 +93,67 @@ static struct subscription_row subscription_row_read(const struct pg_result *res
         .version = pg_get_i64(result, row, 17),
         .created_at_ms = pg_get_instant(result, row, 18),
         .updated_at_ms = pg_get_instant(result, row, 19),
+        .filter = pg_get_text(result, row, 20),
+        .channel = pg_get_text(result, row, 21),
+        .ordering = pg_get_text(result, row, 22),
+        .batch_max = (int32_t)pg_get_i64(result, row, 23),
+        .batch_wait_ms = pg_get_i64(result, row, 24),
+        .rate_count = (int32_t)pg_get_i64(result, row, 25),
+        .rate_per_ms = pg_get_i64(result, row, 26),
+        .recheck = pg_get_bool(result, row, 27),
+        .map_json = pg_get_jsonb(result, row, 29),
+        .settings_json = pg_get_jsonb(result, row, 30),
+        .is_masked = pg_get_bool(result, row, 31),
     };
     struct str *topics = NULL;
+    struct str *schemes = NULL;
     subscription.topic_count = pg_get_text_array(result, arena, row, 5, &topics);
     subscription.topics = topics;
+    subscription.signature_count = pg_get_text_array(result, arena, row, 28, &schemes);
+    subscription.signature = schemes;
     return subscription;
 }
 
-static void put_max_age(struct pg_params *params, int64_t max_age_ms)
+static void put_unless_zero(struct pg_params *params, enum pg_type type, int64_t value)
 {
-    if (max_age_ms == 0) {
-        pg_put_null(params, PG_INT8);
+    if (value == 0) {
+        pg_put_null(params, type);
+    } else if (type == PG_INT4) {
+        pg_put_i32(params, (int32_t)value);
     } else {
-        pg_put_i64(params, max_age_ms);
+        pg_put_i64(params, value);
     }
+}
+
+/* $3 to $28 of both statements that write. */
+static void put_settable(struct pg_params *params, const struct subscription_row *subscription)
+{
+    pg_put_text(params, subscription->title);
+    pg_put_text(params, subscription->url);
+    pg_put_text_array(params, subscription->topics, subscription->topic_count);
+    pg_put_text(params, subscription->fields);
+    pg_put_text(params, subscription->format);
+    pg_put_jsonb(params, subscription->headers_json);
+    pg_put_i32(params, subscription->concurrency);
+    pg_put_i64(params, subscription->timeout_ms);
+    put_unless_zero(params, PG_INT8, subscription->max_age_ms);
+    pg_put_text_or_null(params, subscription->filter);
+    pg_put_text_or_null(params, subscription->channel);
+    pg_put_text(params, subscription->ordering);
+    put_unless_zero(params, PG_INT4, subscription->batch_max);
+    put_unless_zero(params, PG_INT8, subscription->batch_wait_ms);
+    put_unless_zero(params, PG_INT4, subscription->rate_count);
+    put_unless_zero(params, PG_INT8, subscription->rate_per_ms);
+    pg_put_bool(params, subscription->recheck);
+    pg_put_text_array(params, subscription->signature, subscription->signature_count);
+    pg_put_jsonb(params, subscription->map_json);
+    pg_put_jsonb(params, subscription->settings_json);
+    pg_put_bool(params, subscription->is_masked);
+    pg_put_text(params, subscription->status);
+    pg_put_text_or_null(params, subscription->status_reason);
+    pg_put_text_or_null(params, subscription->challenge);
+    pg_put_instant(params, subscription->challenge_expires_at_ms);
+    pg_put_instant(params, subscription->updated_at_ms);
 }
 
 enum status subscription_insert(struct pg *pg, struct arena *arena,
@@ -112,20 +164,8 @@ enum status subscription_insert(struct pg *pg, struct arena *arena,
     pg_params_init(&params, arena);
     pg_put_id(&params, subscription->workspace_id);
     pg_put_id(&params, subscription->id);
+    put_settable(&params, subscription);
     pg_put_text(&params, subscription->name);
-    pg_put_text(&params, subscription->title);
-    pg_put_text(&params, subscription->url);
-    pg_put_text_array(&params, subscription->topics, subscription->topic_count);
-    pg_put_text(&params, subscription->fields);
-    pg_put_text(&params, subscription->format);
-    pg_put_jsonb(&params, subscription->headers_json);
-    pg_put_i32(&params, subscription->concurrency);
-    pg_put_i64(&params, subscription->timeout_ms);
-    put_max_age(&params, subscription->max_age_ms);
-    pg_put_text(&params, subscription->status);
-    pg_put_text_or_null(&params, subscription->status_reason);
-    pg_put_text_or_null(&params, subscription->challenge);
-    pg_put_instant(&params, subscription->challenge_expires_at_ms);
     pg_put_id_or_null(&params, subscription->owner_key_id);
     pg_put_instant(&params, subscription->created_at_ms);
     return pg_run(pg, arena, &subscription_insert_sql, &params, NULL, problem);
@@ -207,18 +247,7 @@ enum status subscription_update(struct pg *pg, struct arena *arena,
     pg_params_init(&params, arena);
     pg_put_id(&params, subscription->workspace_id);
     pg_put_id(&params, subscription->id);
-    pg_put_text(&params, subscription->title);
-    pg_put_text(&params, subscription->url);
-    pg_put_text_array(&params, subscription->topics, subscription->topic_count);
-    pg_put_jsonb(&params, subscription->headers_json);
-    pg_put_i32(&params, subscription->concurrency);
-    pg_put_i64(&params, subscription->timeout_ms);
-    put_max_age(&params, subscription->max_age_ms);
-    pg_put_text(&params, subscription->status);
-    pg_put_text_or_null(&params, subscription->status_reason);
-    pg_put_text_or_null(&params, subscription->challenge);
-    pg_put_instant(&params, subscription->challenge_expires_at_ms);
-    pg_put_instant(&params, subscription->updated_at_ms);
+    put_settable(&params, subscription);
     pg_put_i64(&params, subscription->version);
     struct pg_result *result = NULL;
     enum status status = pg_run(pg, arena, &subscription_update_sql, &params, &result, problem);
