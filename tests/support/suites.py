@@ -112,12 +112,22 @@ def meson_suites(folder, suites, slow=1, **environment):
 
 
 def pytest(folder, suite, without=(), **environment):
-    beside = [one for one in BESIDE.get(suite, []) if one not in without]
-    shards = [pytest_start(folder, suite, "", [*without, *beside], environment)]
-    if beside:
-        only = [os.path.join("tests", suite, one) for one in beside]
-        shards.append(pytest_start(folder, suite, "-beside", without, environment, only))
-    for shard in shards:
+    pytest_together(folder, [(suite, without, environment)])
+
+
+def pytest_together(folder, suites):
+    """All at once: (suite, files left out, environment) of each. Most of their tests wait,
+    for clocks or for PostgreSQL, and servers and clusters are each suite's own."""
+    shards = []
+    for suite, without, environment in suites:
+        beside = [one for one in BESIDE.get(suite, []) if one not in without]
+        shards.append((suite, pytest_start(folder, suite, "-rest" if shards else "",
+                                           [*without, *beside], environment)))
+        if beside:
+            only = [os.path.join("tests", suite, one) for one in beside]
+            shards.append((suite, pytest_start(folder, suite, "-beside", without, environment,
+                                               only)))
+    for suite, shard in shards:
         pytest_finish(folder, suite, *shard)
 
 
@@ -222,9 +232,9 @@ def sanitizers():
     options["SHOPBELL_SLOW"] = str(SLOW_FACTOR)
     # Plans are PostgreSQL's, and deploy/ is shell: nothing of either is instrumented.
     # The engine's traps wait for minutes of real time, in code that the others run.
-    pytest(folder, "system", without=["test_plans.py", "test_deploy.py", "test_engine_traps.py"],
-           **options)
-    pytest(folder, "fault", SHOPBELL_ORACLE_WEBHOOKS="4000", SHOPBELL_CRASH_CYCLES="4", **options)
+    left_out = ["test_plans.py", "test_deploy.py", "test_engine_traps.py"]
+    fewer = {"SHOPBELL_ORACLE_WEBHOOKS": "4000", "SHOPBELL_CRASH_CYCLES": "4"}
+    pytest_together(folder, [("system", left_out, options), ("fault", (), {**options, **fewer})])
     found = sorted(glob.glob(f"{reports}/*"))
     for path in found[:5]:
         with open(path, encoding="utf-8", errors="replace") as f:
@@ -337,10 +347,10 @@ def main():
                 meson_suites(folder, fast)
                 if "property" in fast:
                     pytest(folder, "property", SHOPBELL_CUSTOMERS="10000" if everything else "500")
-        for suite in ("system", "fault"):
-            if wanted(suite):
-                with tier(suite):
-                    pytest(folder, suite)
+        slow = [suite for suite in ("system", "fault") if wanted(suite)]
+        if slow:
+            with tier(", ".join(slow)):
+                pytest_together(folder, [(suite, (), {}) for suite in slow])
         if wanted("sdk"):
             with tier("sdk", "the real SDKs"):
                 pytest(folder, "sdk")
