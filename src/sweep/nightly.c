@@ -22,8 +22,12 @@
  *
  * A profile that is written to meanwhile is brought to the new set by that
  * write; the job takes those that nobody writes to. It goes by pages of ids, and
- * its cursor commits with each page, so a crash repeats nothing. Whoever another
- * writer holds is left to that writer.
+ * its cursor commits with each batch of a page, so a crash repeats nothing. Whoever
+ * another writer holds is left to that writer.
+ *
+ * The memory is a batch's, not a page's: a shop's first set moves everybody, and
+ * with 5,000 profiles decided in one arena the server grew by 28 MiB and shrank
+ * again, page by page.
  */
 
 #define NIGHTLY_PERIOD_MS 30000
@@ -44,7 +48,8 @@ struct nightly {
     bool is_stopping;
     struct pg *pg;
     struct arena *lasting; /* of one job: the two sets */
-    struct arena *arena;   /* of one page */
+    struct arena *page;    /* whom it moves of those looked at together */
+    struct arena *arena;   /* of one transaction */
 };
 
 struct nightly_job {
@@ -164,6 +169,7 @@ static enum status decide_some(struct nightly_job *work, const struct registry_w
     struct decide_context context;
     registry_decide_context(workspace, &context);
     randombytes_buf(context.random, sizeof(context.random));
+    arena_reset(nightly->arena);
     struct batch batch;
     struct decision *decision = decision_create(nightly->arena, &context, id_count);
     if (decision == NULL) {
@@ -228,8 +234,8 @@ static enum status next_page(struct nightly_job *work, const struct registry_wor
         .scan_max = NIGHTLY_SCAN,
     };
     struct statistic_moved moved = { 0 };
-    arena_reset(nightly->arena);
-    enum status status = statistic_store_moved(nightly->pg, nightly->arena, &move, &moved, problem);
+    arena_reset(nightly->page);
+    enum status status = statistic_store_moved(nightly->pg, nightly->page, &move, &moved, problem);
     if (status != STATUS_OK) {
         return status;
     }
@@ -371,6 +377,7 @@ static void nightly_free(struct nightly *nightly)
 {
     pg_close(nightly->pg);
     arena_destroy(nightly->arena);
+    arena_destroy(nightly->page);
     arena_destroy(nightly->lasting);
     pthread_cond_destroy(&nightly->wake);
     pthread_mutex_destroy(&nightly->lock);
@@ -388,8 +395,9 @@ enum status nightly_start(const struct nightly_config *config, struct nightly **
     pthread_mutex_init(&nightly->lock, NULL);
     pthread_cond_init(&nightly->wake, NULL);
     nightly->lasting = arena_create(LIMIT_ARENA_REQUEST_BYTES);
+    nightly->page = arena_create(LIMIT_ARENA_REQUEST_BYTES);
     nightly->arena = arena_create(LIMIT_ARENA_BATCH_BYTES);
-    if (nightly->lasting == NULL || nightly->arena == NULL ||
+    if (nightly->lasting == NULL || nightly->page == NULL || nightly->arena == NULL ||
         pg_open(config->database_url, false, &nightly->pg) != STATUS_OK ||
         pthread_create(&nightly->thread, NULL, nightly_thread, nightly) != 0) {
         nightly_free(nightly);
