@@ -19,6 +19,9 @@ struct nightly_config {
     const char *database_url;
     struct registry *registry;
     struct id instance_id;
+    /* As traffic.h has it: while webhooks come, the job makes room for them. May be
+     * NULL. */
+    int64_t (*ingested)(void *app);
     /* A step failed and will be tried again: for the log. May be NULL. */
     void (*report)(void *app, const char *work, const struct problem *problem);
     void *app;

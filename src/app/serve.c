@@ -336,6 +336,7 @@ static enum status start_nightly(struct app *app, struct problem *problem)
         .database_url = app->cli->database_url,
         .registry = app->registry,
         .instance_id = app->instance_id,
+        .ingested = app_ingested,
         .report = app_report_work,
         .app = app,
     };

@@ -16,6 +16,7 @@
 #include "store/rule_store.h"
 #include "store/statistic_store.h"
 #include "sweep/statistics.h"
+#include "sweep/traffic.h"
 
 /*
  * Refresh, then move whom it moved.
@@ -34,8 +35,13 @@
 #define NIGHTLY_RETRY_MS 5000
 #define NIGHTLY_SCAN 5000
 /* Profiles locked at a time, so that whoever is written to meanwhile hardly waits
- * (twice as many took some 10 ms); and as long a pause as the work took. */
+ * (twice as many took some 10 ms). */
 #define NIGHTLY_BATCH 64
+/* After each batch a rest so many times as long as it took: half of a core by night,
+ * a tenth beside live traffic; and never near the lease. */
+#define NIGHTLY_REST 1
+#define NIGHTLY_LIVE_REST 9
+#define NIGHTLY_REST_MS_MAX 5000
 #define NIGHTLY_LEASE_MS 60000
 
 static const char KIND[] = "statistics";
@@ -46,6 +52,7 @@ struct nightly {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool is_stopping;
+    struct traffic traffic;
     struct pg *pg;
     struct arena *lasting; /* of one job: the two sets */
     struct arena *page;    /* whom it moves of those looked at together */
@@ -68,6 +75,23 @@ static bool is_stopping(struct nightly *nightly)
     bool stops = nightly->is_stopping;
     pthread_mutex_unlock(&nightly->lock);
     return stops;
+}
+
+/* False when it is time to stop. */
+static bool wait_ms(struct nightly *nightly, int64_t longest_ms)
+{
+    struct timespec at;
+    clock_gettime(CLOCK_REALTIME, &at);
+    int64_t nanoseconds = at.tv_nsec + (longest_ms % 1000) * 1000000;
+    at.tv_sec += (time_t)(longest_ms / 1000 + nanoseconds / 1000000000);
+    at.tv_nsec = (long)(nanoseconds % 1000000000);
+    pthread_mutex_lock(&nightly->lock);
+    if (!nightly->is_stopping) {
+        pthread_cond_timedwait(&nightly->wake, &nightly->lock, &at);
+    }
+    bool goes_on = !nightly->is_stopping;
+    pthread_mutex_unlock(&nightly->lock);
+    return goes_on;
 }
 
 /* --- refresh ------------------------------------------------------------ */
@@ -196,11 +220,11 @@ static enum status decide_some(struct nightly_job *work, const struct registry_w
     return status == STATUS_OK ? save_page(work, &batch, decision, out_cancel, problem) : status;
 }
 
-static void rest(int64_t milliseconds)
+static bool rest(struct nightly *nightly, int64_t took_ms)
 {
-    const struct timespec pause = { .tv_sec = (time_t)(milliseconds / 1000),
-                                    .tv_nsec = (long)(milliseconds % 1000) * 1000000L };
-    nanosleep(&pause, NULL);
+    int64_t share = traffic_is_live(&nightly->traffic) ? NIGHTLY_LIVE_REST : NIGHTLY_REST;
+    int64_t rest_ms = share * (took_ms + 1);
+    return wait_ms(nightly, rest_ms < NIGHTLY_REST_MS_MAX ? rest_ms : NIGHTLY_REST_MS_MAX);
 }
 
 static enum status decide_page(struct nightly_job *work, const struct registry_workspace *workspace,
@@ -214,7 +238,9 @@ static enum status decide_page(struct nightly_job *work, const struct registry_w
         count = count < NIGHTLY_BATCH ? count : NIGHTLY_BATCH;
         int64_t started_ms = clock_monotonic_ms();
         status = decide_some(work, workspace, moved->ids + first, count, out_cancel, problem);
-        rest(clock_monotonic_ms() - started_ms);
+        if (!rest(work->nightly, clock_monotonic_ms() - started_ms) && status == STATUS_OK) {
+            status = STATUS_RETRY; /* the lease runs out, another instance goes on */
+        }
     }
     work->after_id = moved->next_id;
     return status;
@@ -338,20 +364,6 @@ static enum status serve_job(struct nightly *nightly, struct problem *problem)
 
 /* --- the thread --------------------------------------------------------- */
 
-static bool wait_ms(struct nightly *nightly, int64_t longest_ms)
-{
-    struct timespec at;
-    clock_gettime(CLOCK_REALTIME, &at);
-    at.tv_sec += (time_t)(longest_ms / 1000);
-    pthread_mutex_lock(&nightly->lock);
-    if (!nightly->is_stopping) {
-        pthread_cond_timedwait(&nightly->wake, &nightly->lock, &at);
-    }
-    bool goes_on = !nightly->is_stopping;
-    pthread_mutex_unlock(&nightly->lock);
-    return goes_on;
-}
-
 static void *nightly_thread(void *argument)
 {
     struct nightly *nightly = argument;
@@ -392,6 +404,7 @@ enum status nightly_start(const struct nightly_config *config, struct nightly **
         return problem_set(problem, STATUS_BROKEN, "internal", "no memory for statistics");
     }
     nightly->config = *config;
+    nightly->traffic = (struct traffic){ .ingested = config->ingested, .app = config->app };
     pthread_mutex_init(&nightly->lock, NULL);
     pthread_cond_init(&nightly->wake, NULL);
     nightly->lasting = arena_create(LIMIT_ARENA_REQUEST_BYTES);
