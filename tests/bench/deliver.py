@@ -33,7 +33,7 @@ TOPICS = ["page.viewed", "product.viewed", "product.reviewed", "product.searched
 
 SIZES = {
     "full": {
-        "deliver_single": 40000, "deliver_rounds": 3, "deliver_batched": 150000,
+        "deliver_single": 100000, "deliver_rounds": 3, "deliver_batched": 200000,
         "deliver_open_s": 30, "sick_endpoints": 10000, "sick_warm_s": 20, "sick_well_s": 30,
         "sick_s": 60, "sick_events_per_s": 10, "claim_pending": 1000000, "claim_s": 60,
     },
@@ -172,7 +172,7 @@ def drain(bench, server, receiver, seed, count, like):
     """Seconds from the rows being there until none is left."""
     receiver.say("reset")
     with Asker(bench, server.database) as asker:
-        make_backlog(bench, server, seed, count, like, 60)
+        make_backlog(bench, server, seed, count, like, 1)
         started = time.monotonic()
         deadline = started + 300
         while left := int(asker.ask("SELECT count(*) FROM delivery")):
@@ -455,8 +455,10 @@ def claims(bench):
             for number in range(ENDPOINTS):
                 subscribe(bench, server, receiver, f"claim_{number}", ["product.viewed"])
             ring_once(bench, server, receiver)
+            server.stop()
             make_backlog(bench, server, "claim", count, "claim%", 3600, each=ENDPOINTS)
             bench.say(f"{count:,} deliveries are pending")
+            server.launch()
             with Analysts(bench, database) as analysts:
                 time.sleep(1)
                 begin = os.path.getsize(log)
