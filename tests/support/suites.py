@@ -233,7 +233,8 @@ def sanitizers():
     # Plans are PostgreSQL's, and deploy/ is shell: nothing of either is instrumented.
     # The engine's traps wait for minutes of real time, in code that the others run.
     left_out = ["test_plans.py", "test_deploy.py", "test_engine_traps.py"]
-    fewer = {"SHOPBELL_ORACLE_WEBHOOKS": "4000", "SHOPBELL_CRASH_CYCLES": "4"}
+    fewer = {"SHOPBELL_ORACLE_WEBHOOKS": "4000", "SHOPBELL_CRASH_CYCLES": "4",
+             "SHOPBELL_DELIVERY_CRASH_CYCLES": "8"}
     pytest_together(folder, [("system", left_out, options), ("fault", (), {**options, **fewer})])
     found = sorted(glob.glob(f"{reports}/*"))
     for path in found[:5]:
