@@ -34,13 +34,13 @@ TOPICS = ["page.viewed", "product.viewed", "product.reviewed", "product.searched
 SIZES = {
     "full": {
         "deliver_single": 100000, "deliver_rounds": 3, "deliver_batched": 200000,
-        "deliver_open_s": 30, "sick_endpoints": 10000, "sick_warm_s": 20, "sick_well_s": 30,
+        "deliver_open_s": 30, "sick_endpoints": 10000, "sick_warm_s": 15, "sick_well_s": 25,
         "sick_s": 60, "sick_events_per_s": 10, "claim_pending": 1000000, "claim_s": 60,
     },
     "quick": {
         "deliver_single": 10000, "deliver_rounds": 2, "deliver_batched": 40000,
-        "deliver_open_s": 10, "sick_endpoints": 2000, "sick_warm_s": 5, "sick_well_s": 10,
-        "sick_s": 20, "sick_events_per_s": 20, "claim_pending": 100000, "claim_s": 15,
+        "deliver_open_s": 5, "sick_endpoints": 2000, "sick_warm_s": 3, "sick_well_s": 5,
+        "sick_s": 10, "sick_events_per_s": 20, "claim_pending": 100000, "claim_s": 8,
     },
     "tiny": {
         "deliver_single": 1000, "deliver_rounds": 1, "deliver_batched": 2000,
