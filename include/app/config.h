@@ -42,8 +42,10 @@ enum config_key_index {
     CONFIG_RETENTION_INTERACTION,
     CONFIG_RETENTION_ATTEMPT,
     CONFIG_ALLOW_NETWORKS,
+    CONFIG_ALLOW_PORTS,
     CONFIG_ALLOW_HTTP,
     CONFIG_CA_FILE,
+    CONFIG_PROXY,
     CONFIG_KEY_COUNT,
 };
 
@@ -52,6 +54,8 @@ enum config_kind {
     CONFIG_KIND_URL,      /* http or https, no path; the slash at the end goes */
     CONFIG_KIND_LISTEN,   /* host:port, unix:/path, fd:3 */
     CONFIG_KIND_NETWORKS, /* CIDR blocks and addresses, comma separated, "unix" */
+    CONFIG_KIND_PORTS,    /* ports and ranges, comma separated */
+    CONFIG_KIND_PROXY,    /* http or https, may hold a password */
     CONFIG_KIND_PATH,     /* absolute */
     CONFIG_KIND_COUNT,
     CONFIG_KIND_SIZE,     /* "5MiB" */

@@ -19,8 +19,8 @@ struct destination;
 struct endpoint;
 
 enum {
-    DESTINATION_SIGNATURE_SIZE = 2 * 48
-}; /* two of "v1,<base64>", a space between, NUL */
+    DESTINATION_SIGNATURE_SIZE = 4 * 48 + 4 * 93
+}; /* four "v1,<base64>" and four "v1a,<base64>", a space between, NUL */
 
 /* Copies everything; one reference. Header lines that are not allowed are left
  * out. NULL when the system has no memory. */
@@ -36,9 +36,10 @@ int64_t destination_timeout_ms(const struct destination *destination);
 /* Content type and the endpoint's own lines; lives as long as the destination. */
 struct curl_slist *destination_headers(const struct destination *destination);
 
-/* One signature for each live secret, into DESTINATION_SIGNATURE_SIZE bytes. */
-void destination_sign(const struct destination *destination, struct str webhook_id,
-                      struct str timestamp_s, struct str body, char *text);
+/* One signature for each live secret, into DESTINATION_SIGNATURE_SIZE bytes. False
+ * when the system has no memory for a message in one piece (v1a only). */
+NODISCARD bool destination_sign(const struct destination *destination, struct str webhook_id,
+                                struct str timestamp_s, struct str body, char *text);
 
 /* Is "Name: value" a line that a subscription may add? Not those that frame or
  * sign the message, and nothing that could end the line. */

@@ -24,16 +24,32 @@
 
 struct sender;
 
+enum signature_scheme {
+    SIGNATURE_V1,  /* HMAC-SHA256 */
+    SIGNATURE_V1A, /* Ed25519 */
+};
+
 struct endpoint_secret {
+    enum signature_scheme scheme;
     uint8_t key[64];
     size_t key_size;
 };
+
+/* Four of each scheme: who rotates a fourth time within the overlap of the first
+ * is refused (contract 9), so that every live one signs. */
+enum {
+    ENDPOINT_SECRETS_PER_SCHEME = 4,
+    ENDPOINT_SECRETS_MAX = 2 * ENDPOINT_SECRETS_PER_SCHEME,
+};
+
+/* Reads "whsec_..." (v1) or "whsk_..." (v1a). False when it is neither. */
+bool endpoint_secret_read(struct str text, struct endpoint_secret *out_secret);
 
 /* Where a subscription's messages go, as of now. Text lives in the arena given
  * to ops.endpoint. */
 struct endpoint {
     struct str url;
-    struct endpoint_secret secrets[2]; /* the current one, and the former while it overlaps */
+    struct endpoint_secret secrets[ENDPOINT_SECRETS_MAX]; /* and former ones that overlap */
     size_t secret_count;
     const struct str *header_lines; /* "X-Account: 8841" */
     size_t header_count;
@@ -77,8 +93,10 @@ struct sender_ops {
 struct sender_config {
     struct sender_ops ops;
     const char *allow_networks; /* CIDR blocks that may be reached although private; NULL */
+    const char *allow_ports;    /* NULL: see port_rule.c */
     bool allow_http;            /* plain http:// endpoints */
     const char *ca_file;        /* NULL: the system's */
+    const char *proxy;          /* "http://host:port"; NULL: none, whatever the environment says */
     int64_t poll_ms;            /* claim interval when idle: 250 */
 };
 
@@ -116,9 +134,9 @@ NODISCARD enum status sender_get_once(const struct sender_config *config, struct
                                       struct sender_answer *out_answer);
 
 /* Is this a URL we would ever call? Scheme, port, no userinfo or fragment;
- * literal private addresses are refused here already. Problem type
- * "url-not-allowed". */
-NODISCARD enum status endpoint_url_check(struct str url, bool allow_http,
-                                         const char *allow_networks, struct problem *problem);
+ * literal private addresses are refused here already. Of the config only who may
+ * be called counts; NULL is the strictest. Problem type "url-not-allowed". */
+NODISCARD enum status endpoint_url_check(struct str url, const struct sender_config *config,
+                                         struct problem *problem);
 
 #endif

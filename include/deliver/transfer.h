@@ -21,6 +21,7 @@
 
 struct address_guard;
 struct destination;
+struct port_rule;
 struct transfer;
 
 /* Webhook ids are UUIDs; a challenge or test message may have its own. */
@@ -30,8 +31,10 @@ enum {
 
 struct transfer_rules {
     const struct address_guard *guard; /* borrowed; outlives all transfers */
+    const struct port_rule *ports;     /* as well */
     bool allow_http;
     const char *ca_file; /* NULL: the system's */
+    const char *proxy;   /* NULL: none */
 };
 
 struct transfer_result {

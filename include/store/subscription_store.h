@@ -92,18 +92,26 @@ NODISCARD enum status subscription_secret_insert(struct pg *pg, struct arena *ar
                                                  struct id workspace_id, struct id subscription_id,
                                                  struct id secret_id, struct str sealed,
                                                  int64_t created_at_ms, struct problem *problem);
-/* Those without an end get one. */
-NODISCARD enum status subscription_secret_expire(struct pg *pg, struct arena *arena,
-                                                 struct id workspace_id, struct id subscription_id,
-                                                 int64_t expires_at_ms, struct problem *problem);
 struct subscription_secret_row {
+    struct id subscription_id;
     struct id id;
     struct str sealed;
+    int64_t created_at_ms;
+    int64_t expires_at_ms; /* INSTANT_NONE: none is set */
 };
-/* Live at `now_ms`, newest first. */
+/* Gets an end, or an earlier one. */
+NODISCARD enum status subscription_secret_expire(struct pg *pg, struct arena *arena,
+                                                 struct id workspace_id,
+                                                 const struct subscription_secret_row *secret,
+                                                 int64_t expires_at_ms, struct problem *problem);
+/* Those that ended are gone. */
+NODISCARD enum status subscription_secret_purge(struct pg *pg, struct arena *arena,
+                                                struct id workspace_id, struct id subscription_id,
+                                                int64_t now_ms, struct problem *problem);
+/* Live at `now_ms`: those of ids[0] first, the newest of each first. */
 NODISCARD enum status subscription_secret_list(struct pg *pg, struct arena *arena,
-                                               struct id workspace_id, struct id subscription_id,
-                                               int64_t now_ms,
+                                               struct id workspace_id, const struct id *ids,
+                                               size_t id_count, int64_t now_ms,
                                                struct subscription_secret_row **out_secrets,
                                                size_t *out_count, struct problem *problem);
 

@@ -3,7 +3,6 @@
 
 #include "api/topic_example.h"
 #include "base/clock.h"
-#include "base/codec.h"
 #include "base/instant.h"
 #include "base/limits.h"
 #include "subscription_priv.h"
@@ -21,24 +20,10 @@ static enum status read_keys(const struct resource_request *request,
                              const struct subscription_row *row, struct endpoint *endpoint,
                              struct problem *problem)
 {
-    struct subscription_secret_row *secrets = NULL;
-    size_t count = 0;
-    enum status status =
-        subscription_secret_list(request->pg, request->arena, row->workspace_id, row->id,
-                                 request->now_ms, &secrets, &count, problem);
-    for (size_t i = 0; status == STATUS_OK && i < count && i < ARRAY_COUNT(endpoint->secrets);
-         i++) {
-        struct str plain = { NULL, 0 };
-        struct endpoint_secret *secret = &endpoint->secrets[i];
-        status = seal_open(request->api->seal, request->arena, "subscription_secret", secrets[i].id,
-                           secrets[i].sealed, &plain);
-        if (status != STATUS_OK ||
-            !base64_decode(str_drop(plain, sizeof("whsec_") - 1), secret->key, sizeof(secret->key),
-                           &secret->key_size)) {
-            return problem_set(problem, STATUS_BROKEN, "internal",
-                               "a secret was sealed under another master key");
-        }
-        endpoint->secret_count++;
+    struct subscription_keys keys CLEANUP(subscription_keys_wipe) = { .count = 0 };
+    enum status status = subscription_keys_open(request, &row->id, 1, &keys, problem);
+    for (size_t i = 0; status == STATUS_OK && i < keys.count && i < ENDPOINT_SECRETS_MAX; i++) {
+        endpoint->secrets[endpoint->secret_count++] = keys.secrets[i];
     }
     return status;
 }
@@ -361,6 +346,7 @@ enum status resource_subscription_resume(const struct resource_request *request,
 
 struct rotation {
     const struct subscription_row *row;
+    const struct subscription_keys *former;
     const struct subscription_secret_new *secret;
     int64_t former_until_ms;
 };
@@ -370,8 +356,13 @@ static enum status rotate_secret(const struct resource_request *request, const v
 {
     const struct rotation *rotation = what;
     const struct subscription_row *row = rotation->row;
-    enum status status = subscription_secret_expire(request->pg, request->arena, row->workspace_id,
-                                                    row->id, rotation->former_until_ms, problem);
+    enum status status = subscription_secret_purge(request->pg, request->arena, row->workspace_id,
+                                                   row->id, request->now_ms, problem);
+    for (size_t i = 0; status == STATUS_OK && i < rotation->former->count; i++) {
+        status = subscription_secret_expire(request->pg, request->arena, row->workspace_id,
+                                            &rotation->former->rows[i], rotation->former_until_ms,
+                                            problem);
+    }
     if (status == STATUS_OK) {
         status = subscription_secret_insert(request->pg, request->arena, row->workspace_id, row->id,
                                             rotation->secret->id, rotation->secret->sealed,
@@ -387,10 +378,14 @@ enum status resource_subscription_rotate_secret(const struct resource_request *r
     static const char *const fields[] = { "overlap" };
     struct subscription_row row;
     struct subscription_secret_new secret = { .plain = { NULL, 0 } };
+    struct subscription_keys former CLEANUP(subscription_keys_wipe) = { .count = 0 };
     struct document CLEANUP(document_close) document = { .root = NULL };
     enum status status = subscription_load(request, &row, problem);
     if (status == STATUS_OK) {
         status = document_open(&document, request->arena, request->body, problem);
+    }
+    if (status == STATUS_OK) {
+        status = subscription_keys_open(request, &row.id, 1, &former, problem);
     }
     if (status != STATUS_OK) {
         return status;
@@ -405,6 +400,7 @@ enum status resource_subscription_rotate_secret(const struct resource_request *r
     if (status == STATUS_OK && !request->validate_only) {
         struct rotation rotation = {
             .row = &row,
+            .former = &former,
             .secret = &secret,
             .former_until_ms = request->now_ms + overlap_ms,
         };

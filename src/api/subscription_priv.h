@@ -19,6 +19,23 @@ struct subscription_secret_new {
     struct str sealed;
 };
 
+/* Opened secrets of some subscriptions, in the order of subscription_secret_list. */
+struct subscription_keys {
+    struct subscription_secret_row *rows;
+    struct endpoint_secret *secrets; /* plain: wipe them */
+    size_t count;
+};
+NODISCARD enum status subscription_keys_open(const struct resource_request *request,
+                                             const struct id *ids, size_t id_count,
+                                             struct subscription_keys *out_keys,
+                                             struct problem *problem);
+void subscription_keys_wipe(struct subscription_keys *keys);
+size_t subscription_keys_of_scheme(const struct subscription_keys *keys,
+                                   enum signature_scheme scheme);
+/* The array of public keys of one of them. */
+void subscription_keys_write(struct jsonw *json, const struct subscription_keys *keys,
+                             struct id subscription_id);
+
 /* Whose subscriptions this key may see: zero means all. */
 struct id subscription_owner(const struct resource_request *request);
 NODISCARD enum status subscription_load(const struct resource_request *request,

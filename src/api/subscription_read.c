@@ -234,10 +234,8 @@ static void read_url(const struct resource_request *request, struct document *do
     if (document->status != STATUS_OK) {
         return;
     }
-    const struct sender_config *config = request->api->sender_config;
     struct problem why = { .type = "" };
-    if (endpoint_url_check(row->url, config != NULL && config->allow_http,
-                           config != NULL ? config->allow_networks : NULL, &why) != STATUS_OK) {
+    if (endpoint_url_check(row->url, request->api->sender_config, &why) != STATUS_OK) {
         document_fail(document, "url", why.type[0] != '\0' ? why.type : "url-not-allowed", "%s",
                       why.detail);
     }

@@ -71,8 +71,10 @@ const struct command_option cli_setting_options[CONFIG_KEY_COUNT + 1] = {
     SETTING("retention-interaction", "DURATION", "timelines of customers (25mo); 0 keeps all"),
     SETTING("retention-attempt", "DURATION", "the log of calls to subscribers (30d)"),
     SETTING("deliver-allow-networks", "NETWORKS", "private networks subscribers may live in"),
+    SETTING("deliver-allow-ports", "PORTS", "ports that may be called: 443, 8000-8999"),
     SETTING("deliver-allow-http", NULL, "subscribers without TLS, too"),
     SETTING("deliver-ca-file", "FILE", "authorities to trust; empty: the system's"),
+    SETTING("deliver-proxy", "URL", "all calls go through it, and it judges their addresses"),
     { NULL, NULL, NULL },
 };
 
@@ -322,8 +324,10 @@ void cli_sender_config(const struct cli *cli, struct sender_config *out_config)
     bool is_dev = arguments_has(cli->arguments, "dev");
     *out_config = (struct sender_config){
         .allow_networks = config_text(config, CONFIG_ALLOW_NETWORKS),
+        .allow_ports = config_text(config, CONFIG_ALLOW_PORTS),
         .allow_http = config->numbers[CONFIG_ALLOW_HTTP] == 1 || is_dev,
         .ca_file = config_text(config, CONFIG_CA_FILE),
+        .proxy = config_text(config, CONFIG_PROXY),
     };
     if (is_dev && out_config->allow_networks == NULL) {
         out_config->allow_networks = "127.0.0.0/8,::1/128";

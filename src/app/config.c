@@ -8,6 +8,7 @@
 #include "app/file.h"
 #include "base/instant.h"
 #include "base/str.h"
+#include "deliver/port_rule.h"
 #include "http/proxies.h"
 
 /*
@@ -72,10 +73,16 @@ static const struct config_key key_table[CONFIG_KEY_COUNT] = {
     [CONFIG_ALLOW_NETWORKS] = { "deliver", "allow_networks", "deliver-allow-networks", "NETWORKS",
                                 CONFIG_KIND_NETWORKS, "",
                                 "private networks that subscribers may live in", 0, 0 },
+    [CONFIG_ALLOW_PORTS] = { "deliver", "allow_ports", "deliver-allow-ports", "PORTS",
+                             CONFIG_KIND_PORTS, "",
+                             "443, 8000-8999; empty: 443 and 1024 up, without databases and such",
+                             0, 0 },
     [CONFIG_ALLOW_HTTP] = { "deliver", "allow_http", "deliver-allow-http", NULL, CONFIG_KIND_SWITCH,
                             "no", "subscribers without TLS, too", 0, 0 },
     [CONFIG_CA_FILE] = { "deliver", "ca_file", "deliver-ca-file", "FILE", CONFIG_KIND_PATH, "",
                          "authorities to trust; empty: the system's", 0, 0 },
+    [CONFIG_PROXY] = { "deliver", "proxy", "deliver-proxy", "URL", CONFIG_KIND_PROXY, "",
+                       "all calls go through it, and it judges their addresses", 0, 0 },
 };
 
 struct loader {
@@ -167,6 +174,21 @@ static bool listen_is_sound(const char *text)
            number <= 65535;
 }
 
+/* "http://user:password@proxy.example:3128" */
+static bool proxy_is_sound(const char *text)
+{
+    size_t scheme = strncmp(text, "https://", 8) == 0  ? 8
+                    : strncmp(text, "http://", 7) == 0 ? 7
+                                                       : 0;
+    const char *at = strchr(text, '@');
+    const char *host = at != NULL ? at + 1 : text + scheme;
+    const char *colon = strrchr(host, ':');
+    uint64_t port = 0;
+    return scheme > 0 && colon != NULL && colon != host &&
+           str_to_u64(str_from_z(colon + 1), &port) && port > 0 && port <= 65535 &&
+           strpbrk(host, "/ \t?#@") == NULL;
+}
+
 static bool url_is_sound(struct str url)
 {
     struct str host = { NULL, 0 };
@@ -191,6 +213,7 @@ static bool url_is_sound(struct str url)
 static const char *value_fault(const struct config_key *key, const char *text, int64_t *out_number)
 {
     struct proxies unused_proxies;
+    struct port_rule unused_rule;
     struct str value = str_from_z(text);
     switch (key->kind) {
     case CONFIG_KIND_TEXT:
@@ -207,6 +230,14 @@ static const char *value_fault(const struct config_key *key, const char *text, i
         return proxies_parse(text, &unused_proxies, NULL) == STATUS_OK
                    ? NULL
                    : "networks such as 10.0.0.0/8, 127.0.0.1 are wanted";
+    case CONFIG_KIND_PORTS:
+        return port_rule_init(&unused_rule, text, false, NULL) == STATUS_OK
+                   ? NULL
+                   : "up to 32 ports and ranges such as 443, 8000-8999 are wanted";
+    case CONFIG_KIND_PROXY:
+        return proxy_is_sound(text) ? NULL
+                                    : "http://host:port or https://host:port is wanted, with "
+                                      "user:password@ if need be";
     case CONFIG_KIND_COUNT:
         return str_to_i64(value, out_number) ? NULL : "a number is wanted";
     case CONFIG_KIND_SIZE:
@@ -262,8 +293,9 @@ static void value_set(struct loader *loader, enum config_key_index index, const 
         fault = "a value is wanted";
     }
     if (fault != NULL) {
+        bool is_private = key->kind == CONFIG_KIND_TEXT || key->kind == CONFIG_KIND_PROXY;
         fault_add(loader->faults, "%s: \"%.80s\" will not do for %s.%s: %s", place,
-                  key->kind == CONFIG_KIND_TEXT ? "..." : value, key->section, key->name, fault);
+                  is_private ? "..." : value, key->section, key->name, fault);
         return;
     }
     if (key->most > 0 && (number < key->least || number > key->most)) {

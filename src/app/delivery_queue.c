@@ -3,7 +3,6 @@
 #include <stdatomic.h>
 
 #include "base/clock.h"
-#include "base/codec.h"
 #include "base/instant.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -27,7 +26,6 @@ enum {
     FLOOR_SLOTS = 1024,
     FLOOR_FORGET_MS = 30000,
     QUEUE_ARENA_BYTES = 64 * 1024 * 1024,
-    SECRETS_MAX = 2,
 };
 
 struct floor_slot {
@@ -50,19 +48,6 @@ static void log_failure(const char *what, enum status status, const struct probl
               LOG_Z("detail", problem->detail));
 }
 
-/* "whsec_" and base64; what does not decode is skipped, so that an endpoint
- * without a usable secret sends nothing unsigned. */
-static bool secret_decode(struct str text, struct endpoint_secret *out_secret)
-{
-    const struct str prefix = STR("whsec_");
-    if (!str_starts_with(text, prefix)) {
-        return false;
-    }
-    return base64_decode(str_drop(text, prefix.size), out_secret->key, sizeof(out_secret->key),
-                         &out_secret->key_size) &&
-           out_secret->key_size > 0;
-}
-
 static bool endpoint_copy(struct arena *arena, const struct registry_subscription *subscription,
                           struct endpoint *out_endpoint)
 {
@@ -77,8 +62,11 @@ static bool endpoint_copy(struct arena *arena, const struct registry_subscriptio
     for (size_t i = 0; lines != NULL && i < subscription->header_count; i++) {
         lines[endpoint.header_count++] = str_dup(arena, subscription->header_lines[i]);
     }
-    for (size_t i = 0; i < subscription->secret_count && endpoint.secret_count < SECRETS_MAX; i++) {
-        if (secret_decode(subscription->secrets[i], &endpoint.secrets[endpoint.secret_count])) {
+    /* What does not read is skipped; without a usable one nothing is sent unsigned. */
+    for (size_t i = 0;
+         i < subscription->secret_count && endpoint.secret_count < ENDPOINT_SECRETS_MAX; i++) {
+        if (endpoint_secret_read(subscription->secrets[i],
+                                 &endpoint.secrets[endpoint.secret_count])) {
             endpoint.secret_count++;
         }
     }

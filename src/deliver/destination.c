@@ -5,6 +5,7 @@
 #include <curl/curl.h>
 #include <sodium.h>
 
+#include "base/codec.h"
 #include "base/limits.h"
 #include "deliver/sender.h"
 #include "deliver/sign.h"
@@ -19,9 +20,10 @@
  * lists per message (eight allocations each).
  */
 
-enum {
-    SECRETS_MAX = 2
-};
+_Static_assert((int)DESTINATION_SIGNATURE_SIZE ==
+                   (int)ENDPOINT_SECRETS_PER_SCHEME *
+                       ((int)SIGN_V1_TEXT_SIZE + (int)SIGN_V1A_TEXT_SIZE),
+               "each secret may sign");
 
 /* A transfer may not outlast half of its lease, or no lease ever covers it. */
 #define TIMEOUT_MS_MAX (LIMIT_DELIVERY_LEASE_MS / 2)
@@ -29,7 +31,7 @@ enum {
 struct destination {
     unsigned references;
     char *url;
-    struct endpoint_secret *secrets; /* SECRETS_MAX, in sodium_malloc memory */
+    struct endpoint_secret *secrets; /* in sodium_malloc memory */
     size_t secret_count;
     int64_t timeout_ms;
     struct curl_slist *headers;
@@ -147,7 +149,7 @@ static int64_t timeout_of(const struct endpoint *endpoint)
 
 struct destination *destination_create(const struct endpoint *endpoint)
 {
-    assert(endpoint->secret_count <= SECRETS_MAX);
+    assert(endpoint->secret_count <= ENDPOINT_SECRETS_MAX);
     struct destination *destination = calloc(1, sizeof(*destination));
     if (destination == NULL) {
         return NULL;
@@ -157,7 +159,9 @@ struct destination *destination_create(const struct endpoint *endpoint)
     destination->header_hash = header_hash(endpoint);
     destination->secret_count = endpoint->secret_count;
     destination->url = malloc(endpoint->url.size + 1);
-    destination->secrets = sodium_allocarray(SECRETS_MAX, sizeof(*destination->secrets));
+    /* One at least: libsodium gives no memory of no size. */
+    destination->secrets = sodium_allocarray(
+        endpoint->secret_count > 0 ? endpoint->secret_count : 1, sizeof(*destination->secrets));
     if (destination->url == NULL || destination->secrets == NULL ||
         !add_headers(destination, endpoint)) {
         destination_release(destination);
@@ -165,7 +169,8 @@ struct destination *destination_create(const struct endpoint *endpoint)
     }
     memcpy(destination->url, endpoint->url.data, endpoint->url.size);
     destination->url[endpoint->url.size] = '\0';
-    memcpy(destination->secrets, endpoint->secrets, sizeof(endpoint->secrets));
+    memcpy(destination->secrets, endpoint->secrets,
+           endpoint->secret_count * sizeof(*destination->secrets));
     return destination;
 }
 
@@ -191,6 +196,29 @@ void destination_release(struct destination *destination)
     free(destination);
 }
 
+bool endpoint_secret_read(struct str text, struct endpoint_secret *out_secret)
+{
+    const struct str symmetric = STR("whsec_");
+    const struct str asymmetric = STR("whsk_");
+    struct endpoint_secret secret = { .scheme = SIGNATURE_V1 };
+    bool is_sound = false;
+    if (str_starts_with(text, symmetric)) {
+        is_sound = base64_decode(str_drop(text, symmetric.size), secret.key, sizeof(secret.key),
+                                 &secret.key_size) &&
+                   secret.key_size > 0;
+    } else if (str_starts_with(text, asymmetric)) {
+        secret.scheme = SIGNATURE_V1A;
+        is_sound = base64_decode(str_drop(text, asymmetric.size), secret.key, sizeof(secret.key),
+                                 &secret.key_size) &&
+                   secret.key_size == SIGN_V1A_KEY_SIZE;
+    }
+    if (is_sound) {
+        *out_secret = secret;
+    }
+    sodium_memzero(&secret, sizeof(secret));
+    return is_sound;
+}
+
 static bool secrets_match(const struct destination *destination, const struct endpoint *endpoint)
 {
     if (destination->secret_count != endpoint->secret_count) {
@@ -199,7 +227,7 @@ static bool secrets_match(const struct destination *destination, const struct en
     for (size_t i = 0; i < endpoint->secret_count; i++) {
         const struct endpoint_secret *mine = &destination->secrets[i];
         const struct endpoint_secret *theirs = &endpoint->secrets[i];
-        if (mine->key_size != theirs->key_size ||
+        if (mine->scheme != theirs->scheme || mine->key_size != theirs->key_size ||
             sodium_memcmp(mine->key, theirs->key, mine->key_size) != 0) {
             return false;
         }
@@ -230,16 +258,51 @@ struct curl_slist *destination_headers(const struct destination *destination)
     return destination->headers;
 }
 
-void destination_sign(const struct destination *destination, struct str webhook_id,
+/* The text for Ed25519, or NULL: not needed, or (with *out_failed) no memory. */
+static uint8_t *message_of(const struct destination *destination, struct str webhook_id,
+                           struct str timestamp_s, struct str body, bool *out_failed)
+{
+    bool is_needed = false;
+    for (size_t i = 0; i < destination->secret_count; i++) {
+        is_needed = is_needed || destination->secrets[i].scheme == SIGNATURE_V1A;
+    }
+    if (!is_needed) {
+        return NULL;
+    }
+    uint8_t *message = malloc(sign_v1a_message_size(webhook_id, timestamp_s, body));
+    *out_failed = message == NULL;
+    if (message != NULL) {
+        sign_v1a_message(webhook_id, timestamp_s, body, message);
+    }
+    return message;
+}
+
+bool destination_sign(const struct destination *destination, struct str webhook_id,
                       struct str timestamp_s, struct str body, char *text)
 {
+    bool has_failed = false;
+    uint8_t *message = message_of(destination, webhook_id, timestamp_s, body, &has_failed);
+    if (has_failed) {
+        return false;
+    }
     text[0] = '\0';
     for (size_t i = 0; i < destination->secret_count; i++) {
         const struct endpoint_secret *secret = &destination->secrets[i];
         if (i > 0) {
             *text++ = ' ';
         }
-        sign_v1(secret->key, secret->key_size, webhook_id, timestamp_s, body, text);
-        text += SIGN_V1_TEXT_SIZE - 1;
+        switch (secret->scheme) {
+        case SIGNATURE_V1:
+            sign_v1(secret->key, secret->key_size, webhook_id, timestamp_s, body, text);
+            text += SIGN_V1_TEXT_SIZE - 1;
+            break;
+        case SIGNATURE_V1A:
+            sign_v1a(secret->key, message, sign_v1a_message_size(webhook_id, timestamp_s, body),
+                     text);
+            text += SIGN_V1A_TEXT_SIZE - 1;
+            break;
+        }
     }
+    free(message);
+    return true;
 }

@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "deliver/address_guard.h"
+#include "deliver/port_rule.h"
 #include "deliver/sender.h"
 
 /*
@@ -77,13 +78,23 @@ static bool text_is_plain(struct str url)
     return true;
 }
 
-static bool port_is_allowed(const char *port, bool allow_http)
+static enum status port_check(const char *text, const struct port_rule *rule,
+                              struct problem *problem)
 {
-    uint64_t number = 0;
-    if (port == NULL || !str_to_u64(str_from_z(port), &number) || number > 65535) {
-        return false;
+    uint64_t port = 0;
+    if (text != NULL && str_to_u64(str_from_z(text), &port) && port_rule_allows(rule, port)) {
+        return STATUS_OK;
     }
-    return number == 443 || number == 8443 || number >= 1024 || (allow_http && number == 80);
+    if (rule->is_listed) {
+        return refuse(problem, "the port is not among those that the operator allows with "
+                               "allow_ports");
+    }
+    if (port >= 1024 && port <= UINT16_MAX) {
+        return refuse(problem, "the port is at home in another service than a web server; an "
+                               "operator may allow it with allow_ports");
+    }
+    return refuse(problem, rule->allow_http ? "the port must be 443, 80, or 1024 and above"
+                                            : "the port must be 443, or 1024 and above");
 }
 
 static bool label_is_name(struct str label)
@@ -162,13 +173,13 @@ static enum status host_check(struct str host, const struct address_guard *guard
     return STATUS_OK;
 }
 
-static enum status parts_check(const struct url_parts *parts, bool allow_http,
+static enum status parts_check(const struct url_parts *parts, const struct port_rule *ports,
                                const struct address_guard *guard, struct problem *problem)
 {
     bool is_http = strcmp(parts->scheme, "http") == 0;
-    if (strcmp(parts->scheme, "https") != 0 && !(is_http && allow_http)) {
-        return refuse(problem, allow_http ? "only https:// and http:// are called"
-                                          : "only https:// is called");
+    if (strcmp(parts->scheme, "https") != 0 && !(is_http && ports->allow_http)) {
+        return refuse(problem, ports->allow_http ? "only https:// and http:// are called"
+                                                 : "only https:// is called");
     }
     if (parts->user != NULL || parts->password != NULL) {
         return refuse(problem, "a URL with a user name or password is not called; use headers");
@@ -176,21 +187,13 @@ static enum status parts_check(const struct url_parts *parts, bool allow_http,
     if (parts->fragment != NULL || parts->zone != NULL) {
         return refuse(problem, "a fragment or zone is not sent to anyone; leave it out");
     }
-    if (!port_is_allowed(parts->port, allow_http)) {
-        return refuse(problem, allow_http ? "the port must be 443, 80, or 1024 and above"
-                                          : "the port must be 443, or 1024 and above");
-    }
-    return host_check(str_from_z(parts->host), guard, problem);
+    enum status status = port_check(parts->port, ports, problem);
+    return status == STATUS_OK ? host_check(str_from_z(parts->host), guard, problem) : status;
 }
 
-enum status endpoint_url_check(struct str url, bool allow_http, const char *allow_networks,
-                               struct problem *problem)
+/* Before the parser: what it would forgive. */
+static enum status text_check(struct str url, struct problem *problem)
 {
-    struct address_guard guard;
-    enum status status = address_guard_init(&guard, allow_networks, problem);
-    if (status != STATUS_OK) {
-        return status;
-    }
     if (url.size == 0 || url.size > URL_BYTES_MAX) {
         return refuse(problem, "a URL has 1 to 2048 bytes");
     }
@@ -203,6 +206,26 @@ enum status endpoint_url_check(struct str url, bool allow_http, const char *allo
         str_find(url, '#', 0) >= 0) {
         return refuse(problem, "a URL is https://host/path, without a fragment");
     }
+    return STATUS_OK;
+}
+
+enum status endpoint_url_check(struct str url, const struct sender_config *config,
+                               struct problem *problem)
+{
+    const struct sender_config strictest = { .allow_networks = NULL };
+    struct address_guard guard;
+    struct port_rule ports;
+    config = config != NULL ? config : &strictest;
+    enum status status = address_guard_init(&guard, config->allow_networks, problem);
+    if (status == STATUS_OK) {
+        status = port_rule_init(&ports, config->allow_ports, config->allow_http, problem);
+    }
+    if (status == STATUS_OK) {
+        status = text_check(url, problem);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
     char text[URL_BYTES_MAX + 1];
     memcpy(text, url.data, url.size);
     text[url.size] = '\0';
@@ -210,5 +233,5 @@ enum status endpoint_url_check(struct str url, bool allow_http, const char *allo
     if (!url_parts_read(&parts, text)) {
         return refuse(problem, "this is not a URL");
     }
-    return parts_check(&parts, allow_http, &guard, problem);
+    return parts_check(&parts, &ports, &guard, problem);
 }

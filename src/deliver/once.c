@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "deliver/address_guard.h"
 #include "deliver/destination.h"
+#include "deliver/port_rule.h"
 #include "deliver/sender.h"
 #include "deliver/transfer.h"
 
@@ -24,6 +25,7 @@ enum {
 /* What a single call is made with. */
 struct call {
     struct address_guard guard;
+    struct port_rule ports;
     struct destination *destination;
     struct transfer *transfer;
     bool has_library;
@@ -42,6 +44,9 @@ static enum status call_open(struct call *call, const struct sender_config *conf
                              const struct endpoint *endpoint, size_t answer_capacity)
 {
     enum status status = address_guard_init(&call->guard, config->allow_networks, NULL);
+    if (status == STATUS_OK) {
+        status = port_rule_init(&call->ports, config->allow_ports, config->allow_http, NULL);
+    }
     if (status != STATUS_OK) {
         return status;
     }
@@ -51,8 +56,10 @@ static enum status call_open(struct call *call, const struct sender_config *conf
     }
     struct transfer_rules rules = {
         .guard = &call->guard,
+        .ports = &call->ports,
         .allow_http = config->allow_http,
         .ca_file = config->ca_file,
+        .proxy = config->proxy,
     };
     call->destination = destination_create(endpoint);
     call->transfer = transfer_create(&rules, answer_capacity, NULL);
@@ -95,7 +102,7 @@ enum status sender_get_once(const struct sender_config *config, struct arena *ar
 {
     struct endpoint endpoint = { .url = url, .timeout_ms = GET_TIMEOUT_MS, .active = true };
     struct call call CLEANUP(call_close) = { .destination = NULL };
-    enum status status = endpoint_url_check(url, config->allow_http, config->allow_networks, NULL);
+    enum status status = endpoint_url_check(url, config, NULL);
     if (status == STATUS_OK) {
         status = call_open(&call, config, &endpoint, body_bytes_max);
     }

@@ -17,6 +17,7 @@
 #include "deliver/destination.h"
 #include "deliver/engine.h"
 #include "deliver/ledger.h"
+#include "deliver/port_rule.h"
 #include "deliver/queue.h"
 #include "deliver/transfer.h"
 
@@ -89,6 +90,7 @@ struct flight {
 struct sender {
     struct sender_config config;
     struct address_guard guard;
+    struct port_rule ports;
     struct transfer_rules rules;
     struct ledger *ledger;
     struct engine *engine;
@@ -750,8 +752,10 @@ static bool sender_prepare(struct sender *sender)
     };
     sender->rules = (struct transfer_rules){
         .guard = &sender->guard,
+        .ports = &sender->ports,
         .allow_http = sender->config.allow_http,
         .ca_file = sender->config.ca_file,
+        .proxy = sender->config.proxy,
     };
     sender->queue = queue_create(&rules);
     sender->engine = engine_create(LIMIT_DELIVERY_ACTIVE);
@@ -798,7 +802,11 @@ enum status sender_start(const struct sender_config *config, struct sender **out
     assert(config->ops.settle != NULL);
     assert(config->ops.renew != NULL);
     struct address_guard guard;
+    struct port_rule ports;
     enum status status = address_guard_init(&guard, config->allow_networks, problem);
+    if (status == STATUS_OK) {
+        status = port_rule_init(&ports, config->allow_ports, config->allow_http, problem);
+    }
     if (status != STATUS_OK) {
         return status;
     }
@@ -809,6 +817,7 @@ enum status sender_start(const struct sender_config *config, struct sender **out
     }
     sender->config = *config;
     sender->guard = guard;
+    sender->ports = ports;
     pthread_mutex_init(&sender->inbox_lock, NULL);
     status = sender_prepare(sender)
                  ? sender_launch(sender, problem)

@@ -12,6 +12,7 @@
 #include "deliver/address_guard.h"
 #include "deliver/answer_text.h"
 #include "deliver/destination.h"
+#include "deliver/port_rule.h"
 
 /*
  * The URL is a stranger's, the network is ours.
@@ -20,13 +21,17 @@
  * - No packet goes to an address that the guard refuses: it is asked with the
  *   resolved address before every socket, and again before the request on a
  *   connection that is reused, since then no socket is opened.
- * - Nothing of the environment changes where we connect: no proxy, no .netrc,
- *   no redirect, no alternative service.
+ * - Nothing of the environment changes where we connect: no proxy but the
+ *   operator's, no .netrc, no redirect, no alternative service.
  * - An answer costs at most LIMIT_DELIVERY_ANSWER_BYTES of body (more only for who
  *   asked for more) and
  *   ANSWER_HEADER_BYTES_MAX of headers. Once the headers are complete the
  *   answer counts, even if the rest is too long or never ends: the receiver has
  *   spoken, and asking again would only repeat it.
+ *
+ * Behind a proxy the receiver's address is never seen here: the proxy resolves
+ * the name, and it is the wall. The URL's text (scheme, port, literal address) is
+ * judged all the same.
  *
  * HTTP/1.1 only: with one connection for all messages, a receiver that stops
  * reading one stream could stop its others too, and eight connections are
@@ -53,6 +58,7 @@ enum {
     LINE_TRACE,
     LINE_COUNT,
     LINE_SIZE = 32 + TRANSFER_ID_BYTES_MAX,
+    SIGNATURE_LINE_SIZE = 32 + DESTINATION_SIGNATURE_SIZE,
 };
 
 struct transfer {
@@ -60,8 +66,12 @@ struct transfer {
     const struct address_guard *guard;
     struct destination *configured; /* whose URL and timeouts are set; held */
     struct destination *sending;    /* whose headers libcurl borrows; held, NULL when idle */
+    const struct port_rule *ports;
+    bool has_proxy;
+    bool port_refused; /* of the configured URL */
     struct curl_slist lines[LINE_COUNT];
     char line_text[LINE_COUNT][LINE_SIZE];
+    char signature_text[SIGNATURE_LINE_SIZE];
     bool refused;  /* the guard said no */
     bool answered; /* the final headers are complete */
     size_t header_bytes;
@@ -74,7 +84,11 @@ struct transfer {
 static curl_socket_t on_open_socket(void *data, curlsocktype purpose, struct curl_sockaddr *address)
 {
     struct transfer *transfer = data;
-    if (purpose != CURLSOCKTYPE_IPCXN || !address_guard_allows(transfer->guard, &address->addr)) {
+    /* Behind a proxy the only address that we call is the proxy's. */
+    bool is_allowed =
+        purpose == CURLSOCKTYPE_IPCXN && !transfer->port_refused &&
+        (transfer->has_proxy || address_guard_allows(transfer->guard, &address->addr));
+    if (!is_allowed) {
         transfer->refused = true;
         return CURL_SOCKET_BAD;
     }
@@ -88,7 +102,8 @@ static int on_before_request(void *data, char *remote, char *local, int remote_p
     (void)remote_port;
     (void)local_port;
     struct transfer *transfer = data;
-    if (!address_guard_allows_text(transfer->guard, str_from_z(remote))) {
+    if (transfer->port_refused ||
+        (!transfer->has_proxy && !address_guard_allows_text(transfer->guard, str_from_z(remote)))) {
         transfer->refused = true;
         return CURL_PREREQFUNC_ABORT;
     }
@@ -137,8 +152,12 @@ static void set_safety(CURL *easy, const struct transfer_rules *rules)
     curl_easy_setopt(easy, CURLOPT_MAXREDIRS, 0L);
     curl_easy_setopt(easy, CURLOPT_UNRESTRICTED_AUTH, 0L);
     curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-    curl_easy_setopt(easy, CURLOPT_PROXY, "");
-    curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
+    curl_easy_setopt(easy, CURLOPT_PROXY, rules->proxy != NULL ? rules->proxy : "");
+    curl_easy_setopt(easy, CURLOPT_NOPROXY, rules->proxy != NULL ? "" : "*");
+    curl_easy_setopt(easy, CURLOPT_HTTPPROXYTUNNEL, rules->proxy != NULL ? 1L : 0L);
+    /* Its answer to CONNECT is not the receiver's, our headers are not for it. */
+    curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    curl_easy_setopt(easy, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE);
     curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
@@ -187,9 +206,12 @@ struct transfer *transfer_create(const struct transfer_rules *rules, size_t answ
         return NULL;
     }
     transfer->guard = rules->guard;
+    transfer->ports = rules->ports;
+    transfer->has_proxy = rules->proxy != NULL;
     transfer->answer_capacity = answer_capacity;
     for (size_t i = 0; i < LINE_COUNT; i++) {
-        transfer->lines[i].data = transfer->line_text[i];
+        transfer->lines[i].data =
+            i == LINE_SIGNATURE ? transfer->signature_text : transfer->line_text[i];
         transfer->lines[i].next = i + 1 < LINE_COUNT ? &transfer->lines[i + 1] : NULL;
     }
     set_fixed(transfer, rules, owner);
@@ -207,6 +229,21 @@ void transfer_destroy(struct transfer *transfer)
     free(transfer);
 }
 
+/* A URL was checked when it was saved, by the rules of that day. */
+static bool port_is_refused(const struct transfer *transfer, const char *url)
+{
+    char *text = NULL;
+    uint64_t port = 0;
+    CURLU *parts = curl_url();
+    bool is_allowed = parts != NULL && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
+                      curl_url_get(parts, CURLUPART_PORT, &text, CURLU_DEFAULT_PORT) == CURLUE_OK &&
+                      str_to_u64(str_from_z(text), &port) &&
+                      port_rule_allows(transfer->ports, port);
+    curl_free(text);
+    curl_url_cleanup(parts);
+    return !is_allowed;
+}
+
 static bool configure(struct transfer *transfer, struct destination *destination)
 {
     if (transfer->configured == destination) {
@@ -220,6 +257,7 @@ static bool configure(struct transfer *transfer, struct destination *destination
     }
     curl_easy_setopt(transfer->easy, CURLOPT_TIMEOUT_MS, timeout_ms);
     curl_easy_setopt(transfer->easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms);
+    transfer->port_refused = port_is_refused(transfer, destination_url(destination));
     destination_release(transfer->configured);
     transfer->configured = destination_hold(destination);
     return true;
@@ -250,20 +288,23 @@ static void write_trace(char *line, struct str webhook_id)
     snprintf(line, LINE_SIZE, "traceparent: 00-%.32s-%.16s-01", hex, hex + 32);
 }
 
-static void write_lines(struct transfer *transfer, struct destination *destination,
+static bool write_lines(struct transfer *transfer, struct destination *destination,
                         struct str webhook_id, struct str body, int64_t now_ms)
 {
     char timestamp[24];
     int timestamp_size = snprintf(timestamp, sizeof(timestamp), "%lld", (long long)now_ms / 1000);
     assert(timestamp_size > 0);
     char signature[DESTINATION_SIGNATURE_SIZE];
-    destination_sign(destination, webhook_id, (struct str){ timestamp, (size_t)timestamp_size },
-                     body, signature);
+    if (!destination_sign(destination, webhook_id,
+                          (struct str){ timestamp, (size_t)timestamp_size }, body, signature)) {
+        return false;
+    }
     snprintf(transfer->line_text[LINE_ID], LINE_SIZE, "webhook-id: %.*s", STR_ARG(webhook_id));
     snprintf(transfer->line_text[LINE_TIMESTAMP], LINE_SIZE, "webhook-timestamp: %s", timestamp);
-    snprintf(transfer->line_text[LINE_SIGNATURE], LINE_SIZE, "webhook-signature: %s", signature);
+    snprintf(transfer->signature_text, SIGNATURE_LINE_SIZE, "webhook-signature: %s", signature);
     write_trace(transfer->line_text[LINE_TRACE], webhook_id);
     transfer->lines[LINE_COUNT - 1].next = destination_headers(destination);
+    return true;
 }
 
 static void forget_answer(struct transfer *transfer)
@@ -282,10 +323,10 @@ enum status transfer_begin(struct transfer *transfer, struct destination *destin
     if (!id_is_sendable(webhook_id)) {
         return STATUS_INVALID;
     }
-    if (!configure(transfer, destination)) {
+    if (!configure(transfer, destination) ||
+        !write_lines(transfer, destination, webhook_id, body, now_ms)) {
         return STATUS_BROKEN;
     }
-    write_lines(transfer, destination, webhook_id, body, now_ms);
     forget_answer(transfer);
     curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->lines);
     curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, body.size > 0 ? body.data : "");
@@ -325,7 +366,8 @@ static struct str answer_header(CURL *easy, const char *name)
 static const char *error_words(const struct transfer *transfer, CURLcode code)
 {
     if (transfer->refused) {
-        return "the host resolves to an address that is not public";
+        return transfer->port_refused ? "the port is not one that is called"
+                                      : "the host resolves to an address that is not public";
     }
     if (transfer->header_bytes > ANSWER_HEADER_BYTES_MAX) {
         return "the answer's headers are too long";

@@ -18,15 +18,24 @@ static const struct pg_statement subscription_secret_insert_sql = {
 
 static const struct pg_statement subscription_secret_expire_sql = {
     "subscription_secret_expire",
-    "UPDATE subscription_secret SET expires_at = least(coalesce(expires_at, $3), $3)"
-    " WHERE workspace_id = $1 AND subscription_id = $2",
+    "UPDATE subscription_secret SET expires_at = least(coalesce(expires_at, $4), $4)"
+    " WHERE workspace_id = $1 AND subscription_id = $2 AND id = $3",
+};
+
+static const struct pg_statement subscription_secret_purge_sql = {
+    "subscription_secret_purge",
+    "DELETE FROM subscription_secret WHERE workspace_id = $1 AND subscription_id = $2"
+    " AND expires_at <= $3",
 };
 
 static const struct pg_statement subscription_secret_list_sql = {
     "subscription_secret_list",
-    "SELECT id, sealed FROM subscription_secret WHERE workspace_id = $1"
-    " AND subscription_id = $2 AND (expires_at IS NULL OR expires_at > $3)"
-    " ORDER BY created_at DESC, id DESC",
+    "SELECT s.id, t.id, t.sealed, t.created_at, t.expires_at"
+    " FROM unnest($2::uuid[]) WITH ORDINALITY AS s(id, n)"
+    " CROSS JOIN LATERAL (SELECT r.id, r.sealed, r.created_at, r.expires_at"
+    " FROM subscription_secret r WHERE r.workspace_id = $1 AND r.subscription_id = s.id"
+    " AND (r.expires_at IS NULL OR r.expires_at > $3)) t"
+    " ORDER BY s.n, t.created_at DESC, t.id DESC",
 };
 
 static const struct pg_statement subscription_stats_sql = {
@@ -60,26 +69,49 @@ enum status subscription_secret_insert(struct pg *pg, struct arena *arena, struc
 }
 
 enum status subscription_secret_expire(struct pg *pg, struct arena *arena, struct id workspace_id,
-                                       struct id subscription_id, int64_t expires_at_ms,
-                                       struct problem *problem)
+                                       const struct subscription_secret_row *secret,
+                                       int64_t expires_at_ms, struct problem *problem)
+{
+    struct pg_params params;
+    pg_params_init(&params, arena);
+    pg_put_id(&params, workspace_id);
+    pg_put_id(&params, secret->subscription_id);
+    pg_put_id(&params, secret->id);
+    pg_put_instant(&params, expires_at_ms);
+    return pg_run(pg, arena, &subscription_secret_expire_sql, &params, NULL, problem);
+}
+
+enum status subscription_secret_purge(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                      struct id subscription_id, int64_t now_ms,
+                                      struct problem *problem)
 {
     struct pg_params params;
     pg_params_init(&params, arena);
     pg_put_id(&params, workspace_id);
     pg_put_id(&params, subscription_id);
-    pg_put_instant(&params, expires_at_ms);
-    return pg_run(pg, arena, &subscription_secret_expire_sql, &params, NULL, problem);
+    pg_put_instant(&params, now_ms);
+    return pg_run(pg, arena, &subscription_secret_purge_sql, &params, NULL, problem);
+}
+
+static void put_ids(struct pg_params *params, const struct id *ids, size_t count)
+{
+    struct pg_array array;
+    pg_array_begin(&array, params, PG_UUID, count);
+    for (size_t i = 0; i < count; i++) {
+        pg_array_id(&array, ids[i]);
+    }
+    pg_array_end(&array);
 }
 
 enum status subscription_secret_list(struct pg *pg, struct arena *arena, struct id workspace_id,
-                                     struct id subscription_id, int64_t now_ms,
+                                     const struct id *ids, size_t id_count, int64_t now_ms,
                                      struct subscription_secret_row **out_secrets,
                                      size_t *out_count, struct problem *problem)
 {
     struct pg_params params;
     pg_params_init(&params, arena);
     pg_put_id(&params, workspace_id);
-    pg_put_id(&params, subscription_id);
+    put_ids(&params, ids, id_count);
     pg_put_instant(&params, now_ms);
     struct pg_result *result = NULL;
     enum status status =
@@ -89,14 +121,17 @@ enum status subscription_secret_list(struct pg *pg, struct arena *arena, struct 
     }
     size_t count = pg_row_count(result);
     struct subscription_secret_row *rows =
-        ARENA_NEW_ARRAY(arena, count, struct subscription_secret_row);
+        ARENA_NEW_ARRAY(arena, count + 1, struct subscription_secret_row);
     if (rows == NULL) {
-        return STATUS_LIMIT;
+        return problem_set(problem, STATUS_LIMIT, "limit-reached", "too many secrets at once");
     }
     for (size_t i = 0; i < count; i++) {
         rows[i] = (struct subscription_secret_row){
-            .id = pg_get_id(result, i, 0),
-            .sealed = pg_get_bytes(result, i, 1),
+            .subscription_id = pg_get_id(result, i, 0),
+            .id = pg_get_id(result, i, 1),
+            .sealed = pg_get_bytes(result, i, 2),
+            .created_at_ms = pg_get_instant(result, i, 3),
+            .expires_at_ms = pg_get_instant(result, i, 4),
         };
     }
     *out_secrets = rows;
@@ -112,12 +147,7 @@ enum status subscription_stats_read(struct pg *pg, struct arena *arena, struct i
     struct pg_params params;
     pg_params_init(&params, arena);
     pg_put_id(&params, workspace_id);
-    struct pg_array array;
-    pg_array_begin(&array, &params, PG_UUID, count);
-    for (size_t i = 0; i < count; i++) {
-        pg_array_id(&array, ids[i]);
-    }
-    pg_array_end(&array);
+    put_ids(&params, ids, count);
     pg_put_instant(&params, now_ms - INSTANT_DAY_MS);
     pg_put_i64(&params, sample);
     struct pg_result *result = NULL;

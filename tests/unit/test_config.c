@@ -74,7 +74,8 @@ static void the_file_of_the_contract(void **state)
         "[secrets]\nmaster_key_file = /etc/shopbell/master.key\n"
         "[limits]\nhook_body = 5MiB\nin_flight = 256MiB\n"
         "[retention]\nwebhook = 0\ninteraction = 25mo\nattempt = 30d\n"
-        "[deliver]\nallow_networks = 10.0.0.0/8, 127.0.0.1\nallow_http = yes\nca_file =\n";
+        "[deliver]\nallow_networks = 10.0.0.0/8, 127.0.0.1\nallow_http = yes\nca_file =\n"
+        "allow_ports = 443, 8000-8999\nproxy = http://user:word@proxy.example:3128\n";
     struct arena *arena = arena_create(1 << 20);
     struct config config;
     struct config_faults faults;
@@ -118,6 +119,13 @@ static void faults_name_their_place(void **state)
         { "[server]\ntls_cert = /a.pem\n", "tls_cert and server.tls_key go together" },
         { "[server]\ntls_cert = a.pem\ntls_key = /b\n", "a path from the root" },
         { "[deliver]\nallow_http = maybe\n", "yes or no is wanted" },
+        { "[deliver]\nallow_ports = https\n", "ports and ranges such as 443, 8000-8999" },
+        { "[deliver]\nproxy = proxy.example:3128\n", "http://host:port or https://host:port" },
+        { "[deliver]\nproxy = socks5://proxy.example:1080\n", "http://host:port" },
+        { "[deliver]\nproxy = http://proxy.example\n", "http://host:port" },
+        { "[deliver]\nproxy = http://proxy.example:3128/x\n", "http://host:port" },
+        { "[deliver]\nproxy = http://u:p@ss@proxy.example:3128\n",
+          "\"...\" will not do for deliver.proxy" },
         { "[server]\nlisten = :80\n", "127.0.0.1:8080 or unix:" },
         { "[server]\nlisten = a:1\nlisten = a:2\n", "line 3: server.listen was already given in "
                                                     "line 2" },

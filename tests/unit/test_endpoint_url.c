@@ -64,6 +64,8 @@ static void checks(void **state)
         { STATUS_INVALID, HTTPS_ONLY, NULL, "https://hooks.example:25/", "smtp" },
         { STATUS_INVALID, WITH_HTTP, NULL, "https://hooks.example:1023/", "the last closed port" },
         { STATUS_INVALID, HTTPS_ONLY, NULL, "https://hooks.example:0/", "port 0" },
+        { STATUS_INVALID, HTTPS_ONLY, NULL, "https://hooks.example:6379/", "Redis" },
+        { STATUS_INVALID, WITH_HTTP, NULL, "http://hooks.example:9200/", "Elasticsearch" },
         { STATUS_INVALID, HTTPS_ONLY, NULL, "https://hooks.example:65536/", "no such port" },
         { STATUS_INVALID, HTTPS_ONLY, NULL, "https://hooks.example:443:22/", "two ports" },
         { STATUS_INVALID, HTTPS_ONLY, NULL, "https://hooks.example:https/", "port by name" },
@@ -116,8 +118,11 @@ static void checks(void **state)
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         struct problem problem;
-        enum status status = endpoint_url_check(str_from_z(rows[i].url), rows[i].http == WITH_HTTP,
-                                                rows[i].networks, &problem);
+        const struct sender_config config = {
+            .allow_http = rows[i].http == WITH_HTTP,
+            .allow_networks = rows[i].networks,
+        };
+        enum status status = endpoint_url_check(str_from_z(rows[i].url), &config, &problem);
         if (status != rows[i].expected) {
             print_error("%s\n", rows[i].url);
         }
@@ -129,16 +134,60 @@ static void checks(void **state)
     }
 }
 
+static void goes_by_the_operators_ports(void **state)
+{
+    (void)state;
+    struct problem problem;
+    struct sender_config config = { .allow_ports = "443, 6379" };
+    assert_int_equal(endpoint_url_check(STR("https://a.example/"), &config, NULL), STATUS_OK);
+    assert_int_equal(endpoint_url_check(STR("https://a.example:6379/"), &config, NULL), STATUS_OK);
+    assert_int_equal(endpoint_url_check(STR("https://a.example:8443/"), &config, &problem),
+                     STATUS_INVALID);
+    assert_non_null(strstr(problem.detail, "allow_ports"));
+    config.allow_ports = "none";
+    assert_int_equal(endpoint_url_check(STR("https://a.example/"), &config, &problem),
+                     STATUS_INVALID);
+}
+
+static void reads_secrets(void **state)
+{
+    (void)state;
+    static const struct {
+        bool sound;
+        enum signature_scheme scheme;
+        size_t key_size;
+        const char *text;
+        const char *why;
+    } rows[] = {
+        { true, SIGNATURE_V1, 24, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "v1" },
+        { true, SIGNATURE_V1A, 64,
+          "whsk_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8DoQe/884Qvh1w3RjnS8CZZ+TWMJulDV8d3IZkEl"
+          "UxuA==",
+          "v1a" },
+        { false, SIGNATURE_V1A, 0, "whsk_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "v1a, too short" },
+        { false, SIGNATURE_V1, 0, "whsec_", "no key" },
+        { false, SIGNATURE_V1, 0, "whsec_%%%%", "no base64" },
+        { false, SIGNATURE_V1, 0, "whpk_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "a public key" },
+        { false, SIGNATURE_V1, 0, "", "nothing" },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct endpoint_secret secret = { .key_size = 0 };
+        bool sound = endpoint_secret_read(str_from_z(rows[i].text), &secret);
+        assert_row(sound == rows[i].sound, rows[i].why);
+        assert_row(secret.key_size == rows[i].key_size, rows[i].why);
+        assert_row(!sound || secret.scheme == rows[i].scheme, rows[i].why);
+    }
+}
+
 static void stands_at_its_limit(void **state)
 {
     (void)state;
     char url[2050];
     memset(url, 'x', sizeof(url));
     memcpy(url, "https://hooks.example/", 22);
-    assert_int_equal(endpoint_url_check((struct str){ url, 2048 }, false, NULL, NULL), STATUS_OK);
-    assert_int_equal(endpoint_url_check((struct str){ url, 2049 }, false, NULL, NULL),
-                     STATUS_INVALID);
-    assert_int_equal(endpoint_url_check(STR("https://hooks.example/\0x"), false, NULL, NULL),
+    assert_int_equal(endpoint_url_check((struct str){ url, 2048 }, NULL, NULL), STATUS_OK);
+    assert_int_equal(endpoint_url_check((struct str){ url, 2049 }, NULL, NULL), STATUS_INVALID);
+    assert_int_equal(endpoint_url_check(STR("https://hooks.example/\0x"), NULL, NULL),
                      STATUS_INVALID);
 }
 
@@ -185,6 +234,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(checks),
+        cmocka_unit_test(goes_by_the_operators_ports),
+        cmocka_unit_test(reads_secrets),
         cmocka_unit_test(stands_at_its_limit),
         cmocka_unit_test(checks_header_lines),
     };
