@@ -134,6 +134,7 @@ resource_fn resource_subscription_test; /* calls the endpoint, too */
 resource_fn resource_subscription_pause;
 resource_fn resource_subscription_resume;
 resource_fn resource_subscription_rotate_secret;
+resource_fn resource_subscription_public_keys;
 
 resource_fn resource_rule_create;
 resource_fn resource_rule_list;

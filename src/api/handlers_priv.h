@@ -48,6 +48,7 @@ http_handler_fn handle_subscription_verify;
 http_handler_fn handle_subscription_test;
 http_handler_fn handle_subscription_pause;
 http_handler_fn handle_subscription_resume;
+http_handler_fn handle_subscription_public_keys;
 http_handler_fn handle_subscription_rotate_secret;
 http_handler_fn handle_rule_create;
 http_handler_fn handle_rule_list;

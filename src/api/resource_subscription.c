@@ -1,5 +1,3 @@
-#include <sodium.h>
-
 #include "base/codec.h"
 #include "base/instant.h"
 #include "base/limits.h"
@@ -32,24 +30,6 @@ enum status subscription_load(const struct resource_request *request,
     return resource_missing(status, "subscription", request->name, problem);
 }
 
-enum status subscription_make_secret(const struct resource_request *request,
-                                     struct subscription_secret_new *out_secret,
-                                     struct problem *problem)
-{
-    uint8_t key[32];
-    randombytes_buf(key, sizeof(key));
-    struct str text = base64_encode(request->arena, key, sizeof(key));
-    sodium_memzero(key, sizeof(key));
-    struct subscription_secret_new secret = { .id = id_create() };
-    secret.plain = str_printf(request->arena, "whsec_%.*s", STR_ARG(text));
-    if (text.size == 0 || seal_close(request->api->seal, request->arena, "subscription_secret",
-                                     secret.id, secret.plain, &secret.sealed) != STATUS_OK) {
-        return problem_set(problem, STATUS_BROKEN, "internal", "the secret could not be sealed");
-    }
-    *out_secret = secret;
-    return STATUS_OK;
-}
-
 void subscription_make_challenge(const struct resource_request *request,
                                  struct subscription_row *row)
 {
@@ -61,7 +41,7 @@ void subscription_make_challenge(const struct resource_request *request,
 
 struct subscription_creation {
     const struct subscription_row *row;
-    const struct subscription_secret_new *secret;
+    const struct subscription_secrets_new *secrets;
 };
 
 static enum status insert_subscription(const struct resource_request *request, const void *what,
@@ -73,9 +53,7 @@ static enum status insert_subscription(const struct resource_request *request, c
     if (status != STATUS_OK) {
         return resource_name_taken(status, "subscription", row->name, problem);
     }
-    return subscription_secret_insert(request->pg, request->arena, row->workspace_id, row->id,
-                                      creation->secret->id, creation->secret->sealed,
-                                      row->created_at_ms, problem);
+    return subscription_secrets_insert(request, row, creation->secrets, problem);
 }
 
 enum status resource_subscription_create(const struct resource_request *request,
@@ -92,7 +70,7 @@ enum status resource_subscription_create(const struct resource_request *request,
         .created_at_ms = request->now_ms,
         .updated_at_ms = request->now_ms,
     };
-    struct subscription_secret_new secret = { .plain = { NULL, 0 } };
+    struct subscription_secrets_new secrets = { .count = 0 };
     int64_t count = 0;
     enum status status = subscription_read(request, request->body, true, &row, problem);
     if (status == STATUS_OK) {
@@ -104,15 +82,16 @@ enum status resource_subscription_create(const struct resource_request *request,
     }
     subscription_make_challenge(request, &row);
     if (status == STATUS_OK && !request->validate_only) {
-        status = subscription_make_secret(request, &secret, problem);
+        status = subscription_secrets_make(request, row.signature, row.signature_count, &secrets,
+                                           problem);
     }
     if (status == STATUS_OK && !request->validate_only) {
-        struct subscription_creation creation = { .row = &row, .secret = &secret };
+        struct subscription_creation creation = { .row = &row, .secrets = &secrets };
         status =
             resource_transact(request, row.workspace_id, insert_subscription, &creation, problem);
     }
     if (status == STATUS_OK) {
-        status = subscription_answer(request, &row, secret.plain,
+        status = subscription_answer(request, &row, secrets.shown,
                                      request->validate_only ? RESOURCE_SHOWN : RESOURCE_CREATED,
                                      out_answer, problem);
     }
@@ -131,6 +110,7 @@ enum status resource_subscription_list(const struct resource_request *request,
     struct id owner = subscription_owner(request);
     struct subscription_row *rows = NULL;
     struct subscription_stats *stats = NULL;
+    struct subscription_keys keys CLEANUP(subscription_keys_wipe) = { .count = 0 };
     size_t count = 0;
     int64_t total = -1;
     enum status status = page_open(&page, request, "subscriptions", STR(""), problem);
@@ -155,11 +135,14 @@ enum status resource_subscription_list(const struct resource_request *request,
     }
     status = subscription_stats_read(request->pg, request->arena, workspace_id, ids, shown,
                                      request->now_ms, 1000, &stats, problem);
+    if (status == STATUS_OK) {
+        status = subscription_keys_open(request, ids, shown, &keys, problem);
+    }
     if (status != STATUS_OK) {
         return status;
     }
     for (size_t i = 0; i < shown; i++) {
-        subscription_write_json(&page.json, &rows[i], &stats[i], (struct str){ NULL, 0 });
+        subscription_write_json(&page.json, &rows[i], &stats[i], &keys, (struct str){ NULL, 0 });
     }
     struct str next = count > page.size ? rows[shown - 1].name : (struct str){ NULL, 0 };
     return page_close(&page, next, total, true, out_answer, problem);
@@ -196,17 +179,81 @@ enum status subscription_save(const struct resource_request *request, struct sub
     return status;
 }
 
+struct subscription_change {
+    const struct subscription_row *row;
+    const struct subscription_keys *former;
+    const struct subscription_secrets_new *gained;
+};
+
+static bool signs_with(const struct subscription_row *row, enum signature_scheme scheme)
+{
+    const char *name = scheme == SIGNATURE_V1A ? "v1a" : "v1";
+    for (size_t i = 0; i < row->signature_count; i++) {
+        if (str_equal_z(row->signature[i], name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The secrets follow the schemes: who is not to sign any more ends now. */
+static enum status change_subscription(const struct resource_request *request, const void *what,
+                                       struct problem *problem)
+{
+    const struct subscription_change *change = what;
+    const struct subscription_row *row = change->row;
+    enum status status = update_subscription(request, row, problem);
+    for (size_t i = 0; status == STATUS_OK && i < change->former->count; i++) {
+        if (!signs_with(row, change->former->secrets[i].scheme)) {
+            status = subscription_secret_expire(request->pg, request->arena, row->workspace_id,
+                                                &change->former->rows[i], request->now_ms, problem);
+        }
+    }
+    return status == STATUS_OK ? subscription_secrets_insert(request, row, change->gained, problem)
+                               : status;
+}
+
+static enum status save_change(const struct resource_request *request, struct subscription_row *row,
+                               const struct subscription_row *former_row,
+                               struct subscription_secrets_new *out_gained, struct problem *problem)
+{
+    struct subscription_keys former CLEANUP(subscription_keys_wipe) = { .count = 0 };
+    struct str schemes[2];
+    size_t scheme_count = 0;
+    for (size_t i = 0; i < row->signature_count; i++) {
+        bool is_v1a = str_equal_z(row->signature[i], "v1a");
+        if (!signs_with(former_row, is_v1a ? SIGNATURE_V1A : SIGNATURE_V1)) {
+            schemes[scheme_count++] = row->signature[i];
+        }
+    }
+    enum status status = subscription_keys_open(request, &row->id, 1, &former, problem);
+    if (status == STATUS_OK) {
+        status = subscription_secrets_make(request, schemes, scheme_count, out_gained, problem);
+    }
+    struct subscription_change change = { .row = row, .former = &former, .gained = out_gained };
+    row->updated_at_ms = request->now_ms;
+    if (status == STATUS_OK) {
+        status =
+            resource_transact(request, row->workspace_id, change_subscription, &change, problem);
+    }
+    if (status == STATUS_OK) {
+        row->version++;
+    }
+    return status;
+}
+
 enum status resource_subscription_update(const struct resource_request *request,
                                          struct resource_answer *out_answer,
                                          struct problem *problem)
 {
     struct subscription_row row;
+    struct subscription_secrets_new gained = { .count = 0 };
     enum status status = subscription_load(request, &row, problem);
     if (status == STATUS_OK) {
         status = resource_match(request, row.version, problem);
     }
     struct str merged = { NULL, 0 };
-    struct str former_url = row.url;
+    const struct subscription_row former = row;
     if (status == STATUS_OK) {
         status =
             document_merge_patch(request->arena, subscription_settable_json(request->arena, &row),
@@ -218,19 +265,18 @@ enum status resource_subscription_update(const struct resource_request *request,
     if (status != STATUS_OK) {
         return status;
     }
-    if (!str_equal(former_url, row.url)) {
+    if (!str_equal(former.url, row.url)) {
         row.status = STR("pending");
         row.status_reason = STR("not_verified");
         subscription_make_challenge(request, &row);
     }
     if (!request->validate_only) {
-        status = subscription_save(request, &row, problem);
+        status = save_change(request, &row, &former, &gained, problem);
     }
     if (status != STATUS_OK) {
         return status;
     }
-    return subscription_answer(request, &row, (struct str){ NULL, 0 }, RESOURCE_CHANGED, out_answer,
-                               problem);
+    return subscription_answer(request, &row, gained.shown, RESOURCE_CHANGED, out_answer, problem);
 }
 
 static enum status delete_subscription(const struct resource_request *request, const void *what,

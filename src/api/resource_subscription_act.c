@@ -25,6 +25,10 @@ static enum status read_keys(const struct resource_request *request,
     for (size_t i = 0; status == STATUS_OK && i < keys.count && i < ENDPOINT_SECRETS_MAX; i++) {
         endpoint->secrets[endpoint->secret_count++] = keys.secrets[i];
     }
+    if (status == STATUS_OK && endpoint->secret_count == 0) {
+        return problem_set(problem, STATUS_BROKEN, "internal",
+                           "no secret to sign with: sealed under another master key?");
+    }
     return status;
 }
 
@@ -347,7 +351,7 @@ enum status resource_subscription_resume(const struct resource_request *request,
 struct rotation {
     const struct subscription_row *row;
     const struct subscription_keys *former;
-    const struct subscription_secret_new *secret;
+    const struct subscription_secrets_new *secrets;
     int64_t former_until_ms;
 };
 
@@ -356,17 +360,69 @@ static enum status rotate_secret(const struct resource_request *request, const v
 {
     const struct rotation *rotation = what;
     const struct subscription_row *row = rotation->row;
-    enum status status = subscription_secret_purge(request->pg, request->arena, row->workspace_id,
-                                                   row->id, request->now_ms, problem);
+    /* Its version grows, so that no change of the schemes comes between. */
+    enum status status = resource_changed_meanwhile(
+        subscription_update(request->pg, request->arena, row, problem), problem);
+    if (status == STATUS_OK) {
+        status = subscription_secret_purge(request->pg, request->arena, row->workspace_id, row->id,
+                                           request->now_ms, problem);
+    }
     for (size_t i = 0; status == STATUS_OK && i < rotation->former->count; i++) {
         status = subscription_secret_expire(request->pg, request->arena, row->workspace_id,
                                             &rotation->former->rows[i], rotation->former_until_ms,
                                             problem);
     }
+    return status == STATUS_OK
+               ? subscription_secrets_insert(request, row, rotation->secrets, problem)
+               : status;
+}
+
+/* Every live secret signs, so there can be only so many (contract 9: what was
+ * promised to overlap does). */
+static enum status check_room(const struct subscription_keys *former, int64_t overlap_ms,
+                              struct problem *problem)
+{
+    size_t counts[2] = { 0, 0 };
+    for (size_t i = 0; i < former->count; i++) {
+        counts[former->secrets[i].scheme == SIGNATURE_V1A]++;
+    }
+    if (overlap_ms > 0 &&
+        (counts[0] >= ENDPOINT_SECRETS_PER_SCHEME || counts[1] >= ENDPOINT_SECRETS_PER_SCHEME)) {
+        return problem_set(problem, STATUS_INVALID, "limit-reached",
+                           "%d secrets sign already: wait until one ends, or end them all now with "
+                           "{\"overlap\":\"0s\"}",
+                           ENDPOINT_SECRETS_PER_SCHEME);
+    }
+    return STATUS_OK;
+}
+
+static enum status rotate(const struct resource_request *request, struct subscription_row *row,
+                          int64_t overlap_ms, struct str *out_shown, struct problem *problem)
+{
+    struct subscription_secrets_new secrets = { .count = 0 };
+    struct subscription_keys former CLEANUP(subscription_keys_wipe) = { .count = 0 };
+    enum status status = subscription_keys_open(request, &row->id, 1, &former, problem);
     if (status == STATUS_OK) {
-        status = subscription_secret_insert(request->pg, request->arena, row->workspace_id, row->id,
-                                            rotation->secret->id, rotation->secret->sealed,
-                                            request->now_ms, problem);
+        status = check_room(&former, overlap_ms, problem);
+    }
+    if (status != STATUS_OK || request->validate_only) {
+        return status;
+    }
+    status =
+        subscription_secrets_make(request, row->signature, row->signature_count, &secrets, problem);
+    if (status == STATUS_OK) {
+        struct rotation rotation = {
+            .row = row,
+            .former = &former,
+            .secrets = &secrets,
+            .former_until_ms = request->now_ms + overlap_ms,
+        };
+        row->updated_at_ms = request->now_ms;
+        status = resource_transact(request, row->workspace_id, rotate_secret, &rotation, problem);
+    }
+    if (status == STATUS_OK) {
+        row->version++;
+        *out_shown = secrets.shown;
     }
     return status;
 }
@@ -377,15 +433,11 @@ enum status resource_subscription_rotate_secret(const struct resource_request *r
 {
     static const char *const fields[] = { "overlap" };
     struct subscription_row row;
-    struct subscription_secret_new secret = { .plain = { NULL, 0 } };
-    struct subscription_keys former CLEANUP(subscription_keys_wipe) = { .count = 0 };
+    struct str shown = { NULL, 0 };
     struct document CLEANUP(document_close) document = { .root = NULL };
     enum status status = subscription_load(request, &row, problem);
     if (status == STATUS_OK) {
         status = document_open(&document, request->arena, request->body, problem);
-    }
-    if (status == STATUS_OK) {
-        status = subscription_keys_open(request, &row.id, 1, &former, problem);
     }
     if (status != STATUS_OK) {
         return status;
@@ -394,20 +446,36 @@ enum status resource_subscription_rotate_secret(const struct resource_request *r
     int64_t overlap_ms =
         document_duration(&document, "overlap", INSTANT_DAY_MS, 0, 7 * INSTANT_DAY_MS);
     status = document.status;
-    if (status == STATUS_OK && !request->validate_only) {
-        status = subscription_make_secret(request, &secret, problem);
-    }
-    if (status == STATUS_OK && !request->validate_only) {
-        struct rotation rotation = {
-            .row = &row,
-            .former = &former,
-            .secret = &secret,
-            .former_until_ms = request->now_ms + overlap_ms,
-        };
-        status = resource_transact(request, row.workspace_id, rotate_secret, &rotation, problem);
+    if (status == STATUS_OK) {
+        status = rotate(request, &row, overlap_ms, &shown, problem);
     }
     if (status != STATUS_OK) {
         return status;
     }
-    return subscription_answer(request, &row, secret.plain, RESOURCE_CHANGED, out_answer, problem);
+    return subscription_answer(request, &row, shown, RESOURCE_CHANGED, out_answer, problem);
+}
+
+enum status resource_subscription_public_keys(const struct resource_request *request,
+                                              struct resource_answer *out_answer,
+                                              struct problem *problem)
+{
+    struct subscription_row row;
+    struct subscription_keys keys CLEANUP(subscription_keys_wipe) = { .count = 0 };
+    enum status status = subscription_load(request, &row, problem);
+    if (status == STATUS_OK) {
+        status = subscription_keys_open(request, &row.id, 1, &keys, problem);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct buf buf;
+    struct jsonw json;
+    buf_init(&buf, request->arena, RESOURCE_BYTES_MAX);
+    jsonw_begin(&json, &buf);
+    jsonw_open(&json);
+    jsonw_key(&json, "data");
+    subscription_keys_write(&json, &keys, row.id);
+    jsonw_put_null(&json, "next_page_token");
+    jsonw_close(&json);
+    return resource_answer_set(&buf, RESOURCE_SHOWN, 0, out_answer, problem);
 }

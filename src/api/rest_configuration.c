@@ -171,6 +171,11 @@ enum http_outcome handle_subscription_resume(struct http_exchange *x, void *app)
     return rest_run(x, app, resource_subscription_resume, REST_WRITE);
 }
 
+enum http_outcome handle_subscription_public_keys(struct http_exchange *x, void *app)
+{
+    return rest_run(x, app, resource_subscription_public_keys, 0);
+}
+
 enum http_outcome handle_subscription_rotate_secret(struct http_exchange *x, void *app)
 {
     return rest_run(x, app, resource_subscription_rotate_secret, REST_WRITE);

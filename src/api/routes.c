@@ -88,6 +88,7 @@ const struct http_route api_routes[] = {
     { HTTP_POST, "/v1/subscriptions/{name}/test", handle_subscription_test, SUBSCRIBER, HTTP_WORKER, 0 },
     { HTTP_POST, "/v1/subscriptions/{name}/pause", handle_subscription_pause, SUBSCRIBER, HTTP_WORKER, 0 },
     { HTTP_POST, "/v1/subscriptions/{name}/resume", handle_subscription_resume, SUBSCRIBER, HTTP_WORKER, 0 },
+    { HTTP_GET, "/v1/subscriptions/{name}/public-keys", handle_subscription_public_keys, SUBSCRIBER, HTTP_WORKER, 0 },
     { HTTP_POST, "/v1/subscriptions/{name}/rotate-secret", handle_subscription_rotate_secret, SUBSCRIBER, HTTP_WORKER, 0 },
 
     { HTTP_POST, "/v1/rules", handle_rule_create, SCOPE_CONFIGURE, HTTP_WORKER | HTTP_BODY_NEEDED, 0 },

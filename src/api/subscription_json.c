@@ -138,7 +138,8 @@ static void put_stats(struct jsonw *json, const struct subscription_stats *stats
 }
 
 void subscription_write_json(struct jsonw *json, const struct subscription_row *row,
-                             const struct subscription_stats *stats, struct str shown_secret)
+                             const struct subscription_stats *stats,
+                             const struct subscription_keys *keys, struct str shown_secret)
 {
     jsonw_open(json);
     jsonw_put_id(json, "id", row->id);
@@ -151,6 +152,8 @@ void subscription_write_json(struct jsonw *json, const struct subscription_row *
         jsonw_put_str(json, "secret", shown_secret);
         jsonw_put_bool(json, "secret_shown_once", true);
     }
+    jsonw_key(json, "public_keys");
+    subscription_keys_write(json, keys, row->id);
     put_verification(json, row);
     put_stats(json, stats);
     jsonw_put_instant(json, "created_at", row->created_at_ms);
@@ -164,9 +167,13 @@ enum status subscription_answer(const struct resource_request *request,
                                 struct problem *problem)
 {
     struct subscription_stats *stats = NULL;
+    struct subscription_keys keys CLEANUP(subscription_keys_wipe) = { .count = 0 };
     enum status status =
         subscription_stats_read(request->pg, request->arena, row->workspace_id, &row->id, 1,
                                 request->now_ms, 10000, &stats, problem);
+    if (status == STATUS_OK) {
+        status = subscription_keys_open(request, &row->id, 1, &keys, problem);
+    }
     if (status != STATUS_OK) {
         return status;
     }
@@ -174,6 +181,6 @@ enum status subscription_answer(const struct resource_request *request,
     struct jsonw json;
     buf_init(&buf, request->arena, RESOURCE_BYTES_MAX);
     jsonw_begin(&json, &buf);
-    subscription_write_json(&json, row, stats, shown);
+    subscription_write_json(&json, row, stats, &keys, shown);
     return resource_answer_set(&buf, effect, row->version, out_answer, problem);
 }

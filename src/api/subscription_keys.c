@@ -1,5 +1,8 @@
+#include <assert.h>
+
 #include <sodium.h>
 
+#include "base/codec.h"
 #include "base/instant.h"
 #include "subscription_priv.h"
 
@@ -18,6 +21,12 @@
  * who set the subscription up has one.
  */
 
+#define SECRET_TABLE "subscription_secret"
+
+enum {
+    V1_KEY_SIZE = 32
+};
+
 static void wipe(struct str plain)
 {
     void *left = NULL;
@@ -25,20 +34,17 @@ static void wipe(struct str plain)
     sodium_memzero(left, plain.size);
 }
 
-static enum status open_one(const struct resource_request *request,
-                            const struct subscription_secret_row *row,
-                            struct endpoint_secret *out_secret, struct problem *problem)
+static bool open_one(const struct resource_request *request,
+                     const struct subscription_secret_row *row, struct endpoint_secret *out_secret)
 {
     struct str plain = { NULL, 0 };
-    enum status status = seal_open(request->api->seal, request->arena, "subscription_secret",
-                                   row->id, row->sealed, &plain);
-    bool is_sound = status == STATUS_OK && endpoint_secret_read(plain, out_secret);
-    if (status == STATUS_OK) {
-        wipe(plain);
+    if (seal_open(request->api->seal, request->arena, SECRET_TABLE, row->id, row->sealed, &plain) !=
+        STATUS_OK) {
+        return false;
     }
-    return is_sound ? STATUS_OK
-                    : problem_set(problem, STATUS_BROKEN, "internal",
-                                  "a secret was sealed under another master key");
+    bool is_sound = endpoint_secret_read(plain, out_secret);
+    wipe(plain);
+    return is_sound;
 }
 
 enum status subscription_keys_open(const struct resource_request *request, const struct id *ids,
@@ -46,22 +52,21 @@ enum status subscription_keys_open(const struct resource_request *request, const
                                    struct problem *problem)
 {
     struct subscription_keys keys = { .count = 0 };
+    size_t count = 0;
     enum status status =
         subscription_secret_list(request->pg, request->arena, request->principal->workspace_id, ids,
-                                 id_count, request->now_ms, &keys.rows, &keys.count, problem);
+                                 id_count, request->now_ms, &keys.rows, &count, problem);
     if (status != STATUS_OK) {
         return status;
     }
-    keys.secrets = ARENA_NEW_ARRAY(request->arena, keys.count + 1, struct endpoint_secret);
+    keys.secrets = ARENA_NEW_ARRAY(request->arena, count + 1, struct endpoint_secret);
     if (keys.secrets == NULL) {
         return problem_set(problem, STATUS_LIMIT, "limit-reached", "too many secrets at once");
     }
-    for (size_t i = 0; i < keys.count && status == STATUS_OK; i++) {
-        status = open_one(request, &keys.rows[i], &keys.secrets[i], problem);
-    }
-    if (status != STATUS_OK) {
-        subscription_keys_wipe(&keys);
-        return status;
+    for (size_t i = 0; i < count; i++) {
+        if (open_one(request, &keys.rows[i], &keys.secrets[keys.count])) {
+            keys.rows[keys.count++] = keys.rows[i];
+        }
     }
     *out_keys = keys;
     return STATUS_OK;
@@ -75,24 +80,77 @@ void subscription_keys_wipe(struct subscription_keys *keys)
     keys->count = 0;
 }
 
-size_t subscription_keys_of_scheme(const struct subscription_keys *keys,
-                                   enum signature_scheme scheme)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < keys->count; i++) {
-        count += keys->secrets[i].scheme == scheme ? 1 : 0;
-    }
-    return count;
-}
-
 static void put_public_key(struct jsonw *json, const struct endpoint_secret *secret)
 {
-    const uint8_t *public_key =
-        secret->key + sizeof(secret->key) - crypto_sign_ed25519_PUBLICKEYBYTES;
+    const uint8_t *public_key = secret->key + sizeof(secret->key) - crypto_sign_PUBLICKEYBYTES;
     char text[64] = "whpk_";
-    sodium_bin2base64(text + 5, sizeof(text) - 5, public_key, crypto_sign_ed25519_PUBLICKEYBYTES,
+    sodium_bin2base64(text + 5, sizeof(text) - 5, public_key, crypto_sign_PUBLICKEYBYTES,
                       sodium_base64_VARIANT_ORIGINAL);
     jsonw_put_z(json, "key", text);
+}
+
+/* "whsec_" or "whsk_" and base64. */
+static struct str secret_text(const struct resource_request *request, bool is_v1a)
+{
+    uint8_t key[crypto_sign_SECRETKEYBYTES];
+    uint8_t public_key[crypto_sign_PUBLICKEYBYTES];
+    size_t size = is_v1a ? sizeof(key) : V1_KEY_SIZE;
+    if (is_v1a) {
+        crypto_sign_keypair(public_key, key);
+    } else {
+        randombytes_buf(key, size);
+    }
+    struct str text = base64_encode(request->arena, key, size);
+    sodium_memzero(key, sizeof(key));
+    struct str secret =
+        str_printf(request->arena, "%s_%.*s", is_v1a ? "whsk" : "whsec", STR_ARG(text));
+    if (text.size > 0) {
+        wipe(text);
+    }
+    return secret;
+}
+
+enum status subscription_secrets_make(const struct resource_request *request,
+                                      const struct str *schemes, size_t scheme_count,
+                                      struct subscription_secrets_new *out_secrets,
+                                      struct problem *problem)
+{
+    struct subscription_secrets_new secrets = { .count = 0 };
+    assert(scheme_count <= ARRAY_COUNT(secrets.items));
+    for (size_t i = 0; i < scheme_count; i++) {
+        bool is_v1a = str_equal_z(schemes[i], "v1a");
+        struct str text = secret_text(request, is_v1a);
+        struct id id = id_create();
+        struct str sealed = { NULL, 0 };
+        if (text.size == 0 || seal_close(request->api->seal, request->arena, SECRET_TABLE, id, text,
+                                         &sealed) != STATUS_OK) {
+            return problem_set(problem, STATUS_BROKEN, "internal",
+                               "the secret could not be sealed");
+        }
+        if (is_v1a) {
+            wipe(text);
+        } else {
+            secrets.shown = text;
+        }
+        secrets.items[secrets.count].id = id;
+        secrets.items[secrets.count++].sealed = sealed;
+    }
+    *out_secrets = secrets;
+    return STATUS_OK;
+}
+
+enum status subscription_secrets_insert(const struct resource_request *request,
+                                        const struct subscription_row *row,
+                                        const struct subscription_secrets_new *secrets,
+                                        struct problem *problem)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < secrets->count; i++) {
+        status = subscription_secret_insert(request->pg, request->arena, row->workspace_id, row->id,
+                                            secrets->items[i].id, secrets->items[i].sealed,
+                                            request->now_ms, problem);
+    }
+    return status;
 }
 
 void subscription_keys_write(struct jsonw *json, const struct subscription_keys *keys,

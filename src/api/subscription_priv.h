@@ -13,10 +13,14 @@
 /* How long a challenge may be answered. */
 #define SUBSCRIPTION_CHALLENGE_MS (3 * INSTANT_DAY_MS)
 
-struct subscription_secret_new {
-    struct id id;
-    struct str plain; /* shown in this one answer; empty: none was made */
-    struct str sealed;
+/* A secret of each scheme of one subscription. */
+struct subscription_secrets_new {
+    struct {
+        struct id id;
+        struct str sealed;
+    } items[2];
+    size_t count;
+    struct str shown; /* that of v1, for this one answer; empty: none was made */
 };
 
 /* Opened secrets of some subscriptions, in the order of subscription_secret_list. */
@@ -25,16 +29,25 @@ struct subscription_keys {
     struct endpoint_secret *secrets; /* plain: wipe them */
     size_t count;
 };
+/* What does not open under this master key is left out. */
 NODISCARD enum status subscription_keys_open(const struct resource_request *request,
                                              const struct id *ids, size_t id_count,
                                              struct subscription_keys *out_keys,
                                              struct problem *problem);
 void subscription_keys_wipe(struct subscription_keys *keys);
-size_t subscription_keys_of_scheme(const struct subscription_keys *keys,
-                                   enum signature_scheme scheme);
 /* The array of public keys of one of them. */
 void subscription_keys_write(struct jsonw *json, const struct subscription_keys *keys,
                              struct id subscription_id);
+
+NODISCARD enum status subscription_secrets_make(const struct resource_request *request,
+                                                const struct str *schemes, size_t scheme_count,
+                                                struct subscription_secrets_new *out_secrets,
+                                                struct problem *problem);
+/* In a transaction. */
+NODISCARD enum status subscription_secrets_insert(const struct resource_request *request,
+                                                  const struct subscription_row *row,
+                                                  const struct subscription_secrets_new *secrets,
+                                                  struct problem *problem);
 
 /* Whose subscriptions this key may see: zero means all. */
 struct id subscription_owner(const struct resource_request *request);
@@ -52,7 +65,8 @@ void subscription_read_choice(struct document *document, struct subscription_row
 struct str subscription_settable_json(struct arena *arena, const struct subscription_row *row);
 
 void subscription_write_json(struct jsonw *json, const struct subscription_row *row,
-                             const struct subscription_stats *stats, struct str shown_secret);
+                             const struct subscription_stats *stats,
+                             const struct subscription_keys *keys, struct str shown_secret);
 /* With its figures. */
 NODISCARD enum status subscription_answer(const struct resource_request *request,
                                           const struct subscription_row *row, struct str shown,
@@ -60,9 +74,6 @@ NODISCARD enum status subscription_answer(const struct resource_request *request
                                           struct resource_answer *out_answer,
                                           struct problem *problem);
 
-NODISCARD enum status subscription_make_secret(const struct resource_request *request,
-                                               struct subscription_secret_new *out_secret,
-                                               struct problem *problem);
 void subscription_make_challenge(const struct resource_request *request,
                                  struct subscription_row *row);
 /* Writes the row back as it now stands; its version grows. */

@@ -3,6 +3,7 @@
 #include "base/instant.h"
 #include "base/limits.h"
 #include "core/trigger/subscription.h"
+#include "deliver/destination.h"
 #include "store/api_key.h"
 #include "subscription_priv.h"
 
@@ -58,14 +59,6 @@ static void read_not_yet(struct document *document)
     refuse_unless_empty(document, "settings");
     if (document_bool(document, "recheck", false)) {
         document_fail(document, "recheck", "invalid-field", "recheck is not available yet");
-    }
-    struct str *schemes = NULL;
-    size_t count = document_texts(document, "signature", 4, &schemes);
-    for (size_t i = 0; i < count; i++) {
-        if (!str_equal(schemes[i], STR("v1"))) {
-            document_fail(document, "signature", "invalid-field",
-                          "signatures other than \"v1\" are not available yet");
-        }
     }
 }
 
@@ -219,9 +212,13 @@ static void read_headers(struct document *document, struct subscription_row *row
                           "\"%.60s\" is no header: letters, digits and dashes, and a value of "
                           "printable ASCII",
                           key);
-        } else if (is_reserved(document->arena, name)) {
+        } else if (is_reserved(document->arena, name) ||
+                   !endpoint_header_is_allowed(
+                       str_printf(document->arena, "%s: %s", key, json_string_value(value)))) {
             document_fail(document, "headers", "invalid-field",
-                          "\"%.60s\" is not free; our signature tells you who calls", key);
+                          "\"%.60s\" is not free, or it is empty; our signature tells you who "
+                          "calls",
+                          key);
         }
     }
 }
