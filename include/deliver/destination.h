@@ -17,14 +17,15 @@
 struct curl_slist;
 struct destination;
 struct endpoint;
+struct key_vault;
 
 enum {
     DESTINATION_SIGNATURE_SIZE = 4 * 48 + 4 * 93
 }; /* four "v1,<base64>" and four "v1a,<base64>", a space between, NUL */
 
-/* Copies everything; one reference. Header lines that are not allowed are left
- * out. NULL when the system has no memory. */
-struct destination *destination_create(const struct endpoint *endpoint);
+/* Copies everything, keys into the vault, which outlives it; one reference. Header
+ * lines that are not allowed are left out. NULL when the system has no memory. */
+struct destination *destination_create(struct key_vault *vault, const struct endpoint *endpoint);
 struct destination *destination_hold(struct destination *destination);
 void destination_release(struct destination *destination); /* NULL is fine */
 

@@ -14,6 +14,7 @@ static const struct command_field subscription_fields[] = {
     { "concurrency", "concurrency", FIELD_COUNT },
     { "timeout", "timeout", FIELD_TEXT },
     { "max-age", "max_age", FIELD_TEXT },
+    { "signature", "signature", FIELD_LIST },
     { NULL, NULL, FIELD_TEXT },
 };
 

@@ -138,17 +138,18 @@ static const struct command_option key_options[] = {
     { NULL, NULL, NULL },
 };
 
-#define SUBSCRIPTION_FIELDS                                                   \
-    { "url", "URL", "where notifications go" },                               \
-        { "topic", "TOPIC", "order.completed, order.*, *; may be repeated" }, \
-        { "title", "TEXT", "for people" },                                    \
-        { "fields", "FIELDS", "what a notification tells: default" },         \
-        { "header", "NAME=VALUE", "sent with each; may be repeated" },        \
-        { "concurrency", "COUNT", "calls at once (8)" },                      \
-        { "timeout", "DURATION", "how long a call may take (15s)" },          \
-        { "max-age", "DURATION", "give up after (72h)" },                     \
-    {                                                                         \
-        NULL, NULL, NULL                                                      \
+#define SUBSCRIPTION_FIELDS                                                     \
+    { "url", "URL", "where notifications go" },                                 \
+        { "topic", "TOPIC", "order.completed, order.*, *; may be repeated" },   \
+        { "title", "TEXT", "for people" },                                      \
+        { "fields", "FIELDS", "what a notification tells: default" },           \
+        { "header", "NAME=VALUE", "sent with each; may be repeated" },          \
+        { "concurrency", "COUNT", "calls at once (8)" },                        \
+        { "timeout", "DURATION", "how long a call may take (15s)" },            \
+        { "max-age", "DURATION", "give up after (72h)" },                       \
+        { "signature", "SCHEME", "v1 (HMAC), v1a (Ed25519); may be repeated" }, \
+    {                                                                           \
+        NULL, NULL, NULL                                                        \
     }
 
 static const struct command_option subscription_options[] = { SUBSCRIPTION_FIELDS };

@@ -270,6 +270,11 @@ static enum status start_sender(struct app *app, struct problem *problem)
         return status;
     }
     cli_sender_config(cli, &app->sender_config);
+    /* Without it every call would fail, each with words about another's certificate. */
+    if (app->sender_config.ca_file != NULL && access(app->sender_config.ca_file, R_OK) != 0) {
+        return problem_set(problem, STATUS_INVALID, "invalid-field",
+                           "deliver.ca_file cannot be read: %.200s", app->sender_config.ca_file);
+    }
     delivery_queue_ops(app->queue, &app->sender_config.ops);
     app->sender_config.poll_ms = SENDER_POLL_MS;
     return sender_start(&app->sender_config, &app->sender, problem);

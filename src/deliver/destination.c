@@ -7,6 +7,7 @@
 
 #include "base/codec.h"
 #include "base/limits.h"
+#include "deliver/key_vault.h"
 #include "deliver/sender.h"
 #include "deliver/sign.h"
 
@@ -16,8 +17,8 @@
  * At thousands of small POSTs a second the cost is libcurl's set-up: copying a
  * URL, building a header list. Invariant: a destination never changes after it
  * was made; a changed endpoint makes a new one, and transfers under way keep
- * the old. Keys lie in guarded memory and are wiped with it. Rejected: header
- * lists per message (eight allocations each).
+ * the old. Keys lie in the vault and are wiped with it. Rejected: header lists per
+ * message (eight allocations each).
  */
 
 _Static_assert((int)DESTINATION_SIGNATURE_SIZE ==
@@ -31,7 +32,8 @@ _Static_assert((int)DESTINATION_SIGNATURE_SIZE ==
 struct destination {
     unsigned references;
     char *url;
-    struct endpoint_secret *secrets; /* in sodium_malloc memory */
+    struct key_vault *vault;
+    struct endpoint_secret *secrets[ENDPOINT_SECRETS_MAX]; /* in the vault */
     size_t secret_count;
     int64_t timeout_ms;
     struct curl_slist *headers;
@@ -147,7 +149,20 @@ static int64_t timeout_of(const struct endpoint *endpoint)
     return endpoint->timeout_ms < TIMEOUT_MS_MAX ? endpoint->timeout_ms : TIMEOUT_MS_MAX;
 }
 
-struct destination *destination_create(const struct endpoint *endpoint)
+static bool add_secrets(struct destination *destination, const struct endpoint *endpoint)
+{
+    for (size_t i = 0; i < endpoint->secret_count; i++) {
+        struct endpoint_secret *secret = key_vault_take(destination->vault);
+        if (secret == NULL) {
+            return false;
+        }
+        *secret = endpoint->secrets[i];
+        destination->secrets[destination->secret_count++] = secret;
+    }
+    return true;
+}
+
+struct destination *destination_create(struct key_vault *vault, const struct endpoint *endpoint)
 {
     assert(endpoint->secret_count <= ENDPOINT_SECRETS_MAX);
     struct destination *destination = calloc(1, sizeof(*destination));
@@ -157,20 +172,15 @@ struct destination *destination_create(const struct endpoint *endpoint)
     destination->references = 1;
     destination->timeout_ms = timeout_of(endpoint);
     destination->header_hash = header_hash(endpoint);
-    destination->secret_count = endpoint->secret_count;
+    destination->vault = vault;
     destination->url = malloc(endpoint->url.size + 1);
-    /* One at least: libsodium gives no memory of no size. */
-    destination->secrets = sodium_allocarray(
-        endpoint->secret_count > 0 ? endpoint->secret_count : 1, sizeof(*destination->secrets));
-    if (destination->url == NULL || destination->secrets == NULL ||
+    if (destination->url == NULL || !add_secrets(destination, endpoint) ||
         !add_headers(destination, endpoint)) {
         destination_release(destination);
         return NULL;
     }
     memcpy(destination->url, endpoint->url.data, endpoint->url.size);
     destination->url[endpoint->url.size] = '\0';
-    memcpy(destination->secrets, endpoint->secrets,
-           endpoint->secret_count * sizeof(*destination->secrets));
     return destination;
 }
 
@@ -191,7 +201,9 @@ void destination_release(struct destination *destination)
         return;
     }
     curl_slist_free_all(destination->headers);
-    sodium_free(destination->secrets);
+    for (size_t i = 0; i < destination->secret_count; i++) {
+        key_vault_give_back(destination->vault, destination->secrets[i]);
+    }
     free(destination->url);
     free(destination);
 }
@@ -225,7 +237,7 @@ static bool secrets_match(const struct destination *destination, const struct en
         return false;
     }
     for (size_t i = 0; i < endpoint->secret_count; i++) {
-        const struct endpoint_secret *mine = &destination->secrets[i];
+        const struct endpoint_secret *mine = destination->secrets[i];
         const struct endpoint_secret *theirs = &endpoint->secrets[i];
         if (mine->scheme != theirs->scheme || mine->key_size != theirs->key_size ||
             sodium_memcmp(mine->key, theirs->key, mine->key_size) != 0) {
@@ -264,7 +276,7 @@ static uint8_t *message_of(const struct destination *destination, struct str web
 {
     bool is_needed = false;
     for (size_t i = 0; i < destination->secret_count; i++) {
-        is_needed = is_needed || destination->secrets[i].scheme == SIGNATURE_V1A;
+        is_needed = is_needed || destination->secrets[i]->scheme == SIGNATURE_V1A;
     }
     if (!is_needed) {
         return NULL;
@@ -287,7 +299,7 @@ bool destination_sign(const struct destination *destination, struct str webhook_
     }
     text[0] = '\0';
     for (size_t i = 0; i < destination->secret_count; i++) {
-        const struct endpoint_secret *secret = &destination->secrets[i];
+        const struct endpoint_secret *secret = destination->secrets[i];
         if (i > 0) {
             *text++ = ' ';
         }

@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "deliver/address_guard.h"
 #include "deliver/destination.h"
+#include "deliver/key_vault.h"
 #include "deliver/port_rule.h"
 #include "deliver/sender.h"
 #include "deliver/transfer.h"
@@ -26,6 +27,7 @@ enum {
 struct call {
     struct address_guard guard;
     struct port_rule ports;
+    struct key_vault *vault;
     struct destination *destination;
     struct transfer *transfer;
     bool has_library;
@@ -35,6 +37,7 @@ static void call_close(struct call *call)
 {
     transfer_destroy(call->transfer);
     destination_release(call->destination);
+    key_vault_destroy(call->vault);
     if (call->has_library) {
         curl_global_cleanup();
     }
@@ -61,7 +64,8 @@ static enum status call_open(struct call *call, const struct sender_config *conf
         .ca_file = config->ca_file,
         .proxy = config->proxy,
     };
-    call->destination = destination_create(endpoint);
+    call->vault = key_vault_create();
+    call->destination = call->vault != NULL ? destination_create(call->vault, endpoint) : NULL;
     call->transfer = transfer_create(&rules, answer_capacity, NULL);
     return call->destination != NULL && call->transfer != NULL ? STATUS_OK : STATUS_BROKEN;
 }

@@ -16,6 +16,7 @@
 #include "deliver/answer_text.h"
 #include "deliver/destination.h"
 #include "deliver/engine.h"
+#include "deliver/key_vault.h"
 #include "deliver/ledger.h"
 #include "deliver/port_rule.h"
 #include "deliver/queue.h"
@@ -107,6 +108,7 @@ struct sender {
 
     /* The sending thread's own. */
     struct queue *queue;
+    struct key_vault *vault;
     struct arena *arena;
     struct flight *air;
     int64_t tend_at_ms;
@@ -264,7 +266,7 @@ static bool outlet_read(struct sender *sender, struct outlet *outlet,
     }
     if (outlet->destination == NULL || !destination_matches(outlet->destination, &endpoint)) {
         destination_release(outlet->destination);
-        outlet->destination = destination_create(&endpoint);
+        outlet->destination = destination_create(sender->vault, &endpoint);
     }
     outlet->concurrency = concurrency_of(&endpoint);
     outlet->max_age_ms = endpoint.max_age_ms;
@@ -735,6 +737,7 @@ static void sender_free(struct sender *sender)
         queued = next;
     }
     queue_destroy(sender->queue);
+    key_vault_destroy(sender->vault);
     engine_destroy(sender->engine);
     ledger_destroy(sender->ledger);
     arena_destroy(sender->arena);
@@ -758,9 +761,11 @@ static bool sender_prepare(struct sender *sender)
         .proxy = sender->config.proxy,
     };
     sender->queue = queue_create(&rules);
+    sender->vault = key_vault_create();
     sender->engine = engine_create(LIMIT_DELIVERY_ACTIVE);
     sender->arena = arena_create(ENDPOINT_ARENA_BYTES);
-    return sender->queue != NULL && sender->engine != NULL && sender->arena != NULL;
+    return sender->queue != NULL && sender->vault != NULL && sender->engine != NULL &&
+           sender->arena != NULL;
 }
 
 static bool sender_start_thread(struct sender *sender)

@@ -104,3 +104,85 @@ def test_they_verify_what_we_sign(api, shopify, esp, node, installed):
                    body=body.decode() + " ")
         assert bad["valid"] is False
     assert Webhook(made["secret"]).verify(body, headers)["id"] == parsed["id"]
+
+
+class Verdicts:
+    """What each library says of the newest message, by each secret that there was."""
+
+    def __init__(self, api, shopify, esp, node, signature):
+        self.api, self.shopify, self.esp, self.node = api, shopify, esp, node
+        self.made = api.post("/v1/subscriptions", {
+            "name": "mailhouse", "url": esp.url, "topics": ["order.completed"],
+            "signature": signature}, expect=201)
+        api.post("/v1/subscriptions/mailhouse/verify", expect=200)
+        self.number = 0
+
+    def message(self):
+        self.number += 1
+        arrived = len(self.esp.messages)
+        self.shopify.send("orders/create", shopify_order(
+            self.number, self.number, f"zoë{self.number}@example.com",
+            at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())))
+        wait_for(lambda: len(self.esp.messages) > arrived)
+        return self.esp.messages[-1]
+
+    def of(self, message, secret, *libraries, body=None):
+        from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+        headers = {k: message[0][k] for k in ("webhook-id", "webhook-timestamp", "webhook-signature")}
+        text = (body or message[1]).decode()
+        said = [self.node(lib=library, op="verify", secret=secret, headers=headers, body=text)["valid"]
+                for library in libraries]
+        if "standardwebhooks" in libraries:
+            try:
+                Webhook(secret).verify(text, headers)
+                said.append(True)
+            except WebhookVerificationError:
+                said.append(False)
+        assert len(set(said)) == 1, f"they disagree: {said}"
+        return said[0]
+
+    def v1(self, message, secret, **more):
+        return self.of(message, secret, "standardwebhooks", "svix", **more)
+
+    def v1a(self, message, key, **more):
+        return self.of(message, key, "ed25519", **more)
+
+
+@pytest.mark.parametrize("signature", [["v1"], ["v1", "v1a"], ["v1a", "v1"]], ids="+".join)
+def test_they_verify_through_a_rotation(api, shopify, esp, node, installed, signature):
+    v = Verdicts(api, shopify, esp, node, signature)
+    old = v.made["secret"]
+    assert v.v1(v.message(), old)
+    new = api.post("/v1/subscriptions/mailhouse/rotate-secret", {"overlap": "3s"}, expect=200)["secret"]
+    time.sleep(0.1)
+    message = v.message()
+    assert v.v1(message, old) and v.v1(message, new), "during the overlap either will do"
+    assert not v.v1(message, old, body=message[1] + b" ")
+    time.sleep(4)
+    message = v.message()
+    assert v.v1(message, new) and not v.v1(message, old), "afterwards the new one only"
+
+
+def test_ed25519_is_verified_through_a_rotation(api, shopify, esp, node, installed):
+    v = Verdicts(api, shopify, esp, node, ["v1a"])
+    old = v.made["public_keys"][0]["key"]
+    message = v.message()
+    assert v.v1a(message, old) and not v.v1a(message, old, body=message[1] + b" ")
+    turned = api.post("/v1/subscriptions/mailhouse/rotate-secret", {"overlap": "3s"}, expect=200)
+    new = turned["public_keys"][0]["key"]
+    assert [key["key"] for key in turned["public_keys"]] == [new, old]
+    time.sleep(0.1)
+    message = v.message()
+    assert v.v1a(message, old) and v.v1a(message, new)
+    time.sleep(4)
+    message = v.message()
+    assert v.v1a(message, new) and not v.v1a(message, old)
+    assert [key["key"] for key in api.get("/v1/subscriptions/mailhouse/public-keys")["data"]] == [new]
+
+
+def test_both_schemes_on_one_message(api, shopify, esp, node, installed):
+    v = Verdicts(api, shopify, esp, node, ["v1", "v1a"])
+    message = v.message()
+    assert v.v1(message, v.made["secret"]) and v.v1a(message, v.made["public_keys"][0]["key"])
+    # And what is refused: an Ed25519 key that is another's.
+    assert not v.v1a(message, "whpk_" + base64.b64encode(bytes(range(32))).decode())

@@ -33,7 +33,14 @@ enum {
 
 static unsigned lookups[NAMES_MAX]; /* of the n-th line; races cost an answer, no more */
 
-static struct addrinfo *address_new(const char *text, int socktype)
+/* What is asked for beside the name. */
+struct wish {
+    int family;
+    int socktype;
+    in_port_t port;
+};
+
+static struct addrinfo *address_new(const char *text, const struct wish *wish)
 {
     struct in_addr v4;
     struct in6_addr v6;
@@ -41,15 +48,19 @@ static struct addrinfo *address_new(const char *text, int socktype)
     if (made == NULL) {
         return NULL;
     }
-    made->ai_socktype = socktype;
+    made->ai_socktype = wish->socktype;
     made->ai_addr = (struct sockaddr *)(void *)(made + 1); /* one block: freeaddrinfo() frees it */
     if (inet_pton(AF_INET, text, &v4) == 1) {
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr = v4 };
+        struct sockaddr_in address = { .sin_family = AF_INET,
+                                       .sin_addr = v4,
+                                       .sin_port = wish->port };
         memcpy(made + 1, &address, sizeof(address));
         made->ai_family = AF_INET;
         made->ai_addrlen = sizeof(address);
     } else if (inet_pton(AF_INET6, text, &v6) == 1) {
-        struct sockaddr_in6 address = { .sin6_family = AF_INET6, .sin6_addr = v6 };
+        struct sockaddr_in6 address = { .sin6_family = AF_INET6,
+                                        .sin6_addr = v6,
+                                        .sin6_port = wish->port };
         memcpy(made + 1, &address, sizeof(address));
         made->ai_family = AF_INET6;
         made->ai_addrlen = sizeof(address);
@@ -61,7 +72,7 @@ static struct addrinfo *address_new(const char *text, int socktype)
 }
 
 /* The addresses of the n-th word behind the name, in order. */
-static struct addrinfo *answer_new(char *words, unsigned number, int family, int socktype)
+static struct addrinfo *answer_new(char *words, unsigned number, const struct wish *wish)
 {
     char *answers[32];
     unsigned count = 0;
@@ -75,8 +86,8 @@ static struct addrinfo *answer_new(char *words, unsigned number, int family, int
     char *more = NULL;
     for (char *text = count == 0 ? NULL : strtok_r(answers[number % count], ",", &more);
          text != NULL; text = strtok_r(NULL, ",", &more)) {
-        struct addrinfo *made = address_new(text, socktype);
-        if (made != NULL && family != AF_UNSPEC && family != made->ai_family) {
+        struct addrinfo *made = address_new(text, wish);
+        if (made != NULL && wish->family != AF_UNSPEC && wish->family != made->ai_family) {
             free(made);
             made = NULL;
         }
@@ -88,7 +99,7 @@ static struct addrinfo *answer_new(char *words, unsigned number, int family, int
     return first;
 }
 
-static struct addrinfo *look_up(const char *name, int family, int socktype)
+static struct addrinfo *look_up(const char *name, const struct wish *wish)
 {
     const char *path = getenv("NET_SHIM_NAMES");
     FILE *names = path != NULL ? fopen(path, "re") : NULL;
@@ -98,7 +109,7 @@ static struct addrinfo *look_up(const char *name, int family, int socktype)
         size_t size = strcspn(line, " ");
         int is_it = strncasecmp(line, name, size) == 0 && name[size] == '\0';
         if (line[size] == ' ' && (is_it || strncmp(line, "* ", 2) == 0)) {
-            found = answer_new(line + size + 1, lookups[i]++, family, socktype);
+            found = answer_new(line + size + 1, lookups[i]++, wish);
             break;
         }
     }
@@ -120,8 +131,12 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
         memcpy(&real, &symbol, sizeof(real));
         return real(name, service, hints, out_addresses);
     }
-    struct addrinfo *found = look_up(name, hints != NULL ? hints->ai_family : AF_UNSPEC,
-                                     hints != NULL ? hints->ai_socktype : SOCK_STREAM);
+    const struct wish wish = {
+        .family = hints != NULL ? hints->ai_family : AF_UNSPEC,
+        .socktype = hints != NULL ? hints->ai_socktype : SOCK_STREAM,
+        .port = htons((uint16_t)(service != NULL ? strtoul(service, NULL, 10) : 0)),
+    };
+    struct addrinfo *found = look_up(name, &wish);
     if (found == NULL) {
         return EAI_NONAME;
     }

@@ -11,6 +11,7 @@
 
 #include "deliver/address_guard.h"
 #include "deliver/destination.h"
+#include "deliver/key_vault.h"
 #include "deliver/port_rule.h"
 #include "deliver/sender.h"
 #include "deliver/transfer.h"
@@ -90,6 +91,7 @@ static void peer_close(struct peer *peer)
 struct caller {
     struct address_guard guard;
     struct port_rule ports;
+    struct key_vault *vault;
     struct transfer *transfer;
     struct destination *destination;
 };
@@ -108,8 +110,10 @@ static void caller_open(struct caller *caller, const char *networks, const char 
         .allow_http = true,
         .proxy = proxy,
     };
+    caller->vault = key_vault_create();
+    assert_non_null(caller->vault);
     caller->transfer = transfer_create(&rules, 64, NULL);
-    caller->destination = destination_create(&endpoint);
+    caller->destination = destination_create(caller->vault, &endpoint);
     assert_non_null(caller->transfer);
     assert_non_null(caller->destination);
 }
@@ -129,6 +133,7 @@ static void caller_close(struct caller *caller)
 {
     transfer_destroy(caller->transfer);
     destination_release(caller->destination);
+    key_vault_destroy(caller->vault);
 }
 
 /* A rule that changes while a connection is kept counts for the connection, too. */
