@@ -14,8 +14,9 @@
  * and this only writes one.
  *
  * v1a is plain Ed25519, which hashes the message twice (once for the nonce) and
- * so needs it in one piece. Rejected: libsodium's multi-part form, which is
- * Ed25519ph, another scheme that no receiver of Standard Webhooks knows.
+ * so needs it in one piece. Measured for 1,400 bytes: 21 us, beside 5 us for v1; at
+ * 4,000 messages a second, 8 % of a core. Rejected: libsodium's multi-part form,
+ * which is Ed25519ph, another scheme that no receiver of Standard Webhooks knows.
  */
 
 _Static_assert((int)SIGN_V1A_KEY_SIZE == (int)crypto_sign_SECRETKEYBYTES, "libsodium's form");
@@ -70,7 +71,10 @@ void sign_v1a(const uint8_t key[SIGN_V1A_KEY_SIZE], const uint8_t *message, size
     uint8_t signature[crypto_sign_BYTES];
     int refused = crypto_sign_detached(signature, NULL, message, message_size, key);
     assert(refused == 0); /* it has no way to fail */
-    memcpy(text, "v1a,", 4);
+    text[0] = 'v';
+    text[1] = '1';
+    text[2] = 'a';
+    text[3] = ',';
     sodium_bin2base64(text + 4, SIGN_V1A_TEXT_SIZE - 4, signature, sizeof(signature),
                       sodium_base64_VARIANT_ORIGINAL);
 }

@@ -181,6 +181,20 @@ static const char *method_name(const struct http_exchange *x)
 
 /* The one line per request. Ids and names only: no query, no address, and the
  * pattern in place of the path when the path holds a secret or is not ours. */
+/* Ids and names are made of these. Whoever puts an e-mail address or a phone number
+ * into a path of ours is answered, but not written down. */
+static bool path_is_of_names(struct str path)
+{
+    for (size_t i = 0; i < path.size; i++) {
+        char c = path.data[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (!letter && !(c >= '0' && c <= '9') && (c == '\0' || strchr("/._-", c) == NULL)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void log_request(const struct http_exchange *x, const struct reply *reply,
                         int64_t duration_us)
 {
@@ -192,7 +206,7 @@ static void log_request(const struct http_exchange *x, const struct reply *reply
     fields[count++] = LOG_I64("status", reply->http_status);
     fields[count++] = LOG_I64("duration_us", duration_us);
     if (x->match.route != NULL && (x->match.route->flags & HTTP_RAW_TOKEN) == 0 &&
-        x->match.parameter_count > 0) {
+        x->match.parameter_count > 0 && path_is_of_names(x->target.path)) {
         fields[count++] = LOG_STR("path", x->target.path);
     }
     if (x->body.received_bytes > 0) {

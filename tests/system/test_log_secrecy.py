@@ -62,7 +62,8 @@ def test_no_secret_and_nobody_is_in_the_log(tmp_path):
         shop.send("orders/create", shopify_order(2, 1, EMAIL, at=now))
         receiver.answer = None
         esp.post("/v1/subscriptions/mail/test", {}, expect=200)
-        for path in (f"/v1/profiles/{EMAIL}", f"/v1/nowhere?email={EMAIL}", "/v1/profiles?filter=" +
+        for path in (f"/v1/profiles/{EMAIL}", f"/v1/profiles/{EMAIL.replace('@', '%40')}",
+                     f"/v1/profiles/{PHONE}", f"/v1/profiles/%2B{PHONE[1:]}/explain", f"/v1/nowhere?email={EMAIL}", "/v1/profiles?filter=" +
                      "profile.email+%3D+%22" + EMAIL + "%22", f"/v1/hooks/{shop.source['id']}/{key}"):
             api.call("GET", path)
         api.call("POST", "/v1/profiles/lookup", {"email": EMAIL})

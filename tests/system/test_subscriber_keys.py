@@ -60,10 +60,10 @@ def test_what_is_anothers_does_not_exist(two):
     before = theirs.get("/v1/subscriptions/their_sub")
     for method, path in OF_ONE_SUBSCRIPTION:
         for name in ("their_sub", other["id"]):
-            answer = mine.call(method, path.replace("{name}", name), None if method == "GET" else {})
+            body = None if method in ("GET", "DELETE") else {}
+            answer = mine.call(method, path.replace("{name}", name), body)
             assert answer.status == 404, (method, path, answer.status, answer.body)
-            none = mine.call(method, path.replace("{name}", "no_such"),
-                             None if method == "GET" else {})
+            none = mine.call(method, path.replace("{name}", "no_such"), body)
             same = {k: v for k, v in answer.json.items() if k not in ("request_id", "instance")}
             same["detail"] = same["detail"].replace(name, "no_such")
             assert same == {k: v for k, v in none.json.items()
