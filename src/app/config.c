@@ -208,6 +208,28 @@ static bool url_is_sound(struct str url)
     return true;
 }
 
+/* Of those kinds that have one. NULL: *out_number is it. */
+static const char *number_fault(enum config_kind kind, const char *text, int64_t *out_number)
+{
+    if (kind == CONFIG_KIND_COUNT) {
+        return str_to_i64(str_from_z(text), out_number) ? NULL : "a number is wanted";
+    }
+    if (kind == CONFIG_KIND_SIZE) {
+        return config_size_parse(text, out_number) ? NULL
+                                                   : "a size such as 5MiB or 64KiB is wanted";
+    }
+    if (kind == CONFIG_KIND_SWITCH) {
+        return switch_parse(text, out_number) ? NULL : "yes or no is wanted";
+    }
+    if (strcmp(text, "0") == 0) {
+        *out_number = 0;
+        return NULL;
+    }
+    return duration_parse(str_from_z(text), true, out_number)
+               ? NULL
+               : "a duration such as 30d or 25mo is wanted";
+}
+
 /* What is wrong with the text, or NULL. Writes the number for kinds that have
  * one. */
 static const char *value_fault(const struct config_key *key, const char *text, int64_t *out_number)
@@ -239,19 +261,10 @@ static const char *value_fault(const struct config_key *key, const char *text, i
                                     : "http://host:port or https://host:port is wanted, with "
                                       "user:password@ if need be";
     case CONFIG_KIND_COUNT:
-        return str_to_i64(value, out_number) ? NULL : "a number is wanted";
     case CONFIG_KIND_SIZE:
-        return config_size_parse(text, out_number) ? NULL
-                                                   : "a size such as 5MiB or 64KiB is wanted";
     case CONFIG_KIND_DURATION:
-        if (strcmp(text, "0") == 0) {
-            *out_number = 0;
-            return NULL;
-        }
-        return duration_parse(value, true, out_number) ? NULL
-                                                       : "a duration such as 30d or 25mo is wanted";
     case CONFIG_KIND_SWITCH:
-        return switch_parse(text, out_number) ? NULL : "yes or no is wanted";
+        return number_fault(key->kind, text, out_number);
     }
     return "unknown kind";
 }

@@ -610,3 +610,10 @@ def test_a_setting_without_effect_is_said_to_have_none(server):
     checked = server.command("config", "check", "--database-read-url", "postgresql:///replica")
     assert "database.read_url has no effect yet" in checked.stderr
     assert "no effect" not in server.command("config", "check").stderr
+
+
+def test_authorities_that_are_not_there_stop_the_start(cluster, server, tmp_path):
+    """Else each subscriber would be told that its certificate is bad."""
+    other = Server(cluster, str(tmp_path), SHOPBELL_DELIVER_CA_FILE=str(tmp_path / "none.pem"))
+    done = other.command("serve", check=False)
+    assert done.returncode != 0 and "deliver.ca_file cannot be read" in done.stderr + done.stdout

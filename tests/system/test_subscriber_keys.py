@@ -18,7 +18,7 @@ with open(os.path.join(shopbell.ROOT, "openapi/shopbell.yaml"), encoding="utf-8"
 METHODS = ("get", "post", "put", "patch", "delete")
 OPERATIONS = [(method.upper(), path, item[method]["x-scopes"]) for path, item in PATHS.items()
               for method in METHODS if item.get(method, {}).get("x-scopes")]
-# A key of a workspace is told what it may do there; of the service it hears nothing.
+# Asked with names and ids of another.
 OF_ONE_SUBSCRIPTION = [(method, path) for method, path, scopes in OPERATIONS
                        if "subscribe" in scopes and "{" in path and "/subscriptions/" in path]
 OF_OTHERS = [(method, path) for method, path, scopes in OPERATIONS if "subscribe" not in scopes]
