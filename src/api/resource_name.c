@@ -115,13 +115,23 @@ static const char *const OPERATORS[] = {
     "in",  "contains", "starts_with", "is set", "is not set", "+", "-",  "*", "/",
 };
 
-static void write_names(struct jsonw *json, bool has_event)
+/* Names of the event in filters and triggers, of the transition in filters. */
+static bool exists_in(const struct rule_name_info *info, struct str context)
+{
+    if (info->part != RULE_PART_EVENT) {
+        return true;
+    }
+    return str_equal(context, STR("filter")) ||
+           (str_equal(context, STR("trigger")) && info->attribute == RULE_PROPERTY);
+}
+
+static void write_names(struct jsonw *json, struct str context)
 {
     jsonw_key(json, "names");
     jsonw_open_array(json);
     for (size_t i = 0; rule_name_at(i) != NULL; i++) {
         const struct rule_name_info *info = rule_name_at(i);
-        if (info->attribute == RULE_PROPERTY && !has_event) {
+        if (!exists_in(info, context)) {
             continue;
         }
         jsonw_open(json);
@@ -239,7 +249,7 @@ enum status resource_name_list(const struct resource_request *request,
     jsonw_begin(&json, &buf);
     jsonw_open(&json);
     jsonw_put_str(&json, "context", context);
-    write_names(&json, !is_rule);
+    write_names(&json, context);
     write_rules(&json, rows, count);
     write_events(&json);
     write_words(&json);

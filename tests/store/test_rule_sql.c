@@ -216,7 +216,7 @@ static struct rule_node *parse(struct arena *arena, const char *text)
         { { "basket", 6 }, RULE_KIND_TIER },
     };
     struct rule_vocabulary vocabulary = {
-        .context = RULE_CONTEXT_FILTER,
+        .context = RULE_CONTEXT_TRIGGER,
         .rules = rules,
         .rule_count = ARRAY_COUNT(rules),
     };

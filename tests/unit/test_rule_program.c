@@ -269,7 +269,7 @@ static void test_a_where_has_no_aggregates(void **state)
     (void)state;
     struct rule_node *root = NULL;
     struct rule_error error = { 0 };
-    struct rule_vocabulary vocabulary = { .context = RULE_CONTEXT_FILTER };
+    struct rule_vocabulary vocabulary = { .context = RULE_CONTEXT_TRIGGER };
     const struct rule_program *program = NULL;
     assert_int_equal(
         rule_parse(arena, STR("count(product.viewed) > 1"), &vocabulary, &root, &error), STATUS_OK);

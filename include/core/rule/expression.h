@@ -138,7 +138,7 @@ struct rule_error {
 /* Where the expression stands decides which names exist. */
 enum rule_context {
     RULE_CONTEXT_RULE,    /* profile names */
-    RULE_CONTEXT_FILTER,  /* and event.*, transition.* */
+    RULE_CONTEXT_FILTER,  /* and event.*, transition.*; no aggregates, no percentiles */
     RULE_CONTEXT_TRIGGER, /* and interest.*, product.* too */
 };
 

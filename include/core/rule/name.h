@@ -29,7 +29,7 @@ enum rule_part {
     RULE_PART_ENGAGEMENT,  /* engagement.* */
     RULE_PART_HABITS,      /* habits.*, cycle and rfm read ORDERS too */
     RULE_PART_VERDICTS,    /* lifecycle tags segments tiers.*: by other rules' verdicts */
-    RULE_PART_EVENT,       /* properties of an event: no part of the profile */
+    RULE_PART_EVENT,       /* the event and the transition told: no part of the profile */
     RULE_PART_COUNT,
 };
 
@@ -79,6 +79,12 @@ enum rule_attribute {
     RULE_PREFERENCE, /* preferences.<key>: open */
     RULE_CONSENT,    /* consent.<channel> */
     RULE_PROPERTY,   /* in where, or event.<key>: open but for the typed core */
+    RULE_EVENT_TYPE, /* in filters, as all that follow */
+    RULE_EVENT_SOURCE,
+    RULE_TRANSITION_RULE,
+    RULE_TRANSITION_KIND,
+    RULE_TRANSITION_FROM,
+    RULE_TRANSITION_TO,
     RULE_ATTRIBUTE_COUNT,
 };
 
@@ -120,6 +126,9 @@ const struct rule_name_info *rule_name_at(size_t index); /* the table; NULL past
  * such name exists; then *out_nearest is the nearest path or NULL. The key of
  * consent.* must be a channel. */
 bool rule_name_resolve(struct str path, struct rule_name *out_name, const char **out_nearest);
+/* Those of what is told to a subscriber: event.type, event.source, transition.*;
+ * they are no part of a profile. */
+bool rule_name_resolve_told(struct str path, struct rule_name *out_name, const char **out_nearest);
 
 /* The typed core of properties (contract 2): price is a number, category a
  * text, product_id a text, ...; RULE_NULL for all others. */

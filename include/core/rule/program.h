@@ -35,6 +35,14 @@ struct property_view;
 
 struct rule_program; /* immutable; lives in the arena it was compiled in */
 
+/* A verdict that changed, as filters name it. Empty texts are null. */
+struct rule_transition {
+    struct str rule;
+    struct str kind;
+    struct str from; /* of a tag or segment that held: "true" */
+    struct str to;
+};
+
 /* Everything a program may look at. What is NULL reads as nothing. */
 struct rule_subject {
     const struct profile *profile; /* with features, verdicts, indicators */
@@ -42,6 +50,8 @@ struct rule_subject {
     const struct statistics *statistics;
     struct str currency;        /* the workspace's: its decimals make money of minor units */
     struct property_view *fact; /* the event: of where, filters and triggers */
+    struct str source;          /* of the event, by name: of filters */
+    const struct rule_transition *transition;
 };
 
 /* Compiles a checked tree. Aggregates become features of `table`, which is

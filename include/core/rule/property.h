@@ -51,6 +51,10 @@ void property_view_order(struct property_view *view, const struct order *order);
  * `revenue` are the amount, `net` the amount less refunds, `context.*` looks in
  * the context. */
 struct rule_value property_get(struct arena *arena, struct property_view *view, struct str path);
+/* The same as its JSON stands, objects and arrays too; false when a path leads to
+ * none, or through an array. Columns are not asked. */
+bool property_json(struct arena *arena, struct property_view *view, struct str path,
+                   struct str *out_json);
 /* The path that a name of an expression says: without "event." */
 struct str rule_property_path(struct str name);
 

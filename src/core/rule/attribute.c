@@ -405,6 +405,40 @@ static struct rule_value read_property(struct arena *arena, const struct rule_su
     return property_get(arena, subject->fact, rule_property_path(key));
 }
 
+static struct rule_value event_type_of(const struct property_view *fact)
+{
+    if (fact == NULL) {
+        return RULE_VALUE_NULL;
+    }
+    return fact->type == EVENT_CUSTOM ? text_of(fact->name)
+                                      : word_of(event_type_info(fact->type)->name);
+}
+
+/* What is told with a message, whoever it is about. */
+static struct rule_value read_told(const struct rule_subject *subject,
+                                   enum rule_attribute attribute)
+{
+    const struct rule_transition none = { .rule = { NULL, 0 } };
+    const struct rule_transition *transition =
+        subject->transition != NULL ? subject->transition : &none;
+    switch ((int)attribute) {
+    case RULE_EVENT_TYPE:
+        return event_type_of(subject->fact);
+    case RULE_EVENT_SOURCE:
+        return subject->fact != NULL ? text_of(subject->source) : RULE_VALUE_NULL;
+    case RULE_TRANSITION_RULE:
+        return text_of(transition->rule);
+    case RULE_TRANSITION_KIND:
+        return text_of(transition->kind);
+    case RULE_TRANSITION_FROM:
+        return text_of(transition->from);
+    case RULE_TRANSITION_TO:
+        return text_of(transition->to);
+    default:
+        return RULE_VALUE_NULL;
+    }
+}
+
 static struct rule_value read_seen(const struct profile *profile, enum rule_attribute attribute)
 {
     switch ((int)attribute) {
@@ -430,6 +464,9 @@ struct rule_value attribute_read(struct arena *arena, const struct rule_subject 
     const struct profile *profile = subject->profile;
     if (name->attribute == RULE_PROPERTY) {
         return read_property(arena, subject, name->key);
+    }
+    if (name->attribute >= RULE_EVENT_TYPE) {
+        return read_told(subject, name->attribute);
     }
     if (profile == NULL) {
         return RULE_VALUE_NULL;
@@ -486,6 +523,12 @@ struct rule_value attribute_read(struct arena *arena, const struct rule_subject 
     case RULE_HABITS_TOP_CHANNEL:
         return read_habit(subject, name->attribute);
     case RULE_PROPERTY:
+    case RULE_EVENT_TYPE:
+    case RULE_EVENT_SOURCE:
+    case RULE_TRANSITION_RULE:
+    case RULE_TRANSITION_KIND:
+    case RULE_TRANSITION_FROM:
+    case RULE_TRANSITION_TO:
     case RULE_ATTRIBUTE_NONE:
     case RULE_ATTRIBUTE_COUNT:
         break;

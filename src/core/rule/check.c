@@ -169,6 +169,27 @@ static bool check_where_name(struct check *check, struct rule_node *node)
     return check_property(check, node, path);
 }
 
+/* event.type, event.source and transition.*: of filters alone. */
+static bool check_told_name(struct check *check, struct rule_node *node)
+{
+    const char *nearest = NULL;
+    struct str path = node->name.key;
+    if (!rule_name_resolve_told(path, &node->name, &nearest)) {
+        return fail_unknown(check, rule_node_span(node), "a name", shown(check, node), nearest);
+    }
+    node->type = rule_name_info(node->name.attribute)->type;
+    return true;
+}
+
+static bool is_told_name(const struct check *check, struct str path)
+{
+    struct rule_name name;
+    const char *nearest = NULL;
+    return check->parser->vocabulary->context == RULE_CONTEXT_FILTER &&
+           (str_starts_with(path, STR("transition.")) ||
+            rule_name_resolve_told(path, &name, &nearest));
+}
+
 /* Names of filters and triggers. */
 static bool check_outer_name(struct check *check, struct rule_node *node, bool *out_is_outer)
 {
@@ -178,6 +199,9 @@ static bool check_outer_name(struct check *check, struct rule_node *node, bool *
     struct str path = node->name.key;
     bool is_rule = check->parser->vocabulary->context == RULE_CONTEXT_RULE;
     *out_is_outer = true;
+    if (is_told_name(check, path)) {
+        return check_told_name(check, node);
+    }
     if (str_starts_with(path, STR("event."))) {
         return is_rule ? fail_node(check, node,
                                    STR("event.* exists only in filters and triggers; a rule counts "
@@ -270,6 +294,20 @@ static bool check_number(struct check *check, struct rule_node *node)
 
 /* --- functions ------------------------------------------------------------- */
 
+/* A filter is asked about a customer as he stands, and keeps nothing of his past. */
+static bool refuse_in_filter(struct check *check, const struct rule_node *node, const char *what)
+{
+    if (check->parser->vocabulary->context != RULE_CONTEXT_FILTER) {
+        return true;
+    }
+    return fail_node(check, node,
+                     str_printf(check->parser->arena,
+                                "a filter %s; save it as a segment and filter by \"<its name>\" "
+                                "in segments",
+                                what),
+                     "a name of the profile or the event", NULL);
+}
+
 static bool refuse_in_where(struct check *check, const struct rule_node *node)
 {
     if (!check->in_where) {
@@ -300,7 +338,9 @@ static bool check_time_function(struct check *check, struct rule_node *node)
 
 static bool check_percentile(struct check *check, struct rule_node *node)
 {
-    if (!refuse_in_where(check, node) || !check_node(check, node->left)) {
+    if (!refuse_in_where(check, node) ||
+        !refuse_in_filter(check, node, "has no percentiles of its own") ||
+        !check_node(check, node->left)) {
         return false;
     }
     const struct rule_name_info *info = rule_name_info(node->left->name.attribute);
@@ -473,8 +513,9 @@ static bool check_aggregate(struct check *check, struct rule_node *node)
 {
     struct rule_aggregation *aggregation = node->aggregation;
     const char *function = aggregate_name(aggregation->function);
-    if (!refuse_in_where(check, node) || !check_event(check, aggregation) ||
-        !check_aggregate_property(check, node, function)) {
+    if (!refuse_in_where(check, node) ||
+        !refuse_in_filter(check, node, "counts no events, since it keeps none") ||
+        !check_event(check, aggregation) || !check_aggregate_property(check, node, function)) {
         return false;
     }
     if (aggregation->where != NULL) {

@@ -119,6 +119,18 @@ static const struct rule_name_info names[] = {
          "unsubscribed, never, invalid"),
     NAME(RULE_PROPERTY, "event.<property>", RULE_NULL, RULE_PART_EVENT,
          "A property of the event, in filters and triggers"),
+    NAME(RULE_EVENT_TYPE, "event.type", RULE_TEXT, RULE_PART_EVENT,
+         "The type of the event that caused it; null by time alone"),
+    NAME(RULE_EVENT_SOURCE, "event.source", RULE_TEXT, RULE_PART_EVENT,
+         "The name of the source that told of it"),
+    NAME(RULE_TRANSITION_RULE, "transition.rule", RULE_TEXT, RULE_PART_EVENT,
+         "The rule whose verdict changed; null when none did"),
+    NAME(RULE_TRANSITION_KIND, "transition.kind", RULE_TEXT, RULE_PART_EVENT,
+         "Its kind: tag, segment, lifecycle, tier"),
+    NAME(RULE_TRANSITION_FROM, "transition.from", RULE_TEXT, RULE_PART_EVENT,
+         "What it said before; of a tag or segment \"true\" or null"),
+    NAME(RULE_TRANSITION_TO, "transition.to", RULE_TEXT, RULE_PART_EVENT,
+         "What it says now; of a tag or segment \"true\" or null"),
 };
 _Static_assert(ARRAY_COUNT(names) == RULE_ATTRIBUTE_COUNT - 1, "each attribute has a name");
 
@@ -240,6 +252,12 @@ static bool resolve_open(struct str path, struct rule_name *out_name)
     return false;
 }
 
+/* Is it told with a message, and no part of a profile? */
+static bool is_told(const struct rule_name_info *info)
+{
+    return info->part == RULE_PART_EVENT;
+}
+
 static bool is_pattern(const char *path)
 {
     return str_find(str_from_z(path), '<', 0) >= 0;
@@ -264,7 +282,7 @@ static const char *nearest_spelling(struct str path)
     const char *paths[ARRAY_COUNT(names) + ARRAY_COUNT(consents)];
     size_t count = 0;
     for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
-        if (!is_pattern(names[i].path)) {
+        if (!is_pattern(names[i].path) && !is_told(&names[i])) {
             paths[count++] = names[i].path;
         }
     }
@@ -277,7 +295,7 @@ static const char *nearest_spelling(struct str path)
 static const char *nearest_ending(struct str word)
 {
     for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
-        if (ends_in_word(names[i].path, word)) {
+        if (ends_in_word(names[i].path, word) && !is_told(&names[i])) {
             return names[i].path;
         }
     }
@@ -311,7 +329,7 @@ bool rule_name_resolve(struct str path, struct rule_name *out_name, const char *
         path = str_drop(path, prefix.size);
     }
     for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
-        if (str_equal_z(path, names[i].path) && !is_pattern(names[i].path)) {
+        if (str_equal_z(path, names[i].path) && !is_pattern(names[i].path) && !is_told(&names[i])) {
             *out_name = (struct rule_name){ .attribute = names[i].attribute };
             return true;
         }
@@ -322,6 +340,24 @@ bool rule_name_resolve(struct str path, struct rule_name *out_name, const char *
     const char *nearest = nearest_spelling(path);
     nearest = nearest != NULL ? nearest : nearest_ending(path);
     *out_nearest = nearest != NULL ? nearest : nearest_family(path);
+    return false;
+}
+
+bool rule_name_resolve_told(struct str path, struct rule_name *out_name, const char **out_nearest)
+{
+    const char *paths[ARRAY_COUNT(names)];
+    size_t count = 0;
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        if (!is_told(&names[i]) || is_pattern(names[i].path)) {
+            continue;
+        }
+        if (str_equal_z(path, names[i].path)) {
+            *out_name = (struct rule_name){ .attribute = names[i].attribute };
+            return true;
+        }
+        paths[count++] = names[i].path;
+    }
+    *out_nearest = str_nearest(path, paths, count);
     return false;
 }
 

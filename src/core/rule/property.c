@@ -5,6 +5,7 @@
 
 #include "base/instant.h"
 #include "base/money.h"
+#include "scan_priv.h"
 
 /*
  * Facts seen through their property names.
@@ -34,131 +35,6 @@ struct property {
     struct str value_json;
 };
 
-/* --- scanning --------------------------------------------------------------- */
-
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-static struct str skip_space(struct str json)
-{
-    size_t i = 0;
-    while (i < json.size && is_space(json.data[i])) {
-        i++;
-    }
-    return str_drop(json, i);
-}
-
-/* The size of the string at the start, quotes included; 0 when it has no end. */
-static size_t string_size(struct str json)
-{
-    for (size_t i = 1; i < json.size; i++) {
-        if (json.data[i] == '\\') {
-            i++;
-        } else if (json.data[i] == '"') {
-            return i + 1;
-        }
-    }
-    return 0;
-}
-
-static size_t container_size(struct str json)
-{
-    size_t depth = 0;
-    for (size_t i = 0; i < json.size; i++) {
-        char c = json.data[i];
-        if (c == '"') {
-            size_t size = string_size(str_drop(json, i));
-            if (size == 0) {
-                return 0;
-            }
-            i += size - 1;
-        } else if (c == '{' || c == '[') {
-            depth++;
-        } else if (c == '}' || c == ']') {
-            depth--;
-            if (depth == 0) {
-                return i + 1;
-            }
-        }
-    }
-    return 0;
-}
-
-static size_t word_size(struct str json)
-{
-    size_t i = 0;
-    while (i < json.size && !is_space(json.data[i]) && json.data[i] != ',' && json.data[i] != '}' &&
-           json.data[i] != ']') {
-        i++;
-    }
-    return i;
-}
-
-/* The size of the value at the start; 0 when there is none. */
-static size_t value_size(struct str json)
-{
-    if (json.size == 0) {
-        return 0;
-    }
-    switch (json.data[0]) {
-    case '"':
-        return string_size(json);
-    case '{':
-    case '[':
-        return container_size(json);
-    default:
-        return word_size(json);
-    }
-}
-
-/* Takes the next value off the front of a container's inside, and the comma
- * behind it. False at the end, whatever the end is. */
-static bool next_value(struct str *rest, struct str *out_value)
-{
-    struct str json = skip_space(*rest);
-    size_t size = value_size(json);
-    if (size == 0) {
-        return false;
-    }
-    *out_value = str_take(json, size);
-    json = skip_space(str_drop(json, size));
-    *rest = str_starts_with(json, STR(",")) ? str_drop(json, 1) : (struct str){ NULL, 0 };
-    return true;
-}
-
-/* The same for a member; the key keeps its quotes. */
-static bool next_member(struct str *rest, struct str *out_key, struct str *out_value)
-{
-    struct str json = skip_space(*rest);
-    size_t size = json.size > 0 && json.data[0] == '"' ? string_size(json) : 0;
-    if (size == 0) {
-        return false;
-    }
-    struct str key = str_take(json, size);
-    json = skip_space(str_drop(json, size));
-    if (!str_starts_with(json, STR(":"))) {
-        return false;
-    }
-    *rest = str_drop(json, 1);
-    if (!next_value(rest, out_value)) {
-        return false;
-    }
-    *out_key = key;
-    return true;
-}
-
-static bool is_object(struct str json)
-{
-    return json.size > 0 && json.data[0] == '{';
-}
-
-static bool is_array(struct str json)
-{
-    return json.size > 0 && json.data[0] == '[';
-}
-
 /* Without the quotes, and without escapes where there are any. */
 static struct str key_text(struct arena *arena, struct str quoted)
 {
@@ -176,7 +52,7 @@ static bool find_member(struct arena *arena, struct str object, struct str key,
     struct str rest = str_drop(object, 1);
     struct str quoted = { 0 };
     struct str value = { 0 };
-    while (next_member(&rest, &quoted, &value)) {
+    while (scan_next_member(&rest, &quoted, &value)) {
         if (str_equal(key_text(arena, quoted), key)) {
             *out_value = value;
             return true;
@@ -205,15 +81,15 @@ static bool table_grow(struct arena *arena, struct property_view *view, size_t *
 static void scan(struct arena *arena, struct property_view *view)
 {
     view->is_scanned = true;
-    struct str object = skip_space(view->properties_json);
-    if (!is_object(object)) {
+    struct str object = scan_space(view->properties_json);
+    if (!scan_is_object(object)) {
         return;
     }
     struct str rest = str_drop(object, 1);
     struct str quoted = { 0 };
     struct str value = { 0 };
     size_t capacity = 0;
-    while (view->property_count < MEMBERS_MAX && next_member(&rest, &quoted, &value)) {
+    while (view->property_count < MEMBERS_MAX && scan_next_member(&rest, &quoted, &value)) {
         if (view->property_count == capacity && !table_grow(arena, view, &capacity)) {
             return;
         }
@@ -274,8 +150,8 @@ static void step_array(struct trail *to, struct str array, struct str key)
     struct str rest = str_drop(array, 1);
     struct str item = { 0 };
     to->is_list = true;
-    while (next_value(&rest, &item)) {
-        if (is_object(item)) {
+    while (scan_next_value(&rest, &item)) {
+        if (scan_is_object(item)) {
             step_object(to, item, key);
         }
     }
@@ -284,9 +160,9 @@ static void step_array(struct trail *to, struct str array, struct str key)
 static void step(const struct trail *from, struct trail *to, struct str key)
 {
     for (size_t i = 0; i < from->count; i++) {
-        if (is_object(from->values[i])) {
+        if (scan_is_object(from->values[i])) {
             step_object(to, from->values[i], key);
-        } else if (is_array(from->values[i])) {
+        } else if (scan_is_array(from->values[i])) {
             step_array(to, from->values[i], key);
         }
     }
@@ -422,7 +298,7 @@ struct rule_value property_get(struct arena *arena, struct property_view *view, 
         return value;
     }
     if (has_rest && str_equal(head, STR("context"))) {
-        return walk(arena, skip_space(view->context_json), rest);
+        return walk(arena, scan_space(view->context_json), rest);
     }
     struct str json = { 0 };
     if (table_find(arena, view, head, &json)) {
@@ -432,6 +308,31 @@ struct rule_value property_get(struct arena *arena, struct property_view *view, 
         return text_value(view->order_ref);
     }
     return RULE_VALUE_NULL;
+}
+
+bool property_json(struct arena *arena, struct property_view *view, struct str path,
+                   struct str *out_json)
+{
+    struct str head = path;
+    struct str rest = { 0 };
+    struct str json = { 0 };
+    bool has_rest = str_split(path, '.', &head, &rest);
+    if (has_rest && str_equal(head, STR("context"))) {
+        json = scan_space(view->context_json);
+    } else if (!table_find(arena, view, head, &json)) {
+        return false;
+    }
+    while (rest.size > 0) {
+        struct str tail = { 0 };
+        head = rest;
+        (void)str_split(rest, '.', &head, &tail);
+        if (!scan_is_object(json) || !find_member(arena, json, head, &json)) {
+            return false;
+        }
+        rest = tail;
+    }
+    *out_json = json;
+    return json.size > 0;
 }
 
 struct str rule_property_path(struct str name)
