@@ -137,6 +137,8 @@ struct transition_row {
     int64_t decided_at_ms;
 };
 
+struct rendition; /* core/trigger/projection.h */
+
 struct notification_row {
     struct id id;          /* hash of the cause (correctness 4) */
     int64_t created_at_ms; /* the instant of the cause: part of the key */
@@ -147,6 +149,9 @@ struct notification_row {
     int64_t sequence;
     const struct id *subscription_ids; /* who gets it; deliveries follow from it */
     size_t subscription_count;
+    /* What each of them is sent instead of `body`; one with an empty body: nothing
+     * else. NULL: nobody. */
+    const struct rendition *renditions;
     bool is_backfill; /* rings because a rule was saved */
 };
 

@@ -62,6 +62,16 @@ struct shrunk {
 
 struct unsaid; /* decide.c: an event that waits for a history */
 
+/* Who may hear a bell: by topic, and by filter unless the filters wait for what the
+ * remaining orders say. */
+struct hearing {
+    const struct subscription_interest **listeners;
+    size_t count;
+    bool has_filter;
+    bool filters_wait;
+    int64_t decided_at_ms; /* as of when filters are asked */
+};
+
 /* What rings when the batch commits: a snapshot, rendered at the end. */
 struct pending_bell {
     struct str topic;
@@ -75,6 +85,7 @@ struct pending_bell {
     const struct identity_decision_row *merge;
     const struct rule_backfill *backfill;
     const struct ruleset *ruleset; /* whose names the labels have */
+    struct hearing hearing;
     struct notification_row row;
 };
 
@@ -249,11 +260,20 @@ struct bell {
 /* Keeps the bell if somebody wants it and it is not stale. */
 void bell_ring(struct decision *decision, const struct bell *bell, int64_t now_ms);
 
+/* Asks the filters that waited. False when nobody is left. */
+bool bell_settle(struct decision *decision, struct pending_bell *bell);
+/* The rules' view of a bell, for filters and names. `fact` is filled when there is
+ * an event. */
+struct rule_subject bell_subject(const struct decision *decision, const struct profile *profile,
+                                 const struct event *event, struct property_view *fact);
+
 /* --- trigger/render.c --------------------------------------------------- */
 
-/* The body of one notification (contract 3 and 4). False when the arena is
- * full. */
-bool render_body(struct arena *arena, const struct decide_context *context,
-                 const struct pending_bell *bell, int64_t recorded_at_ms, struct str *out_body);
+/* What is sent: the row's body, its subscriptions, and what some of them get
+ * instead. False when the arena is full. */
+bool render_row(const struct decision *decision, struct pending_bell *bell, int64_t recorded_at_ms);
+/* First, last and largest order after one went away are known only when the
+ * shell has looked at the orders that remain. */
+void render_extremes(struct pending_bell *bell);
 
 #endif

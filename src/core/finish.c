@@ -221,8 +221,11 @@ static bool finish_bells(struct decision *decision, int64_t recorded_at_ms,
         ARENA_NEW_ARRAY(decision->arena, decision->bells.count + 1, struct notification_row);
     for (size_t i = 0; rows->notifications != NULL && i < decision->bells.count; i++) {
         struct pending_bell *bell = decision->bells.items[i];
-        if (!render_body(decision->arena, decision->context, bell, recorded_at_ms,
-                         &bell->row.body)) {
+        render_extremes(bell);
+        if (!bell_settle(decision, bell)) {
+            continue;
+        }
+        if (!render_row(decision, bell, recorded_at_ms)) {
             return false;
         }
         rows->notifications[rows->notification_count++] = bell->row;

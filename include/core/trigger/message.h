@@ -59,6 +59,8 @@ struct message {
     const struct transition_row *const *changes; /* of this event and profile */
     size_t change_count;
     bool is_masked; /* addresses masked, people's names null */
+    bool is_test;
+    struct str data_json; /* about the service: all of `data`; empty: it is about a profile */
 };
 
 enum message_object {

@@ -2,8 +2,8 @@
 #define CORE_TRIGGER_SUBSCRIPTION_H
 
 /*
- * Who wants to hear of what, as far as a decision needs it: the id and the
- * topics. URL and secret stay with the sender.
+ * Who wants to hear of what, and what is sent of it, as far as a decision needs
+ * it. URL and secret stay with the sender.
  */
 
 #include <stdbool.h>
@@ -12,10 +12,18 @@
 #include "base/id.h"
 #include "base/str.h"
 
+struct rule_program;
+struct projection;
+
 struct subscription_interest {
     struct id subscription_id;
     const struct str *topics; /* "order.completed", "order.*", "*" */
     size_t topic_count;
+    const struct rule_program *filter; /* NULL: all */
+    /* What it asked for does not compile any more: it gets nothing, rather than
+     * what it did not ask for. */
+    bool is_closed;
+    const struct projection *projection; /* NULL: the default body */
 };
 
 /* "*" matches all but ops.* and subscription.*; "order.*" a whole first segment. */

@@ -4,8 +4,13 @@
 /*
  * Who hears a bell, under which id, and whether it still should ring.
  *
- * A bell that nobody asked for costs nothing: no id, no snapshot, no row. The
- * id is the hash of the cause (correctness 4): the event, or by time alone the
+ * A bell that nobody asked for costs nothing: no id, no snapshot, no row. Whether
+ * somebody did is first a question of topics, then of filters, which are asked
+ * about the customer at the instant at which the rules were. A customer who just
+ * lost an order is the exception: which order is now the last is known only when
+ * the batch ends, so his filters wait until then.
+ *
+ * The id is the hash of the cause (correctness 4): the event, or by time alone the
  * exact instant and both stages, so that an entry, an exit and a second entry
  * are three messages, and a decision made again is the same one. Of a rule's
  * save the cause is the rule, its version and the direction, whenever whoever
@@ -49,28 +54,112 @@ static struct id bell_id(const struct decision *decision, const struct bell *bel
     return id_hash_end(&hash);
 }
 
-static size_t find_listeners(const struct decision *decision, struct str topic, struct id **out_ids)
+/* --- who hears it ------------------------------------------------------------ */
+
+static struct str source_name(const struct decide_context *context, struct id source_id)
 {
-    const struct decide_context *context = decision->context;
-    size_t count = 0;
-    for (size_t i = 0; i < context->interest_count; i++) {
-        count += subscription_wants(&context->interests[i], topic) ? 1 : 0;
-    }
-    if (count == 0) {
-        return 0;
-    }
-    struct id *ids = ARENA_NEW_ARRAY(decision->arena, count, struct id);
-    if (ids == NULL) {
-        return 0;
-    }
-    count = 0;
-    for (size_t i = 0; i < context->interest_count; i++) {
-        if (subscription_wants(&context->interests[i], topic)) {
-            ids[count++] = context->interests[i].subscription_id;
+    for (size_t i = 0; i < context->source_count; i++) {
+        if (id_equal(context->sources[i].id, source_id)) {
+            return context->sources[i].name;
         }
     }
-    *out_ids = ids;
-    return count;
+    return (struct str){ 0 };
+}
+
+struct rule_subject bell_subject(const struct decision *decision, const struct profile *profile,
+                                 const struct event *event, struct property_view *fact)
+{
+    struct rule_subject subject = {
+        .profile = profile,
+        .ruleset = judge_ruleset(decision, profile),
+        .statistics = decision->context->statistics,
+        .currency = decision->context->currency,
+    };
+    if (event != NULL) {
+        property_view_event(fact, event);
+        subject.fact = fact;
+        subject.source = source_name(decision->context, event->source_id);
+    }
+    return subject;
+}
+
+/* Of a tag or segment that holds: "true", as in the log of transitions. */
+static struct str verdict_text(bool holds, struct str value)
+{
+    if (!holds) {
+        return (struct str){ 0 };
+    }
+    return value.size > 0 ? value : STR("true");
+}
+
+static struct rule_transition transition_of(const struct transition_row *row)
+{
+    if (row == NULL) {
+        return (struct rule_transition){ .rule = { 0 } };
+    }
+    return (struct rule_transition){
+        .rule = row->rule->definition.name,
+        .kind = str_from_z(rule_kind_name(row->rule->definition.kind)),
+        .from = verdict_text(row->had, row->from),
+        .to = verdict_text(row->has, row->to),
+    };
+}
+
+/* Keeps those whose filter holds of `profile`. */
+static void ask_filters(const struct decision *decision, struct hearing *hearing,
+                        const struct profile *profile, const struct event *event,
+                        const struct transition_row *row)
+{
+    struct property_view fact = { .is_scanned = false };
+    struct rule_subject subject = bell_subject(decision, profile, event, &fact);
+    struct rule_transition transition = transition_of(row);
+    size_t kept = 0;
+    subject.transition = row != NULL ? &transition : NULL;
+    for (size_t i = 0; i < hearing->count; i++) {
+        const struct rule_program *filter = hearing->listeners[i]->filter;
+        if (filter == NULL ||
+            rule_evaluate(decision->arena, filter, &subject, hearing->decided_at_ms, NULL)) {
+            hearing->listeners[kept++] = hearing->listeners[i];
+        }
+    }
+    hearing->count = kept;
+}
+
+bool bell_settle(struct decision *decision, struct pending_bell *bell)
+{
+    if (bell->hearing.filters_wait) {
+        ask_filters(decision, &bell->hearing, &bell->profile, bell->event, bell->transition);
+    }
+    return bell->hearing.count > 0;
+}
+
+static bool may_hear(const struct subscription_interest *interest, struct str topic)
+{
+    return !interest->is_closed && subscription_wants(interest, topic);
+}
+
+/* By topic. */
+static struct hearing find_listeners(const struct decision *decision, struct str topic)
+{
+    const struct decide_context *context = decision->context;
+    struct hearing hearing = { .listeners = NULL };
+    size_t count = 0;
+    for (size_t i = 0; i < context->interest_count; i++) {
+        count += may_hear(&context->interests[i], topic) ? 1 : 0;
+    }
+    if (count == 0) {
+        return hearing;
+    }
+    hearing.listeners =
+        ARENA_NEW_ARRAY(decision->arena, count, const struct subscription_interest *);
+    for (size_t i = 0; hearing.listeners != NULL && i < context->interest_count; i++) {
+        const struct subscription_interest *interest = &context->interests[i];
+        if (may_hear(interest, topic)) {
+            hearing.listeners[hearing.count++] = interest;
+            hearing.has_filter = hearing.has_filter || interest->filter != NULL;
+        }
+    }
+    return hearing;
 }
 
 /* The instant of the cause. */
@@ -87,14 +176,23 @@ void bell_ring(struct decision *decision, const struct bell *bell, int64_t now_m
     if (bell->event != NULL && decision->context->is_import) {
         return;
     }
-    struct id *listeners = NULL;
-    size_t listener_count = find_listeners(decision, bell->topic, &listeners);
-    if (listener_count == 0) {
+    struct hearing hearing = find_listeners(decision, bell->topic);
+    if (hearing.count == 0) {
         return;
     }
     int64_t heard_at_ms = bell->event != NULL ? bell->event->received_at_ms : now_ms;
     if (bell->cause_at_ms < heard_at_ms - BELL_AGE_MS_MAX) {
         decision->stale_count++;
+        return;
+    }
+    /* Of time alone the instant at which it became true, as the rules were asked. */
+    bool is_timed = bell->event == NULL && bell->backfill == NULL;
+    hearing.decided_at_ms = is_timed ? bell->at_ms : now_ms;
+    hearing.filters_wait = hearing.has_filter && bell->profile->orders_shrunk;
+    if (hearing.has_filter && !hearing.filters_wait) {
+        ask_filters(decision, &hearing, bell->profile, bell->event, bell->transition);
+    }
+    if (hearing.count == 0) {
         return;
     }
     struct pending_bell *pending = ARENA_NEW(decision->arena, struct pending_bell);
@@ -113,6 +211,7 @@ void bell_ring(struct decision *decision, const struct bell *bell, int64_t now_m
         .merge = bell->merge,
         .backfill = bell->backfill,
         .ruleset = judge_ruleset(decision, bell->profile),
+        .hearing = hearing,
         .row = {
             .id = bell_id(decision, bell),
             .created_at_ms = created_at_ms(bell),
@@ -120,8 +219,6 @@ void bell_ring(struct decision *decision, const struct bell *bell, int64_t now_m
             .event_id = bell->event != NULL ? bell->event->id : ID_ZERO,
             .topic = bell->topic,
             .sequence = bell->profile->sequence,
-            .subscription_ids = listeners,
-            .subscription_count = listener_count,
             .is_backfill = bell->backfill != NULL,
         },
     };

@@ -348,11 +348,11 @@ static struct told told_count(int64_t count)
 static struct told told_json(struct arena *arena, const struct message *message, struct str key,
                              struct str json)
 {
-    bool is_null = json.size == 0 || str_equal(json, STR("null"));
-    if (is_null) {
+    struct str shown = message->is_masked && json.size > 0 ? mask_value(arena, key, json) : json;
+    if (shown.size == 0 || str_equal(shown, STR("null"))) {
         return told_text((struct str){ NULL, 0 });
     }
-    return (struct told){ .json = message->is_masked ? mask_value(arena, key, json) : json };
+    return (struct told){ .json = shown };
 }
 
 typedef void write_part_fn(struct jsonw *json, const struct message *message);
