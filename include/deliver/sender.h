@@ -126,6 +126,13 @@ NODISCARD enum status sender_post_once(const struct sender_config *config, struc
                                        const struct endpoint *endpoint, struct str webhook_id,
                                        struct str body, struct sender_answer *out_answer);
 
+/* The same with the header lines of its own that a message may have. */
+struct rendition;
+NODISCARD enum status sender_post_rendition(const struct sender_config *config, struct arena *arena,
+                                            const struct endpoint *endpoint, struct str webhook_id,
+                                            const struct rendition *message,
+                                            struct sender_answer *out_answer);
+
 /* One GET, blocking, by the same rules: a key that a sender publishes, an address
  * that it asks to be visited. At most body_bytes_max of the answer are kept; more
  * is an error. */

@@ -18,6 +18,7 @@
 
 #include "base/status.h"
 #include "base/str.h"
+#include "core/trigger/projection.h"
 
 struct address_guard;
 struct destination;
@@ -52,10 +53,11 @@ struct transfer *transfer_create(const struct transfer_rules *rules, size_t answ
 void transfer_destroy(struct transfer *transfer); /* NULL is fine */
 
 /* Makes the next message ready: signed at now_ms. Holds the destination and
- * borrows the body until transfer_finish. STATUS_INVALID for an id that cannot
- * be sent. */
+ * borrows the body until transfer_finish. STATUS_INVALID for an id or header lines
+ * that cannot be sent. */
 NODISCARD enum status transfer_begin(struct transfer *transfer, struct destination *destination,
-                                     struct str webhook_id, struct str body, int64_t now_ms);
+                                     struct str webhook_id, const struct rendition *message,
+                                     int64_t now_ms);
 /* A GET instead, unsigned. */
 NODISCARD enum status transfer_begin_get(struct transfer *transfer,
                                          struct destination *destination);

@@ -108,6 +108,9 @@ struct registry_subscription {
     const struct str *signature;
     size_t signature_count;
     bool is_masked;
+    /* Compiled, of an active one. NULL: everything; the default body. */
+    const struct rule_program *filter_program;
+    const struct projection *projection;
     /* Plain secrets ("whsec_..."), the newest first, then those that overlap.
      * One that expires is gone with the first refresh after. */
     const struct str *secrets;

@@ -96,6 +96,8 @@ struct rule_fault {
     size_t change_index;       /* into the changes; SIZE_MAX: a rule that was not edited */
     const struct str *used_by; /* of "rule-in-use": names of rules */
     size_t used_by_count;
+    const struct str *subscriptions; /* of "rule-in-use" too: names of subscriptions */
+    size_t subscription_count;
 };
 
 /* All changes together are one new version, or none if none changes a meaning

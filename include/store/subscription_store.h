@@ -17,6 +17,7 @@
 #include "base/id.h"
 #include "base/status.h"
 #include "base/str.h"
+#include "core/rule/expression.h"
 #include "store/pg.h"
 
 struct subscription_row {
@@ -54,6 +55,7 @@ struct subscription_row {
     int64_t version;
     int64_t created_at_ms;
     int64_t updated_at_ms;
+    int64_t rules_version; /* not stored: that its choice was checked against; 0: it names none */
 };
 
 struct subscription_stats {
@@ -114,6 +116,23 @@ NODISCARD enum status subscription_secret_list(struct pg *pg, struct arena *aren
                                                size_t id_count, int64_t now_ms,
                                                struct subscription_secret_row **out_secrets,
                                                size_t *out_count, struct problem *problem);
+
+/* Within a transaction: keeps the workspace's rules from changing until its end.
+ * STATUS_RETRY when they are not those of `version` any more. */
+NODISCARD enum status subscription_hold_rules(struct pg *pg, struct arena *arena,
+                                              struct id workspace_id, int64_t version,
+                                              struct problem *problem);
+/* Names of rules before a save and after it, in the context of filters. */
+struct subscription_rules {
+    struct id workspace_id;
+    struct rule_vocabulary before;
+    struct rule_vocabulary after;
+};
+/* Names of the subscriptions whose filter or fields compile before and not after. */
+NODISCARD enum status subscription_find_broken(struct pg *pg, struct arena *arena,
+                                               const struct subscription_rules *rules,
+                                               struct str **out_names, size_t *out_count,
+                                               struct problem *problem);
 
 /* For each of `ids`, in their order; looks at no more than `sample` attempts
  * of each. */

@@ -119,8 +119,7 @@ static bool add_header(struct destination *destination, struct str line)
 static bool add_headers(struct destination *destination, const struct endpoint *endpoint)
 {
     /* An empty Expect keeps libcurl from waiting for "100 Continue". */
-    if (!add_header(destination, STR("Content-Type: application/json")) ||
-        !add_header(destination, STR("Expect:"))) {
+    if (!add_header(destination, STR("Expect:"))) {
         return false;
     }
     for (size_t i = 0; i < endpoint->header_count; i++) {

@@ -93,10 +93,19 @@ enum status sender_post_once(const struct sender_config *config, struct arena *a
                              const struct endpoint *endpoint, struct str webhook_id,
                              struct str body, struct sender_answer *out_answer)
 {
+    const struct rendition message = { .body = body };
+    return sender_post_rendition(config, arena, endpoint, webhook_id, &message, out_answer);
+}
+
+enum status sender_post_rendition(const struct sender_config *config, struct arena *arena,
+                                  const struct endpoint *endpoint, struct str webhook_id,
+                                  const struct rendition *message, struct sender_answer *out_answer)
+{
     struct call call CLEANUP(call_close) = { .destination = NULL };
     enum status status = call_open(&call, config, endpoint, LIMIT_DELIVERY_ANSWER_BYTES);
     if (status == STATUS_OK) {
-        status = transfer_begin(call.transfer, call.destination, webhook_id, body, clock_now_ms());
+        status =
+            transfer_begin(call.transfer, call.destination, webhook_id, message, clock_now_ms());
     }
     return status == STATUS_OK ? call_perform(&call, arena, out_answer) : status;
 }

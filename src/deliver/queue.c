@@ -78,6 +78,7 @@ struct queued *queued_create(const struct delivery *delivery)
     size_t text_size = 0;
     size_t size = 0;
     if (!size_add(delivery->topic.size, delivery->body.size, &text_size) ||
+        !size_add(text_size, delivery->target.size, &text_size) ||
         !size_add(text_size, sizeof(struct queued), &size)) {
         return NULL;
     }
@@ -92,6 +93,11 @@ struct queued *queued_create(const struct delivery *delivery)
     }
     queued->delivery.topic.data = text;
     text += delivery->topic.size;
+    if (delivery->target.size > 0) {
+        memcpy(text, delivery->target.data, delivery->target.size);
+    }
+    queued->delivery.target.data = text;
+    text += delivery->target.size;
     if (delivery->body.size > 0) {
         memcpy(text, delivery->body.data, delivery->body.size);
     }

@@ -443,8 +443,9 @@ static bool flight_start(struct sender *sender, struct lane *lane, struct outlet
     }
     char webhook_id[ID_TEXT_SIZE];
     id_format(queued->delivery.notification_id, webhook_id);
-    if (transfer_begin(flight->transfer, outlet->destination, str_from_z(webhook_id),
-                       queued->delivery.body, now_ms) != STATUS_OK) {
+    const struct rendition message = { queued->delivery.target, queued->delivery.body };
+    if (transfer_begin(flight->transfer, outlet->destination, str_from_z(webhook_id), &message,
+                       now_ms) != STATUS_OK) {
         flight_destroy(flight);
         return false;
     }

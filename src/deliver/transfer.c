@@ -59,6 +59,8 @@ enum {
     LINE_COUNT,
     LINE_SIZE = 32 + TRANSFER_ID_BYTES_MAX,
     SIGNATURE_LINE_SIZE = 32 + DESTINATION_SIGNATURE_SIZE,
+    TARGET_LINES_MAX = 16,
+    TARGET_BYTES_MAX = 2048, /* as projection.c makes */
 };
 
 struct transfer {
@@ -72,6 +74,8 @@ struct transfer {
     struct curl_slist lines[LINE_COUNT];
     char line_text[LINE_COUNT][LINE_SIZE];
     char signature_text[SIGNATURE_LINE_SIZE];
+    struct curl_slist target_lines[TARGET_LINES_MAX]; /* of the message; then the destination's */
+    char target_text[TARGET_BYTES_MAX];
     bool refused;  /* the guard said no */
     bool answered; /* the final headers are complete */
     size_t header_bytes;
@@ -303,7 +307,34 @@ static bool write_lines(struct transfer *transfer, struct destination *destinati
     snprintf(transfer->line_text[LINE_TIMESTAMP], LINE_SIZE, "webhook-timestamp: %s", timestamp);
     snprintf(transfer->signature_text, SIGNATURE_LINE_SIZE, "webhook-signature: %s", signature);
     write_trace(transfer->line_text[LINE_TRACE], webhook_id);
-    transfer->lines[LINE_COUNT - 1].next = destination_headers(destination);
+    transfer->lines[LINE_COUNT - 1].next = &transfer->target_lines[0];
+    return true;
+}
+
+/* The message's own lines; without any it is JSON like all others. False for what
+ * is no header line. */
+static bool write_target(struct transfer *transfer, const struct destination *destination,
+                         struct str target)
+{
+    target = target.size > 0 ? target : STR("content-type: application/json\n");
+    if (target.size > sizeof(transfer->target_text)) {
+        return false;
+    }
+    memcpy(transfer->target_text, target.data, target.size);
+    size_t count = 0;
+    for (size_t from = 0; from < target.size;) {
+        ptrdiff_t end = str_find(target, '\n', from);
+        if (end <= (ptrdiff_t)from || count == TARGET_LINES_MAX) {
+            return false;
+        }
+        transfer->target_text[end] = '\0';
+        transfer->target_lines[count].data = transfer->target_text + from;
+        transfer->target_lines[count].next =
+            count + 1 < TARGET_LINES_MAX ? &transfer->target_lines[count + 1] : NULL;
+        count++;
+        from = (size_t)end + 1;
+    }
+    transfer->target_lines[count - 1].next = destination_headers(destination);
     return true;
 }
 
@@ -317,10 +348,11 @@ static void forget_answer(struct transfer *transfer)
 }
 
 enum status transfer_begin(struct transfer *transfer, struct destination *destination,
-                           struct str webhook_id, struct str body, int64_t now_ms)
+                           struct str webhook_id, const struct rendition *message, int64_t now_ms)
 {
+    struct str body = message->body;
     assert(transfer->sending == NULL);
-    if (!id_is_sendable(webhook_id)) {
+    if (!id_is_sendable(webhook_id) || !write_target(transfer, destination, message->target)) {
         return STATUS_INVALID;
     }
     if (!configure(transfer, destination) ||

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/limits.h"
 #include "batch_priv.h"
+#include "core/trigger/projection.h"
 #include "store/batch.h"
 #include "store/catalogue.h"
 
@@ -196,8 +197,19 @@ static const struct pg_statement save_notification = {
     " ON CONFLICT (workspace_id, id) DO NOTHING RETURNING id",
 };
 
+/* What some are sent instead of the body. Of a notification that was there before,
+ * the first stays: it may be on its way. */
+static const struct pg_statement save_rendition = {
+    "save_rendition",
+    "INSERT INTO rendition (workspace_id, created_at, notification_id, subscription_id, target,"
+    " body)"
+    " SELECT $1, u.* FROM unnest($2::timestamptz[], $3::uuid[], $4::uuid[], $5::text[],"
+    " $6::text[]) AS u"
+    " ON CONFLICT (workspace_id, created_at, notification_id, subscription_id) DO NOTHING",
+};
+
 enum {
-    SAVE_STATEMENTS_MAX = 19 + CATALOGUE_STATEMENTS_MAX
+    SAVE_STATEMENTS_MAX = 20 + CATALOGUE_STATEMENTS_MAX
 };
 
 /* --- columns ------------------------------------------------------------ */
@@ -781,6 +793,13 @@ static enum status queue_memberships(struct batch *batch, const struct membershi
 
 /* --- notifications and their deliveries --------------------------------- */
 
+/* NULL: the notification's own body. */
+static const struct rendition *rendition_of(const struct notification_row *row, size_t index)
+{
+    bool has_own = row->renditions != NULL && row->renditions[index].body.size > 0;
+    return has_own ? &row->renditions[index] : NULL;
+}
+
 static enum status make_deliveries(struct batch *batch, const struct batch_save *save,
                                    struct delivery **out_deliveries, size_t *out_count)
 {
@@ -796,6 +815,7 @@ static enum status make_deliveries(struct batch *batch, const struct batch_save 
     for (size_t i = 0; i < save->rows->notification_count; i++) {
         const struct notification_row *row = &save->rows->notifications[i];
         for (size_t k = 0; k < row->subscription_count; k++) {
+            const struct rendition *own = rendition_of(row, k);
             deliveries[filled++] = (struct delivery){
                 .workspace_id = batch->workspace_id,
                 .id = delivery_id(row->id, row->subscription_ids[k]),
@@ -807,7 +827,8 @@ static enum status make_deliveries(struct batch *batch, const struct batch_save 
                 .due_at_ms = row->created_at_ms,
                 .lease_until_ms = save->lease_until_ms,
                 .topic = row->topic,
-                .body = row->body,
+                .target = own != NULL ? own->target : (struct str){ NULL, 0 },
+                .body = own != NULL ? own->body : row->body,
             };
         }
     }
@@ -871,6 +892,56 @@ static enum status queue_notifications(struct batch *batch, const struct batch_s
     pg_put_id_or_null(params, save->lease_owner);
     pg_put_instant(params, id_is_zero(save->lease_owner) ? INSTANT_NONE : save->lease_until_ms);
     return pg_queue(batch->pg, &save_notification, params);
+}
+
+static size_t count_renditions(const struct decision_rows *rows)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < rows->notification_count; i++) {
+        const struct notification_row *row = &rows->notifications[i];
+        for (size_t k = 0; row->renditions != NULL && k < row->subscription_count; k++) {
+            count += rendition_of(row, k) != NULL ? 1 : 0;
+        }
+    }
+    return count;
+}
+
+static void put_rendition(struct columns *columns, const struct notification_row *row, size_t index)
+{
+    const struct rendition *own = rendition_of(row, index);
+    struct pg_array *c = columns->column;
+    if (own == NULL) {
+        return;
+    }
+    pg_array_instant(&c[0], row->created_at_ms);
+    pg_array_id(&c[1], row->id);
+    pg_array_id(&c[2], row->subscription_ids[index]);
+    pg_array_text(&c[3], own->target);
+    pg_array_text(&c[4], own->body);
+}
+
+/* Nothing is said to the database when all want the default. */
+static enum status queue_renditions(struct batch *batch, const struct decision_rows *rows)
+{
+    static const enum pg_type types[] = { PG_INSTANT, PG_UUID, PG_UUID, PG_TEXT, PG_TEXT };
+    size_t count = count_renditions(rows);
+    struct columns columns;
+    if (count == 0) {
+        return STATUS_OK;
+    }
+    struct pg_params *params = params_new(batch);
+    if (params == NULL) {
+        return STATUS_LIMIT;
+    }
+    columns_begin(&columns, params, types, ARRAY_COUNT(types), count);
+    for (size_t i = 0; i < rows->notification_count; i++) {
+        const struct notification_row *row = &rows->notifications[i];
+        for (size_t k = 0; row->renditions != NULL && k < row->subscription_count; k++) {
+            put_rendition(&columns, row, k);
+        }
+    }
+    columns_end(&columns);
+    return pg_queue(batch->pg, &save_rendition, params);
 }
 
 static int compare_id(const void *a, const void *b)
@@ -973,6 +1044,9 @@ enum status batch_save(struct batch *batch, const struct batch_save *save,
     bool rings = save->rows->notification_count > 0;
     if (status == STATUS_OK && rings) {
         status = queue_notifications(batch, save, deliveries, delivery_count);
+    }
+    if (status == STATUS_OK && rings) {
+        status = queue_renditions(batch, save->rows);
     }
     if (status == STATUS_OK && !save->stays_open) {
         status = pg_queue(batch->pg, &pg_commit, NULL);

@@ -37,10 +37,14 @@ static const struct pg_statement delivery_claim = {
 
 static const struct pg_statement delivery_bodies = {
     "delivery_bodies",
-    "SELECT u.n, r.topic, r.body FROM unnest($2::timestamptz[], $3::uuid[]) WITH ORDINALITY"
-    " AS u (created_at, id, n)"
+    "SELECT u.n, r.topic, coalesce(q.body, r.body), coalesce(q.target, '')"
+    " FROM unnest($2::timestamptz[], $3::uuid[], $4::uuid[]) WITH ORDINALITY"
+    " AS u (created_at, id, subscription_id, n)"
     " CROSS JOIN LATERAL (SELECT topic, body FROM notification WHERE workspace_id = $1"
-    " AND created_at = u.created_at AND id = u.id OFFSET 0) r",
+    " AND created_at = u.created_at AND id = u.id OFFSET 0) r"
+    " LEFT JOIN LATERAL (SELECT body, target FROM rendition WHERE workspace_id = $1"
+    " AND created_at = u.created_at AND notification_id = u.id"
+    " AND subscription_id = u.subscription_id OFFSET 0) q ON true",
 };
 
 static const struct pg_statement delivery_settle_delete = {
@@ -110,22 +114,27 @@ static enum status read_bodies(struct pg *pg, struct arena *arena, struct id wor
     struct pg_params params;
     struct pg_array instants;
     struct pg_array ids;
+    struct pg_array subscriptions;
     struct pg_result *result = NULL;
     pg_params_init(&params, arena);
     pg_put_id(&params, workspace_id);
     pg_array_begin(&instants, &params, PG_INSTANT, count);
     pg_array_begin(&ids, &params, PG_UUID, count);
+    pg_array_begin(&subscriptions, &params, PG_UUID, count);
     for (size_t i = 0; i < count; i++) {
         pg_array_instant(&instants, deliveries[i].notification_created_at_ms);
         pg_array_id(&ids, deliveries[i].notification_id);
+        pg_array_id(&subscriptions, deliveries[i].subscription_id);
     }
     pg_array_end(&instants);
     pg_array_end(&ids);
+    pg_array_end(&subscriptions);
     enum status status = pg_run(pg, arena, &delivery_bodies, &params, &result, problem);
     for (size_t row = 0; status == STATUS_OK && row < pg_row_count(result); row++) {
         struct delivery *delivery = &deliveries[(size_t)pg_get_i64(result, row, 0) - 1];
         delivery->topic = pg_get_text(result, row, 1);
         delivery->body = pg_get_text(result, row, 2);
+        delivery->target = pg_get_text(result, row, 3);
     }
     return status;
 }

@@ -24,8 +24,8 @@
  * waits, finds the partitions there and does nothing.
  *
  * Only tables that are written at the time of the clock simply lose old
- * partitions (webhook, attempt, and notification, whose cause is at most a day
- * old). A notification stays while a delivery of its day is pending.
+ * partitions (webhook, attempt, and notification with its renditions, whose
+ * cause is at most a day old). They stay while a delivery of its day is pending.
  *
  * An interaction may still arrive for a time long past, and must find its place:
  * a month whose facts were folded (profile_base.c) is not dropped, which would
@@ -57,7 +57,7 @@ struct partitioned {
 
 static const struct partitioned partitioned_tables[] = {
     { "attempt", false },   { "interaction", true }, { "notification", false },
-    { "transition", true }, { "webhook", false },
+    { "rendition", false }, { "transition", true },  { "webhook", false },
 };
 
 /* A period begins at a day; both counted from 1970-01-01 UTC. */
@@ -373,6 +373,7 @@ static enum status expire_all(const struct expiry *expiry, int64_t webhook_befor
     static const struct partitioned webhook = { "webhook", false };
     static const struct partitioned attempt = { "attempt", false };
     static const struct partitioned notification = { "notification", false };
+    static const struct partitioned rendition = { "rendition", false };
     enum status status = STATUS_OK;
     if (webhook_before_ms != INSTANT_NONE) {
         status = expire_table(expiry, &webhook, webhook_before_ms, problem);
@@ -390,7 +391,8 @@ static enum status expire_all(const struct expiry *expiry, int64_t webhook_befor
         return status;
     }
     int64_t before_ms = pending_ms < attempt_before_ms ? pending_ms : attempt_before_ms;
-    return expire_table(expiry, &notification, before_ms, problem);
+    status = expire_table(expiry, &rendition, before_ms, problem);
+    return status == STATUS_OK ? expire_table(expiry, &notification, before_ms, problem) : status;
 }
 
 static int64_t expires_before(int64_t now_ms, int64_t keep_ms)

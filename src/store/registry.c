@@ -134,13 +134,14 @@ static enum status refresh(struct registry *registry, bool force, struct problem
     size_t secret_count = snapshot->unreadable_secret_count;
     size_t source_count = snapshot->unreadable_source_count;
     size_t ruleset_count = snapshot->unreadable_ruleset_count;
+    size_t choice_count = snapshot->unreadable_choice_count;
     publish(registry, snapshot);
-    if (is_first && secret_count + source_count + ruleset_count > 0) {
+    if (is_first && secret_count + source_count + ruleset_count + choice_count > 0) {
         return problem_set(problem, STATUS_OK, "internal",
                            "%zu secrets do not open under this master key, the settings of"
-                           " %zu sources do not parse, %zu versions of rules do not compile;"
-                           " they are left out",
-                           secret_count, source_count, ruleset_count);
+                           " %zu sources do not parse, %zu versions of rules and the filters or"
+                           " fields of %zu subscriptions do not compile; they are left out",
+                           secret_count, source_count, ruleset_count, choice_count);
     }
     return STATUS_OK;
 }

@@ -494,6 +494,7 @@ static enum status load_subscriptions(struct loading *loading)
     if (interest == NULL || snapshot->subscriptions == NULL) {
         return STATUS_LIMIT;
     }
+    snapshot->interests = interest;
     for (size_t i = 0; i < count; i++) {
         struct registry_workspace *workspace =
             registry_workspace_of(snapshot, &workspace_cursor, pg_get_id(rows, i, 0));
@@ -505,6 +506,7 @@ static enum status load_subscriptions(struct loading *loading)
         *subscription = subscription_of(rows, i, loading->arena);
         if (str_equal_z(subscription->status, "active")) {
             add_interest(workspace, interest++, subscription->id, rows, i, loading->arena);
+            snapshot->interest_count++;
         }
         struct children secrets = children_of(loading->results[RESULT_SUBSCRIPTION_SECRETS],
                                               &secret_cursor, workspace->id, subscription->id);
@@ -629,11 +631,17 @@ static enum status attach_rules(struct loading *loading)
     return registry_rules_attach(loading->snapshot);
 }
 
+static enum status load_choices(struct loading *loading)
+{
+    return registry_choices_load(loading->snapshot);
+}
+
 static enum status build(struct loading *loading)
 {
     static enum status (*const steps[])(struct loading *) = {
-        vault_create,    load_workspaces, load_sources,   load_keys,    load_subscriptions,
-        load_statistics, load_backfills,  load_exposures, load_schemas, attach_rules,
+        vault_create,       load_workspaces, load_sources,   load_keys,
+        load_subscriptions, load_statistics, load_backfills, load_exposures,
+        load_schemas,       attach_rules,    load_choices,
     };
     loading->snapshot->number = number_of(loading->results[RESULT_NUMBER]);
     for (size_t i = 0; i < ARRAY_COUNT(steps); i++) {

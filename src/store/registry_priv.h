@@ -38,6 +38,7 @@ struct registry_snapshot {
     size_t unreadable_secret_count;
     size_t unreadable_source_count;
     size_t unreadable_ruleset_count;
+    size_t unreadable_choice_count;
 
     struct registry_workspace *workspaces;
     size_t workspace_count;
@@ -45,6 +46,8 @@ struct registry_snapshot {
     size_t source_count;
     struct registry_subscription *subscriptions;
     size_t subscription_count;
+    struct subscription_interest *interests; /* of the active ones, in their order */
+    size_t interest_count;
     struct registry_key *keys;
     size_t key_count;
     struct registry_schema *schemas;
@@ -107,6 +110,8 @@ NODISCARD enum status registry_statistics_load(const struct pg_result *rows,
                                                struct registry_snapshot *snapshot);
 NODISCARD enum status registry_backfills_load(const struct pg_result *rows,
                                               struct registry_snapshot *snapshot);
+/* After the rules were attached: their names are what filters may say. */
+NODISCARD enum status registry_choices_load(struct registry_snapshot *snapshot);
 void registry_rules_release(struct registry_rules *rules);
 
 #endif

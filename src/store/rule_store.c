@@ -3,8 +3,10 @@
 #include <string.h>
 
 #include "base/instant.h"
+#include "core/trigger/choice.h"
 #include "rule_store_priv.h"
 #include "store/job_store.h"
+#include "store/subscription_store.h"
 #include "store/workspace.h"
 
 /*
@@ -414,6 +416,37 @@ static enum status find_users(struct saving *saving, const struct ruleset *forme
                        count > 1 ? " and others" : "");
 }
 
+/* The subscriptions whose filter or fields say a name that this save takes away. */
+static enum status check_subscriptions(struct saving *saving, const struct ruleset *ruleset)
+{
+    struct subscription_rules rules = { .workspace_id = saving->workspace_id };
+    struct rule_known *before =
+        ARENA_NEW_ARRAY(saving->arena, saving->former_count + 1, struct rule_known);
+    struct str *names = NULL;
+    size_t count = 0;
+    if (before == NULL || !choice_vocabulary(saving->arena, ruleset, &rules.after)) {
+        return too_big(saving);
+    }
+    rules.before = (struct rule_vocabulary){ RULE_CONTEXT_FILTER, before, 0 };
+    for (size_t i = 0; i < saving->former_count; i++) {
+        const struct rule_definition *definition = &saving->former[i].definition;
+        if (definition->enabled) {
+            before[rules.before.rule_count++] =
+                (struct rule_known){ definition->name, definition->kind };
+        }
+    }
+    enum status status = subscription_find_broken(saving->pg, saving->arena, &rules, &names, &count,
+                                                  saving->problem);
+    if (status != STATUS_OK || count == 0) {
+        return status;
+    }
+    saving->fault->subscriptions = names;
+    saving->fault->subscription_count = count;
+    return problem_set(saving->problem, STATUS_CONFLICT, "rule-in-use",
+                       "subscription \"%.*s\"%s says a name that would be gone", STR_ARG(names[0]),
+                       count > 1 ? " (and others)" : "");
+}
+
 static bool deletes_any(const struct saving *saving)
 {
     for (size_t i = 0; i < saving->change_count; i++) {
@@ -563,6 +596,9 @@ enum status rule_store_save(struct pg *pg, struct arena *arena, struct id worksp
         status = changes_meaning(&saving)
                      ? build(&saving, &ruleset)
                      : rule_store_compile(pg, arena, workspace_id, &ruleset, problem);
+    }
+    if (status == STATUS_OK && changes_meaning(&saving)) {
+        status = check_subscriptions(&saving, ruleset);
     }
     if (status == STATUS_OK) {
         status = write_all(&saving, ruleset, &job_id);

@@ -25,7 +25,8 @@ struct delivery {
     int64_t due_at_ms;
     int64_t lease_until_ms;
     struct str topic;
-    struct str body; /* borrowed from whoever made the struct; the sender copies */
+    struct str target; /* header lines of this message, as struct rendition has them */
+    struct str body;   /* borrowed from whoever made the struct; the sender copies */
 };
 
 enum attempt_outcome {

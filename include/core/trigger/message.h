@@ -45,7 +45,7 @@ struct message {
     struct str workspace;
     struct str currency;
     int64_t sequence;
-    const struct profile *profile;           /* as it was; NULL: it is about the service */
+    const struct profile *profile;           /* as it was */
     const struct profile_labels *labels;     /* of that moment */
     struct rule_subject subject;             /* the same for names of rules */
     const struct event *event;               /* NULL: none caused it */
@@ -60,7 +60,6 @@ struct message {
     size_t change_count;
     bool is_masked; /* addresses masked, people's names null */
     bool is_test;
-    struct str data_json; /* about the service: all of `data`; empty: it is about a profile */
 };
 
 enum message_object {

@@ -95,8 +95,8 @@ NODISCARD bool projection_render(struct arena *arena, const struct projection *p
                                  const struct message *message, struct rendition *out_rendition);
 
 enum {
-    PROJECTION_NAMES_MAX = 100,
-    PROJECTION_MEMBERS_MAX = 50,
+    PROJECTION_NAMES_MAX = 64,
+    PROJECTION_MEMBERS_MAX = 64,
     PROJECTION_KEY_BYTES_MAX = 100,
 };
 

@@ -360,7 +360,7 @@ typedef void write_part_fn(struct jsonw *json, const struct message *message);
 static void write_tiers(struct jsonw *json, const struct message *message)
 {
     jsonw_open(json);
-    for (size_t i = 0; message->labels != NULL && i < message->labels->tier_count; i++) {
+    for (size_t i = 0; i < message->labels->tier_count; i++) {
         jsonw_key_str(json, message->labels->tiers[i].name);
         jsonw_str(json, message->labels->tiers[i].value);
     }
@@ -470,20 +470,55 @@ static int decimals_of(const struct message *message, enum rule_attribute attrib
     }
 }
 
+/* By name already: the verdicts of that moment. */
+static bool told_label(struct arena *arena, const struct message *message,
+                       const struct rule_name *rule, struct told *out_told)
+{
+    const struct profile_labels *labels = message->labels;
+    const struct str *names = rule->attribute == RULE_TAGS ? labels->tags : labels->segments;
+    size_t count = rule->attribute == RULE_TAGS ? labels->tag_count : labels->segment_count;
+    *out_told = told_text((struct str){ NULL, 0 });
+    switch ((int)rule->attribute) {
+    case RULE_LIFECYCLE:
+        *out_told = told_text(labels->lifecycle);
+        return true;
+    case RULE_TIER:
+        for (size_t i = 0; i < labels->tier_count; i++) {
+            if (str_equal(labels->tiers[i].name, rule->key)) {
+                *out_told = told_text(labels->tiers[i].value);
+            }
+        }
+        return true;
+    case RULE_TAGS:
+    case RULE_SEGMENTS:
+        break;
+    default:
+        return false;
+    }
+    struct rule_value *items = ARENA_NEW_ARRAY(arena, count + 1, struct rule_value);
+    for (size_t i = 0; items != NULL && i < count; i++) {
+        items[i] = (struct rule_value){ .type = RULE_TEXT, .text = names[i] };
+    }
+    out_told->value =
+        (struct rule_value){ .type = RULE_LIST, .list = { items, items != NULL ? count : 0 } };
+    return true;
+}
+
 static struct told told_profile(struct arena *arena, const struct message *message,
                                 const struct message_name *name)
 {
     struct str key = { NULL, 0 };
     struct str json = { NULL, 0 };
     int64_t until_ms = INSTANT_NEVER;
-    if (message->profile == NULL) {
-        return told_text(json);
-    }
     if (name->rule.attribute == RULE_ATTRIBUTE_NONE) {
         return profile_member(arena, message, (enum profile_member)name->member);
     }
     if (fact_json(message, &name->rule, &key, &json)) {
         return told_json(arena, message, key, json);
+    }
+    struct told told;
+    if (told_label(arena, message, &name->rule, &told)) {
+        return told;
     }
     return (struct told){
         .value = attribute_read(arena, &message->subject, &name->rule, message->at_ms, &until_ms),

@@ -430,10 +430,6 @@ struct rendering {
 
 static void write_data(const struct rendering *rendering, struct jsonw *json)
 {
-    if (rendering->message->data_json.size > 0) {
-        jsonw_raw(json, rendering->message->data_json);
-        return;
-    }
     jsonw_open(json);
     message_write_data(rendering->arena, json, rendering->projection, rendering->message,
                        rendering->is_truncated);
@@ -485,9 +481,7 @@ static void write_cloudevent(const struct rendering *rendering, struct buf *buf)
     jsonw_put_str(&json, "source",
                   str_printf(arena, "/workspaces/%.*s", STR_ARG(message->workspace)));
     jsonw_put_str(&json, "type", str_printf(arena, "shopbell.%.*s", STR_ARG(message->topic)));
-    if (message->profile != NULL) {
-        jsonw_put_id(&json, "subject", message->profile->id);
-    }
+    jsonw_put_id(&json, "subject", message->profile->id);
     jsonw_put_instant(&json, "time", message->at_ms);
     jsonw_put_z(&json, "datacontenttype", "application/json");
     jsonw_put_str(&json, "sequence", sequence_text(message, sequence, sizeof(sequence)));
@@ -519,10 +513,8 @@ static struct str binary_target(const struct rendering *rendering)
     buf_add_z(&buf, "content-type: application/json\nce-specversion: 1.0\n");
     buf_printf(&buf, "ce-id: %s\nce-source: /workspaces/%.*s\nce-type: shopbell.%.*s\n", id,
                STR_ARG(message->workspace), STR_ARG(message->topic));
-    if (message->profile != NULL) {
-        id_format(message->profile->id, id);
-        buf_printf(&buf, "ce-subject: %s\n", id);
-    }
+    id_format(message->profile->id, id);
+    buf_printf(&buf, "ce-subject: %s\n", id);
     struct str shown = sequence_text(message, sequence, sizeof(sequence));
     buf_printf(&buf, "ce-time: %s\nce-sequence: %.*s\n", at, STR_ARG(shown));
     if (rendering->is_truncated) {
