@@ -39,6 +39,17 @@ void subscription_make_challenge(const struct resource_request *request,
     row->challenge_expires_at_ms = request->now_ms + SUBSCRIPTION_CHALLENGE_MS;
 }
 
+/* So that no rule goes that the subscription names. */
+static enum status subscription_hold(const struct resource_request *request,
+                                     const struct subscription_row *row, struct problem *problem)
+{
+    if (row->rules_version == 0) {
+        return STATUS_OK;
+    }
+    return subscription_hold_rules(request->pg, request->arena, row->workspace_id,
+                                   row->rules_version, problem);
+}
+
 struct subscription_creation {
     const struct subscription_row *row;
     const struct subscription_secrets_new *secrets;
@@ -49,7 +60,13 @@ static enum status insert_subscription(const struct resource_request *request, c
 {
     const struct subscription_creation *creation = what;
     const struct subscription_row *row = creation->row;
-    enum status status = subscription_insert(request->pg, request->arena, row, problem);
+    enum status status = subscription_hold(request, row, problem);
+    if (status == STATUS_OK) {
+        status = subscription_insert(request->pg, request->arena, row, problem);
+    }
+    if (status == STATUS_RETRY) {
+        return status;
+    }
     if (status != STATUS_OK) {
         return resource_name_taken(status, "subscription", row->name, problem);
     }
@@ -72,7 +89,7 @@ enum status resource_subscription_create(const struct resource_request *request,
     };
     struct subscription_secrets_new secrets = { .count = 0 };
     int64_t count = 0;
-    enum status status = subscription_read(request, request->body, true, &row, problem);
+    enum status status = subscription_read(request, request->body, true, &row, out_answer, problem);
     if (status == STATUS_OK) {
         status = subscription_count(request->pg, request->arena, row.workspace_id, ID_ZERO, &count,
                                     problem);
@@ -163,7 +180,11 @@ enum status resource_subscription_show(const struct resource_request *request,
 static enum status update_subscription(const struct resource_request *request, const void *what,
                                        struct problem *problem)
 {
-    enum status status = subscription_update(request->pg, request->arena, what, problem);
+    enum status status = subscription_hold(request, what, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = subscription_update(request->pg, request->arena, what, problem);
     return resource_changed_meanwhile(status, problem);
 }
 
@@ -260,7 +281,7 @@ enum status resource_subscription_update(const struct resource_request *request,
                                  request->body, &merged, problem);
     }
     if (status == STATUS_OK) {
-        status = subscription_read(request, merged, false, &row, problem);
+        status = subscription_read(request, merged, false, &row, out_answer, problem);
     }
     if (status != STATUS_OK) {
         return status;

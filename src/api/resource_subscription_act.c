@@ -1,7 +1,7 @@
 #include <jansson.h>
 #include <sodium.h>
 
-#include "api/topic_example.h"
+#include "api/topic_message.h"
 #include "base/clock.h"
 #include "base/instant.h"
 #include "base/limits.h"
@@ -53,7 +53,7 @@ static void read_header_lines(struct arena *arena, struct str headers_json,
 /* One signed POST now. */
 static enum status call_endpoint(const struct resource_request *request,
                                  const struct subscription_row *row, struct id message_id,
-                                 struct str body, struct sender_answer *out_answer,
+                                 const struct rendition *message, struct sender_answer *out_answer,
                                  struct problem *problem)
 {
     const struct sender_config *config = request->api->sender_config;
@@ -73,7 +73,8 @@ static enum status call_endpoint(const struct resource_request *request,
     read_header_lines(request->arena, row->headers_json, &endpoint);
     char id[ID_TEXT_SIZE];
     id_format(message_id, id);
-    status = sender_post_once(config, request->arena, &endpoint, str_from_z(id), body, out_answer);
+    status = sender_post_rendition(config, request->arena, &endpoint, str_from_z(id), message,
+                                   out_answer);
     sodium_memzero(endpoint.secrets, sizeof(endpoint.secrets));
     if (status != STATUS_OK) {
         return problem_set(problem, status, "internal", "the request could not be made");
@@ -128,8 +129,8 @@ static enum status send_challenge(const struct resource_request *request,
 {
     struct id message_id = id_create();
     struct sender_answer answer = { .status = 0 };
-    enum status status = call_endpoint(request, row, message_id,
-                                       challenge_body(request, row, message_id), &answer, problem);
+    const struct rendition message = { .body = challenge_body(request, row, message_id) };
+    enum status status = call_endpoint(request, row, message_id, &message, &answer, problem);
     if (status != STATUS_OK) {
         return status;
     }
@@ -223,10 +224,32 @@ static enum status refuse_pending(const struct subscription_row *row, struct pro
                        STR_ARG(row->name));
 }
 
+/* In the subscription's own form, where it has one: alarms have none. */
+static enum status write_test(const struct resource_request *request, struct subscription_row *row,
+                              struct str topic, const struct topic_example *example,
+                              struct rendition *out_rendition, struct problem *problem)
+{
+    struct topic_message made;
+    struct choice choice;
+    struct resource_answer unused = { .effect = RESOURCE_SHOWN };
+    enum status status = subscription_check_choice(request, row, &choice, &unused, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    *out_rendition =
+        (struct rendition){ .body = topic_example_write(request->arena, topic, example) };
+    if (choice.projection == NULL || !topic_message_init(&made, topic, example)) {
+        return STATUS_OK;
+    }
+    return projection_render(request->arena, choice.projection, &made.message, out_rendition)
+               ? STATUS_OK
+               : problem_set(problem, STATUS_LIMIT, "limit-reached", "the message is too large");
+}
+
 struct test_call {
     struct id id;
     struct str topic;
-    struct str body;
+    struct rendition message;
     int64_t duration_ms;
     struct sender_answer answer;
 };
@@ -247,7 +270,7 @@ static enum status answer_test(const struct resource_request *request,
     jsonw_key(&json, "request");
     jsonw_open(&json);
     jsonw_put_str(&json, "url", row->url);
-    jsonw_put_i64(&json, "body_bytes", (int64_t)call->body.size);
+    jsonw_put_i64(&json, "body_bytes", (int64_t)call->message.body.size);
     jsonw_close(&json);
     jsonw_key(&json, "response");
     if (call->answer.status == 0) {
@@ -290,17 +313,22 @@ enum status resource_subscription_test(const struct resource_request *request,
         .workspace = request->principal->workspace_name,
         .test = true,
     };
-    struct str body = topic_example_write(request->arena, topic, &example);
-    if (document.status == STATUS_OK && body.size == 0) {
+    struct test_call call = { .id = example.id, .topic = topic };
+    if (document.status == STATUS_OK) {
+        status = write_test(request, &row, topic, &example, &call.message, problem);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (document.status == STATUS_OK && call.message.body.size == 0) {
         document_fail(&document, "topic", "invalid-field",
                       "no topic is called \"%.*s\"; see GET /v1/topics", STR_ARG(topic));
     }
     if (document.status != STATUS_OK) {
         return document.status;
     }
-    struct test_call call = { .id = example.id, .topic = topic, .body = body };
     int64_t begun_ms = clock_monotonic_ms();
-    status = call_endpoint(request, &row, example.id, body, &call.answer, problem);
+    status = call_endpoint(request, &row, example.id, &call.message, &call.answer, problem);
     call.duration_ms = clock_monotonic_ms() - begun_ms;
     if (status != STATUS_OK) {
         return status;

@@ -261,19 +261,28 @@ static void write_error(struct jsonw *json, struct str pointer, const struct rul
     jsonw_close_array(json);
 }
 
+static void write_user(struct jsonw *json, const char *what, struct str name)
+{
+    char detail[160];
+    char used_by[96];
+    struct str shown = str_take_text(name, 63);
+    (void)snprintf(detail, sizeof(detail), "%s \"%.*s\" refers to it", what, STR_ARG(shown));
+    (void)snprintf(used_by, sizeof(used_by), "%s:%.*s", what, STR_ARG(shown));
+    jsonw_open(json);
+    jsonw_put_z(json, "pointer", "#");
+    jsonw_put_z(json, "detail", detail);
+    jsonw_put_z(json, "used_by", used_by);
+    jsonw_close(json);
+}
+
 static void write_users(struct jsonw *json, const struct rule_fault *fault)
 {
     jsonw_open_array(json);
     for (size_t i = 0; i < fault->used_by_count; i++) {
-        char detail[160];
-        (void)snprintf(detail, sizeof(detail), "rule \"%.*s\" refers to it",
-                       STR_ARG(str_take_text(fault->used_by[i], 63)));
-        jsonw_open(json);
-        jsonw_put_z(json, "pointer", "#");
-        jsonw_put_z(json, "detail", detail);
-        jsonw_key(json, "used_by");
-        write_rule_name(json, fault->used_by[i]);
-        jsonw_close(json);
+        write_user(json, "rule", fault->used_by[i]);
+    }
+    for (size_t i = 0; i < fault->subscription_count; i++) {
+        write_user(json, "subscription", fault->subscriptions[i]);
     }
     jsonw_close_array(json);
 }
@@ -301,7 +310,7 @@ void rule_fault_write(const struct resource_request *request, const struct rule_
     struct jsonw json;
     buf_init(&buf, request->arena, RESOURCE_BYTES_MAX);
     jsonw_begin(&json, &buf);
-    if (fault->used_by_count > 0) {
+    if (fault->used_by_count + fault->subscription_count > 0) {
         write_users(&json, fault);
     } else if (fault->rule.size > 0) {
         struct str pointer = pointer_of(request->arena, changes, fault, is_bulk);

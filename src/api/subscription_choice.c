@@ -83,10 +83,6 @@ static struct str read_fields(struct document *document)
     }
     struct str *names = NULL;
     size_t count = document_texts(document, "fields", FIELD_NAMES_MAX, &names);
-    if (document->status == STATUS_OK && count == 0) {
-        document_fail(document, "fields", "invalid-field",
-                      "a list of fields names at least one; \"thin\" sends ids only");
-    }
     struct buf buf;
     struct jsonw json;
     buf_init(&buf, document->arena, RESOURCE_BYTES_MAX);

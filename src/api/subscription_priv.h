@@ -6,6 +6,7 @@
  */
 
 #include "api/document.h"
+#include "core/trigger/choice.h"
 #include "deliver/sender.h"
 #include "resource_priv.h"
 #include "store/subscription_store.h"
@@ -58,7 +59,15 @@ NODISCARD enum status subscription_load(const struct resource_request *request,
  * one with a patch merged in). */
 NODISCARD enum status subscription_read(const struct resource_request *request, struct str body,
                                         bool is_new, struct subscription_row *row,
+                                        struct resource_answer *out_answer,
                                         struct problem *problem);
+/* What it chose, compiled against the rules of today, whose version is written to
+ * row->rules_version. On failure out_answer->errors_json says where. */
+NODISCARD enum status subscription_check_choice(const struct resource_request *request,
+                                                struct subscription_row *row,
+                                                struct choice *out_choice,
+                                                struct resource_answer *out_answer,
+                                                struct problem *problem);
 /* What of a message it wants, in which form, when, and how much at once. */
 void subscription_read_choice(struct document *document, struct subscription_row *row);
 /* The members that a patch may touch, as JSON. */

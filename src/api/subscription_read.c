@@ -46,16 +46,27 @@ static void refuse_unless_empty(struct document *document, const char *name)
     }
 }
 
+static void refuse_native(struct document *document)
+{
+    static const char *const ours[] = { "shopbell", "cloudevents", "cloudevents_binary" };
+    struct str format = document_text(document, "format", LIMIT_TEXT_BYTES);
+    bool is_ours = format.size == 0;
+    for (size_t i = 0; i < ARRAY_COUNT(ours); i++) {
+        is_ours = is_ours || str_equal_z(format, ours[i]);
+    }
+    if (document->status == STATUS_OK && !is_ours) {
+        document_fail(document, "format", "invalid-field", "format %.*s is not available yet",
+                      STR_ARG(str_take_text(format, 60)));
+    }
+}
+
 static void read_not_yet(struct document *document)
 {
-    refuse_unless(document, "filter", NULL);
     refuse_unless(document, "channel", NULL);
     refuse_unless(document, "batch", NULL);
     refuse_unless(document, "rate_limit", NULL);
     refuse_unless(document, "ordering", "none");
-    refuse_unless(document, "fields", "default");
-    refuse_unless(document, "format", "shopbell");
-    refuse_unless_empty(document, "map");
+    refuse_native(document);
     refuse_unless_empty(document, "settings");
     if (document_bool(document, "recheck", false)) {
         document_fail(document, "recheck", "invalid-field", "recheck is not available yet");
@@ -111,15 +122,12 @@ static bool topic_within(struct str pattern, struct str most)
 
 /* What the key itself may ask for (contract 6). */
 static enum status check_key(const struct resource_request *request,
-                             const struct subscription_row *row, struct problem *problem)
+                             const struct subscription_row *row, const struct choice *choice,
+                             struct problem *problem)
 {
     const struct principal *principal = request->principal;
     if (id_is_zero(principal->key_id)) {
         return STATUS_OK;
-    }
-    if (!resource_may(request, SCOPE_PII | SCOPE_ADMIN)) {
-        return problem_set(problem, STATUS_DENIED, "scope-insufficient",
-                           "notifications carry personal data: the key needs the scope pii");
     }
     for (size_t i = 0; i < row->topic_count; i++) {
         if (topic_is_of_service(row->topics[i]) && !resource_may(request, SCOPE_ADMIN)) {
@@ -147,6 +155,12 @@ static enum status check_key(const struct resource_request *request,
                                "the key may not subscribe to \"%.*s\": see its max_topics",
                                STR_ARG(row->topics[i]));
         }
+    }
+    if (str_equal(key.max_fields, STR("default")) && choice->projection != NULL &&
+        !projection_is_within_default(choice->projection)) {
+        return problem_set(problem, STATUS_DENIED, "scope-insufficient",
+                           "the key may ask for no more than \"fields\": \"default\" tells: see "
+                           "its max_fields");
     }
     return STATUS_OK;
 }
@@ -239,7 +253,8 @@ static void read_url(const struct resource_request *request, struct document *do
 }
 
 enum status subscription_read(const struct resource_request *request, struct str body, bool is_new,
-                              struct subscription_row *row, struct problem *problem)
+                              struct subscription_row *row, struct resource_answer *out_answer,
+                              struct problem *problem)
 {
     struct document CLEANUP(document_close) document = { .root = NULL };
     enum status status = document_open(&document, request->arena, body, problem);
@@ -267,5 +282,11 @@ enum status subscription_read(const struct resource_request *request, struct str
     if (document.status != STATUS_OK) {
         return document.status;
     }
-    return check_key(request, row, problem);
+    /* Once masked, always: who may see people makes a subscription of his own. */
+    bool is_of_key = !id_is_zero(request->principal->key_id);
+    row->is_masked =
+        row->is_masked || (is_of_key && !resource_may(request, SCOPE_PII | SCOPE_ADMIN));
+    struct choice choice;
+    status = subscription_check_choice(request, row, &choice, out_answer, problem);
+    return status == STATUS_OK ? check_key(request, row, &choice, problem) : status;
 }

@@ -74,13 +74,14 @@ static void the_first_run_makes_history_and_what_comes(void **state)
         { "webhook_history", true },      { "webhook_y2026m11d18", false },
         { "webhook_y2026m11d19", true },  { "webhook_y2026m12d06", true },
         { "webhook_y2026m12d07", false }, { "notification_y2026m11d22", true },
-        { "attempt_y2026m12d01", true },
+        { "attempt_y2026m12d01", true },  { "rendition_history", true },
+        { "rendition_y2026m12d06", true },
     };
     for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
         assert_row(exists(fixture, CASES[i].name) == CASES[i].exists, CASES[i].name);
     }
     /* 25 months back, this one, 3 ahead, history; 3 days back, today, 14 ahead, history. */
-    assert_int_equal(partition_count(fixture), 2 * (25 + 1 + 3 + 1) + 3 * (3 + 1 + 14 + 1));
+    assert_int_equal(partition_count(fixture), 2 * (25 + 1 + 3 + 1) + 4 * (3 + 1 + 14 + 1));
 }
 
 /* An index that the partition lacks would not be noticed by any insert. */
@@ -141,6 +142,7 @@ static void old_days_go_and_history_stays(void **state)
                      STATUS_OK);
     assert_false(exists(fixture, "attempt_y2026m12d01"));
     assert_false(exists(fixture, "notification_y2026m12d01"));
+    assert_false(exists(fixture, "rendition_y2026m12d01"));
     int64_t before = partition_count(fixture);
     ensure(fixture->pg, later_ms);
     assert_int_equal(partition_count(fixture), before);
@@ -162,6 +164,8 @@ static void a_pending_delivery_keeps_its_notification(void **state)
                      STATUS_OK);
     assert_false(exists(fixture, "notification_y2026m11d23"));
     assert_true(exists(fixture, "notification_y2026m11d24"));
+    assert_false(exists(fixture, "rendition_y2026m11d23"));
+    assert_true(exists(fixture, "rendition_y2026m11d24"));
     assert_false(exists(fixture, "attempt_y2026m11d24"));
 }
 

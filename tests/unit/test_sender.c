@@ -650,6 +650,27 @@ static void sends_what_the_contract_says(void **state)
     house_destroy(house);
 }
 
+static void sends_the_header_lines_of_the_message(void **state)
+{
+    (void)state;
+    struct house *house = house_create();
+    house->endpoints[0] = (struct fake_endpoint){ .path = "/200" };
+    house_start(house);
+    struct delivery delivery = delivery_to(0);
+    char target[] = "content-type: application/cloudevents+json\nce-id: 7\n";
+    delivery.target = str_from_z(target);
+    assert_int_equal(sender_hand_over(house->sender, &delivery, 1), 1);
+    memset(target, 'X', sizeof(target) - 1); /* it must have its own copy */
+    assert_true(wait_settled(house, 1, 2000));
+    const struct request *request = &house->receiver.requests[0];
+    assert_str_equal(header_of(request, "content-type"), STR("application/cloudevents+json"));
+    assert_str_equal(header_of(request, "ce-id"), STR("7"));
+    assert_str_equal(header_of(request, "x-account"), STR("8841"));
+    const char *first = find_nocase(request->head, "content-type:");
+    assert_null(find_nocase(first + 1, "content-type:"));
+    house_destroy(house);
+}
+
 static void repeats_the_same_message(void **state)
 {
     (void)state;
@@ -1256,6 +1277,7 @@ int main(void)
     log_setup(LOG_ERROR, LOG_FORMAT_TEXT);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sends_what_the_contract_says),
+        cmocka_unit_test(sends_the_header_lines_of_the_message),
         cmocka_unit_test(repeats_the_same_message),
         cmocka_unit_test(survives_closed_connections),
         cmocka_unit_test(judges_answers),
