@@ -182,11 +182,9 @@ static bool take_value(struct masking *masking)
     }
     struct str value = str_take(rest, size);
     masking->rest = str_drop(rest, size);
-    if (is_told && is_container) {
-        buf_add_str(masking->buf, value);
-    } else if (value.data[0] == '"') {
+    if (value.data[0] == '"') {
         add_masked_string(masking, value, kind);
-    } else if (kind != MASK_NOT || is_container) {
+    } else if (!is_told && (kind != MASK_NOT || is_container)) {
         buf_add_z(masking->buf, "null");
     } else {
         buf_add_str(masking->buf, value);
@@ -224,7 +222,7 @@ static bool pass_marks(struct masking *masking)
         if (!is_end && c != ',') {
             return true;
         }
-        buf_add_char(masking->buf, is_end ? (is_in_object(masking) ? '}' : ']') : ',');
+        buf_add_z(masking->buf, !is_end ? "," : is_in_object(masking) ? "}" : "]");
         masking->depth -= is_end ? 1 : 0;
         masking->rest = scan_space(str_drop(masking->rest, 1));
     }

@@ -8,7 +8,8 @@
  * somebody did is first a question of topics, then of filters, which are asked
  * about the customer at the instant at which the rules were. A customer who just
  * lost an order is the exception: which order is now the last is known only when
- * the batch ends, so his filters wait until then.
+ * the batch ends, so his filters wait until then. Measured: a filter of one or two
+ * names takes 0.05 to 0.2 us a bell, one that looks through the event's products 12.
  *
  * The id is the hash of the cause (correctness 4): the event, or by time alone the
  * exact instant and both stages, so that an entry, an exit and a second entry

@@ -1,6 +1,5 @@
 #include "core/trigger/projection.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/limits.h"
@@ -162,65 +161,67 @@ static enum status parse_list(struct arena *arena, const struct projection_text 
 
 /* The profile of contract 5 in its order. Identities, memberships and links are not
  * at hand when a message is made. */
+static const char *const full_paths[] = {
+    "profile.id",
+    "profile.sequence",
+    "profile.identified",
+    "profile.email",
+    "profile.phone",
+    "profile.external_id",
+    "profile.created_at",
+    "profile.first_seen_at",
+    "profile.last_seen_at",
+    "profile.signed_up_at",
+    "profile.lifecycle",
+    "profile.tags",
+    "profile.segments",
+    "profile.tiers",
+    "profile.rfm.recency",
+    "profile.rfm.frequency",
+    "profile.rfm.monetary",
+    "profile.orders.count",
+    "profile.orders.revenue",
+    "profile.orders.net",
+    "profile.orders.average_value",
+    "profile.orders.largest_value",
+    "profile.orders.refunded",
+    "profile.orders.currency",
+    "profile.orders.first_at",
+    "profile.orders.last_at",
+    "profile.orders.cycle_days",
+    "profile.orders.cycle_stage",
+    "profile.orders.next_expected_at",
+    "profile.orders.foreign_count",
+    "profile.cart",
+    "profile.engagement.score",
+    "profile.engagement.level",
+    "profile.engagement.last_opened_at",
+    "profile.engagement.last_clicked_at",
+    "profile.habits.top_weekday",
+    "profile.habits.top_hour",
+    "profile.habits.top_platform",
+    "profile.habits.top_channel",
+    "profile.traits",
+    "profile.preferences",
+    "profile.consent",
+};
+
 static enum status parse_full(struct arena *arena, struct projection *projection)
 {
-    static const char *const paths[] = {
-        "profile.id",
-        "profile.sequence",
-        "profile.identified",
-        "profile.email",
-        "profile.phone",
-        "profile.external_id",
-        "profile.created_at",
-        "profile.first_seen_at",
-        "profile.last_seen_at",
-        "profile.signed_up_at",
-        "profile.lifecycle",
-        "profile.tags",
-        "profile.segments",
-        "profile.tiers",
-        "profile.rfm.recency",
-        "profile.rfm.frequency",
-        "profile.rfm.monetary",
-        "profile.orders.count",
-        "profile.orders.revenue",
-        "profile.orders.net",
-        "profile.orders.average_value",
-        "profile.orders.largest_value",
-        "profile.orders.refunded",
-        "profile.orders.currency",
-        "profile.orders.first_at",
-        "profile.orders.last_at",
-        "profile.orders.cycle_days",
-        "profile.orders.cycle_stage",
-        "profile.orders.next_expected_at",
-        "profile.orders.foreign_count",
-        "profile.cart",
-        "profile.engagement.score",
-        "profile.engagement.level",
-        "profile.engagement.last_opened_at",
-        "profile.engagement.last_clicked_at",
-        "profile.habits.top_weekday",
-        "profile.habits.top_hour",
-        "profile.habits.top_platform",
-        "profile.habits.top_channel",
-        "profile.traits",
-        "profile.preferences",
-        "profile.consent",
-    };
-    struct message_name *names = ARENA_NEW_ARRAY(arena, ARRAY_COUNT(paths), struct message_name);
+    struct message_name *names =
+        ARENA_NEW_ARRAY(arena, ARRAY_COUNT(full_paths), struct message_name);
     if (names == NULL) {
         return STATUS_LIMIT;
     }
-    for (size_t i = 0; i < ARRAY_COUNT(paths); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(full_paths); i++) {
         const char *unused = NULL;
-        if (!message_name_resolve(str_from_z(paths[i]), NULL, &names[i], &unused)) {
+        if (!message_name_resolve(str_from_z(full_paths[i]), NULL, &names[i], &unused)) {
             return STATUS_BROKEN; /* a name of ours that is none: test_projection.c */
         }
     }
     projection->fields = PROJECTION_FULL;
     projection->names = names;
-    projection->name_count = ARRAY_COUNT(paths);
+    projection->name_count = ARRAY_COUNT(full_paths);
     return STATUS_OK;
 }
 
@@ -457,22 +458,26 @@ static void write_shopbell(const struct rendering *rendering, struct buf *buf)
     jsonw_close(&json);
 }
 
-/* A text that sorts as the number does: what CloudEvents' extension asks for. */
-static struct str sequence_text(const struct message *message, char *text, size_t text_size)
-{
-    int size = snprintf(text, text_size, "%019lld", (long long)message->sequence);
-    return (struct str){ text, size > 0 ? (size_t)size : 0 };
-}
-
 enum {
-    SEQUENCE_SIZE = 24
+    SEQUENCE_DIGITS = 19 /* of the greatest int64 */
 };
+
+/* A text that sorts as the number does: what CloudEvents' extension asks for. */
+static struct str sequence_text(const struct message *message, char *text)
+{
+    int64_t rest = message->sequence;
+    for (size_t i = SEQUENCE_DIGITS; i > 0; i--) {
+        text[i - 1] = "0123456789"[rest % 10];
+        rest /= 10;
+    }
+    return (struct str){ text, SEQUENCE_DIGITS };
+}
 
 static void write_cloudevent(const struct rendering *rendering, struct buf *buf)
 {
     const struct message *message = rendering->message;
     struct arena *arena = rendering->arena;
-    char sequence[SEQUENCE_SIZE];
+    char sequence[SEQUENCE_DIGITS];
     struct jsonw json;
     jsonw_begin(&json, buf);
     jsonw_open(&json);
@@ -484,7 +489,7 @@ static void write_cloudevent(const struct rendering *rendering, struct buf *buf)
     jsonw_put_id(&json, "subject", message->profile->id);
     jsonw_put_instant(&json, "time", message->at_ms);
     jsonw_put_z(&json, "datacontenttype", "application/json");
-    jsonw_put_str(&json, "sequence", sequence_text(message, sequence, sizeof(sequence)));
+    jsonw_put_str(&json, "sequence", sequence_text(message, sequence));
     if (rendering->is_truncated) {
         jsonw_put_bool(&json, "truncated", true);
     }
@@ -506,7 +511,7 @@ static struct str binary_target(const struct rendering *rendering)
     struct buf buf;
     char id[ID_TEXT_SIZE];
     char at[INSTANT_TEXT_SIZE];
-    char sequence[SEQUENCE_SIZE];
+    char sequence[SEQUENCE_DIGITS];
     buf_init(&buf, rendering->arena, TARGET_BYTES_MAX);
     id_format(message->id, id);
     instant_format(message->at_ms, at);
@@ -515,7 +520,7 @@ static struct str binary_target(const struct rendering *rendering)
                STR_ARG(message->workspace), STR_ARG(message->topic));
     id_format(message->profile->id, id);
     buf_printf(&buf, "ce-subject: %s\n", id);
-    struct str shown = sequence_text(message, sequence, sizeof(sequence));
+    struct str shown = sequence_text(message, sequence);
     buf_printf(&buf, "ce-time: %s\nce-sequence: %.*s\n", at, STR_ARG(shown));
     if (rendering->is_truncated) {
         buf_add_z(&buf, "ce-truncated: true\n");
