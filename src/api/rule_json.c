@@ -1,4 +1,5 @@
 #include "base/instant.h"
+#include "core/trigger/choice.h"
 #include "rule_priv.h"
 
 /*
@@ -127,11 +128,36 @@ static void write_uses(struct jsonw *json, const struct ruleset *ruleset, const 
     jsonw_close_array(json);
 }
 
-static void write_used_by(struct jsonw *json, const struct ruleset *ruleset,
+/* Active subscriptions whose filter or fields name the rule. */
+static void write_subscribers(struct jsonw *json, const struct rule_view *view,
+                              struct id workspace_id, struct str rule)
+{
+    const struct registry_workspace *workspace =
+        view->snapshot != NULL ? snapshot_workspace(view->snapshot, workspace_id) : NULL;
+    for (size_t i = 0; workspace != NULL && i < workspace->interest_count; i++) {
+        const struct subscription_interest *interest = &workspace->interests[i];
+        const struct choice choice = { .filter = interest->filter,
+                                       .projection = interest->projection };
+        const struct registry_subscription *subscription =
+            snapshot_subscription(view->snapshot, interest->subscription_id);
+        if (subscription != NULL && choice_uses_rule(&choice, rule)) {
+            char text[80];
+            (void)snprintf(text, sizeof(text), "subscription:%.*s",
+                           STR_ARG(str_take_text(subscription->name, 63)));
+            jsonw_z(json, text);
+        }
+    }
+}
+
+static void write_used_by(struct jsonw *json, const struct rule_view *view, struct id workspace_id,
                           const struct rule *rule)
 {
+    const struct ruleset *ruleset = view->ruleset;
     jsonw_key(json, "used_by");
     jsonw_open_array(json);
+    if (rule != NULL) {
+        write_subscribers(json, view, workspace_id, rule->definition.name);
+    }
     for (size_t i = 0; rule != NULL && i < ruleset->rule_count; i++) {
         const struct rule *other = &ruleset->rules[i];
         for (size_t u = 0; u < other->use_count; u++) {
@@ -186,7 +212,7 @@ static void write_derived(struct jsonw *json, const struct rule_row *row,
     const struct rule *rule =
         view->ruleset != NULL ? ruleset_rule(view->ruleset, row->definition.name) : NULL;
     write_uses(json, view->ruleset, rule);
-    write_used_by(json, view->ruleset, rule);
+    write_used_by(json, view, row->workspace_id, rule);
     write_features(json, view->ruleset, rule);
     jsonw_key(json, "members");
     jsonw_open(json);

@@ -139,8 +139,8 @@ static enum status refresh(struct registry *registry, bool force, struct problem
     if (is_first && secret_count + source_count + ruleset_count + choice_count > 0) {
         return problem_set(problem, STATUS_OK, "internal",
                            "%zu secrets do not open under this master key, the settings of"
-                           " %zu sources do not parse, %zu versions of rules and the filters or"
-                           " fields of %zu subscriptions do not compile; they are left out",
+                           " %zu sources do not parse, %zu versions of rules do not compile, nor do"
+                           " the filters or fields of %zu subscriptions; they are left out",
                            secret_count, source_count, ruleset_count, choice_count);
     }
     return STATUS_OK;

@@ -220,7 +220,7 @@ static void instances_may_run_it_at_once(void **state)
         assert_non_null(done);
         pg_close(sessions[i]);
     }
-    assert_int_equal(partition_count(fixture), 2 * 30 + 3 * 19);
+    assert_int_equal(partition_count(fixture), 2 * 30 + 4 * 19);
 }
 
 /* Ahead of time means: without waiting for a reader or making a writer wait. */

@@ -124,6 +124,7 @@ def test_a_filter_that_is_wrong_says_where_and_what_was_meant(api):
 def test_a_rule_that_a_filter_names_cannot_go(api, desk):
     put_tag(api)
     desk.add(api, "vip", filter='"big" in tags')
+    assert api.get("/v1/rules/big")["used_by"] == ["subscription:vip"]
     answer = api.call("DELETE", "/v1/rules/big", expect=409).json
     assert answer["type"] == "/problems/rule-in-use"
     assert answer["errors"][0]["used_by"] == "subscription:vip"

@@ -905,7 +905,8 @@ def test_rule_21_partitions_are_attached_ahead_of_time(other_cluster, other, tmp
         "SELECT p.relname::text, max(c.relname::text) FROM pg_inherits i"
         " JOIN pg_class p ON p.oid = i.inhparent JOIN pg_class c ON c.oid = i.inhrelid"
         " WHERE p.relkind = 'p' AND c.relname !~ '_history$' GROUP BY 1"))
-    assert set(newest) == {"webhook", "interaction", "transition", "notification", "attempt"}
+    assert set(newest) == {"webhook", "interaction", "transition", "notification", "rendition",
+                           "attempt"}
     in_days = time.strftime("y%Ym%md%d", time.gmtime(time.time() + 13 * 86400))
     in_months = time.strftime("y%Ym%m", time.gmtime(time.time() + 62 * 86400))
     for table, name in newest.items():
