@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/str.h"
+#include "core/trigger/native.h"
 
 struct curl_slist;
 struct destination;
@@ -33,6 +34,7 @@ void destination_release(struct destination *destination); /* NULL is fine */
 bool destination_matches(const struct destination *destination, const struct endpoint *endpoint);
 
 const char *destination_url(const struct destination *destination);
+enum native_format destination_format(const struct destination *destination);
 int64_t destination_timeout_ms(const struct destination *destination);
 /* Content type and the endpoint's own lines; lives as long as the destination. */
 struct curl_slist *destination_headers(const struct destination *destination);

@@ -21,6 +21,7 @@
 #include "base/arena.h"
 #include "base/status.h"
 #include "core/trigger/delivery.h"
+#include "core/trigger/native.h"
 
 struct sender;
 
@@ -53,6 +54,7 @@ struct endpoint {
     size_t secret_count;
     const struct str *header_lines; /* "X-Account: 8841" */
     size_t header_count;
+    enum native_format format; /* an ESP's own: its header lines stand above, nothing is signed */
     uint32_t concurrency;
     int64_t timeout_ms;
     int64_t max_age_ms; /* 0: the schedule's end */
@@ -132,6 +134,12 @@ NODISCARD enum status sender_post_rendition(const struct sender_config *config, 
                                             const struct endpoint *endpoint, struct str webhook_id,
                                             const struct rendition *message,
                                             struct sender_answer *out_answer);
+
+/* One call to an ESP with the endpoint's header lines, blocking: a POST of the body,
+ * or a GET when that is empty. For endpoints of a native format. */
+NODISCARD enum status sender_call_once(const struct sender_config *config, struct arena *arena,
+                                       const struct endpoint *endpoint, struct str body,
+                                       struct sender_answer *out_answer);
 
 /* One GET, blocking, by the same rules: a key that a sender publishes, an address
  * that it asks to be visited. At most body_bytes_max of the answer are kept; more

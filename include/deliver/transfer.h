@@ -53,12 +53,13 @@ struct transfer *transfer_create(const struct transfer_rules *rules, size_t answ
 void transfer_destroy(struct transfer *transfer); /* NULL is fine */
 
 /* Makes the next message ready: signed at now_ms. Holds the destination and
- * borrows the body until transfer_finish. STATUS_INVALID for an id or header lines
- * that cannot be sent. */
+ * borrows the body until transfer_finish. STATUS_INVALID for an id, header lines or a
+ * path that cannot be sent. */
 NODISCARD enum status transfer_begin(struct transfer *transfer, struct destination *destination,
                                      struct str webhook_id, const struct rendition *message,
                                      int64_t now_ms);
-/* A GET instead, unsigned. */
+/* A GET instead, unsigned; with the destination's header lines if it is of a native
+ * format. */
 NODISCARD enum status transfer_begin_get(struct transfer *transfer,
                                          struct destination *destination);
 CURL *transfer_handle(struct transfer *transfer);

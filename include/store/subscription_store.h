@@ -90,6 +90,10 @@ NODISCARD enum status subscription_delete(struct pg *pg, struct arena *arena,
                                           struct id workspace_id, struct id subscription_id,
                                           struct problem *problem);
 
+/* All of them. */
+NODISCARD enum status subscription_secret_clear(struct pg *pg, struct arena *arena,
+                                                struct id workspace_id, struct id subscription_id,
+                                                struct problem *problem);
 NODISCARD enum status subscription_secret_insert(struct pg *pg, struct arena *arena,
                                                  struct id workspace_id, struct id subscription_id,
                                                  struct id secret_id, struct str sealed,

@@ -12,6 +12,7 @@
  *
  * Nothing is sent to a URL whose owner has not confirmed that it wants to be
  * called: a new URL makes the subscription pending again, whatever it was.
+ * Of a native format the owner is the ESP, and who shows its key may have it called.
  * A key with scope subscribe sees the subscriptions it made and no others; for
  * it the rest do not exist.
  */
@@ -50,6 +51,16 @@ static enum status subscription_hold(const struct resource_request *request,
                                    row->rules_version, problem);
 }
 
+/* What it is to be known by there: an ESP's key, else secrets of ours to sign with. */
+static enum status make_proof(const struct resource_request *request,
+                              const struct subscription_row *row, struct str auth,
+                              struct subscription_secrets_new *out_secrets, struct problem *problem)
+{
+    return auth.size > 0 ? subscription_seal_auth(request, auth, out_secrets, problem)
+                         : subscription_secrets_make(request, row->signature, row->signature_count,
+                                                     out_secrets, problem);
+}
+
 struct subscription_creation {
     const struct subscription_row *row;
     const struct subscription_secrets_new *secrets;
@@ -82,14 +93,20 @@ enum status resource_subscription_create(const struct resource_request *request,
         .id = id_create(),
         .status = STR("pending"),
         .status_reason = STR("not_verified"),
+        .challenge_expires_at_ms = INSTANT_NONE,
         .owner_key_id = request->principal->key_id,
         .version = 1,
         .created_at_ms = request->now_ms,
         .updated_at_ms = request->now_ms,
     };
     struct subscription_secrets_new secrets = { .count = 0 };
+    struct str auth = { NULL, 0 };
     int64_t count = 0;
     enum status status = subscription_read(request, request->body, true, &row, out_answer, problem);
+    if (status == STATUS_OK) {
+        status = subscription_read_auth(request, request->body, (struct str){ NULL, 0 }, &row,
+                                        &auth, problem);
+    }
     if (status == STATUS_OK) {
         status = subscription_count(request->pg, request->arena, row.workspace_id, ID_ZERO, &count,
                                     problem);
@@ -97,10 +114,11 @@ enum status resource_subscription_create(const struct resource_request *request,
     if (status == STATUS_OK) {
         status = resource_room(count, LIMIT_SUBSCRIPTIONS, "subscriptions", problem);
     }
-    subscription_make_challenge(request, &row);
+    if (status == STATUS_OK && !subscription_is_native(&row)) {
+        subscription_make_challenge(request, &row);
+    }
     if (status == STATUS_OK && !request->validate_only) {
-        status = subscription_secrets_make(request, row.signature, row.signature_count, &secrets,
-                                           problem);
+        status = make_proof(request, &row, auth, &secrets, problem);
     }
     if (status == STATUS_OK && !request->validate_only) {
         struct subscription_creation creation = { .row = &row, .secrets = &secrets };
@@ -234,9 +252,11 @@ static enum status change_subscription(const struct resource_request *request, c
                                : status;
 }
 
-static enum status save_change(const struct resource_request *request, struct subscription_row *row,
-                               const struct subscription_row *former_row,
-                               struct subscription_secrets_new *out_gained, struct problem *problem)
+static enum status save_schemes(const struct resource_request *request,
+                                struct subscription_row *row,
+                                const struct subscription_row *former_row,
+                                struct subscription_secrets_new *out_gained,
+                                struct problem *problem)
 {
     struct subscription_keys former CLEANUP(subscription_keys_wipe) = { .count = 0 };
     struct str schemes[2];
@@ -257,6 +277,54 @@ static enum status save_change(const struct resource_request *request, struct su
         status =
             resource_transact(request, row->workspace_id, change_subscription, &change, problem);
     }
+    return status;
+}
+
+/* The row as it now stands, and the ESP's new key in place of the old. */
+static enum status replace_auth(const struct resource_request *request, const void *what,
+                                struct problem *problem)
+{
+    const struct subscription_creation *change = what;
+    const struct subscription_row *row = change->row;
+    enum status status = update_subscription(request, row, problem);
+    if (status == STATUS_OK) {
+        status = subscription_secret_clear(request->pg, request->arena, row->workspace_id, row->id,
+                                           problem);
+    }
+    return status == STATUS_OK ? subscription_secrets_insert(request, row, change->secrets, problem)
+                               : status;
+}
+
+static enum status save_auth(const struct resource_request *request, struct subscription_row *row,
+                             struct str auth, struct problem *problem)
+{
+    struct subscription_secrets_new secrets = { .count = 0 };
+    enum status status = subscription_seal_auth(request, auth, &secrets, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct subscription_creation change = { .row = row, .secrets = &secrets };
+    row->updated_at_ms = request->now_ms;
+    return resource_transact(request, row->workspace_id, replace_auth, &change, problem);
+}
+
+struct subscription_patch {
+    const struct subscription_row *former;
+    struct str auth; /* empty: the ESP's key stays */
+    struct subscription_secrets_new gained;
+};
+
+static enum status save_change(const struct resource_request *request, struct subscription_row *row,
+                               struct subscription_patch *patch, struct problem *problem)
+{
+    enum status status = STATUS_OK;
+    if (!subscription_is_native(row)) {
+        status = save_schemes(request, row, patch->former, &patch->gained, problem);
+    } else if (patch->auth.size > 0) {
+        status = save_auth(request, row, patch->auth, problem);
+    } else {
+        return subscription_save(request, row, problem);
+    }
     if (status == STATUS_OK) {
         row->version++;
     }
@@ -268,13 +336,13 @@ enum status resource_subscription_update(const struct resource_request *request,
                                          struct problem *problem)
 {
     struct subscription_row row;
-    struct subscription_secrets_new gained = { .count = 0 };
     enum status status = subscription_load(request, &row, problem);
     if (status == STATUS_OK) {
         status = resource_match(request, row.version, problem);
     }
     struct str merged = { NULL, 0 };
     const struct subscription_row former = row;
+    struct subscription_patch patch = { .former = &former };
     if (status == STATUS_OK) {
         status =
             document_merge_patch(request->arena, subscription_settable_json(request->arena, &row),
@@ -283,21 +351,29 @@ enum status resource_subscription_update(const struct resource_request *request,
     if (status == STATUS_OK) {
         status = subscription_read(request, merged, false, &row, out_answer, problem);
     }
+    if (status == STATUS_OK) {
+        status = subscription_read_auth(request, merged, former.format, &row, &patch.auth, problem);
+    }
     if (status != STATUS_OK) {
         return status;
     }
     if (!str_equal(former.url, row.url)) {
         row.status = STR("pending");
         row.status_reason = STR("not_verified");
-        subscription_make_challenge(request, &row);
+        row.challenge = (struct str){ NULL, 0 };
+        row.challenge_expires_at_ms = INSTANT_NONE;
+        if (!subscription_is_native(&row)) {
+            subscription_make_challenge(request, &row);
+        }
     }
     if (!request->validate_only) {
-        status = save_change(request, &row, &former, &gained, problem);
+        status = save_change(request, &row, &patch, problem);
     }
     if (status != STATUS_OK) {
         return status;
     }
-    return subscription_answer(request, &row, gained.shown, RESOURCE_CHANGED, out_answer, problem);
+    return subscription_answer(request, &row, patch.gained.shown, RESOURCE_CHANGED, out_answer,
+                               problem);
 }
 
 static enum status delete_subscription(const struct resource_request *request, const void *what,

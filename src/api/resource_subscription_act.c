@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/instant.h"
 #include "base/limits.h"
+#include "core/trigger/subscription.h"
 #include "subscription_priv.h"
 
 /*
@@ -13,7 +14,8 @@
  * Verify and test call the endpoint while the asker waits, outside of any
  * transaction and past the sender's queue. The challenge is accepted as the
  * body's whole text or as {"challenge": "..."}; who cannot echo copies the
- * value out of the log into a second request.
+ * value out of the log into a second request. An ESP in its own format is not asked
+ * for an echo, but whether it knows the key.
  */
 
 static enum status read_keys(const struct resource_request *request,
@@ -66,11 +68,13 @@ static enum status call_endpoint(const struct resource_request *request,
         .timeout_ms = row->timeout_ms,
         .active = true,
     };
-    enum status status = read_keys(request, row, &endpoint, problem);
+    read_header_lines(request->arena, row->headers_json, &endpoint);
+    enum status status = subscription_is_native(row)
+                             ? subscription_endpoint_native(request, row, &endpoint, problem)
+                             : read_keys(request, row, &endpoint, problem);
     if (status != STATUS_OK) {
         return status;
     }
-    read_header_lines(request->arena, row->headers_json, &endpoint);
     char id[ID_TEXT_SIZE];
     id_format(message_id, id);
     status = sender_post_rendition(config, request->arena, &endpoint, str_from_z(id), message,
@@ -187,7 +191,9 @@ enum status resource_subscription_verify(const struct resource_request *request,
     document_allow(&document, fields, ARRAY_COUNT(fields));
     struct str value = document_text(&document, "challenge", 64);
     status = document.status;
-    if (status == STATUS_OK && value.size > 0) {
+    if (status == STATUS_OK && subscription_is_native(&row)) {
+        status = subscription_probe(request, &row, problem);
+    } else if (status == STATUS_OK && value.size > 0) {
         status = check_confirmation(request, &row, value, problem);
     } else if (status == STATUS_OK) {
         if (row.challenge.size == 0 || row.challenge_expires_at_ms <= request->now_ms) {
@@ -286,6 +292,29 @@ static enum status answer_test(const struct resource_request *request,
     return resource_answer_set(&buf, RESOURCE_SHOWN, 0, out_answer, problem);
 }
 
+/* Where an ESP gets it, or why it does not. */
+static enum status aim_native(const struct resource_request *request, struct subscription_row *row,
+                              const struct test_call *call, struct problem *problem)
+{
+    if (!subscription_is_native(row)) {
+        return STATUS_OK;
+    }
+    if (topic_is_of_service(call->topic)) {
+        return problem_set(problem, STATUS_INVALID, "invalid-field",
+                           "\"%.*s\" is about the service, and an ESP takes events of customers",
+                           STR_ARG(call->topic));
+    }
+    if (!native_is_call(call->message.body)) {
+        return problem_set(problem, STATUS_INVALID, "invalid-field", "%.*s",
+                           STR_ARG(str_take_text(call->message.body, 200)));
+    }
+    if (call->message.target.size > 0) {
+        row->url = str_printf(request->arena, "%.*s%.*s", STR_ARG(native_url_origin(row->url)),
+                              STR_ARG(call->message.target));
+    }
+    return STATUS_OK;
+}
+
 enum status resource_subscription_test(const struct resource_request *request,
                                        struct resource_answer *out_answer, struct problem *problem)
 {
@@ -326,6 +355,10 @@ enum status resource_subscription_test(const struct resource_request *request,
     }
     if (document.status != STATUS_OK) {
         return document.status;
+    }
+    status = aim_native(request, &row, &call, problem);
+    if (status != STATUS_OK) {
+        return status;
     }
     int64_t begun_ms = clock_monotonic_ms();
     status = call_endpoint(request, &row, example.id, &call.message, &call.answer, problem);
@@ -469,6 +502,12 @@ enum status resource_subscription_rotate_secret(const struct resource_request *r
     }
     if (status != STATUS_OK) {
         return status;
+    }
+    if (subscription_is_native(&row)) {
+        return problem_set(problem, STATUS_INVALID, "invalid-field",
+                           "nothing is signed for the format \"%.*s\": give a new key with PATCH "
+                           "{\"auth\":\"...\"}",
+                           STR_ARG(row.format));
     }
     document_allow(&document, fields, ARRAY_COUNT(fields));
     int64_t overlap_ms =

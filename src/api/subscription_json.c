@@ -48,10 +48,13 @@ static void put_pair(struct jsonw *json, const char *key, const struct pair *pai
     jsonw_close(json);
 }
 
-static void put_settable(struct jsonw *json, const struct subscription_row *row)
+/* With `url`: that of a native format is ours, and no patch may touch it. */
+static void put_settable(struct jsonw *json, const struct subscription_row *row, bool with_url)
 {
     jsonw_put_str(json, "title", row->title);
-    jsonw_put_str(json, "url", row->url);
+    if (with_url) {
+        jsonw_put_str(json, "url", row->url);
+    }
     put_texts(json, "topics", row->topics, row->topic_count);
     jsonw_put_str_or_null(json, "filter", row->filter);
     if (row->fields.size > 0 && row->fields.data[0] == '[') {
@@ -82,9 +85,22 @@ struct str subscription_settable_json(struct arena *arena, const struct subscrip
     buf_init(&buf, arena, RESOURCE_BYTES_MAX);
     jsonw_begin(&json, &buf);
     jsonw_open(&json);
-    put_settable(&json, row);
+    put_settable(&json, row, !subscription_is_native(row));
     jsonw_close(&json);
     return buf_str(&buf);
+}
+
+/* That there is a key, and nothing of it. */
+static void put_auth(struct jsonw *json, const struct subscription_row *row)
+{
+    if (!subscription_is_native(row)) {
+        jsonw_put_null(json, "auth");
+        return;
+    }
+    jsonw_key(json, "auth");
+    jsonw_open(json);
+    jsonw_put_bool(json, "set", true);
+    jsonw_close(json);
 }
 
 static void put_verification(struct jsonw *json, const struct subscription_row *row)
@@ -97,8 +113,12 @@ static void put_verification(struct jsonw *json, const struct subscription_row *
     jsonw_open(json);
     jsonw_key(json, "how");
     jsonw_open_array(json);
-    jsonw_z(json, "echo");
-    jsonw_z(json, "confirm");
+    if (subscription_is_native(row)) {
+        jsonw_z(json, "call");
+    } else {
+        jsonw_z(json, "echo");
+        jsonw_z(json, "confirm");
+    }
     jsonw_close_array(json);
     char next[128];
     int size =
@@ -144,7 +164,8 @@ void subscription_write_json(struct jsonw *json, const struct subscription_row *
     jsonw_open(json);
     jsonw_put_id(json, "id", row->id);
     jsonw_put_str(json, "name", row->name);
-    put_settable(json, row);
+    put_settable(json, row, true);
+    put_auth(json, row);
     jsonw_put_bool(json, "masked", row->is_masked);
     jsonw_put_str(json, "status", row->status);
     jsonw_put_str_or_null(json, "status_reason", row->status_reason);

@@ -7,6 +7,7 @@
 
 #include "api/document.h"
 #include "core/trigger/choice.h"
+#include "core/trigger/native.h"
 #include "deliver/sender.h"
 #include "resource_priv.h"
 #include "store/subscription_store.h"
@@ -70,6 +71,31 @@ NODISCARD enum status subscription_check_choice(const struct resource_request *r
                                                 struct problem *problem);
 /* What of a message it wants, in which form, when, and how much at once. */
 void subscription_read_choice(struct document *document, struct subscription_row *row);
+/* An ESP's own format? */
+bool subscription_is_native(const struct subscription_row *row);
+/* Then: checks the settings, and fills in url and rate. */
+void subscription_read_native(const struct resource_request *request, struct document *document,
+                              struct subscription_row *row);
+/* The key that came with the request, if one did; a new one needs it, and no other
+ * format. `former_format` is empty for a new one. */
+NODISCARD enum status subscription_read_auth(const struct resource_request *request,
+                                             struct str body, struct str former_format,
+                                             const struct subscription_row *row,
+                                             struct str *out_auth, struct problem *problem);
+NODISCARD enum status subscription_seal_auth(const struct resource_request *request,
+                                             struct str auth,
+                                             struct subscription_secrets_new *out_secrets,
+                                             struct problem *problem);
+/* Adds the format and its header lines, the key's among them. */
+NODISCARD enum status subscription_endpoint_native(const struct resource_request *request,
+                                                   const struct subscription_row *row,
+                                                   struct endpoint *endpoint,
+                                                   struct problem *problem);
+/* Calls the ESP once, changing nothing. */
+NODISCARD enum status subscription_probe(const struct resource_request *request,
+                                         const struct subscription_row *row,
+                                         struct problem *problem);
+
 /* The members that a patch may touch, as JSON. */
 struct str subscription_settable_json(struct arena *arena, const struct subscription_row *row);
 

@@ -16,9 +16,9 @@
  */
 
 static const char *const FIELDS[] = {
-    "name",    "title",      "url",      "topics",    "filter",      "fields", "format",
-    "map",     "channel",    "settings", "headers",   "ordering",    "batch",  "timeout",
-    "max_age", "rate_limit", "recheck",  "signature", "concurrency",
+    "name",    "title",   "url",        "topics",   "filter",    "fields",      "format",
+    "auth",    "map",     "channel",    "settings", "headers",   "ordering",    "batch",
+    "timeout", "max_age", "rate_limit", "recheck",  "signature", "concurrency",
 };
 
 /* Present, not null, and not one of the neutral values. */
@@ -38,36 +38,15 @@ static void refuse_unless(struct document *document, const char *name, const cha
                   name, neutral);
 }
 
-static void refuse_unless_empty(struct document *document, const char *name)
+static void read_not_yet(struct document *document, const struct subscription_row *row)
 {
-    if (document->status == STATUS_OK &&
-        json_object_size(json_object_get(document->root, name)) > 0) {
-        document_fail(document, name, "invalid-field", "%s is not available yet", name);
-    }
-}
-
-static void refuse_native(struct document *document)
-{
-    static const char *const ours[] = { "shopbell", "cloudevents", "cloudevents_binary" };
-    struct str format = document_text(document, "format", LIMIT_TEXT_BYTES);
-    bool is_ours = format.size == 0;
-    for (size_t i = 0; i < ARRAY_COUNT(ours); i++) {
-        is_ours = is_ours || str_equal_z(format, ours[i]);
-    }
-    if (document->status == STATUS_OK && !is_ours) {
-        document_fail(document, "format", "invalid-field", "format %.*s is not available yet",
-                      STR_ARG(str_take_text(format, 60)));
-    }
-}
-
-static void read_not_yet(struct document *document)
-{
+    bool is_native = subscription_is_native(row);
     refuse_unless(document, "channel", NULL);
     refuse_unless(document, "batch", NULL);
-    refuse_unless(document, "rate_limit", NULL);
+    if (!is_native) {
+        refuse_unless(document, "rate_limit", NULL);
+    }
     refuse_unless(document, "ordering", "none");
-    refuse_native(document);
-    refuse_unless_empty(document, "settings");
     if (document_bool(document, "recheck", false)) {
         document_fail(document, "recheck", "invalid-field", "recheck is not available yet");
     }
@@ -86,6 +65,18 @@ static const char *nearest_topic(struct str word)
         names[count++] = topic_derived(i)->name;
     }
     return str_nearest(word, names, count);
+}
+
+/* An alarm of ours is no event of a customer. */
+static void refuse_service(struct document *document, const struct subscription_row *row)
+{
+    for (size_t i = 0; subscription_is_native(row) && i < row->topic_count; i++) {
+        if (topic_is_of_service(row->topics[i])) {
+            document_fail(document, "topics", "invalid-field",
+                          "\"%.*s\" is about the service, and an ESP takes events of customers",
+                          STR_ARG(row->topics[i]));
+        }
+    }
 }
 
 static void read_topics(struct document *document, struct subscription_row *row)
@@ -237,11 +228,25 @@ static void read_headers(struct document *document, struct subscription_row *row
     }
 }
 
+static void refuse_settings(struct document *document)
+{
+    if (document->status == STATUS_OK &&
+        json_object_size(json_object_get(document->root, "settings")) > 0) {
+        document_fail(document, "settings", "invalid-field",
+                      "settings belong to the formats of ESPs, such as \"klaviyo\"");
+    }
+}
+
 static void read_url(const struct resource_request *request, struct document *document,
                      struct subscription_row *row)
 {
-    document_need(document, "url");
-    row->url = document_text(document, "url", 2048);
+    if (subscription_is_native(row)) {
+        subscription_read_native(request, document, row);
+    } else {
+        document_need(document, "url");
+        row->url = document_text(document, "url", 2048);
+        refuse_settings(document);
+    }
     if (document->status != STATUS_OK) {
         return;
     }
@@ -268,13 +273,16 @@ enum status subscription_read(const struct resource_request *request, struct str
         document_fail(&document, "name", "invalid-field", "a subscription's name never changes");
     }
     row->title = document_text(&document, "title", LIMIT_TEXT_BYTES);
+    subscription_read_choice(&document, row);
+    const struct native_info *native = native_info(native_from_name(row->format));
     read_url(request, &document, row);
     read_topics(&document, row);
-    subscription_read_choice(&document, row);
-    read_not_yet(&document);
+    refuse_service(&document, row);
+    read_not_yet(&document, row);
     read_headers(&document, row);
-    row->concurrency =
-        (int32_t)document_i64(&document, "concurrency", LIMIT_ENDPOINT_CONCURRENCY, 1, 64);
+    row->concurrency = (int32_t)document_i64(
+        &document, "concurrency",
+        native != NULL ? native->concurrency : (int32_t)LIMIT_ENDPOINT_CONCURRENCY, 1, 64);
     row->timeout_ms = document_duration(&document, "timeout", LIMIT_DELIVERY_TIMEOUT_MS,
                                         INSTANT_SECOND_MS, 30 * INSTANT_SECOND_MS);
     row->max_age_ms =
@@ -286,6 +294,11 @@ enum status subscription_read(const struct resource_request *request, struct str
     bool is_of_key = !id_is_zero(request->principal->key_id);
     row->is_masked =
         row->is_masked || (is_of_key && !resource_may(request, SCOPE_PII | SCOPE_ADMIN));
+    if (native != NULL && row->is_masked) {
+        return problem_set(problem, STATUS_DENIED, "scope-insufficient",
+                           "%s finds people by their address: the key needs the scope pii",
+                           native->title);
+    }
     struct choice choice;
     status = subscription_check_choice(request, row, &choice, out_answer, problem);
     return status == STATUS_OK ? check_key(request, row, &choice, problem) : status;

@@ -6,6 +6,7 @@
 #include "base/instant.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "core/trigger/native.h"
 #include "store/delivery_store.h"
 
 /*
@@ -48,10 +49,28 @@ static void log_failure(const char *what, enum status status, const struct probl
               LOG_Z("detail", problem->detail));
 }
 
+/* What an ESP's own format needs to be called: without a key, nothing. */
+static bool native_copy(struct arena *arena, const struct registry_subscription *subscription,
+                        struct str *lines, struct endpoint *endpoint)
+{
+    const struct str prefix = STR(NATIVE_AUTH_PREFIX);
+    for (size_t i = 0; i < subscription->secret_count; i++) {
+        if (str_starts_with(subscription->secrets[i], prefix)) {
+            struct str auth = str_drop(subscription->secrets[i], prefix.size);
+            endpoint->header_count +=
+                native_lines(arena, endpoint->format, subscription->settings_json, auth,
+                             lines + endpoint->header_count);
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool endpoint_copy(struct arena *arena, const struct registry_subscription *subscription,
                           struct endpoint *out_endpoint)
 {
-    struct str *lines = ARENA_NEW_ARRAY(arena, subscription->header_count, struct str);
+    struct str *lines =
+        ARENA_NEW_ARRAY(arena, subscription->header_count + NATIVE_LINES_MAX, struct str);
     struct endpoint endpoint = {
         .url = str_dup(arena, subscription->url),
         .header_lines = lines,
@@ -70,7 +89,11 @@ static bool endpoint_copy(struct arena *arena, const struct registry_subscriptio
             endpoint.secret_count++;
         }
     }
-    endpoint.active = str_equal_z(subscription->status, "active") && endpoint.secret_count > 0;
+    endpoint.format = native_from_name(subscription->format);
+    bool can_prove = lines != NULL && (endpoint.format == NATIVE_NONE
+                                           ? endpoint.secret_count > 0
+                                           : native_copy(arena, subscription, lines, &endpoint));
+    endpoint.active = str_equal_z(subscription->status, "active") && can_prove;
     *out_endpoint = endpoint;
     return !arena_is_full(arena);
 }

@@ -17,9 +17,14 @@
  * At thousands of small POSTs a second the cost is libcurl's set-up: copying a
  * URL, building a header list. Invariant: a destination never changes after it
  * was made; a changed endpoint makes a new one, and transfers under way keep
- * the old. Keys lie in the vault and are wiped with it. Rejected: header lists per
- * message (eight allocations each).
+ * the old. Keys lie in the vault and are wiped with it; an ESP's, which libcurl wants
+ * as a header line, lies with the others and is wiped as well. Rejected: header
+ * lists per message (eight allocations each).
  */
+
+enum {
+    CONTENT_TYPE_SIZE = 64,
+};
 
 _Static_assert((int)DESTINATION_SIGNATURE_SIZE ==
                    (int)ENDPOINT_SECRETS_PER_SCHEME *
@@ -36,6 +41,7 @@ struct destination {
     struct endpoint_secret *secrets[ENDPOINT_SECRETS_MAX]; /* in the vault */
     size_t secret_count;
     int64_t timeout_ms;
+    enum native_format format;
     struct curl_slist *headers;
     uint64_t header_hash; /* of the lines as they were given */
 };
@@ -118,7 +124,15 @@ static bool add_header(struct destination *destination, struct str line)
 
 static bool add_headers(struct destination *destination, const struct endpoint *endpoint)
 {
+    const struct native_info *native = native_info(endpoint->format);
+    char type[CONTENT_TYPE_SIZE];
+    int size = snprintf(type, sizeof(type), "Content-Type: %s",
+                        native != NULL ? native->content_type : "");
+    assert(size > 0 && (size_t)size < sizeof(type));
     /* An empty Expect keeps libcurl from waiting for "100 Continue". */
+    if (native != NULL && !add_header(destination, str_from_z(type))) {
+        return false;
+    }
     if (!add_header(destination, STR("Expect:"))) {
         return false;
     }
@@ -170,6 +184,7 @@ struct destination *destination_create(struct key_vault *vault, const struct end
     }
     destination->references = 1;
     destination->timeout_ms = timeout_of(endpoint);
+    destination->format = endpoint->format;
     destination->header_hash = header_hash(endpoint);
     destination->vault = vault;
     destination->url = malloc(endpoint->url.size + 1);
@@ -198,6 +213,10 @@ void destination_release(struct destination *destination)
     destination->references--;
     if (destination->references > 0) {
         return;
+    }
+    /* An ESP's key stands in one of the lines. */
+    for (struct curl_slist *line = destination->headers; line != NULL; line = line->next) {
+        sodium_memzero(line->data, strlen(line->data));
     }
     curl_slist_free_all(destination->headers);
     for (size_t i = 0; i < destination->secret_count; i++) {
@@ -250,6 +269,7 @@ bool destination_matches(const struct destination *destination, const struct end
 {
     return str_equal_z(endpoint->url, destination->url) &&
            destination->timeout_ms == timeout_of(endpoint) &&
+           destination->format == endpoint->format &&
            destination->header_hash == header_hash(endpoint) &&
            secrets_match(destination, endpoint);
 }
@@ -257,6 +277,11 @@ bool destination_matches(const struct destination *destination, const struct end
 const char *destination_url(const struct destination *destination)
 {
     return destination->url;
+}
+
+enum native_format destination_format(const struct destination *destination)
+{
+    return destination->format;
 }
 
 int64_t destination_timeout_ms(const struct destination *destination)

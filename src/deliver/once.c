@@ -1,3 +1,5 @@
+#include <assert.h>
+
 #include <curl/curl.h>
 #include <sodium.h>
 
@@ -106,6 +108,23 @@ enum status sender_post_rendition(const struct sender_config *config, struct are
     if (status == STATUS_OK) {
         status =
             transfer_begin(call.transfer, call.destination, webhook_id, message, clock_now_ms());
+    }
+    return status == STATUS_OK ? call_perform(&call, arena, out_answer) : status;
+}
+
+enum status sender_call_once(const struct sender_config *config, struct arena *arena,
+                             const struct endpoint *endpoint, struct str body,
+                             struct sender_answer *out_answer)
+{
+    assert(endpoint->format != NATIVE_NONE);
+    struct call call CLEANUP(call_close) = { .destination = NULL };
+    enum status status = call_open(&call, config, endpoint, LIMIT_DELIVERY_ANSWER_BYTES);
+    if (status == STATUS_OK && body.size > 0) {
+        const struct rendition message = { .body = body };
+        status =
+            transfer_begin(call.transfer, call.destination, STR("call"), &message, clock_now_ms());
+    } else if (status == STATUS_OK) {
+        status = transfer_begin_get(call.transfer, call.destination);
     }
     return status == STATUS_OK ? call_perform(&call, arena, out_answer) : status;
 }

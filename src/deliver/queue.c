@@ -73,12 +73,23 @@ struct queue {
     struct lane *buckets[BUCKET_COUNT];
 };
 
+/* Copies to `room` what is borrowed, and returns what is left of the room. */
+static char *keep_text(char *room, struct str *text)
+{
+    if (text->size > 0) {
+        memcpy(room, text->data, text->size);
+    }
+    text->data = room;
+    return room + text->size;
+}
+
 struct queued *queued_create(const struct delivery *delivery)
 {
+    size_t name_size = 0;
     size_t text_size = 0;
     size_t size = 0;
-    if (!size_add(delivery->topic.size, delivery->body.size, &text_size) ||
-        !size_add(text_size, delivery->target.size, &text_size) ||
+    if (!size_add(delivery->topic.size, delivery->target.size, &name_size) ||
+        !size_add(name_size, delivery->body.size, &text_size) ||
         !size_add(text_size, sizeof(struct queued), &size)) {
         return NULL;
     }
@@ -88,20 +99,9 @@ struct queued *queued_create(const struct delivery *delivery)
     }
     *queued = (struct queued){ .delivery = *delivery, .size_bytes = size };
     char *text = (char *)(queued + 1);
-    if (delivery->topic.size > 0) {
-        memcpy(text, delivery->topic.data, delivery->topic.size);
-    }
-    queued->delivery.topic.data = text;
-    text += delivery->topic.size;
-    if (delivery->target.size > 0) {
-        memcpy(text, delivery->target.data, delivery->target.size);
-    }
-    queued->delivery.target.data = text;
-    text += delivery->target.size;
-    if (delivery->body.size > 0) {
-        memcpy(text, delivery->body.data, delivery->body.size);
-    }
-    queued->delivery.body.data = text;
+    text = keep_text(text, &queued->delivery.topic);
+    text = keep_text(text, &queued->delivery.target);
+    (void)keep_text(text, &queued->delivery.body);
     return queued;
 }
 

@@ -84,6 +84,7 @@ struct flight {
     struct transfer *transfer;
     struct lane *lane;
     struct queued *queued;
+    enum native_format format;
     int64_t at_ms;
     int64_t started_us;
 };
@@ -338,6 +339,21 @@ static int64_t expires_at_ms(const struct delivery *delivery, int64_t max_age_ms
     return expires_ms;
 }
 
+/* What an ESP's answer means beyond what delivery_next knows. */
+static enum attempt_outcome judge_native(enum native_format format, int32_t status,
+                                         enum attempt_outcome outcome)
+{
+    switch (native_meaning(format, status)) {
+    case NATIVE_FINAL:
+        return ATTEMPT_GAVE_UP;
+    case NATIVE_REPEATED:
+        return ATTEMPT_DELIVERED;
+    case NATIVE_AS_USUAL:
+        break;
+    }
+    return outcome;
+}
+
 static struct settlement judge(const struct flight *flight, const struct transfer_result *result,
                                int64_t expires_ms, int64_t now_ms)
 {
@@ -350,6 +366,7 @@ static struct settlement judge(const struct flight *flight, const struct transfe
     attempt->error = str_from_z(result->error);
     attempt->outcome = delivery_next(result->status, attempt->number, result->retry_after_ms,
                                      result->aborted, randombytes_random(), &wait_ms);
+    attempt->outcome = judge_native(flight->format, result->status, attempt->outcome);
     switch (attempt->outcome) {
     case ATTEMPT_RETRY:
         if (now_ms + wait_ms < expires_ms) {
@@ -372,14 +389,16 @@ static struct settlement judge(const struct flight *flight, const struct transfe
     return settlement;
 }
 
-static void settle_expired(struct sender *sender, const struct delivery *delivery, int64_t now_ms)
+/* Ends it without a call. */
+static void settle_unsent(struct sender *sender, const struct delivery *delivery, struct str why,
+                          int64_t now_ms)
 {
     struct settlement settlement = {
         .attempt = attempt_of(delivery, now_ms),
         .settled = true,
     };
     settlement.attempt.outcome = ATTEMPT_GAVE_UP;
-    settlement.attempt.error = STR("expired before it could be sent");
+    settlement.attempt.error = why;
     settle(sender, &settlement);
 }
 
@@ -451,6 +470,7 @@ static bool flight_start(struct sender *sender, struct lane *lane, struct outlet
     }
     flight->lane = lane;
     flight->queued = queued;
+    flight->format = destination_format(outlet->destination);
     flight->at_ms = now_ms;
     flight->started_us = clock_monotonic_us();
     if (!engine_add(sender->engine, transfer_handle(flight->transfer))) {
@@ -516,7 +536,10 @@ static void start_one(struct sender *sender, struct lane *lane, struct queued *q
     } else if (delivery->lease_until_ms - now_ms <= destination_timeout_ms(outlet->destination)) {
         log_event(LOG_DEBUG, "lease too short to send", LOG_ID("delivery", delivery->id));
     } else if (now_ms >= expires_at_ms(delivery, outlet->max_age_ms)) {
-        settle_expired(sender, delivery, now_ms);
+        settle_unsent(sender, delivery, STR("expired before it could be sent"), now_ms);
+    } else if (destination_format(outlet->destination) != NATIVE_NONE &&
+               !native_is_call(delivery->body)) {
+        settle_unsent(sender, delivery, delivery->body, now_ms);
     } else if (flight_start(sender, lane, outlet, queued, now_ms)) {
         return;
     }

@@ -61,6 +61,7 @@ enum {
     SIGNATURE_LINE_SIZE = 32 + DESTINATION_SIGNATURE_SIZE,
     TARGET_LINES_MAX = 16,
     TARGET_BYTES_MAX = 2048, /* as projection.c makes */
+    URL_SIZE = 4096,
 };
 
 struct transfer {
@@ -71,6 +72,7 @@ struct transfer {
     const struct port_rule *ports;
     bool has_proxy;
     bool port_refused; /* of the configured URL */
+    bool has_path;     /* the URL set is the message's, not the destination's */
     struct curl_slist lines[LINE_COUNT];
     char line_text[LINE_COUNT][LINE_SIZE];
     char signature_text[SIGNATURE_LINE_SIZE];
@@ -264,6 +266,7 @@ static bool configure(struct transfer *transfer, struct destination *destination
     transfer->port_refused = port_is_refused(transfer, destination_url(destination));
     destination_release(transfer->configured);
     transfer->configured = destination_hold(destination);
+    transfer->has_path = false;
     return true;
 }
 
@@ -275,6 +278,17 @@ static bool id_is_sendable(struct str id)
         }
     }
     return id.size > 0 && id.size <= TRANSFER_ID_BYTES_MAX;
+}
+
+/* A path, and nothing that could name another host or end the line. */
+static bool path_is_sendable(struct str path)
+{
+    for (size_t i = 0; i < path.size; i++) {
+        if (path.data[i] <= 0x20 || path.data[i] >= 0x7f) {
+            return false;
+        }
+    }
+    return path.size == 0 || (path.data[0] == '/' && !str_starts_with(path, STR("//")));
 }
 
 /* The trace is the message's, the span the attempt's: retries share a trace. */
@@ -290,6 +304,27 @@ static void write_trace(char *line, struct str webhook_id)
     char hex[2 * sizeof(random) + 1];
     sodium_bin2hex(hex, sizeof(hex), random, sizeof(random));
     snprintf(line, LINE_SIZE, "traceparent: 00-%.32s-%.16s-01", hex, hex + 32);
+}
+
+/* The same host, another path. libcurl copies the text. */
+static enum status set_path(struct transfer *transfer, const struct destination *destination,
+                            struct str path)
+{
+    if (path.size == 0 && !transfer->has_path) {
+        return STATUS_OK;
+    }
+    char url[URL_SIZE];
+    struct str base = str_from_z(destination_url(destination));
+    if (path.size > 0) {
+        base = native_url_origin(base);
+    }
+    int size = snprintf(url, sizeof(url), "%.*s%.*s", STR_ARG(base), STR_ARG(path));
+    if (size < 0 || (size_t)size >= sizeof(url)) {
+        return STATUS_INVALID;
+    }
+    transfer->has_path = path.size > 0;
+    return curl_easy_setopt(transfer->easy, CURLOPT_URL, url) == CURLE_OK ? STATUS_OK
+                                                                          : STATUS_BROKEN;
 }
 
 static bool write_lines(struct transfer *transfer, struct destination *destination,
@@ -350,17 +385,28 @@ static void forget_answer(struct transfer *transfer)
 enum status transfer_begin(struct transfer *transfer, struct destination *destination,
                            struct str webhook_id, const struct rendition *message, int64_t now_ms)
 {
-    struct str body = message->body;
     assert(transfer->sending == NULL);
-    if (!id_is_sendable(webhook_id) || !write_target(transfer, destination, message->target)) {
+    struct str body = message->body;
+    bool is_native = destination_format(destination) != NATIVE_NONE;
+    bool is_sendable = is_native ? path_is_sendable(message->target)
+                                 : write_target(transfer, destination, message->target);
+    if (!id_is_sendable(webhook_id) || !is_sendable) {
         return STATUS_INVALID;
     }
-    if (!configure(transfer, destination) ||
-        !write_lines(transfer, destination, webhook_id, body, now_ms)) {
+    if (!configure(transfer, destination)) {
+        return STATUS_BROKEN;
+    }
+    /* An ESP's API knows its own headers; ours would only tell it who we are. */
+    if (is_native) {
+        if (set_path(transfer, destination, message->target) != STATUS_OK) {
+            return STATUS_BROKEN;
+        }
+    } else if (!write_lines(transfer, destination, webhook_id, body, now_ms)) {
         return STATUS_BROKEN;
     }
     forget_answer(transfer);
-    curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->lines);
+    curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER,
+                     is_native ? destination_headers(destination) : transfer->lines);
     curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, body.size > 0 ? body.data : "");
     curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.size);
     transfer->sending = destination_hold(destination);
@@ -375,7 +421,9 @@ enum status transfer_begin_get(struct transfer *transfer, struct destination *de
     }
     forget_answer(transfer);
     curl_easy_setopt(transfer->easy, CURLOPT_HTTPGET, 1L);
-    curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, NULL);
+    bool is_native = destination_format(destination) != NATIVE_NONE;
+    curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER,
+                     is_native ? destination_headers(destination) : NULL);
     transfer->sending = destination_hold(destination);
     return STATUS_OK;
 }

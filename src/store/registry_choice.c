@@ -26,6 +26,7 @@ static struct choice_text text_of(const struct registry_subscription *subscripti
                                  .fields = subscription->fields,
                                  .format = subscription->format,
                                  .map_json = subscription->map_json,
+                                 .settings_json = subscription->settings_json,
                                  .is_masked = subscription->is_masked };
 }
 

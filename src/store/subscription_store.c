@@ -257,6 +257,16 @@ enum status subscription_update(struct pg *pg, struct arena *arena,
     return status;
 }
 
+enum status subscription_secret_clear(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                      struct id subscription_id, struct problem *problem)
+{
+    struct pg_params params;
+    pg_params_init(&params, arena);
+    pg_put_id(&params, workspace_id);
+    pg_put_id(&params, subscription_id);
+    return pg_run(pg, arena, &subscription_secret_clear_sql, &params, NULL, problem);
+}
+
 enum status subscription_delete(struct pg *pg, struct arena *arena, struct id workspace_id,
                                 struct id subscription_id, struct problem *problem)
 {

@@ -16,6 +16,7 @@
 #include "base/instant.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "core/trigger/projection.h"
 #include "deliver/sender.h"
 #include "deliver/sign.h"
 #include "unit.h"
@@ -340,6 +341,7 @@ struct fake_endpoint {
     int64_t timeout_ms;
     int64_t max_age_ms;
     bool inactive;
+    enum native_format format;
 };
 
 struct house {
@@ -388,6 +390,7 @@ static bool fake_endpoint(void *app, struct arena *arena, struct id workspace_id
         .timeout_ms = fake->timeout_ms,
         .max_age_ms = fake->max_age_ms,
         .active = !fake->inactive,
+        .format = fake->format,
     };
     for (size_t i = 0; i < 2; i++) {
         memcpy(endpoint.secrets[i].key, signing_keys[i], sizeof(signing_keys[i]));
@@ -668,6 +671,111 @@ static void sends_the_header_lines_of_the_message(void **state)
     assert_str_equal(header_of(request, "x-account"), STR("8841"));
     const char *first = find_nocase(request->head, "content-type:");
     assert_null(find_nocase(first + 1, "content-type:"));
+    house_destroy(house);
+}
+
+/* ---- ESPs in their own words ---- */
+
+static void sends_an_esp_its_own_headers_and_no_others(void **state)
+{
+    (void)state;
+    struct house *house = house_create();
+    house->endpoints[0] = (struct fake_endpoint){ .path = "/400", .format = NATIVE_KLAVIYO };
+    house_start(house);
+    struct delivery delivery = delivery_to(0);
+    char target[] = "/200";
+    delivery.target = str_from_z(target);
+    assert_int_equal(sender_hand_over(house->sender, &delivery, 1), 1);
+    memset(target, 'X', sizeof(target) - 1); /* it must have its own copy */
+    assert_true(wait_settled(house, 1, 2000));
+    struct delivery plain = delivery_to(0);
+    assert_int_equal(sender_hand_over(house->sender, &plain, 1), 1);
+    assert_true(wait_settled(house, 2, 2000));
+    const struct request *requests = house->receiver.requests;
+    assert_true(path_is(&requests[0], "/200"));
+    assert_true(path_is(&requests[1], "/400")); /* the URL's own again, on the same handle */
+    static const char *const absent[] = { "webhook-id", "webhook-signature", "traceparent" };
+    for (size_t i = 0; i < ARRAY_COUNT(absent); i++) {
+        assert_row(header_of(&requests[0], absent[i]).size == 0, absent[i]);
+    }
+    assert_str_equal(header_of(&requests[0], "content-type"), STR("application/vnd.api+json"));
+    assert_str_equal(header_of(&requests[0], "x-account"), STR("8841"));
+    house_destroy(house);
+}
+
+static void judges_answers_as_an_esp_means_them(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path;
+        enum native_format format;
+        enum attempt_outcome outcome;
+    } rows[] = {
+        { "/400", NATIVE_KLAVIYO, ATTEMPT_GAVE_UP },
+        { "/404", NATIVE_KLAVIYO, ATTEMPT_RETRY },
+        { "/404", NATIVE_MAILCHIMP, ATTEMPT_GAVE_UP },
+        { "/429", NATIVE_KLAVIYO, ATTEMPT_RETRY },
+        { "/410", NATIVE_KLAVIYO, ATTEMPT_GONE },
+        { "/204ish", NATIVE_BRAZE, ATTEMPT_DELIVERED },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct house *house = house_create();
+        house->endpoints[0] =
+            (struct fake_endpoint){ .path = rows[i].path, .format = rows[i].format };
+        house_start(house);
+        hand_over_many(house, 0, 1);
+        assert_row(wait_settled(house, 1, 2000), rows[i].path);
+        const struct settlement *settlement = &house->records[0].settlement;
+        assert_row(settlement->attempt.outcome == rows[i].outcome, rows[i].path);
+        assert_row(settlement->settled == (rows[i].outcome != ATTEMPT_RETRY), rows[i].path);
+        house_destroy(house);
+    }
+}
+
+static void words_in_the_bodys_place_end_it_without_a_call(void **state)
+{
+    (void)state;
+    struct house *house = house_create();
+    house->endpoints[0] = (struct fake_endpoint){ .path = "/200", .format = NATIVE_MAILCHIMP };
+    house_start(house);
+    struct delivery delivery = delivery_to(0);
+    delivery.body = STR("not sent: nobody is known by that name");
+    assert_int_equal(sender_hand_over(house->sender, &delivery, 1), 1);
+    assert_true(wait_settled(house, 1, 2000));
+    assert_int_equal(house->records[0].settlement.attempt.outcome, ATTEMPT_GAVE_UP);
+    assert_true(house->records[0].settlement.settled);
+    assert_string_equal(house->records[0].error, "not sent: nobody is known by that name");
+    assert_int_equal(receiver_count(&house->receiver), 0);
+    house_destroy(house);
+}
+
+static void calls_an_esp_once(void **state)
+{
+    (void)state;
+    struct house *house = house_create();
+    house->endpoints[0] = (struct fake_endpoint){ .path = "/200", .format = NATIVE_BREVO };
+    struct sender_config config = config_of(house);
+    struct arena *arena = arena_create(65536);
+    struct endpoint endpoint;
+    struct sender_answer answered = { .status = -1 };
+    assert_true(fake_endpoint(house, arena, ID_ZERO, ID_ZERO, &endpoint));
+    assert_int_equal(sender_call_once(&config, arena, &endpoint, BODY, &answered), STATUS_OK);
+    assert_int_equal(answered.status, 200);
+    assert_int_equal(sender_call_once(&config, arena, &endpoint, STR(""), &answered), STATUS_OK);
+    const struct request *asked = &house->receiver.requests[1];
+    assert_int_equal(strncmp(asked->head, "GET /200 ", 9), 0);
+    assert_str_equal(header_of(asked, "x-account"), STR("8841"));
+    /* A path that could lead elsewhere is none. */
+    static const char *const targets[] = { "//evil.example/", "evil", "@evil", "/a b",
+                                           "/a\r\nx: y" };
+    for (size_t i = 0; i < ARRAY_COUNT(targets); i++) {
+        const struct rendition message = { .target = str_from_z(targets[i]), .body = BODY };
+        assert_row(sender_post_rendition(&config, arena, &endpoint, STR("x"), &message,
+                                         &answered) == STATUS_INVALID,
+                   targets[i]);
+    }
+    assert_int_equal(receiver_count(&house->receiver), 2);
+    arena_destroy(arena);
     house_destroy(house);
 }
 
@@ -1278,6 +1386,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sends_what_the_contract_says),
         cmocka_unit_test(sends_the_header_lines_of_the_message),
+        cmocka_unit_test(sends_an_esp_its_own_headers_and_no_others),
+        cmocka_unit_test(judges_answers_as_an_esp_means_them),
+        cmocka_unit_test(words_in_the_bodys_place_end_it_without_a_call),
+        cmocka_unit_test(calls_an_esp_once),
         cmocka_unit_test(repeats_the_same_message),
         cmocka_unit_test(survives_closed_connections),
         cmocka_unit_test(judges_answers),

@@ -121,8 +121,9 @@ static void caller_open(struct caller *caller, const char *networks, const char 
 static struct transfer_result caller_post(struct caller *caller)
 {
     struct transfer_result result;
+    const struct rendition message = { .body = STR("{}") };
     assert_int_equal(
-        transfer_begin(caller->transfer, caller->destination, STR("m1"), STR("{}"), 1000),
+        transfer_begin(caller->transfer, caller->destination, STR("m1"), &message, 1000),
         STATUS_OK);
     CURLcode code = curl_easy_perform(transfer_handle(caller->transfer));
     transfer_finish(caller->transfer, code, 1000, &result);

@@ -22,6 +22,7 @@ struct choice_text {   /* as subscriptions store it */
     struct str fields;
     struct str format;
     struct str map_json;
+    struct str settings_json;
     bool is_masked;
 };
 

@@ -25,7 +25,7 @@ struct delivery {
     int64_t due_at_ms;
     int64_t lease_until_ms;
     struct str topic;
-    struct str target; /* header lines of this message, as struct rendition has them */
+    struct str target; /* header lines of this message, or an ESP's path: see struct rendition */
     struct str body;   /* borrowed from whoever made the struct; the sender copies */
 };
 

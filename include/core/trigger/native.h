@@ -36,6 +36,10 @@ enum {
     NATIVE_LINES_MAX = 2,
 };
 
+/* In front of a key where signing secrets stand, too: "whsec_..." is one to sign with,
+ * "auth_..." one to show. */
+#define NATIVE_AUTH_PREFIX "auth_"
+
 /* What a subscription to this ESP gets where it says nothing else. */
 struct native_info {
     const char *name;  /* in JSON: "klaviyo" */
@@ -65,8 +69,8 @@ struct str native_setting_value(struct arena *arena, enum native_format format,
 /* Where the events go: "https://a.klaviyo.com/api/events". A notification with a
  * target goes to the target on the same host. Empty when the arena is full. */
 struct str native_url(struct arena *arena, enum native_format format, struct str settings_json);
-/* `url` with its path replaced by `target`; `url` itself when that is empty. */
-struct str native_url_at(struct arena *arena, struct str url, struct str target);
+/* "https://a.klaviyo.com" of a URL. */
+struct str native_url_origin(struct str url);
 
 /* Could this be a key at all? Printable ASCII without spaces. */
 bool native_auth_is_valid(struct str auth);
@@ -103,7 +107,8 @@ struct native_notification {
     struct str external_id;
     struct str metric;    /* as the subscription's map names the event; empty: the topic */
     struct str data_json; /* `data` as projected: one object */
-    bool has_value;       /* an order's amount */
+    bool is_test;
+    bool has_value; /* an order's amount */
     int64_t value_minor;
     struct str currency;
 };
@@ -122,8 +127,11 @@ enum native_verdict native_render(struct arena *arena, enum native_format format
                                   struct str settings_json,
                                   const struct native_notification *notification,
                                   struct native_rendition *out_rendition);
-/* Why nobody was found: "no email is known, by which Mailchimp finds people". */
+/* Why nobody was found, in words. They are frozen in the body's place, so that the
+ * delivery ends with them at its turn, once and without a call. */
 struct str native_nobody_words(struct arena *arena, enum native_format format,
                                struct str settings_json);
+/* Is it a body, rather than words? */
+bool native_is_call(struct str body);
 
 #endif

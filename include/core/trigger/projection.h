@@ -14,7 +14,8 @@
  *                      profile.id; an empty list: nothing but what `map` adds
  *   map      members added to `data`, each a template
  *   format   shopbell (the envelope of contract 3), cloudevents (structured),
- *            cloudevents_binary
+ *            cloudevents_binary; klaviyo and other ESPs' own calls, where map's
+ *            "metric" is the event's name and its other members are properties
  *
  * A body above LIMIT_DELIVERY_BODY_BYTES is written again: thin, without `map`,
  * and `truncated`.
@@ -27,6 +28,7 @@
 #include "base/status.h"
 #include "base/str.h"
 #include "core/trigger/message.h"
+#include "core/trigger/native.h"
 #include "core/trigger/template.h"
 
 enum projection_fields {
@@ -41,6 +43,7 @@ enum projection_format {
     PROJECTION_SHOPBELL,
     PROJECTION_CLOUDEVENTS,
     PROJECTION_CLOUDEVENTS_BINARY,
+    PROJECTION_NATIVE, /* an ESP's own: core/trigger/native.h */
 };
 
 struct projection_member {
@@ -56,6 +59,10 @@ struct projection { /* plain; lives in the arena it was parsed in and borrows th
     const struct projection_member *members; /* of map */
     size_t member_count;
     bool is_masked;
+    /* Of PROJECTION_NATIVE: */
+    enum native_format native;
+    struct str settings_json;
+    struct template metric; /* without parts: the topic */
 };
 
 /* As subscriptions store it. */
@@ -63,6 +70,7 @@ struct projection_text {
     struct str fields; /* a word, or a JSON array of names */
     struct str format;
     struct str map_json; /* {"name": "template"} */
+    struct str settings_json;
     bool is_masked;
     const struct rule_vocabulary *names; /* which tiers exist; NULL: any */
 };
@@ -85,7 +93,8 @@ bool projection_is_within_default(const struct projection *projection);
 /* What is sent: frozen at commit, the same in every attempt (correctness 19). */
 struct rendition {
     /* Header lines that depend on the message, each ended by "\n": "ce-id: .." and
-     * the like. Empty: content-type: application/json and no others. */
+     * the like. Empty: content-type: application/json and no others. Of an ESP's own
+     * format: the path instead of the url's; empty: the url's. */
     struct str target;
     struct str body;
 };

@@ -62,6 +62,7 @@ static enum status parse_projection(struct arena *arena, const struct choice_tex
     const struct projection_text wanted = { .fields = text->fields,
                                             .format = text->format,
                                             .map_json = text->map_json,
+                                            .settings_json = text->settings_json,
                                             .is_masked = text->is_masked,
                                             .names = names };
     if (projection == NULL) {

@@ -350,15 +350,12 @@ struct str native_url(struct arena *arena, enum native_format format, struct str
                 path_of(arena, format, settings_json));
 }
 
-struct str native_url_at(struct arena *arena, struct str url, struct str target)
+struct str native_url_origin(struct str url)
 {
     const struct str mark = STR("://");
     ptrdiff_t colon = str_find(url, ':', 0);
-    if (target.size == 0 || colon < 0) {
-        return url;
-    }
-    ptrdiff_t slash = str_find(url, '/', (size_t)colon + mark.size);
-    return join(arena, slash < 0 ? url : str_take(url, (size_t)slash), target);
+    ptrdiff_t slash = colon < 0 ? -1 : str_find(url, '/', (size_t)colon + mark.size);
+    return slash < 0 ? url : str_take(url, (size_t)slash);
 }
 
 bool native_auth_is_valid(struct str auth)

@@ -7,6 +7,12 @@
 
 #include "base/jsonw.h"
 #include "core/trigger/native.h"
+#include "core/trigger/projection.h"
+
+/* What projection_render makes for an ESP: of a message whose `data` is written
+ * already. False when the arena is full. */
+bool native_write(struct arena *arena, const struct projection *projection,
+                  const struct message *message, struct str data, struct rendition *out_rendition);
 
 /* What an ESP takes of an event's properties. Sizes are bytes, where its own
  * documentation counts characters: never more than it takes. */

@@ -294,6 +294,9 @@ void native_write_properties(struct arena *arena, struct jsonw *json,
     id_format(notification->id, id);
     put_text(&flat, STR("shopbell_notification_id"), str_from_z(id));
     put_text(&flat, STR("shopbell_topic"), notification->topic);
+    if (notification->is_test) {
+        put_scalar(&flat, STR("shopbell_test"), STR("true"));
+    }
     if (notification->has_value) {
         char amount[MONEY_TEXT_SIZE];
         money_format(notification->value_minor, notification->currency, amount);

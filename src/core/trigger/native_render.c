@@ -137,6 +137,11 @@ struct str native_nobody_words(struct arena *arena, enum native_format format,
     return buf_str(&buf);
 }
 
+bool native_is_call(struct str body)
+{
+    return body.size > 0 && body.data[0] == '{';
+}
+
 static struct str event_name(const struct call *call)
 {
     struct str wanted = str_trim(call->notification->metric);

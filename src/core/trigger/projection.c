@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "core/trigger/envelope.h"
 #include "message_priv.h"
+#include "native_priv.h"
 #include "scan_priv.h"
 
 /*
@@ -313,6 +314,12 @@ static enum status parse_member(struct arena *arena, const struct projection_tex
     return status;
 }
 
+/* An event's name at the ESP, and no property. */
+static bool is_metric_of(const struct projection *projection, struct str key)
+{
+    return projection->format == PROJECTION_NATIVE && str_equal(key, STR("metric"));
+}
+
 static enum status parse_map(struct arena *arena, const struct projection_text *text,
                              struct projection *projection, struct projection_error *error)
 {
@@ -336,6 +343,7 @@ static enum status parse_map(struct arena *arena, const struct projection_text *
         }
         struct projection_member *member = &members[projection->member_count];
         member->key = key.text;
+        bool is_metric = is_metric_of(projection, key.text);
         enum status status = check_key(arena, projection, key.text, error);
         if (status == STATUS_OK) {
             status = parse_member(arena, text, member, error, &value);
@@ -344,7 +352,11 @@ static enum status parse_map(struct arena *arena, const struct projection_text *
             error->name = key.text;
             return status;
         }
-        projection->member_count++;
+        if (is_metric) {
+            projection->metric = member->value;
+        } else {
+            projection->member_count++;
+        }
     }
     projection->members = members;
     if (projection->fields == PROJECTION_LIST && projection->name_count == 0 &&
@@ -368,6 +380,12 @@ static enum status parse_format(const struct projection_text *text, struct proje
             projection->format = (enum projection_format)i;
             return STATUS_OK;
         }
+    }
+    projection->native = native_from_name(text->format);
+    if (projection->native != NATIVE_NONE) {
+        projection->format = PROJECTION_NATIVE;
+        projection->settings_json = text->settings_json;
+        return STATUS_OK;
     }
     return fail(error, "format", text->format, STR("no format is called so"),
                 str_nearest(text->format, formats, ARRAY_COUNT(formats)));
@@ -538,6 +556,7 @@ static void write_body(const struct rendering *rendering, struct buf *buf)
         write_cloudevent(rendering, buf);
         break;
     case PROJECTION_CLOUDEVENTS_BINARY:
+    case PROJECTION_NATIVE:
         write_binary(rendering, buf);
         break;
     }
@@ -547,6 +566,7 @@ static struct str target_of(const struct rendering *rendering)
 {
     switch (rendering->projection->format) {
     case PROJECTION_SHOPBELL:
+    case PROJECTION_NATIVE:
         break;
     case PROJECTION_CLOUDEVENTS:
         return STR("content-type: application/cloudevents+json\n");
@@ -577,6 +597,10 @@ bool projection_render(struct arena *arena, const struct projection *projection,
     buf_init(&buf, arena, RENDER_BYTES_MAX);
     buf_reserve(&buf, RENDER_BYTES_TYPICAL + object_size(message));
     write_body(&rendering, &buf);
+    bool is_native = rendering.projection->format == PROJECTION_NATIVE;
+    if (is_native && !buf.failed) {
+        return native_write(arena, rendering.projection, &own, buf_str(&buf), out_rendition);
+    }
     if (!buf.failed && buf.size > (size_t)LIMIT_DELIVERY_BODY_BYTES) {
         buf_reset(&buf);
         rendering.is_truncated = true;
