@@ -50,6 +50,13 @@ static const char SOURCE_SCHEMA[] =
     ",\"name\":{\"type\":\"string\"},\"platform\":{\"type\":\"string\"}"
     ",\"last_accepted_at\":" INSTANT_SCHEMA ",\"expected_silence\":{\"type\":\"string\"}}}";
 
+static const char SUBSCRIPTION_SCHEMA[] =
+    "{\"type\":\"object\",\"required\":[\"id\",\"name\",\"status\",\"failing_since\"],"
+    "\"properties\":{\"id\":" ID_SCHEMA ",\"name\":{\"type\":\"string\"},\"status\":{\"type\":"
+    "\"string\"},\"reason\":" TEXT_OR_NULL_SCHEMA ",\"failing_since\":" INSTANT_OR_NULL_SCHEMA
+    ",\"failing_percent\":{\"type\":[\"integer\",\"null\"]}"
+    ",\"disabled_from\":" INSTANT_OR_NULL_SCHEMA "}}";
+
 static const char ENVELOPE_SCHEMA[] =
     "\"id\":" ID_SCHEMA ",\"timestamp\":" INSTANT_SCHEMA ",\"recorded_at\":" INSTANT_SCHEMA
     ",\"expires_at\":" INSTANT_OR_NULL_SCHEMA ",\"workspace\":{\"type\":\"string\"}"
@@ -129,6 +136,24 @@ static void write_topic(struct page *page, const struct topic_row *row)
     jsonw_close(json);
 }
 
+static const char *schema_of(struct str object)
+{
+    static const struct {
+        const char *object;
+        const char *schema;
+    } known[] = {
+        { "merge", MERGE_SCHEMA },
+        { "source", SOURCE_SCHEMA },
+        { "subscription", SUBSCRIPTION_SCHEMA },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(known); i++) {
+        if (str_equal_z(object, known[i].object)) {
+            return known[i].schema;
+        }
+    }
+    return VERDICT_SCHEMA;
+}
+
 static void write_event_topics(struct page *page)
 {
     for (int number = 1; number < EVENT_TYPE_COUNT; number++) {
@@ -168,9 +193,7 @@ enum status resource_topic_list(const struct resource_request *request,
             .shown = info->name,
             .title = info->title,
             .object = object,
-            .object_schema = str_equal(object, STR("merge"))    ? MERGE_SCHEMA
-                             : str_equal(object, STR("source")) ? SOURCE_SCHEMA
-                                                                : VERDICT_SCHEMA,
+            .object_schema = schema_of(object),
             .is_of_service = topic_is_of_service(str_from_z(info->name)),
         };
         write_topic(&page, &row);

@@ -4,6 +4,7 @@
 #include "base/instant.h"
 #include "base/jsonw.h"
 #include "core/event/event.h"
+#include "core/trigger/care.h"
 #include "core/trigger/envelope.h"
 #include "core/trigger/subscription.h"
 
@@ -78,6 +79,16 @@ static const struct object_example DERIVED[] = {
     { "source", "{\"id\":\"0199d2a4-6c11-7e0b-8f0e-3a2b1c0d9e8f\",\"name\":\"shopify_main\","
                 "\"platform\":\"shopify\",\"last_accepted_at\":\"2026-11-22T08:03:07.119Z\","
                 "\"expected_silence\":\"6h\"}" },
+    { "subscription",
+      "{\"id\":\"0199d2a4-7d22-7e0b-8f0e-3a2b1c0d9e8f\",\"name\":\"mailhouse\","
+      "\"status\":\"active\",\"reason\":null,\"failing_since\":\"2026-11-20T02:03:07.120Z\","
+      "\"failing_percent\":50,\"disabled_from\":\"2026-11-25T02:03:07.120Z\"}" },
+    /* By the whole topic, where an object is told of in another way. */
+    { CARE_DISABLED_TOPIC,
+      "{\"id\":\"0199d2a4-7d22-7e0b-8f0e-3a2b1c0d9e8f\",\"name\":\"mailhouse\","
+      "\"status\":\"disabled\",\"reason\":\"failing_5d\","
+      "\"failing_since\":\"2026-11-17T14:03:07.120Z\",\"failing_percent\":null,"
+      "\"disabled_from\":null}" },
 };
 
 static const struct topic_info *derived_topic(struct str topic)
@@ -130,8 +141,10 @@ static void write_object(struct jsonw *json, struct str topic, const struct topi
 {
     if (derived != NULL) {
         if (derived->object != NULL) {
+            bool is_told_apart = str_equal(topic, STR(CARE_DISABLED_TOPIC));
             jsonw_put_raw(json, derived->object,
-                          example_of(DERIVED, ARRAY_COUNT(DERIVED), str_from_z(derived->object)));
+                          example_of(DERIVED, ARRAY_COUNT(DERIVED),
+                                     is_told_apart ? topic : str_from_z(derived->object)));
         }
         return;
     }

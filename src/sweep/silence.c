@@ -3,8 +3,8 @@
 #include "base/clock.h"
 #include "base/instant.h"
 #include "core/trigger/silence.h"
-#include "core/trigger/subscription.h"
 #include "store/silence_store.h"
+#include "sweep/listeners.h"
 
 /*
  * Silence is the one thing that no request tells of, so somebody must look.
@@ -29,27 +29,6 @@ struct turn {
     int64_t now_ms;
     int64_t alive_since_ms;
 };
-
-static size_t find_listeners(const struct registry_workspace *workspace, struct arena *arena,
-                             struct id **out_ids)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < workspace->interest_count; i++) {
-        count += subscription_wants(&workspace->interests[i], STR(SILENCE_TOPIC)) ? 1 : 0;
-    }
-    struct id *ids = count > 0 ? ARENA_NEW_ARRAY(arena, count, struct id) : NULL;
-    if (ids == NULL) {
-        return 0;
-    }
-    count = 0;
-    for (size_t i = 0; i < workspace->interest_count; i++) {
-        if (subscription_wants(&workspace->interests[i], STR(SILENCE_TOPIC))) {
-            ids[count++] = workspace->interests[i].subscription_id;
-        }
-    }
-    *out_ids = ids;
-    return count;
-}
 
 static const struct source *source_of(const struct registry_workspace *workspace, struct id id)
 {
@@ -117,7 +96,7 @@ static enum status run_turn(struct silence_watch *watch, const struct registry_s
             break;
         }
         struct id *listeners = NULL;
-        size_t count = find_listeners(workspace, turn->arena, &listeners);
+        size_t count = listeners_find(workspace, STR(SILENCE_TOPIC), turn->arena, &listeners);
         if (count == 0) {
             continue;
         }

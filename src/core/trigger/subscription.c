@@ -22,6 +22,12 @@ static const struct topic_info derived[] = {
     { "segment.left", "A customer left a segment, at the instant the window slid past", "segment" },
     { "tier.changed", "A customer moved to another tier", "tier" },
     { "ops.source_silent", "A source said nothing for longer than is expected of it", "source" },
+    { "ops.subscription_failing",
+      "Every call to a subscriber has failed for half of five days, 70 %"
+      " or 90 % of them",
+      "subscription" },
+    { "ops.subscription_disabled", "A subscriber is called no more: five days of failures, or 410",
+      "subscription" },
 };
 
 static bool is_segment(struct str text)
