@@ -37,17 +37,19 @@ NODISCARD enum status migrate_check(struct pg *pg, struct problem *problem);
  * tables 14 days, monthly ones 3 months, the interaction history before. By
  * CREATE TABLE LIKE and ATTACH. Idempotent, safe beside other instances. */
 NODISCARD enum status partition_ensure(struct pg *pg, int64_t now_ms, struct problem *problem);
-/* Detaches and drops daily partitions older than their retention (0 keeps):
- * webhooks; attempts and, unless a delivery is pending, their notifications. */
-NODISCARD enum status partition_expire(struct pg *pg, int64_t now_ms, int64_t webhook_ms,
-                                       int64_t attempt_ms, struct problem *problem);
-
-/* Only says which those are. */
+/* How long days are kept; 0: for ever. */
 struct partition_keep {
     int64_t now_ms;
     int64_t webhook_ms;
     int64_t attempt_ms;
+    int64_t notification_ms;
 };
+/* Detaches and drops daily partitions older than that: webhooks, attempts, and
+ * notifications unless a delivery of that day or an older one is pending. */
+NODISCARD enum status partition_expire(struct pg *pg, const struct partition_keep *keep,
+                                       struct problem *problem);
+
+/* Only says which those are. */
 typedef void partition_report_fn(void *user, struct str name);
 NODISCARD enum status partition_expiring(struct pg *pg, struct arena *arena,
                                          const struct partition_keep *keep,

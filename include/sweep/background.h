@@ -22,6 +22,7 @@ struct background_config {
     struct id instance_id;
     int64_t webhook_retention_ms;
     int64_t attempt_retention_ms;
+    int64_t notification_retention_ms;
     int64_t interaction_retention_ms; /* 0: for ever */
     /* Called once a second with the background connection: what app flushes. */
     void (*flush)(void *app, struct pg *pg);

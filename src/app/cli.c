@@ -70,6 +70,7 @@ const struct command_option cli_setting_options[CONFIG_KEY_COUNT + 1] = {
     SETTING("retention-webhook", "DURATION", "raw webhooks (30d); 0 keeps none"),
     SETTING("retention-interaction", "DURATION", "timelines of customers (25mo); 0 keeps all"),
     SETTING("retention-attempt", "DURATION", "the log of calls to subscribers (30d)"),
+    SETTING("retention-notification", "DURATION", "what was sent (30d)"),
     SETTING("deliver-allow-networks", "NETWORKS", "private networks subscribers may live in"),
     SETTING("deliver-allow-ports", "PORTS", "ports that may be called: 443, 8000-8999"),
     SETTING("deliver-allow-http", NULL, "subscribers without TLS, too"),

@@ -197,13 +197,12 @@ static enum status run_days(struct retention *retention, bool is_dry, struct pro
         .now_ms = retention->now_ms,
         .webhook_ms = config->numbers[CONFIG_RETENTION_WEBHOOK],
         .attempt_ms = config->numbers[CONFIG_RETENTION_ATTEMPT],
+        .notification_ms = config->numbers[CONFIG_RETENTION_NOTIFICATION],
     };
     enum status status = partition_expiring(retention->cli->pg, retention->cli->arena, &keep,
                                             say_expiring, retention, problem);
-    return status == STATUS_OK && !is_dry
-               ? partition_expire(retention->cli->pg, keep.now_ms, keep.webhook_ms, keep.attempt_ms,
-                                  problem)
-               : status;
+    return status == STATUS_OK && !is_dry ? partition_expire(retention->cli->pg, &keep, problem)
+                                          : status;
 }
 
 static enum status run(struct retention *retention, struct problem *problem)

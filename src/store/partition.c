@@ -367,43 +367,49 @@ static enum status oldest_delivery(struct pg *pg, struct arena *arena, int64_t *
     return status;
 }
 
-static enum status expire_all(const struct expiry *expiry, int64_t webhook_before_ms,
-                              int64_t attempt_before_ms, struct problem *problem)
+/* Bodies go day by day; a day with a pending delivery keeps itself and what is
+ * younger. */
+static const struct partitioned bodies[] = {
+    { "rendition", false },
+    { "notification", false },
+};
+
+static enum status expire_bodies(const struct expiry *expiry, int64_t expires_ms,
+                                 struct problem *problem)
+{
+    int64_t pending_ms = 0;
+    enum status status = oldest_delivery(expiry->pg, expiry->arena, &pending_ms, problem);
+    int64_t before_ms = pending_ms < expires_ms ? pending_ms : expires_ms;
+    for (size_t i = 0; status == STATUS_OK && i < ARRAY_COUNT(bodies); i++) {
+        status = expire_table(expiry, &bodies[i], before_ms, problem);
+    }
+    return status;
+}
+
+static enum status expire_all(const struct expiry *expiry, const struct partition_keep *keep,
+                              struct problem *problem)
 {
     static const struct partitioned webhook = { "webhook", false };
     static const struct partitioned attempt = { "attempt", false };
-    static const struct partitioned notification = { "notification", false };
-    static const struct partitioned rendition = { "rendition", false };
     enum status status = STATUS_OK;
-    if (webhook_before_ms != INSTANT_NONE) {
-        status = expire_table(expiry, &webhook, webhook_before_ms, problem);
+    if (keep->webhook_ms > 0) {
+        status = expire_table(expiry, &webhook, keep->now_ms - keep->webhook_ms, problem);
     }
-    if (status != STATUS_OK || attempt_before_ms == INSTANT_NONE) {
-        return status;
+    if (status == STATUS_OK && keep->attempt_ms > 0) {
+        status = expire_table(expiry, &attempt, keep->now_ms - keep->attempt_ms, problem);
     }
-    status = expire_table(expiry, &attempt, attempt_before_ms, problem);
-    if (status != STATUS_OK) {
-        return status;
+    if (status == STATUS_OK && keep->notification_ms > 0) {
+        status = expire_bodies(expiry, keep->now_ms - keep->notification_ms, problem);
     }
-    int64_t pending_ms = 0;
-    status = oldest_delivery(expiry->pg, expiry->arena, &pending_ms, problem);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    int64_t before_ms = pending_ms < attempt_before_ms ? pending_ms : attempt_before_ms;
-    status = expire_table(expiry, &rendition, before_ms, problem);
-    return status == STATUS_OK ? expire_table(expiry, &notification, before_ms, problem) : status;
+    return status;
 }
 
-static int64_t expires_before(int64_t now_ms, int64_t keep_ms)
-{
-    return keep_ms > 0 ? now_ms - keep_ms : INSTANT_NONE;
-}
-
-enum status partition_expire(struct pg *pg, int64_t now_ms, int64_t webhook_ms, int64_t attempt_ms,
+enum status partition_expire(struct pg *pg, const struct partition_keep *keep,
                              struct problem *problem)
 {
-    assert(webhook_ms >= 0 && attempt_ms >= 0);
+    assert(keep->webhook_ms >= 0);
+    assert(keep->attempt_ms >= 0);
+    assert(keep->notification_ms >= 0);
     CLEANUP(arena_destroy_at) struct arena *arena = arena_create(PARTITION_ARENA_BYTES);
     if (arena == NULL) {
         return problem_set(problem, STATUS_BROKEN, "internal", "no memory");
@@ -414,8 +420,7 @@ enum status partition_expire(struct pg *pg, int64_t now_ms, int64_t webhook_ms, 
         return status;
     }
     const struct expiry expiry = { .pg = pg, .arena = arena };
-    status = expire_all(&expiry, expires_before(now_ms, webhook_ms),
-                        expires_before(now_ms, attempt_ms), problem);
+    status = expire_all(&expiry, keep, problem);
     enum status unlocked = pg_run(pg, arena, &partition_expire_unlock, NULL, NULL, NULL);
     return status == STATUS_OK ? unlocked : status;
 }
@@ -425,8 +430,7 @@ enum status partition_expiring(struct pg *pg, struct arena *arena,
                                void *user, struct problem *problem)
 {
     const struct expiry expiry = { .pg = pg, .arena = arena, .report = report, .user = user };
-    return expire_all(&expiry, expires_before(keep->now_ms, keep->webhook_ms),
-                      expires_before(keep->now_ms, keep->attempt_ms), problem);
+    return expire_all(&expiry, keep, problem);
 }
 
 /* --- into the history ------------------------------------------------------- */

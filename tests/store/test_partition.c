@@ -124,22 +124,47 @@ static void no_instant_is_without_a_place_after_a_long_rest(void **state)
     assert_int_equal(pg_fixture_i64(fixture, "kept", "SELECT count(*) FROM notification"), 155);
 }
 
-static void old_days_go_and_history_stays(void **state)
+/* Of attempts and their notifications. */
+static enum status expire(struct pg_fixture *fixture, int64_t now_ms, int64_t webhook_ms,
+                          int64_t attempt_ms)
+{
+    struct problem problem = { 0 };
+    const struct partition_keep keep = { .now_ms = now_ms,
+                                         .webhook_ms = webhook_ms,
+                                         .attempt_ms = attempt_ms,
+                                         .notification_ms = attempt_ms };
+    return partition_expire(fixture->pg, &keep, &problem);
+}
+
+static void bodies_go_by_a_retention_of_their_own(void **state)
 {
     struct pg_fixture *fixture = *state;
     struct problem problem = { 0 };
+    int64_t later_ms = NOW_MS + 40 * INSTANT_DAY_MS;
+    const struct partition_keep keep = { .now_ms = later_ms,
+                                         .notification_ms = 30 * INSTANT_DAY_MS };
+    ensure(fixture->pg, NOW_MS);
+    ensure(fixture->pg, later_ms);
+    assert_int_equal(partition_expire(fixture->pg, &keep, &problem), STATUS_OK);
+    assert_false(exists(fixture, "notification_y2026m12d01"));
+    assert_true(exists(fixture, "notification_y2026m12d02"));
+    assert_true(exists(fixture, "attempt_y2026m12d01"));
+    assert_true(exists(fixture, "webhook_y2026m12d01"));
+}
+
+static void old_days_go_and_history_stays(void **state)
+{
+    struct pg_fixture *fixture = *state;
     int64_t later_ms = NOW_MS + 40 * INSTANT_DAY_MS; /* 2027-01-01 */
     ensure(fixture->pg, NOW_MS);
     ensure(fixture->pg, later_ms);
-    assert_int_equal(partition_expire(fixture->pg, later_ms, 30 * INSTANT_DAY_MS, 0, &problem),
-                     STATUS_OK);
+    assert_int_equal(expire(fixture, later_ms, 30 * INSTANT_DAY_MS, 0), STATUS_OK);
     assert_false(exists(fixture, "webhook_y2026m12d01"));
     assert_true(exists(fixture, "webhook_y2026m12d02"));
     assert_true(exists(fixture, "webhook_history"));
     assert_true(exists(fixture, "attempt_y2026m11d22"));
     assert_true(exists(fixture, "notification_y2026m11d22"));
-    assert_int_equal(partition_expire(fixture->pg, later_ms, 0, 30 * INSTANT_DAY_MS, &problem),
-                     STATUS_OK);
+    assert_int_equal(expire(fixture, later_ms, 0, 30 * INSTANT_DAY_MS), STATUS_OK);
     assert_false(exists(fixture, "attempt_y2026m12d01"));
     assert_false(exists(fixture, "notification_y2026m12d01"));
     assert_false(exists(fixture, "rendition_y2026m12d01"));
@@ -151,7 +176,6 @@ static void old_days_go_and_history_stays(void **state)
 static void a_pending_delivery_keeps_its_notification(void **state)
 {
     struct pg_fixture *fixture = *state;
-    struct problem problem = { 0 };
     int64_t later_ms = NOW_MS + 60 * INSTANT_DAY_MS;
     ensure(fixture->pg, NOW_MS);
     ensure(fixture->pg, later_ms);
@@ -160,8 +184,7 @@ static void a_pending_delivery_keeps_its_notification(void **state)
                       " notification_created_at, subscription_id, profile_id, sequence, due_at)"
                       " SELECT z, z, z, '2026-11-24T12:00Z', z, z, 1, now()"
                       " FROM (SELECT '00000000-0000-0000-0000-000000000000'::uuid z) ids");
-    assert_int_equal(partition_expire(fixture->pg, later_ms, 0, 30 * INSTANT_DAY_MS, &problem),
-                     STATUS_OK);
+    assert_int_equal(expire(fixture, later_ms, 0, 30 * INSTANT_DAY_MS), STATUS_OK);
     assert_false(exists(fixture, "notification_y2026m11d23"));
     assert_true(exists(fixture, "notification_y2026m11d24"));
     assert_false(exists(fixture, "rendition_y2026m11d23"));
@@ -172,26 +195,21 @@ static void a_pending_delivery_keeps_its_notification(void **state)
 static void what_a_crash_left_detached_is_finished(void **state)
 {
     struct pg_fixture *fixture = *state;
-    struct problem problem = { 0 };
     int64_t later_ms = NOW_MS + 40 * INSTANT_DAY_MS;
     ensure(fixture->pg, NOW_MS);
     ensure(fixture->pg, later_ms);
     pg_fixture_script(fixture->pg,
                       "ALTER TABLE webhook DETACH PARTITION webhook_y2026m11d20 CONCURRENTLY");
-    assert_int_equal(partition_expire(fixture->pg, later_ms, 30 * INSTANT_DAY_MS, 0, &problem),
-                     STATUS_OK);
+    assert_int_equal(expire(fixture, later_ms, 30 * INSTANT_DAY_MS, 0), STATUS_OK);
     assert_false(exists(fixture, "webhook_y2026m11d20"));
 }
 
 static void all_days_may_expire_during_a_long_rest(void **state)
 {
     struct pg_fixture *fixture = *state;
-    struct problem problem = { 0 };
     int64_t later_ms = NOW_MS + 400 * INSTANT_DAY_MS;
     ensure(fixture->pg, NOW_MS);
-    assert_int_equal(
-        partition_expire(fixture->pg, later_ms, INSTANT_DAY_MS, INSTANT_DAY_MS, &problem),
-        STATUS_OK);
+    assert_int_equal(expire(fixture, later_ms, INSTANT_DAY_MS, INSTANT_DAY_MS), STATUS_OK);
     assert_false(exists(fixture, "webhook_y2026m12d06"));
     ensure(fixture->pg, later_ms);
     assert_true(exists(fixture, "webhook_y2027m12d27"));
@@ -356,6 +374,7 @@ int main(void)
         IN_A_DATABASE(partitions_have_what_their_parents_have),
         IN_A_DATABASE(a_second_run_changes_nothing),
         IN_A_DATABASE(no_instant_is_without_a_place_after_a_long_rest),
+        IN_A_DATABASE(bodies_go_by_a_retention_of_their_own),
         IN_A_DATABASE(old_days_go_and_history_stays),
         IN_A_DATABASE(a_pending_delivery_keeps_its_notification),
         IN_A_DATABASE(what_a_crash_left_detached_is_finished),
