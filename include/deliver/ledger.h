@@ -52,6 +52,10 @@ void ledger_destroy(struct ledger *ledger); /* stopped before; NULL is fine */
 void ledger_add_take(struct ledger *ledger, struct outcome *outcome);
 size_t ledger_backlog(struct ledger *ledger);
 
+/* This delivery is not sent for now: its lease shall end in a second instead of a
+ * minute. Its texts are not looked at. A courtesy: what is not given back runs out. */
+void ledger_give_back(struct ledger *ledger, const struct delivery *delivery);
+
 /* Asks for new leases; `deliveries` (malloc'd, without texts) is taken. Only
  * when ledger_renewal says NONE. */
 void ledger_renew_take(struct ledger *ledger, struct delivery *deliveries, size_t count,

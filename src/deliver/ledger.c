@@ -28,6 +28,10 @@
  */
 
 #define SETTLE_WAIT_MS 20
+/* What is given back may be claimed again after this: at once, a subscription that is
+ * paused would have its backlog claimed and given back in a circle. */
+#define GIVE_BACK_MS 1000
+#define GIVE_BACK_MAX 8192u
 #define SETTLE_BATCH_MAX 256u
 #define RETRY_WAIT_MS_MIN 50
 #define RETRY_WAIT_MS_MAX 2000
@@ -50,6 +54,10 @@ struct ledger {
     struct delivery *renewal_deliveries;
     size_t renewal_count;
     int64_t renewal_lease_until_ms;
+    struct delivery *returned; /* given back, not yet written */
+    size_t returned_count;
+    size_t returned_capacity;
+    int64_t returned_at_ms; /* the first of them */
     bool stopping;
     int64_t stop_at_ms;
 
@@ -165,6 +173,25 @@ static void run_renewal(struct ledger *ledger)
     ledger->renewal = status == STATUS_OK ? LEDGER_RENEWAL_DONE : LEDGER_RENEWAL_FAILED;
 }
 
+static int64_t return_at_ms(const struct ledger *ledger)
+{
+    return ledger->returned_count > 0 ? ledger->returned_at_ms + SETTLE_WAIT_MS : INT64_MAX;
+}
+
+static void run_return(struct ledger *ledger)
+{
+    struct delivery *deliveries = ledger->returned;
+    size_t count = ledger->returned_count;
+    ledger->returned = NULL;
+    ledger->returned_count = 0;
+    ledger->returned_capacity = 0;
+    pthread_mutex_unlock(&ledger->lock);
+    (void)ledger->rules.ops->renew(ledger->rules.ops->app, deliveries, count,
+                                   clock_now_ms() + GIVE_BACK_MS);
+    free(deliveries);
+    pthread_mutex_lock(&ledger->lock);
+}
+
 /* Claimed and not taken: a lease that ends now lets the next claim have it. */
 static void give_back(struct ledger *ledger, const struct delivery *deliveries, size_t count)
 {
@@ -245,12 +272,15 @@ static void *ledger_run(void *argument)
             run_renewal(ledger);
         } else if (at_ms <= now_ms) {
             run_settle(ledger);
+        } else if (return_at_ms(ledger) <= now_ms) {
+            run_return(ledger);
         } else if (!ledger->stopping && ledger->claim_at_ms <= now_ms) {
             run_claim(ledger);
         } else if (ledger->stopping) {
             wait_until(ledger, at_ms < ledger->stop_at_ms ? at_ms : ledger->stop_at_ms);
         } else {
-            wait_until(ledger, at_ms < ledger->claim_at_ms ? at_ms : ledger->claim_at_ms);
+            at_ms = at_ms < ledger->claim_at_ms ? at_ms : ledger->claim_at_ms;
+            wait_until(ledger, at_ms < return_at_ms(ledger) ? at_ms : return_at_ms(ledger));
         }
     }
     pthread_mutex_unlock(&ledger->lock);
@@ -322,6 +352,7 @@ void ledger_destroy(struct ledger *ledger)
         free(outcome);
     }
     free(ledger->renewal_deliveries);
+    free(ledger->returned);
     arena_destroy(ledger->arena);
     pthread_cond_destroy(&ledger->changed);
     pthread_mutex_destroy(&ledger->lock);
@@ -352,6 +383,40 @@ size_t ledger_backlog(struct ledger *ledger)
     size_t count = ledger->count;
     pthread_mutex_unlock(&ledger->lock);
     return count;
+}
+
+/* Under the lock; false when there is no room. */
+static bool returned_grow(struct ledger *ledger)
+{
+    if (ledger->returned_count < ledger->returned_capacity) {
+        return true;
+    }
+    size_t capacity = ledger->returned_capacity == 0 ? 64 : ledger->returned_capacity * 2;
+    struct delivery *grown =
+        capacity <= GIVE_BACK_MAX ? realloc(ledger->returned, capacity * sizeof(*grown)) : NULL;
+    if (grown == NULL) {
+        return false;
+    }
+    ledger->returned = grown;
+    ledger->returned_capacity = capacity;
+    return true;
+}
+
+void ledger_give_back(struct ledger *ledger, const struct delivery *delivery)
+{
+    pthread_mutex_lock(&ledger->lock);
+    if (returned_grow(ledger)) {
+        struct delivery *returned = &ledger->returned[ledger->returned_count];
+        *returned = *delivery;
+        returned->topic = (struct str){ NULL, 0 };
+        returned->body = (struct str){ NULL, 0 };
+        ledger->returned_count++;
+    }
+    if (ledger->returned_count == 1) {
+        ledger->returned_at_ms = clock_monotonic_ms();
+        pthread_cond_signal(&ledger->changed);
+    }
+    pthread_mutex_unlock(&ledger->lock);
 }
 
 void ledger_renew_take(struct ledger *ledger, struct delivery *deliveries, size_t count,

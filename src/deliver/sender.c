@@ -133,6 +133,15 @@ static bool keep_none(void *context, struct queued *queued)
     return false;
 }
 
+/* Not now (paused, held): whoever may send it later need not wait for our lease. */
+static bool keep_given_back(void *context, struct queued *queued)
+{
+    struct sender *sender = context;
+    ledger_give_back(sender->ledger, &queued->delivery);
+    copy_drop(sender, queued);
+    return false;
+}
+
 size_t sender_room(struct sender *sender)
 {
     size_t held = atomic_load(&sender->held_count);
@@ -322,6 +331,7 @@ static struct attempt attempt_of(const struct delivery *delivery, int64_t at_ms)
         .notification_id = delivery->notification_id,
         .subscription_id = delivery->subscription_id,
         .profile_id = delivery->profile_id,
+        .notification_created_at_ms = delivery->notification_created_at_ms,
         .number = delivery->attempt + 1,
         .next_at_ms = INSTANT_NONE,
         .body_bytes = (uint32_t)delivery->body.size,
@@ -532,7 +542,8 @@ static void start_one(struct sender *sender, struct lane *lane, struct queued *q
     const struct delivery *delivery = &queued->delivery;
     struct outlet *outlet = outlet_of(lane);
     if (outlet == NULL || !outlet_refresh(sender, lane, outlet, delivery)) {
-        queue_sweep_lane(sender->queue, lane, keep_none, sender);
+        queue_sweep_lane(sender->queue, lane, keep_given_back, sender);
+        ledger_give_back(sender->ledger, delivery);
     } else if (delivery->lease_until_ms - now_ms <= destination_timeout_ms(outlet->destination)) {
         log_event(LOG_DEBUG, "lease too short to send", LOG_ID("delivery", delivery->id));
     } else if (now_ms >= expires_at_ms(delivery, outlet->max_age_ms)) {

@@ -68,10 +68,11 @@ static const struct pg_statement delivery_settle_later = {
 static const struct pg_statement delivery_attempt_insert = {
     "delivery_attempt_insert",
     "INSERT INTO attempt (workspace_id, at, id, notification_id, subscription_id, profile_id,"
-    " number, outcome, response_status, duration_ms, next_at, body_bytes, error, response)"
+    " number, outcome, response_status, duration_ms, next_at, body_bytes, error, response,"
+    " notification_created_at)"
     " SELECT $1, u.* FROM unnest($2::timestamptz[], $3::uuid[], $4::uuid[], $5::uuid[],"
     " $6::uuid[], $7::integer[], $8::text[], $9::integer[], $10::bigint[], $11::timestamptz[],"
-    " $12::integer[], $13::text[], $14::text[]) AS u"
+    " $12::integer[], $13::text[], $14::text[], $15::timestamptz[]) AS u"
     " ON CONFLICT (workspace_id, at, id) DO NOTHING",
 };
 
@@ -197,9 +198,9 @@ enum status delivery_store_claim(struct pg *pg, struct arena *arena, struct id w
 static void put_attempts(struct pg_params *params,
                          const struct delivery_settlement *const *settlements, size_t count)
 {
-    static const enum pg_type types[] = { PG_INSTANT, PG_UUID, PG_UUID, PG_UUID, PG_UUID,
-                                          PG_INT4,    PG_TEXT, PG_INT4, PG_INT8, PG_INSTANT,
-                                          PG_INT4,    PG_TEXT, PG_TEXT };
+    static const enum pg_type types[] = { PG_INSTANT, PG_UUID, PG_UUID, PG_UUID,   PG_UUID,
+                                          PG_INT4,    PG_TEXT, PG_INT4, PG_INT8,   PG_INSTANT,
+                                          PG_INT4,    PG_TEXT, PG_TEXT, PG_INSTANT };
     struct pg_array columns[ARRAY_COUNT(types)];
     for (size_t c = 0; c < ARRAY_COUNT(types); c++) {
         pg_array_begin(&columns[c], params, types[c], count);
@@ -219,6 +220,7 @@ static void put_attempts(struct pg_params *params,
         pg_array_i32(&columns[10], (int32_t)attempt->body_bytes);
         pg_array_text(&columns[11], attempt->error);
         pg_array_text(&columns[12], attempt->response);
+        pg_array_instant(&columns[13], attempt->notification_created_at_ms);
     }
     for (size_t c = 0; c < ARRAY_COUNT(types); c++) {
         pg_array_end(&columns[c]);

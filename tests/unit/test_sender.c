@@ -980,9 +980,14 @@ static void drops_what_nobody_wants(void **state)
     hand_over_many(house, 0, 5); /* unknown */
     hand_over_many(house, 1, 5); /* paused */
     assert_true(wait_room(house, LIMIT_DELIVERY_QUEUE, 2000));
-    sleep_ms(50);
+    sleep_ms(100);
     assert_int_equal(house_settled(house), 0);
     assert_int_equal(receiver_count(&house->receiver), 0);
+    /* Their leases are given back: who may send them later need not wait a minute. */
+    pthread_mutex_lock(&house->lock);
+    assert_int_equal(house->renewed_count, 10);
+    assert_in_range(house->renewed_until_ms, clock_now_ms() + 500, clock_now_ms() + 1000);
+    pthread_mutex_unlock(&house->lock);
     house_destroy(house);
 }
 

@@ -45,6 +45,7 @@ struct attempt {
     struct id notification_id;
     struct id subscription_id;
     struct id profile_id;
+    int64_t notification_created_at_ms;
     uint32_t number; /* 1 for the first */
     enum attempt_outcome outcome;
     int32_t response_status; /* 0: none came */
