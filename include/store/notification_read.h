@@ -2,10 +2,10 @@
 #define STORE_NOTIFICATION_READ_H
 
 /*
- * Reading notifications and the log of attempts. Values borrow from the arena
- * given; nothing is written.
+ * Reading notifications. Values borrow from the arena given; nothing is written.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,16 +28,28 @@ struct notification_query {
     struct id workspace_id;
     const struct id *profiles; /* the origins of one profile, or NULL for all */
     size_t profile_count;
-    struct str topic; /* empty: any */
+    struct str topic;          /* empty: any */
+    struct id subscription_id; /* that it was sent to, or waits for; zero: any */
+    int64_t from_ms;           /* made at or after */
     int64_t before_ms;
-    struct id before_id;
+    struct id before_id; /* and before (before_ms, before_id) */
     size_t limit;
+    size_t scan_limit; /* rows looked at; more than limit */
 };
 
+struct notification_page {
+    struct notification_view *rows;
+    size_t count;
+    /* So many were left out that the page ended early: go on behind this place,
+     * even if the page is empty. */
+    bool is_cut;
+    int64_t cut_ms;
+    struct id cut_id;
+};
 /* Newest first. */
-NODISCARD enum status notification_list(struct pg *pg, struct arena *arena,
+NODISCARD enum status notification_page(struct pg *pg, struct arena *arena,
                                         const struct notification_query *query,
-                                        struct notification_view **out_rows, size_t *out_count,
+                                        struct notification_page *out_page,
                                         struct problem *problem);
 NODISCARD enum status notification_find(struct pg *pg, struct arena *arena, struct id workspace_id,
                                         struct id notification_id,
@@ -54,37 +66,5 @@ NODISCARD enum status notification_deliveries(struct pg *pg, struct arena *arena
                                               struct id workspace_id, struct id notification_id,
                                               struct delivery_view **out_rows, size_t *out_count,
                                               struct problem *problem);
-
-struct attempt_view {
-    struct id id;
-    int64_t at_ms;
-    struct id notification_id;
-    struct str subscription; /* name; empty when it is gone */
-    struct str url;
-    struct id profile_id;
-    int64_t number;
-    struct str outcome;
-    int64_t response_status; /* 0: none came */
-    int64_t duration_ms;
-    int64_t next_at_ms;
-    int64_t body_bytes;
-    struct str error;
-    struct str response;
-};
-
-struct attempt_query {
-    struct id workspace_id;
-    struct id notification_id; /* one of the two, or neither, is not zero */
-    struct id subscription_id;
-    struct id owner; /* only subscriptions made by this key; zero: all */
-    int64_t before_ms;
-    struct id before_id;
-    size_t limit;
-};
-/* Newest first. */
-NODISCARD enum status attempt_list(struct pg *pg, struct arena *arena,
-                                   const struct attempt_query *query,
-                                   struct attempt_view **out_rows, size_t *out_count,
-                                   struct problem *problem);
 
 #endif

@@ -1,16 +1,20 @@
 #include "api/mask.h"
 #include "base/instant.h"
 #include "profile_priv.h"
+#include "query_priv.h"
 #include "store/notification_read.h"
-#include "subscription_priv.h"
 
 /*
- * Notifications, and what became of each call.
+ * Notifications.
  *
  * The body is shown as the bytes that were sent (parsed, since it is JSON
- * inside JSON); a key without pii sees it masked. A key with scope subscribe
- * sees the attempts of its own subscriptions.
+ * inside JSON); a key without pii sees it masked.
  */
+
+enum {
+    SCAN_ROWS = 10000,
+    SCAN_SENT_ROWS = 2000, /* each is looked up in the log */
+};
 
 static void write_notification(struct jsonw *json, const struct resource_request *request,
                                const struct notification_view *row,
@@ -47,44 +51,68 @@ static void write_notification(struct jsonw *json, const struct resource_request
     jsonw_close(json);
 }
 
+static enum status read_query(const struct resource_request *request,
+                              struct notification_query *query, int64_t *out_to_ms,
+                              struct problem *problem)
+{
+    struct id *origins = NULL;
+    struct id requested = ID_ZERO;
+    struct id canonical = ID_ZERO;
+    *query = (struct notification_query){
+        .workspace_id = request->principal->workspace_id,
+        .topic = request->topic,
+        .from_ms = 0,
+        .scan_limit = request->subscription.size > 0 ? SCAN_SENT_ROWS : SCAN_ROWS,
+    };
+    enum status status = query_instant(request->from, "from", &query->from_ms, problem);
+    if (status == STATUS_OK) {
+        status = query_instant(request->to, "to", out_to_ms, problem);
+    }
+    if (status == STATUS_OK) {
+        status = query_subscription(request, &query->subscription_id, problem);
+    }
+    if (status == STATUS_OK && request->profile.size > 0) {
+        status = profile_resolve(request, request->profile, &requested, &canonical, &origins,
+                                 &query->profile_count, problem);
+        query->profiles = origins;
+    }
+    return status;
+}
+
 enum status resource_notification_list(const struct resource_request *request,
                                        struct resource_answer *out_answer, struct problem *problem)
 {
     struct page page;
-    struct notification_query query = { .workspace_id = request->principal->workspace_id,
-                                        .topic = request->topic };
-    struct notification_view *rows = NULL;
-    size_t count = 0;
-    enum status status = STATUS_OK;
-    if (request->profile.size > 0) {
-        struct id requested = ID_ZERO;
-        struct id canonical = ID_ZERO;
-        struct id *origins = NULL;
-        status = profile_resolve(request, request->profile, &requested, &canonical, &origins,
-                                 &query.profile_count, problem);
-        query.profiles = origins;
-    }
+    struct notification_query query;
+    struct notification_page found = { .count = 0 };
+    int64_t to_ms = INSTANT_NONE;
+    enum status status = read_query(request, &query, &to_ms, problem);
     if (status == STATUS_OK) {
-        status = page_open(&page, request, "notifications",
-                           str_printf(request->arena, "%.*s|%.*s", STR_ARG(request->profile),
-                                      STR_ARG(request->topic)),
-                           problem);
+        struct str filters =
+            str_printf(request->arena, "%.*s|%.*s|%.*s|%.*s|%.*s", STR_ARG(request->profile),
+                       STR_ARG(request->topic), STR_ARG(request->subscription),
+                       STR_ARG(request->from), STR_ARG(request->to));
+        status = page_open(&page, request, "notifications", filters, problem);
     }
     if (status != STATUS_OK) {
         return status;
     }
-    cursor_place(&page, &query.before_ms, &query.before_id);
+    query_place(&page, to_ms, &query.before_ms, &query.before_id);
     query.limit = page.size + 1;
-    status = notification_list(request->pg, request->arena, &query, &rows, &count, problem);
+    status = notification_page(request->pg, request->arena, &query, &found, problem);
     if (status != STATUS_OK) {
         return status;
+    }
+    size_t shown = found.count < page.size ? found.count : page.size;
+    for (size_t i = 0; i < shown; i++) {
+        write_notification(&page.json, request, &found.rows[i], NULL, 0);
     }
     struct str next = { NULL, 0 };
-    for (size_t i = 0; i < count && i < page.size; i++) {
-        write_notification(&page.json, request, &rows[i], NULL, 0);
-        if (i + 1 == page.size && count > page.size) {
-            next = cursor_format(request->arena, rows[i].created_at_ms, rows[i].id);
-        }
+    if (found.count > page.size) {
+        const struct notification_view *last = &found.rows[shown - 1];
+        next = cursor_format(request->arena, last->created_at_ms, last->id);
+    } else if (found.is_cut) {
+        next = cursor_format(request->arena, found.cut_ms, found.cut_id);
     }
     return page_close(&page, next, -1, true, out_answer, problem);
 }
@@ -114,95 +142,4 @@ enum status resource_notification_show(const struct resource_request *request,
     jsonw_begin(&json, &buf);
     write_notification(&json, request, &row, deliveries, delivery_count);
     return resource_answer_set(&buf, RESOURCE_SHOWN, 0, out_answer, problem);
-}
-
-static void write_attempt(struct jsonw *json, const struct attempt_view *row)
-{
-    jsonw_open(json);
-    jsonw_put_id(json, "id", row->id);
-    jsonw_put_id(json, "notification_id", row->notification_id);
-    jsonw_put_str_or_null(json, "subscription", row->subscription);
-    jsonw_put_i64(json, "number", row->number);
-    jsonw_put_str(json, "outcome", row->outcome);
-    jsonw_put_instant(json, "at", row->at_ms);
-    jsonw_put_i64(json, "duration_ms", row->duration_ms);
-    jsonw_key(json, "request");
-    jsonw_open(json);
-    jsonw_put_str_or_null(json, "url", row->url);
-    jsonw_put_i64(json, "body_bytes", row->body_bytes);
-    jsonw_close(json);
-    jsonw_key(json, "response");
-    if (row->response_status == 0) {
-        jsonw_null(json);
-    } else {
-        jsonw_open(json);
-        jsonw_put_i64(json, "status", row->response_status);
-        jsonw_put_str(json, "body", row->response);
-        jsonw_close(json);
-    }
-    jsonw_put_str_or_null(json, "error", row->error);
-    jsonw_put_instant(json, "next_at", row->next_at_ms);
-    jsonw_close(json);
-}
-
-static enum status list_attempts(const struct resource_request *request,
-                                 struct attempt_query *query, struct str filters,
-                                 struct resource_answer *out_answer, struct problem *problem)
-{
-    struct page page;
-    struct attempt_view *rows = NULL;
-    size_t count = 0;
-    enum status status = page_open(&page, request, "attempts", filters, problem);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    query->workspace_id = request->principal->workspace_id;
-    if (!resource_may(request, SCOPE_READ)) {
-        query->owner = subscription_owner(request);
-    }
-    cursor_place(&page, &query->before_ms, &query->before_id);
-    query->limit = page.size + 1;
-    status = attempt_list(request->pg, request->arena, query, &rows, &count, problem);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    struct str next = { NULL, 0 };
-    for (size_t i = 0; i < count && i < page.size; i++) {
-        write_attempt(&page.json, &rows[i]);
-        if (i + 1 == page.size && count > page.size) {
-            next = cursor_format(request->arena, rows[i].at_ms, rows[i].id);
-        }
-    }
-    return page_close(&page, next, -1, true, out_answer, problem);
-}
-
-enum status resource_notification_attempts(const struct resource_request *request,
-                                           struct resource_answer *out_answer,
-                                           struct problem *problem)
-{
-    struct attempt_query query = { .limit = 0 };
-    if (!id_parse(request->name, &query.notification_id)) {
-        return resource_missing(STATUS_MISSING, "notification", request->name, problem);
-    }
-    return list_attempts(request, &query, request->name, out_answer, problem);
-}
-
-enum status resource_attempt_list(const struct resource_request *request,
-                                  struct resource_answer *out_answer, struct problem *problem)
-{
-    struct attempt_query query = { .limit = 0 };
-    if (request->subscription.size > 0) {
-        struct subscription_row row;
-        struct id owner = resource_may(request, SCOPE_READ) ? ID_ZERO : subscription_owner(request);
-        enum status status =
-            subscription_find(request->pg, request->arena, request->principal->workspace_id, owner,
-                              request->subscription, &row, problem);
-        if (status != STATUS_OK) {
-            return resource_missing(status, "subscription", request->subscription, problem);
-        }
-        query.subscription_id = row.id;
-    }
-    return list_attempts(request, &query,
-                         str_printf(request->arena, "of|%.*s", STR_ARG(request->subscription)),
-                         out_answer, problem);
 }

@@ -1,4 +1,5 @@
 #include "base/instant.h"
+#include "query_priv.h"
 #include "resource_priv.h"
 #include "store/transition_read.h"
 
@@ -16,36 +17,6 @@ static const char *const CAUSES[] = {
 };
 static const char *const KINDS[] = { "tag", "segment", "lifecycle", "tier" };
 
-static enum status one_of(struct str value, const char *name, const char *const *known,
-                          size_t count, struct problem *problem)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (value.size == 0 || str_equal_z(value, known[i])) {
-            return STATUS_OK;
-        }
-    }
-    enum status status =
-        problem_set(problem, STATUS_INVALID, "invalid-field", "no %s is called \"%.*s\"", name,
-                    STR_ARG(str_take_text(value, 63)));
-    problem_suggest(problem, str_nearest(value, known, count));
-    problem_point(problem, "#/query/%s", name);
-    return status;
-}
-
-static enum status read_instant(struct str text, const char *name, int64_t *out_ms,
-                                struct problem *problem)
-{
-    if (text.size == 0 || instant_parse(text, true, out_ms, NULL)) {
-        return STATUS_OK;
-    }
-    enum status status = problem_set(problem, STATUS_INVALID, "invalid-field",
-                                     "%s is an instant with an offset, like"
-                                     " \"2026-11-22T14:03:07Z\"",
-                                     name);
-    problem_point(problem, "#/query/%s", name);
-    return status;
-}
-
 static enum status read_query(const struct resource_request *request,
                               struct transition_query *query, int64_t *out_to_ms,
                               struct problem *problem)
@@ -58,15 +29,16 @@ static enum status read_query(const struct resource_request *request,
         .from_ms = 0,
         .scan_limit = SCAN_ROWS,
     };
-    enum status status = one_of(request->cause, "cause", CAUSES, ARRAY_COUNT(CAUSES), problem);
+    enum status status =
+        query_one_of(request->cause, "cause", CAUSES, ARRAY_COUNT(CAUSES), problem);
     if (status == STATUS_OK) {
-        status = one_of(request->kind, "kind", KINDS, ARRAY_COUNT(KINDS), problem);
+        status = query_one_of(request->kind, "kind", KINDS, ARRAY_COUNT(KINDS), problem);
     }
     if (status == STATUS_OK) {
-        status = read_instant(request->from, "from", &query->from_ms, problem);
+        status = query_instant(request->from, "from", &query->from_ms, problem);
     }
     if (status == STATUS_OK) {
-        status = read_instant(request->to, "to", out_to_ms, problem);
+        status = query_instant(request->to, "to", out_to_ms, problem);
     }
     return status;
 }
@@ -91,16 +63,6 @@ static void write_transition(struct jsonw *json, const struct transition_entry *
     jsonw_close(json);
 }
 
-/* Before the cursor, else before `to` (which is not included), else all. */
-static void place(const struct page *page, int64_t to_ms, struct transition_query *query)
-{
-    cursor_place(page, &query->before_ms, &query->before_id);
-    if (page->cursor.size == 0 && to_ms != INSTANT_NONE) {
-        query->before_ms = to_ms;
-        query->before_id = ID_ZERO;
-    }
-}
-
 enum status resource_transition_list(const struct resource_request *request,
                                      struct resource_answer *out_answer, struct problem *problem)
 {
@@ -119,7 +81,7 @@ enum status resource_transition_list(const struct resource_request *request,
     if (status != STATUS_OK) {
         return status;
     }
-    place(&page, to_ms, &query);
+    query_place(&page, to_ms, &query.before_ms, &query.before_id);
     query.limit = page.size + 1;
     status = transition_page(request->pg, request->arena, &query, &found, problem);
     if (status != STATUS_OK) {

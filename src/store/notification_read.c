@@ -1,11 +1,12 @@
 #include "store/notification_read.h"
 
 #include "base/instant.h"
+#include "core/trigger/delivery.h"
 
 /*
- * Notifications and attempts, read.
+ * Notifications, read.
  *
- * Both are partitioned by day, so every list runs along an instant and leaves
+ * They are partitioned by day, so every list runs along an instant and leaves
  * out what is newer than its place. A notification by its id alone has no
  * index: the id of a partitioned table cannot be unique without its instant, and
  * an index on a hash costs every notification a write at a random place (117
@@ -17,22 +18,40 @@
 
 #define NOTIFICATION_COLUMNS "n.id, n.created_at, n.profile_id, n.topic, n.sequence, n.body"
 
-static const struct pg_statement notification_list_sql = {
-    "notification_list",
-    "SELECT " NOTIFICATION_COLUMNS " FROM notification n WHERE n.workspace_id = $1"
-    " AND n.created_at <= $2 AND (n.created_at, n.id) < ($2, $3)"
-    " AND ($4::text IS NULL OR n.topic = $4) ORDER BY n.created_at DESC, n.id DESC LIMIT $5",
+#define NOTIFICATION_RANGE                                                  \
+    " FROM notification n WHERE n.workspace_id = $1 AND n.created_at >= $2" \
+    " AND n.created_at <= $3 AND (n.created_at, n.id) < ($3, $4)"
+#define NOTIFICATION_ORDER " ORDER BY n.created_at DESC, n.id DESC"
+
+static const struct pg_statement notification_page_sql = {
+    "notification_page",
+    "SELECT " NOTIFICATION_COLUMNS
+    " FROM (SELECT " NOTIFICATION_COLUMNS NOTIFICATION_RANGE NOTIFICATION_ORDER
+    " LIMIT $5) n WHERE ($6::text IS NULL OR n.topic = $6)" NOTIFICATION_ORDER " LIMIT $7",
 };
 
-static const struct pg_statement notification_list_profile_sql = {
-    "notification_list_profile",
-    "SELECT " NOTIFICATION_COLUMNS " FROM unnest($6::uuid[]) AS o(id) CROSS JOIN LATERAL"
-    " (SELECT p.id, p.created_at, p.profile_id, p.topic, p.sequence, p.body"
-    " FROM notification p WHERE p.workspace_id = $1 AND p.profile_id = o.id"
-    " AND p.created_at <= $2 AND (p.created_at, p.id) < ($2, $3)"
-    " AND ($4::text IS NULL OR p.topic = $4)"
-    " ORDER BY p.created_at DESC, p.id DESC LIMIT $5) n"
-    " ORDER BY n.created_at DESC, n.id DESC LIMIT $5",
+static const struct pg_statement notification_page_profile_sql = {
+    "notification_page_profile",
+    "SELECT " NOTIFICATION_COLUMNS " FROM (SELECT " NOTIFICATION_COLUMNS
+    " FROM unnest($8::uuid[]) AS o (id) CROSS JOIN LATERAL (SELECT " NOTIFICATION_COLUMNS
+        NOTIFICATION_RANGE " AND n.profile_id = o.id" NOTIFICATION_ORDER
+    " LIMIT $5) n" NOTIFICATION_ORDER
+    " LIMIT $5) n WHERE ($6::text IS NULL OR n.topic = $6)" NOTIFICATION_ORDER " LIMIT $7",
+};
+
+static const struct pg_statement notification_cut_sql = {
+    "notification_cut",
+    "SELECT n.created_at, n.id" NOTIFICATION_RANGE NOTIFICATION_ORDER " OFFSET $5 LIMIT 1",
+};
+
+/* Attempted for the subscription, or waiting in its name. */
+static const struct pg_statement notification_sent_sql = {
+    "notification_sent",
+    "SELECT EXISTS (SELECT 1 FROM attempt a WHERE a.workspace_id = $1"
+    " AND a.notification_id = u.id AND a.at >= u.created_at - interval '1 minute'"
+    " AND a.subscription_id = $2) OR EXISTS (SELECT 1 FROM delivery d WHERE d.workspace_id = $1"
+    " AND d.id = u.delivery_id) FROM unnest($3::uuid[], $4::timestamptz[], $5::uuid[])"
+    " WITH ORDINALITY AS u (id, created_at, delivery_id, n) ORDER BY u.n",
 };
 
 static const struct pg_statement notification_first_attempt_sql = {
@@ -59,30 +78,6 @@ static const struct pg_statement notification_deliveries_sql = {
     " WHERE d.workspace_id = $1 AND d.notification_id = $2 ORDER BY d.due_at, d.id LIMIT 1000",
 };
 
-#define ATTEMPT_SELECT                                                                \
-    "SELECT a.id, a.at, a.notification_id, s.name, s.url, a.profile_id, a.number,"    \
-    " a.outcome, a.response_status, a.duration_ms, a.next_at, a.body_bytes, a.error," \
-    " a.response FROM attempt a"                                                      \
-    " LEFT JOIN subscription s ON s.workspace_id = $1 AND s.id = a.subscription_id"   \
-    " WHERE a.workspace_id = $1 AND a.at <= $2 AND (a.at, a.id) < ($2, $3)"           \
-    " AND ($4::uuid IS NULL OR s.owner_key_id = $4)"
-#define ATTEMPT_ORDER " ORDER BY a.at DESC, a.id DESC LIMIT $5"
-
-static const struct pg_statement attempt_list_sql = {
-    "attempt_list",
-    ATTEMPT_SELECT ATTEMPT_ORDER,
-};
-
-static const struct pg_statement attempt_list_notification_sql = {
-    "attempt_list_notification",
-    ATTEMPT_SELECT " AND a.notification_id = $6" ATTEMPT_ORDER,
-};
-
-static const struct pg_statement attempt_list_subscription_sql = {
-    "attempt_list_subscription",
-    ATTEMPT_SELECT " AND a.subscription_id = $6" ATTEMPT_ORDER,
-};
-
 static struct notification_view notification_row_read(const struct pg_result *result, size_t row)
 {
     return (struct notification_view){
@@ -95,39 +90,117 @@ static struct notification_view notification_row_read(const struct pg_result *re
     };
 }
 
-enum status notification_list(struct pg *pg, struct arena *arena,
-                              const struct notification_query *query,
-                              struct notification_view **out_rows, size_t *out_count,
-                              struct problem *problem)
+static void put_range(struct pg_params *params, const struct notification_query *query)
+{
+    pg_put_id(params, query->workspace_id);
+    pg_put_instant(params, query->from_ms);
+    pg_put_instant(params, query->before_ms);
+    pg_put_id(params, query->before_id);
+}
+
+static enum status read_page(struct pg *pg, struct arena *arena,
+                             const struct notification_query *query, size_t limit,
+                             struct notification_page *page, struct problem *problem)
 {
     struct pg_params params;
+    struct pg_result *result = NULL;
+    const struct pg_statement *statement = &notification_page_sql;
     pg_params_init(&params, arena);
-    pg_put_id(&params, query->workspace_id);
-    pg_put_instant(&params, query->before_ms);
-    pg_put_id(&params, query->before_id);
+    put_range(&params, query);
+    pg_put_i64(&params, (int64_t)query->scan_limit);
     pg_put_text_or_null(&params, query->topic);
-    pg_put_i64(&params, (int64_t)query->limit);
-    const struct pg_statement *statement = &notification_list_sql;
+    pg_put_i64(&params, (int64_t)limit);
     if (query->profiles != NULL) {
-        statement = &notification_list_profile_sql;
+        statement = &notification_page_profile_sql;
         pg_put_ids(&params, query->profiles, query->profile_count);
     }
-    struct pg_result *result = NULL;
     enum status status = pg_run(pg, arena, statement, &params, &result, problem);
     if (status != STATUS_OK) {
         return status;
     }
-    size_t count = pg_row_count(result);
-    struct notification_view *rows = ARENA_NEW_ARRAY(arena, count, struct notification_view);
-    if (rows == NULL) {
-        return STATUS_LIMIT;
+    page->count = pg_row_count(result);
+    page->rows = ARENA_NEW_ARRAY(arena, page->count + 1, struct notification_view);
+    for (size_t i = 0; page->rows != NULL && i < page->count; i++) {
+        page->rows[i] = notification_row_read(result, i);
     }
-    for (size_t i = 0; i < count; i++) {
-        rows[i] = notification_row_read(result, i);
+    return page->rows != NULL ? STATUS_OK : STATUS_LIMIT;
+}
+
+/* The last row that was looked at, if it was the last that may be. */
+static enum status find_cut(struct pg *pg, struct arena *arena,
+                            const struct notification_query *query, struct notification_page *page,
+                            struct problem *problem)
+{
+    struct pg_params params;
+    struct pg_result *result = NULL;
+    pg_params_init(&params, arena);
+    put_range(&params, query);
+    pg_put_i64(&params, (int64_t)query->scan_limit - 1);
+    enum status status = pg_run(pg, arena, &notification_cut_sql, &params, &result, problem);
+    if (status == STATUS_OK && pg_row_count(result) > 0) {
+        page->is_cut = true;
+        page->cut_ms = pg_get_instant(result, 0, 0);
+        page->cut_id = pg_get_id(result, 0, 1);
     }
-    *out_rows = rows;
-    *out_count = count;
-    return STATUS_OK;
+    return status;
+}
+
+/* Leaves those that went to the subscription, at most query->limit of them. */
+static enum status keep_sent(struct pg *pg, struct arena *arena,
+                             const struct notification_query *query, struct notification_page *page,
+                             struct problem *problem)
+{
+    struct pg_params params;
+    struct pg_result *result = NULL;
+    struct pg_array ids;
+    struct pg_array instants;
+    struct pg_array deliveries;
+    size_t kept = 0;
+    pg_params_init(&params, arena);
+    pg_put_id(&params, query->workspace_id);
+    pg_put_id(&params, query->subscription_id);
+    pg_array_begin(&ids, &params, PG_UUID, page->count);
+    pg_array_begin(&instants, &params, PG_INSTANT, page->count);
+    pg_array_begin(&deliveries, &params, PG_UUID, page->count);
+    for (size_t i = 0; i < page->count; i++) {
+        pg_array_id(&ids, page->rows[i].id);
+        pg_array_instant(&instants, page->rows[i].created_at_ms);
+        pg_array_id(&deliveries, delivery_id(page->rows[i].id, query->subscription_id));
+    }
+    pg_array_end(&ids);
+    pg_array_end(&instants);
+    pg_array_end(&deliveries);
+    enum status status = pg_run(pg, arena, &notification_sent_sql, &params, &result, problem);
+    for (size_t i = 0; status == STATUS_OK && i < page->count && kept < query->limit; i++) {
+        if (pg_get_bool(result, i, 0)) {
+            page->rows[kept++] = page->rows[i];
+        }
+    }
+    page->count = kept;
+    return status;
+}
+
+enum status notification_page(struct pg *pg, struct arena *arena,
+                              const struct notification_query *query,
+                              struct notification_page *out_page, struct problem *problem)
+{
+    struct notification_page page = { .count = 0 };
+    bool is_of_subscription = !id_is_zero(query->subscription_id);
+    enum status status = read_page(
+        pg, arena, query, is_of_subscription ? query->scan_limit : query->limit, &page, problem);
+    if (status == STATUS_OK && is_of_subscription && page.count > 0) {
+        status = keep_sent(pg, arena, query, &page, problem);
+    }
+    bool is_filtered = is_of_subscription || query->topic.size > 0;
+    /* Of one customer all were looked at. */
+    if (status == STATUS_OK && is_filtered && page.count < query->limit &&
+        query->profiles == NULL) {
+        status = find_cut(pg, arena, query, &page, problem);
+    }
+    if (status == STATUS_OK) {
+        *out_page = page;
+    }
+    return status;
 }
 
 static enum status find_between(struct pg *pg, struct arena *arena, struct id workspace_id,
@@ -221,62 +294,6 @@ enum status notification_deliveries(struct pg *pg, struct arena *arena, struct i
             .due_at_ms = pg_get_instant(result, i, 2),
             .attempts = pg_get_i64(result, i, 3),
         };
-    }
-    *out_rows = rows;
-    *out_count = count;
-    return STATUS_OK;
-}
-
-static struct attempt_view attempt_row_read(const struct pg_result *result, size_t row)
-{
-    return (struct attempt_view){
-        .id = pg_get_id(result, row, 0),
-        .at_ms = pg_get_instant(result, row, 1),
-        .notification_id = pg_get_id(result, row, 2),
-        .subscription = pg_get_text(result, row, 3),
-        .url = pg_get_text(result, row, 4),
-        .profile_id = pg_get_id(result, row, 5),
-        .number = pg_get_i64(result, row, 6),
-        .outcome = pg_get_text(result, row, 7),
-        .response_status = pg_get_i64(result, row, 8),
-        .duration_ms = pg_get_i64(result, row, 9),
-        .next_at_ms = pg_get_instant(result, row, 10),
-        .body_bytes = pg_get_i64(result, row, 11),
-        .error = pg_get_text(result, row, 12),
-        .response = pg_get_text(result, row, 13),
-    };
-}
-
-enum status attempt_list(struct pg *pg, struct arena *arena, const struct attempt_query *query,
-                         struct attempt_view **out_rows, size_t *out_count, struct problem *problem)
-{
-    struct pg_params params;
-    pg_params_init(&params, arena);
-    pg_put_id(&params, query->workspace_id);
-    pg_put_instant(&params, query->before_ms);
-    pg_put_id(&params, query->before_id);
-    pg_put_id_or_null(&params, query->owner);
-    pg_put_i64(&params, (int64_t)query->limit);
-    const struct pg_statement *statement = &attempt_list_sql;
-    if (!id_is_zero(query->notification_id)) {
-        statement = &attempt_list_notification_sql;
-        pg_put_id(&params, query->notification_id);
-    } else if (!id_is_zero(query->subscription_id)) {
-        statement = &attempt_list_subscription_sql;
-        pg_put_id(&params, query->subscription_id);
-    }
-    struct pg_result *result = NULL;
-    enum status status = pg_run(pg, arena, statement, &params, &result, problem);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    size_t count = pg_row_count(result);
-    struct attempt_view *rows = ARENA_NEW_ARRAY(arena, count, struct attempt_view);
-    if (rows == NULL) {
-        return STATUS_LIMIT;
-    }
-    for (size_t i = 0; i < count; i++) {
-        rows[i] = attempt_row_read(result, i);
     }
     *out_rows = rows;
     *out_count = count;
