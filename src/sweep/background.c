@@ -7,9 +7,12 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "store/batch.h"
+#include "store/endpoint_hour.h"
 #include "store/migrate.h"
 #include "store/retention.h"
 #include "sweep/backtest.h"
+#include "sweep/care.h"
+#include "sweep/delivery_replay.h"
 #include "sweep/hydrate.h"
 #include "sweep/retain.h"
 #include "sweep/silence.h"
@@ -27,6 +30,8 @@
 #define BACKGROUND_TICK_MS 250
 #define BACKGROUND_RECEIPTS 500 /* one statement: some 10 ms */
 #define BACKGROUND_SWEEP_MS 2000
+/* A week is shown; a month is for whoever asks the table. */
+#define ENDPOINT_HOURS_KEPT_MS (31 * INSTANT_DAY_MS)
 
 /* Long work by itself may have a core. Beside live traffic the steps that lock are
  * short, since a webhook of a customer who is being brought up or folded waits for
@@ -44,7 +49,7 @@ struct background_task {
 };
 
 enum {
-    TASK_COUNT = 5
+    TASK_COUNT = 6
 };
 
 struct background {
@@ -62,6 +67,8 @@ struct background {
     struct backtest backtest;
     struct retain retain;
     struct silence_watch silence;
+    struct care_watch care;
+    struct delivery_replay replay;
 };
 
 static enum status task_flush(struct background *background, struct problem *problem)
@@ -89,9 +96,13 @@ static enum status task_partitions(struct background *background, struct problem
 {
     enum status status = partition_ensure(background->pg, clock_now_ms(), problem);
     if (status == STATUS_OK) {
-        status = partition_expire(background->pg, clock_now_ms(),
-                                  background->config.webhook_retention_ms,
-                                  background->config.attempt_retention_ms, problem);
+        const struct partition_keep keep = {
+            .now_ms = clock_now_ms(),
+            .webhook_ms = background->config.webhook_retention_ms,
+            .attempt_ms = background->config.attempt_retention_ms,
+            .notification_ms = background->config.notification_retention_ms,
+        };
+        status = partition_expire(background->pg, &keep, problem);
     }
     return status;
 }
@@ -109,6 +120,10 @@ static enum status expire_workspace(struct background *background, struct id wor
         status = retention_receipts(background->pg, background->arena, workspace_id,
                                     now_ms - BATCH_RECEIPT_HORIZON_MS, BACKGROUND_RECEIPTS,
                                     &deleted, problem);
+    }
+    if (status == STATUS_OK) {
+        status = endpoint_hour_expire(background->pg, background->arena, workspace_id,
+                                      now_ms - ENDPOINT_HOURS_KEPT_MS, problem);
     }
     if (status == STATUS_OK) {
         status = retention_idempotency(background->pg, background->arena, workspace_id,
@@ -136,6 +151,12 @@ static enum status task_receipts(struct background *background, struct problem *
 static enum status task_silence(struct background *background, struct problem *problem)
 {
     return silence_watch_turn(&background->silence, background->pg, background->arena, problem);
+}
+
+static enum status task_care(struct background *background, struct problem *problem)
+{
+    return care_watch_turn(&background->care, background->pg, background->arena, clock_now_ms(),
+                           problem);
 }
 
 /* A failed refresh keeps the snapshot that is there; the next tick tries again. */
@@ -219,6 +240,15 @@ static enum status step_retain(struct background *background, bool *out_worked,
     return retain_step(&background->retain, out_worked, problem);
 }
 
+/* A few short statements a chunk: they fit beside live traffic as they are. */
+static enum status step_replay(struct background *background, bool *out_worked,
+                               struct problem *problem)
+{
+    background->replay.pg = background->hydrate.pg;
+    background->replay.arena = background->retain.arena;
+    return delivery_replay_step(&background->replay, out_worked, problem);
+}
+
 /* One step of long work; while webhooks come, and there is more, a rest after it.
  * False when it is time to stop. */
 static bool run_step(struct background *background, const char *work, step_fn *step,
@@ -257,11 +287,13 @@ static void *background_thread(void *argument)
         run_due_tasks(background);
         bool backtests = false;
         bool retains = false;
+        bool replays = false;
         bool hydrates = run_hydrate(background);
-        if (run_step(background, "backtest", step_backtest, &backtests)) {
-            (void)run_step(background, "retention", step_retain, &retains);
+        if (run_step(background, "backtest", step_backtest, &backtests) &&
+            run_step(background, "retention", step_retain, &retains)) {
+            (void)run_step(background, "delivery replay", step_replay, &replays);
         }
-        wait_ms = hydrates || backtests || retains ? 0 : BACKGROUND_TICK_MS;
+        wait_ms = hydrates || backtests || retains || replays ? 0 : BACKGROUND_TICK_MS;
     }
     struct problem problem = { 0 };
     (void)task_flush(background, &problem);
@@ -282,7 +314,10 @@ enum status background_start(const struct background_config *config,
     background->tasks[2] = (struct background_task){ INSTANT_HOUR_MS, 0, task_partitions };
     background->tasks[3] = (struct background_task){ 10000, 0, task_receipts };
     background->tasks[4] = (struct background_task){ 1000, 0, task_silence };
+    background->tasks[5] = (struct background_task){ 2000, 0, task_care };
     background->silence = (struct silence_watch){ .registry = config->registry };
+    background->care = (struct care_watch){ .registry = config->registry };
+    background->replay = (struct delivery_replay){ .instance_id = config->instance_id };
     pthread_mutex_init(&background->lock, NULL);
     pthread_cond_init(&background->wake, NULL);
     background->arena = arena_create(LIMIT_ARENA_REQUEST_BYTES);
