@@ -15,11 +15,13 @@
 #include "store/registry.h"
 
 struct delivery_queue;
+struct endpoint_tally;
 
 struct delivery_queue_config {
     const char *database_url;
     struct registry *registry;
     struct id instance_id;
+    struct endpoint_tally *tally; /* what was settled; may be NULL */
     /* Every attempt; may be NULL. */
     void (*observe)(void *app, enum attempt_outcome outcome, int64_t duration_ms);
     void *app;

@@ -64,7 +64,7 @@ struct registry_workspace {
     struct str currency;
     struct str time_zone;
     bool held;
-    /* Active subscriptions only: who gets notifications. */
+    /* Active and paused subscriptions: for whom notifications are made. */
     const struct subscription_interest *interests;
     size_t interest_count;
     const struct source *sources;

@@ -26,6 +26,7 @@ struct workspace {
     int64_t created_at_ms;
     int64_t updated_at_ms;
     int64_t held_at_ms; /* INSTANT_NONE: not held */
+    struct str held_reason;
 };
 
 NODISCARD enum status workspace_insert(struct pg *pg, struct arena *arena,
@@ -42,6 +43,12 @@ NODISCARD enum status workspace_count(struct pg *pg, struct arena *arena, int64_
 /* Title, time zone and updated_at. */
 NODISCARD enum status workspace_update(struct pg *pg, struct arena *arena,
                                        const struct workspace *workspace, struct problem *problem);
+
+/* The brake: nothing is sent while it is held. */
+NODISCARD enum status workspace_hold(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                     struct str reason, int64_t now_ms, struct problem *problem);
+NODISCARD enum status workspace_release(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                        int64_t now_ms, struct problem *problem);
 
 /* Makes every instance load the configuration anew: belongs into the
  * transaction that changed it. The zero id (keys of the instance) bumps the

@@ -6,6 +6,7 @@
 #include "base/instant.h"
 #include "base/limits.h"
 #include "core/trigger/subscription.h"
+#include "store/care_store.h"
 #include "subscription_priv.h"
 
 /*
@@ -174,6 +175,15 @@ static enum status check_confirmation(const struct resource_request *request,
     return STATUS_OK;
 }
 
+/* What failed before is forgotten: it is another endpoint, or was mended. */
+static enum status forgive(const struct resource_request *request, const void *what,
+                           struct problem *problem)
+{
+    const struct subscription_row *row = what;
+    return care_forgive(request->pg, request->arena, row->workspace_id, row->id, request->now_ms,
+                        problem);
+}
+
 enum status resource_subscription_verify(const struct resource_request *request,
                                          struct resource_answer *out_answer,
                                          struct problem *problem)
@@ -204,7 +214,11 @@ enum status resource_subscription_verify(const struct resource_request *request,
             status = send_challenge(request, &row, problem);
         }
     }
-    if (status == STATUS_OK && str_equal(row.status, STR("pending"))) {
+    bool is_confirmed = status == STATUS_OK && str_equal(row.status, STR("pending"));
+    if (is_confirmed) {
+        status = resource_transact(request, row.workspace_id, forgive, &row, problem);
+    }
+    if (status == STATUS_OK && is_confirmed) {
         row.status = STR("active");
         row.status_reason = (struct str){ NULL, 0 };
         row.challenge = (struct str){ NULL, 0 };
@@ -406,7 +420,19 @@ enum status resource_subscription_resume(const struct resource_request *request,
                                          struct resource_answer *out_answer,
                                          struct problem *problem)
 {
-    return move_to(request, STR("active"), (struct str){ NULL, 0 }, out_answer, problem);
+    struct subscription_row row;
+    enum status status = subscription_load(request, &row, problem);
+    if (status == STATUS_OK) {
+        status = resource_match(request, row.version, problem);
+    }
+    bool is_stopped = status == STATUS_OK &&
+                      (str_equal_z(row.status, "paused") || str_equal_z(row.status, "disabled"));
+    if (is_stopped && !request->validate_only) {
+        status = resource_transact(request, row.workspace_id, forgive, &row, problem);
+    }
+    return status == STATUS_OK
+               ? move_to(request, STR("active"), (struct str){ NULL, 0 }, out_answer, problem)
+               : status;
 }
 
 struct rotation {

@@ -1,10 +1,9 @@
 #include "base/instant.h"
 #include "base/limits.h"
 #include "base/money.h"
-#include "resource_priv.h"
 #include "store/rule_store.h"
 #include "store/source_store.h"
-#include "store/workspace.h"
+#include "workspace_priv.h"
 
 /*
  * Workspaces.
@@ -14,17 +13,23 @@
  * stands in every notification, and sums of money were counted in the currency.
  */
 
-static void workspace_write_json(struct jsonw *json, const struct workspace *workspace)
+void workspace_write_members(struct jsonw *json, const struct workspace *workspace)
 {
-    jsonw_open(json);
     jsonw_put_id(json, "id", workspace->id);
     jsonw_put_str(json, "name", workspace->name);
     jsonw_put_str(json, "title", workspace->title);
     jsonw_put_str(json, "currency", workspace->currency);
     jsonw_put_str(json, "time_zone", workspace->time_zone);
     jsonw_put_instant(json, "held_at", workspace->held_at_ms);
+    jsonw_put_str_or_null(json, "held_reason", workspace->held_reason);
     jsonw_put_instant(json, "created_at", workspace->created_at_ms);
     jsonw_put_instant(json, "updated_at", workspace->updated_at_ms);
+}
+
+static void workspace_write_json(struct jsonw *json, const struct workspace *workspace)
+{
+    jsonw_open(json);
+    workspace_write_members(json, workspace);
     jsonw_close(json);
 }
 
@@ -152,9 +157,8 @@ enum status resource_workspace_list(const struct resource_request *request,
     return page_close(&page, next, total, true, out_answer, problem);
 }
 
-/* An instance key finds any; a workspace's own key finds its own. */
-static enum status find_visible(const struct resource_request *request,
-                                struct workspace *out_workspace, struct problem *problem)
+enum status workspace_find_visible(const struct resource_request *request,
+                                   struct workspace *out_workspace, struct problem *problem)
 {
     struct workspace workspace = { 0 };
     enum status status =
@@ -174,7 +178,7 @@ enum status resource_workspace_show(const struct resource_request *request,
                                     struct resource_answer *out_answer, struct problem *problem)
 {
     struct workspace workspace = { 0 };
-    enum status status = find_visible(request, &workspace, problem);
+    enum status status = workspace_find_visible(request, &workspace, problem);
     if (status != STATUS_OK) {
         return status;
     }
@@ -196,7 +200,7 @@ enum status resource_workspace_update(const struct resource_request *request,
 {
     static const char *const fields[] = { "title", "time_zone" };
     struct workspace workspace = { 0 };
-    enum status status = find_visible(request, &workspace, problem);
+    enum status status = workspace_find_visible(request, &workspace, problem);
     if (status != STATUS_OK) {
         return status;
     }

@@ -2,6 +2,7 @@
 
 #include <stdatomic.h>
 
+#include "app/endpoint_tally.h"
 #include "base/clock.h"
 #include "base/instant.h"
 #include "base/limits.h"
@@ -107,6 +108,11 @@ static bool queue_endpoint(void *app, struct arena *arena, struct id workspace_i
         snapshot != NULL ? snapshot_subscription(snapshot, subscription_id) : NULL;
     bool is_known = subscription != NULL && id_equal(subscription->workspace_id, workspace_id) &&
                     endpoint_copy(arena, subscription, out_endpoint);
+    const struct registry_workspace *workspace =
+        snapshot != NULL ? snapshot_workspace(snapshot, workspace_id) : NULL;
+    if (is_known && (workspace == NULL || workspace->held)) {
+        out_endpoint->active = false; /* the brake */
+    }
     registry_release(queue->config.registry, snapshot);
     return is_known;
 }
@@ -177,10 +183,11 @@ static size_t workspaces_pick(struct delivery_queue *queue, struct id picked[WOR
 {
     const struct registry_snapshot *snapshot = registry_hold(queue->config.registry);
     size_t count = 0;
-    while (snapshot != NULL && count < WORKSPACES_A_TURN) {
+    size_t looked = 0;
+    while (snapshot != NULL && looked < WORKSPACES_A_TURN) {
         const struct registry_workspace *workspace =
             snapshot_workspace_at(snapshot, queue->next_workspace);
-        if (workspace == NULL && (queue->next_workspace == 0 || count > 0)) {
+        if (workspace == NULL && (queue->next_workspace == 0 || looked > 0)) {
             queue->next_workspace = 0;
             break;
         }
@@ -189,7 +196,10 @@ static size_t workspaces_pick(struct delivery_queue *queue, struct id picked[WOR
             continue;
         }
         queue->next_workspace++;
-        picked[count++] = workspace->id;
+        looked++;
+        if (!workspace->held) {
+            picked[count++] = workspace->id;
+        }
     }
     registry_release(queue->config.registry, snapshot);
     return count;
@@ -263,6 +273,9 @@ static enum status queue_settle(void *app, const struct settlement *settlements,
     if (status != STATUS_OK) {
         log_failure("settling failed", status, &problem);
         return status;
+    }
+    for (size_t i = 0; i < count; i++) {
+        endpoint_tally_add(queue->config.tally, &settlements[i].attempt);
     }
     subscriptions_disable(queue, settlements, count);
     return STATUS_OK;

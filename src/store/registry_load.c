@@ -504,7 +504,9 @@ static enum status load_subscriptions(struct loading *loading)
         struct registry_subscription *subscription =
             &snapshot->subscriptions[snapshot->subscription_count++];
         *subscription = subscription_of(rows, i, loading->arena);
-        if (str_equal_z(subscription->status, "active")) {
+        /* What is rung while one is paused waits for it. */
+        if (str_equal_z(subscription->status, "active") ||
+            str_equal_z(subscription->status, "paused")) {
             add_interest(workspace, interest++, subscription->id, rows, i, loading->arena);
             snapshot->interest_count++;
         }

@@ -45,7 +45,7 @@ static const struct pg_statement subscription_stats_sql = {
     " CROSS JOIN LATERAL (SELECT count(*) AS pending, min(n.created_at) AS oldest"
     " FROM (SELECT d.notification_created_at AS created_at FROM delivery d"
     " WHERE d.workspace_id = $1 AND d.subscription_id = s.id LIMIT 10000) n) q"
-    " CROSS JOIN LATERAL (SELECT count(*) AS attempts,"
+    " CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE r.outcome <> 'dropped') AS attempts,"
     " count(*) FILTER (WHERE r.outcome = 'delivered') AS delivered,"
     " coalesce(percentile_disc(0.99) WITHIN GROUP (ORDER BY r.duration_ms), 0) AS p99"
     " FROM (SELECT t.outcome, t.duration_ms FROM attempt t WHERE t.workspace_id = $1"

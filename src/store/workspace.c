@@ -12,7 +12,9 @@
  * a lookup of the name in a cache that may be a quarter of a second old.
  */
 
-#define WORKSPACE_COLUMNS "id, name, title, currency, time_zone, created_at, updated_at, held_at"
+#define WORKSPACE_COLUMNS                                                    \
+    "id, name, title, currency, time_zone, created_at, updated_at, held_at," \
+    " held_reason"
 
 static const struct pg_statement workspace_insert_sql = {
     "workspace_insert",
@@ -40,6 +42,19 @@ static const struct pg_statement workspace_update_sql = {
     "UPDATE workspace SET title = $2, time_zone = $3, updated_at = $4 WHERE id = $1",
 };
 
+/* Held already: since then, whatever the new reason. */
+static const struct pg_statement workspace_hold_sql = {
+    "workspace_hold",
+    "UPDATE workspace SET held_at = coalesce(held_at, $2), held_reason = $3, updated_at = $2"
+    " WHERE id = $1",
+};
+
+static const struct pg_statement workspace_release_sql = {
+    "workspace_release",
+    "UPDATE workspace SET held_at = NULL, held_reason = NULL, updated_at = $2 WHERE id = $1"
+    " AND held_at IS NOT NULL",
+};
+
 static const struct pg_statement workspace_touch_sql = {
     "workspace_touch",
     "UPDATE workspace SET config_version = config_version + 1 WHERE id = $1",
@@ -62,6 +77,7 @@ static struct workspace workspace_row(const struct pg_result *result, size_t row
         .created_at_ms = pg_get_instant(result, row, 5),
         .updated_at_ms = pg_get_instant(result, row, 6),
         .held_at_ms = pg_get_instant(result, row, 7),
+        .held_reason = pg_get_text(result, row, 8),
     };
 }
 
@@ -149,6 +165,27 @@ enum status workspace_update(struct pg *pg, struct arena *arena, const struct wo
     pg_put_text(&params, workspace->time_zone);
     pg_put_instant(&params, workspace->updated_at_ms);
     return pg_run(pg, arena, &workspace_update_sql, &params, NULL, problem);
+}
+
+enum status workspace_hold(struct pg *pg, struct arena *arena, struct id workspace_id,
+                           struct str reason, int64_t now_ms, struct problem *problem)
+{
+    struct pg_params params;
+    pg_params_init(&params, arena);
+    pg_put_id(&params, workspace_id);
+    pg_put_instant(&params, now_ms);
+    pg_put_text_or_null(&params, reason);
+    return pg_run(pg, arena, &workspace_hold_sql, &params, NULL, problem);
+}
+
+enum status workspace_release(struct pg *pg, struct arena *arena, struct id workspace_id,
+                              int64_t now_ms, struct problem *problem)
+{
+    struct pg_params params;
+    pg_params_init(&params, arena);
+    pg_put_id(&params, workspace_id);
+    pg_put_instant(&params, now_ms);
+    return pg_run(pg, arena, &workspace_release_sql, &params, NULL, problem);
 }
 
 enum status workspace_touch(struct pg *pg, struct arena *arena, struct id workspace_id,
