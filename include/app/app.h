@@ -28,6 +28,7 @@
 #include "sweep/nightly.h"
 
 struct delivery_queue;
+struct endpoint_tally;
 struct import_worker;
 struct metrics;
 
@@ -46,6 +47,7 @@ struct app {
     struct metrics *metrics;
     struct registry *registry;
     struct source_stats *source_stats;
+    struct endpoint_tally *tally;
     struct key_ring *key_ring;
     struct delivery_queue *queue;
     struct sender_config sender_config;

@@ -14,6 +14,7 @@
 #include "app/commands.h"
 #include "app/delivery_queue.h"
 #include "app/embedded.h"
+#include "app/endpoint_tally.h"
 #include "app/file.h"
 #include "app/import_worker.h"
 #include "app/metrics.h"
@@ -262,6 +263,7 @@ static enum status start_sender(struct app *app, struct problem *problem)
         .database_url = cli->database_url,
         .registry = app->registry,
         .instance_id = app->instance_id,
+        .tally = app->tally,
         .observe = app_observe_attempt,
         .app = app,
     };
@@ -319,6 +321,7 @@ static enum status start_background(struct app *app, struct problem *problem)
         .instance_id = app->instance_id,
         .webhook_retention_ms = app->cli->config.numbers[CONFIG_RETENTION_WEBHOOK],
         .attempt_retention_ms = app->cli->config.numbers[CONFIG_RETENTION_ATTEMPT],
+        .notification_retention_ms = app->cli->config.numbers[CONFIG_RETENTION_NOTIFICATION],
         .interaction_retention_ms = app->cli->config.numbers[CONFIG_RETENTION_INTERACTION],
         .flush = app_flush,
         .clock_offset = app_clock_offset,
@@ -398,8 +401,9 @@ static enum status app_start(struct app *app, struct problem *problem)
     atomic_store(&app->database_seen_ms, clock_monotonic_ms());
     app->source_stats = source_stats_create();
     app->key_ring = key_ring_create();
+    app->tally = endpoint_tally_create();
     (void)problem_set(problem, STATUS_BROKEN, "start", "no memory");
-    if (app->source_stats == NULL || app->key_ring == NULL ||
+    if (app->source_stats == NULL || app->key_ring == NULL || app->tally == NULL ||
         metrics_create(api_routes, api_route_count, &app->metrics) != STATUS_OK) {
         return STATUS_BROKEN;
     }
@@ -448,6 +452,7 @@ static void app_stop(struct app *app)
     key_ring_destroy(app->key_ring);
     if (app->source_stats != NULL) {
         source_stats_destroy(app->source_stats);
+        endpoint_tally_destroy(app->tally);
     }
     metrics_destroy(app->metrics);
 }

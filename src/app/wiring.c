@@ -1,4 +1,5 @@
 #include "app/app.h"
+#include "app/endpoint_tally.h"
 #include "app/metrics.h"
 #include "base/clock.h"
 #include "base/jsonw.h"
@@ -104,6 +105,7 @@ void app_flush(void *app, struct pg *pg)
     struct app *self = app;
     source_stats_flush(self->source_stats, pg);
     plan_counts_flush(self->registry, pg);
+    endpoint_tally_flush(self->tally, pg);
     if (pg_is_connected(pg)) {
         atomic_store(&self->database_seen_ms, clock_monotonic_ms());
         database_check(self, pg);
@@ -192,6 +194,9 @@ void app_write_metrics(void *app, struct buf *text)
     };
     http_server_stats(self->http, &gauges.http);
     metrics_write(self->metrics, &gauges, text);
+    const struct registry_snapshot *snapshot = registry_hold(self->registry);
+    endpoint_tally_write(self->tally, snapshot, text);
+    registry_release(self->registry, snapshot);
 }
 
 void app_observe_request(void *api, const char *pattern, unsigned http_status, int64_t duration_us)
