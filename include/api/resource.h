@@ -61,7 +61,8 @@ struct resource_request {
     struct str value; /* of a membership */
     struct str from;  /* instants */
     struct str to;
-    struct str state;   /* of a job: the parameter "status" */
+    struct str state;   /* of a job or a delivery: the parameter "status" */
+    struct str outcome; /* of an attempt */
     struct str context; /* rule, trigger or filter */
     struct str way;     /* of a snippet: script or shopify_pixel */
     struct str as_of;   /* an instant; empty: now */
@@ -95,6 +96,9 @@ resource_fn resource_workspace_create;
 resource_fn resource_workspace_list;
 resource_fn resource_workspace_show;
 resource_fn resource_workspace_update;
+/* The brake: body {"reason":"..."}, {"drop_older_than":"2h"}. */
+resource_fn resource_workspace_hold;
+resource_fn resource_workspace_release;
 
 resource_fn resource_source_create;
 resource_fn resource_source_list;
@@ -135,6 +139,9 @@ resource_fn resource_subscription_pause;
 resource_fn resource_subscription_resume;
 resource_fn resource_subscription_rotate_secret;
 resource_fn resource_subscription_public_keys;
+resource_fn resource_subscription_stats;
+/* Queues a job that sends again; body {"since":...,"until":...,"status":"failed"}. */
+resource_fn resource_subscription_replay;
 
 resource_fn resource_rule_create;
 resource_fn resource_rule_list;
@@ -172,7 +179,11 @@ resource_fn resource_profile_unmerge;
 resource_fn resource_notification_list;
 resource_fn resource_notification_show;
 resource_fn resource_notification_attempts;
+resource_fn resource_notification_explain;
+/* Sends one again, to all it was sent to or to {"subscription":"..."}. */
+resource_fn resource_notification_replay;
 resource_fn resource_attempt_list;
+resource_fn resource_delivery_list;
 
 resource_fn resource_product_list;
 resource_fn resource_quarantine_list;

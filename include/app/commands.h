@@ -14,6 +14,8 @@ command_fn command_migrate;
 command_fn command_doctor;
 command_fn command_status;
 command_fn command_tail;
+command_fn command_hold;
+command_fn command_release;
 command_fn command_import;
 command_fn command_replay;
 command_fn command_check;
@@ -69,5 +71,9 @@ command_fn command_subscription_test;
 command_fn command_subscription_pause;
 command_fn command_subscription_resume;
 command_fn command_subscription_rotate_secret;
+command_fn command_subscription_stats;
+
+command_fn command_delivery_list;
+command_fn command_delivery_replay;
 
 #endif

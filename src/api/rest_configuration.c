@@ -180,3 +180,24 @@ enum http_outcome handle_subscription_rotate_secret(struct http_exchange *x, voi
 {
     return rest_run(x, app, resource_subscription_rotate_secret, REST_WRITE);
 }
+
+enum http_outcome handle_subscription_stats(struct http_exchange *x, void *app)
+{
+    return rest_run(x, app, resource_subscription_stats, 0);
+}
+
+enum http_outcome handle_subscription_replay(struct http_exchange *x, void *app)
+{
+    return rest_run(x, app, resource_subscription_replay, REST_CREATE);
+}
+
+enum http_outcome handle_workspace_hold(struct http_exchange *x, void *app)
+{
+    return rest_run(x, app, resource_workspace_hold, REST_WRITE);
+}
+
+/* Dropping what grew old may take as long as a call out. */
+enum http_outcome handle_workspace_release(struct http_exchange *x, void *app)
+{
+    return rest_run(x, app, resource_workspace_release, REST_WRITE | REST_CALLS_OUT);
+}

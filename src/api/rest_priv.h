@@ -29,6 +29,9 @@ enum rest_flag {
     REST_PRODUCTS = 1 << 17, /* source, product_id, sku */
     REST_EXPLAIN = 1 << 16,  /* rule; as_of, too */
     REST_WAY = 1 << 20,
+    REST_RANGE = 1 << 21, /* from, to */
+    REST_STATUS = 1 << 22,
+    REST_OUTCOME = 1 << 23,
 };
 
 enum http_outcome rest_run(struct http_exchange *x, void *app, resource_fn *resource,

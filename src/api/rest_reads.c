@@ -53,7 +53,8 @@ enum http_outcome handle_profile_unmerge(struct http_exchange *x, void *app)
 
 enum http_outcome handle_notification_list(struct http_exchange *x, void *app)
 {
-    return rest_run(x, app, resource_notification_list, REST_PAGE | REST_PROFILE | REST_TOPIC);
+    return rest_run(x, app, resource_notification_list,
+                    REST_PAGE | REST_PROFILE | REST_TOPIC | REST_SUBSCRIPTION | REST_RANGE);
 }
 
 enum http_outcome handle_notification_show(struct http_exchange *x, void *app)
@@ -68,7 +69,26 @@ enum http_outcome handle_notification_attempts(struct http_exchange *x, void *ap
 
 enum http_outcome handle_attempt_list(struct http_exchange *x, void *app)
 {
-    return rest_run(x, app, resource_attempt_list, REST_PAGE | REST_SUBSCRIPTION);
+    return rest_run(x, app, resource_attempt_list,
+                    REST_PAGE | REST_PROFILE | REST_TOPIC | REST_SUBSCRIPTION | REST_RANGE |
+                        REST_OUTCOME);
+}
+
+enum http_outcome handle_delivery_list(struct http_exchange *x, void *app)
+{
+    return rest_run(x, app, resource_delivery_list,
+                    REST_PAGE | REST_TOTAL | REST_PROFILE | REST_TOPIC | REST_SUBSCRIPTION |
+                        REST_RANGE | REST_STATUS);
+}
+
+enum http_outcome handle_notification_explain(struct http_exchange *x, void *app)
+{
+    return rest_run(x, app, resource_notification_explain, 0);
+}
+
+enum http_outcome handle_notification_replay(struct http_exchange *x, void *app)
+{
+    return rest_run(x, app, resource_notification_replay, REST_WRITE);
 }
 
 enum http_outcome handle_product_list(struct http_exchange *x, void *app)

@@ -17,6 +17,7 @@
      SCOPE_ADMIN | SCOPE_INSTANCE)
 #define WORKSPACE_KEY (ANY_KEY & ~(uint32_t)SCOPE_INSTANCE)
 #define SEE_SETUP (SCOPE_CONFIGURE | SCOPE_READ)
+#define BRAKE (SCOPE_INSTANCE | SCOPE_ADMIN | SCOPE_CONFIGURE)
 #define SUBSCRIBER (SCOPE_SUBSCRIBE | SCOPE_ADMIN)
 #define SEE_ATTEMPTS (SCOPE_READ | SCOPE_SUBSCRIBE | SCOPE_ADMIN)
 /* The body of `source verify` is a hook's body in base64. */
@@ -55,6 +56,8 @@ const struct http_route api_routes[] = {
     { HTTP_GET, "/v1/workspaces", handle_workspace_list, SCOPE_INSTANCE, HTTP_WORKER, 0 },
     { HTTP_GET, "/v1/workspaces/{name}", handle_workspace_show, ANY_KEY, HTTP_WORKER, 0 },
     { HTTP_PATCH, "/v1/workspaces/{name}", handle_workspace_update, SCOPE_INSTANCE | SCOPE_CONFIGURE, HTTP_WORKER, 0 },
+    { HTTP_POST, "/v1/workspaces/{name}/hold", handle_workspace_hold, BRAKE, HTTP_WORKER, 0 },
+    { HTTP_POST, "/v1/workspaces/{name}/release", handle_workspace_release, BRAKE, HTTP_WORKER, 0 },
 
     { HTTP_POST, "/v1/sources", handle_source_create, SCOPE_CONFIGURE, HTTP_WORKER | HTTP_BODY_NEEDED, 0 },
     { HTTP_GET, "/v1/sources", handle_source_list, SEE_SETUP, HTTP_WORKER, 0 },
@@ -89,6 +92,8 @@ const struct http_route api_routes[] = {
     { HTTP_POST, "/v1/subscriptions/{name}/pause", handle_subscription_pause, SUBSCRIBER, HTTP_WORKER, 0 },
     { HTTP_POST, "/v1/subscriptions/{name}/resume", handle_subscription_resume, SUBSCRIBER, HTTP_WORKER, 0 },
     { HTTP_GET, "/v1/subscriptions/{name}/public-keys", handle_subscription_public_keys, SUBSCRIBER, HTTP_WORKER, 0 },
+    { HTTP_GET, "/v1/subscriptions/{name}/stats", handle_subscription_stats, SUBSCRIBER, HTTP_WORKER, 0 },
+    { HTTP_POST, "/v1/subscriptions/{name}/replay", handle_subscription_replay, SUBSCRIBER, HTTP_WORKER | HTTP_BODY_NEEDED, 0 },
     { HTTP_POST, "/v1/subscriptions/{name}/rotate-secret", handle_subscription_rotate_secret, SUBSCRIBER, HTTP_WORKER, 0 },
 
     { HTTP_POST, "/v1/rules", handle_rule_create, SCOPE_CONFIGURE, HTTP_WORKER | HTTP_BODY_NEEDED, 0 },
@@ -122,6 +127,9 @@ const struct http_route api_routes[] = {
     { HTTP_GET, "/v1/notifications", handle_notification_list, SCOPE_READ | SCOPE_ADMIN, HTTP_WORKER, 0 },
     { HTTP_GET, "/v1/notifications/{id}", handle_notification_show, SCOPE_READ | SCOPE_ADMIN, HTTP_WORKER, 0 },
     { HTTP_GET, "/v1/notifications/{id}/attempts", handle_notification_attempts, SEE_ATTEMPTS, HTTP_WORKER, 0 },
+    { HTTP_GET, "/v1/notifications/{id}/explain", handle_notification_explain, SCOPE_READ, HTTP_WORKER, 0 },
+    { HTTP_POST, "/v1/notifications/{id}/replay", handle_notification_replay, SUBSCRIBER, HTTP_WORKER, 0 },
+    { HTTP_GET, "/v1/deliveries", handle_delivery_list, SEE_ATTEMPTS, HTTP_WORKER, 0 },
     { HTTP_GET, "/v1/attempts", handle_attempt_list, SEE_ATTEMPTS, HTTP_WORKER, 0 },
 
     { HTTP_GET, "/v1/products", handle_product_list, SCOPE_READ | SCOPE_INGEST, HTTP_WORKER, 0 },

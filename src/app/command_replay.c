@@ -4,6 +4,7 @@
 
 #include "app/app.h"
 #include "app/commands.h"
+#include "app/instant_option.h"
 #include "app/replay_run.h"
 #include "app/resource_command.h"
 #include "base/clock.h"
@@ -48,28 +49,6 @@ enum status command_quarantine_show(struct cli *cli, struct problem *problem)
 
 /* --- what is asked for ------------------------------------------------------------ */
 
-/* An instant, or how long ago: 2026-11-20T00:00:00Z, 7d. */
-static enum status write_instant(const struct cli *cli, struct jsonw *json, const char *option,
-                                 struct problem *problem)
-{
-    const char *text = arguments_value(cli->arguments, option);
-    int64_t at_ms = 0;
-    int64_t ago_ms = 0;
-    if (text == NULL) {
-        return STATUS_OK;
-    }
-    if (duration_parse(str_from_z(text), false, &ago_ms)) {
-        at_ms = clock_now_ms() - ago_ms;
-    } else if (!instant_parse(str_from_z(text), true, &at_ms, NULL)) {
-        return problem_set(problem, STATUS_INVALID, "usage",
-                           "--%s %.60s: an instant with its offset, or how long ago: "
-                           "2026-11-20T00:00:00Z, 7d",
-                           option, text);
-    }
-    jsonw_put_instant(json, option, at_ms);
-    return STATUS_OK;
-}
-
 static enum status write_body(const struct cli *cli, bool names_source, struct str *out_body,
                               struct problem *problem)
 {
@@ -85,9 +64,9 @@ static enum status write_body(const struct cli *cli, bool names_source, struct s
     if (arguments_has(cli->arguments, "topic")) {
         jsonw_put_z(&json, "topic", arguments_value(cli->arguments, "topic"));
     }
-    enum status status = write_instant(cli, &json, "since", problem);
+    enum status status = instant_option_write(cli, &json, "since", problem);
     if (status == STATUS_OK) {
-        status = write_instant(cli, &json, "until", problem);
+        status = instant_option_write(cli, &json, "until", problem);
     }
     jsonw_close(&json);
     *out_body = buf_str(&buf);

@@ -73,6 +73,8 @@ static void write_workspace(const struct cli *cli, struct jsonw *json, struct bu
         jsonw_open(json);
         jsonw_put_str(json, "name", workspace->name);
         jsonw_put_bool(json, "held", workspace->held_at_ms != INSTANT_NONE);
+        jsonw_put_instant(json, "held_at", workspace->held_at_ms);
+        jsonw_put_str_or_null(json, "held_reason", workspace->held_reason);
         jsonw_put_i64(json, "pending_deliveries", pending->count);
         jsonw_put_i64(json, "late_deliveries", pending->late_count);
         jsonw_put_instant(json, "oldest_due_at", pending->oldest_due_ms);
@@ -81,10 +83,12 @@ static void write_workspace(const struct cli *cli, struct jsonw *json, struct bu
         jsonw_close(json);
         return;
     }
-    buf_printf(text, "\n%s%.*s%s%s  %lld waiting to be delivered, %lld of them late\n\n",
+    bool is_held = workspace->held_at_ms != INSTANT_NONE;
+    bool has_reason = workspace->held_reason.size > 0;
+    buf_printf(text, "\n%s%.*s%s%s%s%.*s%s  %lld waiting to be delivered, %lld of them late\n\n",
                cli->has_color ? "\033[1m" : "", STR_ARG(workspace->name),
-               cli->has_color ? "\033[0m" : "",
-               workspace->held_at_ms != INSTANT_NONE ? " (held)" : "", (long long)pending->count,
+               cli->has_color ? "\033[0m" : "", is_held ? " (held" : "", has_reason ? ": " : "",
+               STR_ARG(workspace->held_reason), is_held ? ")" : "", (long long)pending->count,
                (long long)pending->late_count);
     render_table(sources, "name,platform,status,health.state,health.last_delivery_at",
                  cli->has_color, text);

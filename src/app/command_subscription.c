@@ -112,3 +112,9 @@ enum status command_subscription_rotate_secret(struct cli *cli, struct problem *
     };
     return resource_command(cli, &command, problem);
 }
+
+enum status command_subscription_stats(struct cli *cli, struct problem *problem)
+{
+    static const struct resource_command command = { .run = resource_subscription_stats };
+    return resource_command(cli, &command, problem);
+}

@@ -164,6 +164,32 @@ static const struct command_option rotate_options[] = {
     { NULL, NULL, NULL },
 };
 
+static const struct command_option hold_options[] = {
+    { "reason", "TEXT", "for whoever looks next" },
+    { NULL, NULL, NULL },
+};
+
+static const struct command_option release_options[] = {
+    { "drop-older-than", "DURATION", "do not send what was made before that: 2h" },
+    { NULL, NULL, NULL },
+};
+
+static const struct command_option delivery_list_options[] = {
+    { "subscription", "NAME", "of this one only" },
+    { "topic", "TOPIC", "of this topic only" },
+    { "profile", "ID", "about this customer only" },
+    { "status", "STATUS", "waiting, retrying, sending, paused, held" },
+    { NULL, NULL, NULL },
+};
+
+static const struct command_option delivery_replay_options[] = {
+    { "subscription", "NAME", "to this one only" },
+    { "since", "INSTANT|DURATION", "called since then, or so long ago: 2d" },
+    { "until", "INSTANT|DURATION", "called before then" },
+    { "status", "STATUS", "failed (if left out) or all" },
+    { NULL, NULL, NULL },
+};
+
 static const struct command_option rule_options[] = {
     { "dry-run", NULL, "check everything, save nothing" },
     { NULL, NULL, NULL },
@@ -189,6 +215,13 @@ static const struct command command_list[] = {
     { "tail", "[--since DURATION]", "watch webhooks, notifications and deliveries",
       "shopbell tail\nshopbell tail --workspace aurora --since 10m --json", tail_options, 0, 0,
       command_tail },
+    { "hold", "[--reason TEXT]", "the brake: send nothing for a workspace until it is released",
+      "shopbell hold --workspace aurora --reason \"wrong prices went out\"\nshopbell hold",
+      hold_options, 0, 0, command_hold },
+    { "release", "[--drop-older-than DURATION]", "send again; what is too old by now may go",
+      "shopbell release --workspace aurora\n"
+      "shopbell release --workspace aurora --drop-older-than 2h --yes",
+      release_options, 0, 0, command_release },
     { "import", "FILE... --source NAME", "bring in history: files of orders, customers, events",
       "shopbell import --source shopify_main orders_export_1.csv orders_export_2.csv --complete\n"
       "shopbell import --source shopify_main customers_export.csv --dry-run\n"
@@ -335,6 +368,22 @@ static const struct command command_list[] = {
     { "subscription rotate-secret", "NAME", "sign with a new secret",
       "shopbell subscription rotate-secret mailhouse --overlap 24h --yes", rotate_options, 1, 1,
       command_subscription_rotate_secret },
+
+    { "subscription stats", "NAME", "success, latency and what waits, over 1h, 24h and 7d",
+      "shopbell subscription stats mailhouse\nshopbell subscription stats mailhouse --json", NULL,
+      1, 1, command_subscription_stats },
+
+    { "delivery list", "[--subscription NAME]", "what waits to be sent, the longest due first",
+      "shopbell delivery list --subscription mailhouse\n"
+      "shopbell delivery list --status retrying --topic order.completed --json",
+      delivery_list_options, 0, 0, command_delivery_list },
+    { "delivery replay", "[ID | --subscription NAME --since INSTANT]",
+      "send again what was settled, under the same id",
+      "shopbell delivery replay 5f0c2f5e-8a51-8c1e-9b0e-2f8f6b1f4a77\n"
+      "shopbell delivery replay 5f0c2f5e-8a51-8c1e-9b0e-2f8f6b1f4a77 --subscription mailhouse\n"
+      "shopbell delivery replay --subscription mailhouse --since 2d\n"
+      "shopbell delivery replay --subscription mailhouse --since 2026-11-20T00:00:00Z --status all",
+      delivery_replay_options, 0, 1, command_delivery_replay },
 
     { "completion", "bash|zsh", "a script that completes commands",
       "shopbell completion bash > /etc/bash_completion.d/shopbell\n"
