@@ -67,14 +67,14 @@ static void the_first_run_makes_history_and_what_comes(void **state)
         const char *name;
         bool exists;
     } CASES[] = {
-        { "interaction_history", true },  { "interaction_y2024m09", false },
-        { "interaction_y2024m10", true }, { "interaction_y2026m11", true },
-        { "interaction_y2027m02", true }, { "interaction_y2027m03", false },
-        { "transition_history", true },   { "transition_y2027m02", true },
-        { "webhook_history", true },      { "webhook_y2026m11d18", false },
-        { "webhook_y2026m11d19", true },  { "webhook_y2026m12d06", true },
-        { "webhook_y2026m12d07", false }, { "notification_y2026m11d22", true },
-        { "attempt_y2026m12d01", true },  { "rendition_history", true },
+        { "interaction_history", true },   { "interaction_y2024m09", false },
+        { "interaction_y2024m10", true },  { "interaction_y2026m11", true },
+        { "interaction_y2027m02", true },  { "interaction_y2027m03", false },
+        { "transition_history", true },    { "transition_y2027m02", true },
+        { "webhook_history", true },       { "webhook_y2026m11d18", false },
+        { "webhook_y2026m11d19", true },   { "webhook_y2026m12d06", true },
+        { "webhook_y2026m12d07", false },  { "notification_y2026m11d22", true },
+        { "attempt_y2026m12d01", true },   { "rendition_history", true },
         { "rendition_y2026m12d06", true },
     };
     for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
