@@ -84,12 +84,18 @@
 
 /* Delivery. */
 #define LIMIT_DELIVERY_BODY_BYTES (256u * 1024)
+/* A batch of a hundred ordinary messages is 140 KiB; receivers' own limits begin at 1 MiB. */
+#define LIMIT_DELIVERY_BATCH_BYTES (1024u * 1024)
 #define LIMIT_DELIVERY_ANSWER_BYTES 8192u
+/* An answer to a batch may name each of a thousand members with a reason. */
+#define LIMIT_DELIVERY_BATCH_ANSWER_BYTES (256u * 1024)
 #define LIMIT_DELIVERY_TIMEOUT_MS 15000
 #define LIMIT_DELIVERY_CONNECT_MS 5000
 #define LIMIT_DELIVERY_LEASE_MS 60000
 #define LIMIT_DELIVERY_QUEUE 8192u /* handed over in memory, not yet started */
-#define LIMIT_DELIVERY_ACTIVE 512u /* transfers at once per sender thread */
+/* Transfers at once per sender thread; half of them is for endpoints that were never
+ * heard, so that a thousand that hang leave room for the others. */
+#define LIMIT_DELIVERY_ACTIVE 2048u
 #define LIMIT_DELIVERY_CLAIM 500u
 #define LIMIT_ENDPOINT_CONCURRENCY 8u
 

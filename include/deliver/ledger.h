@@ -16,7 +16,7 @@
 
 struct ledger;
 
-/* A settlement with its texts, on its way into the database. */
+/* A settlement with its texts and members, on its way into the database. */
 struct outcome {
     struct outcome *next;
     struct settlement settlement;
@@ -31,6 +31,7 @@ struct ledger_rules {
     /* How many claimed deliveries fit, and the taking of them. */
     size_t (*room)(void *context);
     size_t (*take)(void *context, const struct delivery *deliveries, size_t count);
+    struct sender_gate gate; /* what may be claimed for an endpoint */
     void *context;
 };
 
@@ -52,8 +53,7 @@ void ledger_destroy(struct ledger *ledger); /* stopped before; NULL is fine */
 void ledger_add_take(struct ledger *ledger, struct outcome *outcome);
 size_t ledger_backlog(struct ledger *ledger);
 
-/* This delivery is not sent for now: its lease shall end in a second instead of a
- * minute. Its texts are not looked at. A courtesy: what is not given back runs out. */
+/* The delivery's lease ends now; a courtesy, without which it runs out. */
 void ledger_give_back(struct ledger *ledger, const struct delivery *delivery);
 
 /* Asks for new leases; `deliveries` (malloc'd, without texts) is taken. Only

@@ -56,33 +56,56 @@ struct endpoint {
     size_t header_count;
     enum native_format format; /* an ESP's own: its header lines stand above, nothing is signed */
     uint32_t concurrency;
+    uint32_t rate_count; /* this instance's share; 0: as fast as it goes */
+    int64_t rate_per_ms;
     int64_t timeout_ms;
     int64_t max_age_ms; /* 0: the schedule's end */
+    bool asks_first;    /* ops.permit is asked before each attempt */
     bool active;        /* paused, disabled, gone: do not send, drop the copy */
 };
 
-struct settlement {
-    struct attempt attempt;
-    bool settled;              /* delete the delivery; else put it off to attempt.next_at_ms */
-    bool disable_subscription; /* 410 */
+/* May this notification still go to this endpoint? */
+struct permit_request {
+    struct id workspace_id;
+    struct id subscription_id;
+    struct id profile_id;
+    struct id notification_id;
+    int64_t notification_created_at_ms;
+};
+
+/* What of an endpoint a claim must know. Any thread. */
+struct sender_gate {
+    size_t (*room)(void *context, struct id subscription_id); /* 0: bring nothing */
+    void *context;
 };
 
 /* claim, settle and renew are called on the ledger's thread, never two at a
  * time: they may share a connection of their own and may take their time.
+ * permit is called on a thread of its own, and needs another connection.
  * endpoint and observe are called on the sending thread, while one of the others
- * may be running: they must not use that connection, nor wait for it. */
+ * may be running: they must not use those connections, nor wait for them. */
 struct sender_ops {
     /* False when the subscription is unknown. Must not block for long. */
     bool (*endpoint)(void *app, struct arena *arena, struct id workspace_id,
                      struct id subscription_id, struct endpoint *out_endpoint);
-    /* Claims up to `limit` due deliveries for this instance (leased); bodies
-     * live in the arena. Called when the queue has room, at most every poll
-     * interval; at once again after a full claim. */
-    enum status (*claim)(void *app, struct arena *arena, size_t limit,
-                         struct delivery **out_deliveries, size_t *out_count);
+    /* Claims about `limit` due notifications, alone or in batches, for this instance
+     * (leased), for each endpoint no more messages than its gate has room for; bodies
+     * live in the arena. Called when the queue has room, at most every poll interval; at
+     * once again when *out_more says that there may be. */
+    enum status (*claim)(void *app, struct arena *arena, const struct sender_gate *gate,
+                         size_t limit, struct delivery **out_deliveries, size_t *out_count,
+                         bool *out_more);
     /* Settles attempts in one transaction. STATUS_RETRY: kept and tried again.
-     * Other failures: tried one by one, and what then fails alone is dropped. */
-    enum status (*settle)(void *app, const struct settlement *settlements, size_t count);
+     * Other failures: tried one by one, and what then fails alone is dropped.
+     * *out_next are deliveries whose turn came with it, leased; they live until the next
+     * call. */
+    enum status (*settle)(void *app, const struct settlement *settlements, size_t count,
+                          struct delivery **out_next, size_t *out_next_count);
+    /* Reads what is true now; out_reasons[i] (static text) stays empty where the
+     * notification may go. Only asked for endpoints that ask first; may be NULL if there
+     * are none. On failure nothing is sent, and all comes again. */
+    enum status (*permit)(void *app, const struct permit_request *requests, size_t count,
+                          struct str *out_reasons);
     /* Renews leases of what is waiting here. With lease_until_ms = now it gives
      * back what was claimed but did not fit, and what a stop left unstarted. */
     enum status (*renew)(void *app, const struct delivery *deliveries, size_t count,

@@ -42,6 +42,7 @@ struct transfer_result {
     int32_t status;         /* 0: no answer came */
     int64_t retry_after_ms; /* 0: not asked for */
     bool aborted;           /* webhook-delivery: abort-message */
+    bool late;              /* nothing was sent: it could not be in time */
     struct str body;        /* as it came, up to the capacity; borrowed from the transfer */
     const char *error;      /* static text without addresses, or NULL */
 };
@@ -58,6 +59,10 @@ void transfer_destroy(struct transfer *transfer); /* NULL is fine */
 NODISCARD enum status transfer_begin(struct transfer *transfer, struct destination *destination,
                                      struct str webhook_id, const struct rendition *message,
                                      int64_t now_ms);
+/* Sends nothing after this instant (clock_monotonic_us): a connection that took longer
+ * to come about is given up before the first byte. 0: whenever. Between begin and the
+ * driving. */
+void transfer_start_by(struct transfer *transfer, int64_t start_by_us);
 /* A GET instead, unsigned; with the destination's header lines if it is of a native
  * format. */
 NODISCARD enum status transfer_begin_get(struct transfer *transfer,

@@ -92,8 +92,9 @@ struct batch_save {
     const struct decision_rows *rows;
     const struct batch_webhook *webhooks;
     size_t webhook_count;
-    /* Deliveries of the notifications are leased to `lease_owner` until
-     * lease_until_ms, or unleased when it is zero. */
+    /* Deliveries that may leave at once (not batched, and nothing earlier about an
+     * ordered endpoint's customer unsettled) are leased to `lease_owner` until
+     * lease_until_ms; none when it is zero. */
     struct id lease_owner;
     int64_t lease_until_ms;
     /* The sweep raises due_at to what was computed; a write only lowers it. */
@@ -102,7 +103,8 @@ struct batch_save {
     bool stays_open;        /* no COMMIT: the caller has more to say */
 };
 
-/* Round trip 3. *out_deliveries are those whose rows were really inserted. */
+/* Round trip 3. *out_deliveries are those whose rows were really inserted, and leased
+ * if leases were asked for. */
 NODISCARD enum status batch_save(struct batch *batch, const struct batch_save *save,
                                  struct delivery **out_deliveries, size_t *out_delivery_count,
                                  struct problem *problem);

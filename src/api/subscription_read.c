@@ -21,32 +21,13 @@ static const char *const FIELDS[] = {
     "timeout", "max_age", "rate_limit", "recheck",  "signature", "concurrency",
 };
 
-/* Present, not null, and not one of the neutral values. */
-static void refuse_unless(struct document *document, const char *name, const char *neutral)
-{
-    if (document->status != STATUS_OK || !document_has(document, name)) {
-        return;
-    }
-    const json_t *value = json_object_get(document->root, name);
-    if (neutral != NULL && json_is_string(value) &&
-        str_equal_z((struct str){ json_string_value(value), json_string_length(value) }, neutral)) {
-        return;
-    }
-    document_fail(document, name, "invalid-field",
-                  neutral != NULL ? "%s other than \"%s\" is not available yet"
-                                  : "%s is not available yet; leave it out or null",
-                  name, neutral);
-}
-
 static void read_not_yet(struct document *document, const struct subscription_row *row)
 {
-    bool is_native = subscription_is_native(row);
-    refuse_unless(document, "channel", NULL);
-    refuse_unless(document, "batch", NULL);
-    if (!is_native) {
-        refuse_unless(document, "rate_limit", NULL);
+    bool is_ours = str_equal(row->format, STR("shopbell"));
+    if (document->status == STATUS_OK && !is_ours && row->batch_max > 0) {
+        document_fail(document, "batch", "invalid-field",
+                      "batches are of the format \"shopbell\"; leave batch out");
     }
-    refuse_unless(document, "ordering", "none");
     if (document_bool(document, "recheck", false)) {
         document_fail(document, "recheck", "invalid-field", "recheck is not available yet");
     }

@@ -1,7 +1,10 @@
 #include "app/delivery_queue.h"
 
 #include <stdatomic.h>
+#include <stdlib.h>
 
+#include "app/delivery_claims.h"
+#include "app/delivery_permit.h"
 #include "app/endpoint_tally.h"
 #include "base/clock.h"
 #include "base/instant.h"
@@ -14,34 +17,29 @@
  * Problem: the sender knows no database and the store no sockets, yet a
  * delivery must be claimed, sent and settled by one instance only.
  *
- * Claims go workspace by workspace, since every hot statement names one. A turn
- * looks at a bounded number of them and the next goes on from there, so a
- * thousand quiet brands cost a poll what sixteen do, and none starves. Each
- * claim starts at its workspace's floor (correctness 15); floors live in a
- * small table where two workspaces may share a slot, since a lost floor costs
- * time and never a message. Every 30 s a floor is forgotten, which is how the
- * leases of an instance that died are found.
+ * Three threads meet here: the ledger's (claims, settlements, leases, on one
+ * connection), the checker's (delivery_permit.c, on another), and the sending one, which
+ * only reads the registry.
+ *
+ * An endpoint's rate is shared by the instances: each takes its equal part, by a count
+ * that is at most SHARE_FRESH_MS old. An instance that comes is believed a few seconds
+ * late, in which the rate may be exceeded by its part. Rejected: leasing tokens from the
+ * database, a write for each message to save those seconds.
  */
 
 enum {
-    WORKSPACES_A_TURN = 64,
-    FLOOR_SLOTS = 1024,
-    FLOOR_FORGET_MS = 30000,
     QUEUE_ARENA_BYTES = 64 * 1024 * 1024,
-};
-
-struct floor_slot {
-    struct id workspace_id;
-    int64_t floor_ms;
-    int64_t forget_at_ms; /* monotonic */
+    SHARE_FRESH_MS = 5000,
 };
 
 struct delivery_queue {
     struct delivery_queue_config config;
     struct pg *pg;
-    struct arena *arena; /* one call of claim, settle or renew */
-    size_t next_workspace;
-    struct floor_slot floors[FLOOR_SLOTS];
+    struct arena *arena; /* one call of settle or renew */
+    struct delivery_claims *claims;
+    struct delivery_permit *permit;
+    int64_t share_at_ms; /* when the senders are to be counted again */
+    atomic_int_fast64_t senders;
 };
 
 static void log_failure(const char *what, enum status status, const struct problem *problem)
@@ -78,6 +76,7 @@ static bool endpoint_copy(struct arena *arena, const struct registry_subscriptio
         .concurrency = subscription->concurrency,
         .timeout_ms = subscription->timeout_ms,
         .max_age_ms = subscription->max_age_ms,
+        .asks_first = delivery_permit_is_needed(subscription),
     };
     for (size_t i = 0; lines != NULL && i < subscription->header_count; i++) {
         lines[endpoint.header_count++] = str_dup(arena, subscription->header_lines[i]);
@@ -99,6 +98,21 @@ static bool endpoint_copy(struct arena *arena, const struct registry_subscriptio
     return !arena_is_full(arena);
 }
 
+/* Less than one a period each is one in a longer period. */
+static void share_rate(struct delivery_queue *queue,
+                       const struct registry_subscription *subscription, struct endpoint *endpoint)
+{
+    int64_t senders = atomic_load(&queue->senders);
+    int64_t count = subscription->rate_count;
+    if (count <= 0) {
+        return;
+    }
+    endpoint->rate_count = (uint32_t)(count >= senders ? count / senders : 1);
+    endpoint->rate_per_ms = count >= senders
+                                ? subscription->rate_per_ms
+                                : (subscription->rate_per_ms * senders + count - 1) / count;
+}
+
 static bool queue_endpoint(void *app, struct arena *arena, struct id workspace_id,
                            struct id subscription_id, struct endpoint *out_endpoint)
 {
@@ -113,121 +127,39 @@ static bool queue_endpoint(void *app, struct arena *arena, struct id workspace_i
     if (is_known && (workspace == NULL || workspace->held)) {
         out_endpoint->active = false; /* the brake */
     }
+    if (is_known) {
+        share_rate(queue, subscription, out_endpoint);
+    }
     registry_release(queue->config.registry, snapshot);
     return is_known;
 }
 
-static struct floor_slot *floor_of(struct delivery_queue *queue, struct id workspace_id)
-{
-    struct str bytes = { (const char *)workspace_id.bytes, sizeof(workspace_id.bytes) };
-    struct floor_slot *slot = &queue->floors[hash64(bytes, 0) % FLOOR_SLOTS];
-    int64_t now_ms = clock_monotonic_ms();
-    if (!id_equal(slot->workspace_id, workspace_id) || now_ms >= slot->forget_at_ms) {
-        *slot = (struct floor_slot){
-            .workspace_id = workspace_id,
-            .floor_ms = INSTANT_NONE,
-            .forget_at_ms = now_ms + FLOOR_FORGET_MS,
-        };
-    }
-    return slot;
-}
-
-static enum status claim_one(struct delivery_queue *queue, struct arena *arena,
-                             struct id workspace_id, size_t limit, struct delivery **out_deliveries,
-                             size_t *out_count)
+static void senders_count(struct delivery_queue *queue)
 {
     struct problem problem = { .detail = "" };
-    struct floor_slot *slot = floor_of(queue, workspace_id);
-    int64_t now_ms = clock_now_ms();
-    int64_t floor_ms = slot->floor_ms;
-    size_t count = 0;
-    enum status status = delivery_store_claim(
-        queue->pg, arena, workspace_id, queue->config.instance_id, limit, now_ms, slot->floor_ms,
-        now_ms + LIMIT_DELIVERY_LEASE_MS, out_deliveries, &count, &floor_ms, &problem);
+    int64_t count = 1;
+    int64_t now_ms = clock_monotonic_ms();
+    if (now_ms < queue->share_at_ms) {
+        return;
+    }
+    queue->share_at_ms = now_ms + SHARE_FRESH_MS;
+    arena_reset(queue->arena);
+    enum status status = delivery_store_count_senders(queue->pg, queue->arena, &count, &problem);
     if (status != STATUS_OK) {
-        log_failure("claim failed", status, &problem);
-        return status;
+        log_failure("counting the senders failed", status, &problem);
+        return;
     }
-    if (count > 0) {
-        slot->floor_ms = floor_ms;
-    }
-    *out_count = count;
-    return STATUS_OK;
+    atomic_store(&queue->senders, count > 1 ? count : 1);
 }
 
-/* Claims of several workspaces in one array, in the order of their turns. */
-static enum status claims_join(struct arena *arena, struct delivery *const *parts,
-                               const size_t *sizes, size_t part_count,
-                               struct delivery **out_deliveries, size_t *out_count)
-{
-    size_t total = 0;
-    for (size_t i = 0; i < part_count; i++) {
-        total += sizes[i];
-    }
-    struct delivery *all = ARENA_NEW_ARRAY(arena, total, struct delivery);
-    if (all == NULL && total > 0) {
-        return STATUS_LIMIT;
-    }
-    size_t filled = 0;
-    for (size_t i = 0; i < part_count; i++) {
-        for (size_t n = 0; n < sizes[i]; n++) {
-            all[filled++] = parts[i][n];
-        }
-    }
-    *out_deliveries = all;
-    *out_count = total;
-    return STATUS_OK;
-}
-
-static size_t workspaces_pick(struct delivery_queue *queue, struct id picked[WORKSPACES_A_TURN])
-{
-    const struct registry_snapshot *snapshot = registry_hold(queue->config.registry);
-    size_t count = 0;
-    size_t looked = 0;
-    while (snapshot != NULL && looked < WORKSPACES_A_TURN) {
-        const struct registry_workspace *workspace =
-            snapshot_workspace_at(snapshot, queue->next_workspace);
-        if (workspace == NULL && (queue->next_workspace == 0 || looked > 0)) {
-            queue->next_workspace = 0;
-            break;
-        }
-        if (workspace == NULL) {
-            queue->next_workspace = 0;
-            continue;
-        }
-        queue->next_workspace++;
-        looked++;
-        if (!workspace->held) {
-            picked[count++] = workspace->id;
-        }
-    }
-    registry_release(queue->config.registry, snapshot);
-    return count;
-}
-
-static enum status queue_claim(void *app, struct arena *arena, size_t limit,
-                               struct delivery **out_deliveries, size_t *out_count)
+static enum status queue_claim(void *app, struct arena *arena, const struct sender_gate *gate,
+                               size_t limit, struct delivery **out_deliveries, size_t *out_count,
+                               bool *out_more)
 {
     struct delivery_queue *queue = app;
-    struct id workspaces[WORKSPACES_A_TURN];
-    struct delivery *parts[WORKSPACES_A_TURN];
-    size_t sizes[WORKSPACES_A_TURN];
-    size_t part_count = 0;
-    size_t workspace_count = workspaces_pick(queue, workspaces);
-    enum status status = STATUS_OK;
-    for (size_t i = 0; i < workspace_count && limit > 0 && status == STATUS_OK; i++) {
-        status =
-            claim_one(queue, arena, workspaces[i], limit, &parts[part_count], &sizes[part_count]);
-        if (status == STATUS_OK) {
-            limit -= sizes[part_count];
-            part_count++;
-        }
-    }
-    /* What was claimed before a failure is leased to us: it must be sent. */
-    if (part_count == 0 && status != STATUS_OK) {
-        return status;
-    }
-    return claims_join(arena, parts, sizes, part_count, out_deliveries, out_count);
+    senders_count(queue);
+    return delivery_claims_run(queue->claims, queue->pg, arena, gate, limit, out_deliveries,
+                               out_count, out_more);
 }
 
 static void subscriptions_disable(struct delivery_queue *queue,
@@ -254,22 +186,20 @@ static void subscriptions_disable(struct delivery_queue *queue,
     }
 }
 
-static enum status queue_settle(void *app, const struct settlement *settlements, size_t count)
+static enum status queue_settle(void *app, const struct settlement *settlements, size_t count,
+                                struct delivery **out_next, size_t *out_next_count)
 {
     struct delivery_queue *queue = app;
     struct problem problem = { .detail = "" };
     arena_reset(queue->arena);
-    struct delivery_settlement *rows =
-        ARENA_NEW_ARRAY(queue->arena, count, struct delivery_settlement);
-    if (rows == NULL) {
-        return STATUS_LIMIT;
-    }
-    for (size_t i = 0; i < count; i++) {
-        rows[i].attempt = settlements[i].attempt;
-        rows[i].settled = settlements[i].settled;
-    }
-    enum status status = delivery_store_settle(queue->pg, queue->arena, queue->config.instance_id,
-                                               rows, count, &problem);
+    int64_t now_ms = clock_now_ms();
+    const struct settle_terms terms = {
+        .owner = queue->config.instance_id,
+        .now_ms = now_ms,
+        .lease_until_ms = now_ms + LIMIT_DELIVERY_LEASE_MS,
+    };
+    enum status status = delivery_store_settle(queue->pg, queue->arena, &terms, settlements, count,
+                                               out_next, out_next_count, &problem);
     if (status != STATUS_OK) {
         log_failure("settling failed", status, &problem);
         return status;
@@ -287,12 +217,23 @@ static enum status queue_renew(void *app, const struct delivery *deliveries, siz
     struct delivery_queue *queue = app;
     struct problem problem = { .detail = "" };
     arena_reset(queue->arena);
+    bool is_given_back = lease_until_ms <= clock_now_ms();
+    for (size_t i = 0; is_given_back && i < count; i++) {
+        delivery_claims_forget_floor(queue->claims, deliveries[i].subscription_id);
+    }
     enum status status = delivery_store_renew(queue->pg, queue->arena, queue->config.instance_id,
                                               deliveries, count, lease_until_ms, &problem);
     if (status != STATUS_OK) {
         log_failure("renewing leases failed", status, &problem);
     }
     return status;
+}
+
+static enum status queue_permit(void *app, const struct permit_request *requests, size_t count,
+                                struct str *out_reasons)
+{
+    struct delivery_queue *queue = app;
+    return delivery_permit_run(queue->permit, requests, count, out_reasons);
 }
 
 static void queue_observe(void *app, enum attempt_outcome outcome, int64_t duration_ms)
@@ -312,7 +253,12 @@ enum status delivery_queue_create(const struct delivery_queue_config *config,
     }
     queue->config = *config;
     queue->arena = arena_create(QUEUE_ARENA_BYTES);
-    if (queue->arena == NULL || pg_open(config->database_url, true, &queue->pg) != STATUS_OK) {
+    queue->claims = delivery_claims_create(config->registry, config->instance_id);
+    atomic_init(&queue->senders, 1);
+    if (queue->arena == NULL || queue->claims == NULL ||
+        delivery_permit_create(config->database_url, config->registry, &queue->permit) !=
+            STATUS_OK ||
+        pg_open(config->database_url, true, &queue->pg) != STATUS_OK) {
         delivery_queue_destroy(queue);
         return STATUS_BROKEN;
     }
@@ -326,6 +272,8 @@ void delivery_queue_destroy(struct delivery_queue *queue)
         return;
     }
     pg_close(queue->pg);
+    delivery_permit_destroy(queue->permit);
+    delivery_claims_destroy(queue->claims);
     arena_destroy(queue->arena);
     free(queue);
 }
@@ -336,6 +284,7 @@ void delivery_queue_ops(struct delivery_queue *queue, struct sender_ops *out_ops
     out_ops->claim = queue_claim;
     out_ops->settle = queue_settle;
     out_ops->renew = queue_renew;
+    out_ops->permit = queue_permit;
     out_ops->observe = queue_observe;
     out_ops->app = queue;
 }

@@ -107,6 +107,8 @@ static int64_t *count_of(struct endpoint_counts *counts, enum attempt_outcome ou
         return &counts->gone;
     case ATTEMPT_ABORTED:
         return &counts->aborted;
+    case ATTEMPT_DROPPED:
+        break;
     }
     return NULL;
 }

@@ -65,8 +65,8 @@ enum {
 };
 
 static const enum attempt_outcome outcome_list[] = { ATTEMPT_DELIVERED, ATTEMPT_RETRY,
-                                                     ATTEMPT_GAVE_UP, ATTEMPT_GONE,
-                                                     ATTEMPT_ABORTED };
+                                                     ATTEMPT_GAVE_UP,   ATTEMPT_GONE,
+                                                     ATTEMPT_ABORTED,   ATTEMPT_DROPPED };
 
 struct pattern_row {
     const char *pattern;

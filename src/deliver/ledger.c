@@ -28,11 +28,9 @@
  */
 
 #define SETTLE_WAIT_MS 20
-/* What is given back may be claimed again after this: at once, a subscription that is
- * paused would have its backlog claimed and given back in a circle. */
-#define GIVE_BACK_MS 1000
-#define GIVE_BACK_MAX 8192u
 #define SETTLE_BATCH_MAX 256u
+/* A transaction of so many rows takes some ten milliseconds. */
+#define SETTLE_ROWS_MAX 2000u
 #define RETRY_WAIT_MS_MIN 50
 #define RETRY_WAIT_MS_MAX 2000
 /* As many bodies of the greatest size as one claim can bring, and the rows. */
@@ -54,10 +52,9 @@ struct ledger {
     struct delivery *renewal_deliveries;
     size_t renewal_count;
     int64_t renewal_lease_until_ms;
-    struct delivery *returned; /* given back, not yet written */
+    struct delivery *returned; /* leases to be given back */
     size_t returned_count;
     size_t returned_capacity;
-    int64_t returned_at_ms; /* the first of them */
     bool stopping;
     int64_t stop_at_ms;
 
@@ -69,37 +66,63 @@ struct ledger {
     bool claim_failing;
 };
 
+static size_t texts_size(const struct settlement *settlement)
+{
+    size_t size = settlement->attempt.error.size + settlement->attempt.response.size;
+    for (size_t i = 0; i < settlement->member_count; i++) {
+        size += settlement->members[i].error.size;
+    }
+    return size;
+}
+
+/* Moves a text to `at`, and tells where the next may be. */
+static char *text_move(struct str *text, char *at)
+{
+    if (text->size > 0) {
+        memcpy(at, text->data, text->size);
+    }
+    text->data = at;
+    return at + text->size;
+}
+
 struct outcome *outcome_create(const struct settlement *settlement)
 {
-    struct str error = settlement->attempt.error;
-    struct str response = settlement->attempt.response;
-    struct outcome *outcome = malloc(sizeof(*outcome) + error.size + response.size);
+    size_t members_size = settlement->member_count * sizeof(struct member_end);
+    struct outcome *outcome = malloc(sizeof(*outcome) + members_size + texts_size(settlement));
     if (outcome == NULL) {
         return NULL;
     }
     *outcome = (struct outcome){ .settlement = *settlement };
-    char *text = (char *)(outcome + 1);
-    if (error.size > 0) {
-        memcpy(text, error.data, error.size);
+    struct member_end *members = (struct member_end *)(void *)(outcome + 1);
+    if (members_size > 0) {
+        memcpy(members, settlement->members, members_size);
     }
-    outcome->settlement.attempt.error.data = text;
-    text += error.size;
-    if (response.size > 0) {
-        memcpy(text, response.data, response.size);
+    outcome->settlement.members = members;
+    char *text = (char *)(members + settlement->member_count);
+    text = text_move(&outcome->settlement.attempt.error, text);
+    text = text_move(&outcome->settlement.attempt.response, text);
+    for (size_t i = 0; i < settlement->member_count; i++) {
+        text = text_move(&members[i].error, text);
     }
-    outcome->settlement.attempt.response.data = text;
     return outcome;
 }
 
-/* The list grows at its end only, so all before its last link may be read unlocked. */
-static void settle_collect(const struct outcome *first, size_t count,
-                           struct settlement *settlements)
+/* The list grows at its end only, so all before its last link may be read unlocked.
+ * Returns how many were put. */
+static size_t settle_collect(const struct outcome *first, size_t count,
+                             struct settlement *settlements)
 {
     settlements[0] = first->settlement;
+    size_t rows = first->settlement.member_count + 1;
     for (size_t i = 1; i < count; i++) {
         first = first->next;
+        rows += first->settlement.member_count + 1;
+        if (rows > SETTLE_ROWS_MAX) {
+            return i;
+        }
         settlements[i] = first->settlement;
     }
+    return count;
 }
 
 static void settle_forget(struct ledger *ledger, size_t count)
@@ -140,15 +163,36 @@ static void settle_failed(struct ledger *ledger, enum status status, size_t coun
     }
 }
 
+/* What was leased and not taken: a lease that ends now lets the next claim have it. */
+static void give_back(struct ledger *ledger, const struct delivery *deliveries, size_t count)
+{
+    if (count > 0) {
+        ledger->rules.ops->renew(ledger->rules.ops->app, deliveries, count, clock_now_ms());
+    }
+}
+
+static size_t take(struct ledger *ledger, const struct delivery *deliveries, size_t count)
+{
+    size_t taken = count == 0 ? 0 : ledger->rules.take(ledger->rules.context, deliveries, count);
+    give_back(ledger, deliveries + taken, count - taken);
+    return taken;
+}
+
 static void run_settle(struct ledger *ledger)
 {
     struct settlement settlements[SETTLE_BATCH_MAX];
+    struct delivery *next = NULL;
+    size_t next_count = 0;
     size_t count = ledger->count < ledger->batch_max ? ledger->count : ledger->batch_max;
     const struct outcome *first = ledger->first;
     pthread_mutex_unlock(&ledger->lock);
 
-    settle_collect(first, count, settlements);
-    enum status status = ledger->rules.ops->settle(ledger->rules.ops->app, settlements, count);
+    count = settle_collect(first, count, settlements);
+    const struct sender_ops *ops = ledger->rules.ops;
+    enum status status = ops->settle(ops->app, settlements, count, &next, &next_count);
+    if (status == STATUS_OK && next_count > 0) {
+        take(ledger, next, next_count);
+    }
 
     pthread_mutex_lock(&ledger->lock);
     if (status != STATUS_OK) {
@@ -159,6 +203,19 @@ static void run_settle(struct ledger *ledger)
     ledger->retry_wait_ms = 0;
     ledger->batch_max =
         ledger->batch_max * 2 < SETTLE_BATCH_MAX ? ledger->batch_max * 2 : SETTLE_BATCH_MAX;
+}
+
+static void run_return(struct ledger *ledger)
+{
+    struct delivery *returned = ledger->returned;
+    size_t count = ledger->returned_count;
+    ledger->returned = NULL;
+    ledger->returned_count = 0;
+    ledger->returned_capacity = 0;
+    pthread_mutex_unlock(&ledger->lock);
+    give_back(ledger, returned, count);
+    free(returned);
+    pthread_mutex_lock(&ledger->lock);
 }
 
 static void run_renewal(struct ledger *ledger)
@@ -173,39 +230,14 @@ static void run_renewal(struct ledger *ledger)
     ledger->renewal = status == STATUS_OK ? LEDGER_RENEWAL_DONE : LEDGER_RENEWAL_FAILED;
 }
 
-static int64_t return_at_ms(const struct ledger *ledger)
-{
-    return ledger->returned_count > 0 ? ledger->returned_at_ms + SETTLE_WAIT_MS : INT64_MAX;
-}
-
-static void run_return(struct ledger *ledger)
-{
-    struct delivery *deliveries = ledger->returned;
-    size_t count = ledger->returned_count;
-    ledger->returned = NULL;
-    ledger->returned_count = 0;
-    ledger->returned_capacity = 0;
-    pthread_mutex_unlock(&ledger->lock);
-    (void)ledger->rules.ops->renew(ledger->rules.ops->app, deliveries, count,
-                                   clock_now_ms() + GIVE_BACK_MS);
-    free(deliveries);
-    pthread_mutex_lock(&ledger->lock);
-}
-
-/* Claimed and not taken: a lease that ends now lets the next claim have it. */
-static void give_back(struct ledger *ledger, const struct delivery *deliveries, size_t count)
-{
-    if (count > 0) {
-        ledger->rules.ops->renew(ledger->rules.ops->app, deliveries, count, clock_now_ms());
-    }
-}
-
 static bool claim_some(struct ledger *ledger, size_t limit)
 {
     const struct sender_ops *ops = ledger->rules.ops;
     struct delivery *deliveries = NULL;
     size_t count = 0;
-    enum status status = ops->claim(ops->app, ledger->arena, limit, &deliveries, &count);
+    bool more = false;
+    enum status status =
+        ops->claim(ops->app, ledger->arena, &ledger->rules.gate, limit, &deliveries, &count, &more);
     if (status != STATUS_OK) {
         if (!ledger->claim_failing) {
             log_event(LOG_WARN, "claiming failed", LOG_Z("status", status_name(status)));
@@ -214,12 +246,7 @@ static bool claim_some(struct ledger *ledger, size_t limit)
         return false;
     }
     ledger->claim_failing = false;
-    assert(count <= limit);
-    size_t taken = count == 0 ? 0 : ledger->rules.take(ledger->rules.context, deliveries, count);
-    if (taken < count) {
-        give_back(ledger, deliveries + taken, count - taken);
-    }
-    return count == limit && taken == count;
+    return take(ledger, deliveries, count) == count && more;
 }
 
 static void run_claim(struct ledger *ledger)
@@ -245,7 +272,8 @@ static int64_t settle_at_ms(const struct ledger *ledger)
 
 static bool may_end(const struct ledger *ledger)
 {
-    if (!ledger->stopping || ledger->renewal == LEDGER_RENEWAL_WAITING) {
+    if (!ledger->stopping || ledger->renewal == LEDGER_RENEWAL_WAITING ||
+        ledger->returned_count > 0) {
         return false;
     }
     return ledger->count == 0 ||
@@ -270,17 +298,16 @@ static void *ledger_run(void *argument)
         int64_t at_ms = settle_at_ms(ledger);
         if (ledger->renewal == LEDGER_RENEWAL_WAITING) {
             run_renewal(ledger);
+        } else if (ledger->returned_count > 0) {
+            run_return(ledger);
         } else if (at_ms <= now_ms) {
             run_settle(ledger);
-        } else if (return_at_ms(ledger) <= now_ms) {
-            run_return(ledger);
         } else if (!ledger->stopping && ledger->claim_at_ms <= now_ms) {
             run_claim(ledger);
         } else if (ledger->stopping) {
             wait_until(ledger, at_ms < ledger->stop_at_ms ? at_ms : ledger->stop_at_ms);
         } else {
-            at_ms = at_ms < ledger->claim_at_ms ? at_ms : ledger->claim_at_ms;
-            wait_until(ledger, at_ms < return_at_ms(ledger) ? at_ms : return_at_ms(ledger));
+            wait_until(ledger, at_ms < ledger->claim_at_ms ? at_ms : ledger->claim_at_ms);
         }
     }
     pthread_mutex_unlock(&ledger->lock);
@@ -385,35 +412,26 @@ size_t ledger_backlog(struct ledger *ledger)
     return count;
 }
 
-/* Under the lock; false when there is no room. */
-static bool returned_grow(struct ledger *ledger)
-{
-    if (ledger->returned_count < ledger->returned_capacity) {
-        return true;
-    }
-    size_t capacity = ledger->returned_capacity == 0 ? 64 : ledger->returned_capacity * 2;
-    struct delivery *grown =
-        capacity <= GIVE_BACK_MAX ? realloc(ledger->returned, capacity * sizeof(*grown)) : NULL;
-    if (grown == NULL) {
-        return false;
-    }
-    ledger->returned = grown;
-    ledger->returned_capacity = capacity;
-    return true;
-}
-
 void ledger_give_back(struct ledger *ledger, const struct delivery *delivery)
 {
     pthread_mutex_lock(&ledger->lock);
-    if (returned_grow(ledger)) {
-        struct delivery *returned = &ledger->returned[ledger->returned_count];
-        *returned = *delivery;
-        returned->topic = (struct str){ NULL, 0 };
-        returned->body = (struct str){ NULL, 0 };
-        ledger->returned_count++;
+    if (ledger->returned_count == ledger->returned_capacity) {
+        size_t capacity = ledger->returned_capacity == 0 ? 64 : ledger->returned_capacity * 2;
+        struct delivery *returned = realloc(ledger->returned, capacity * sizeof(*returned));
+        if (returned == NULL) {
+            pthread_mutex_unlock(&ledger->lock);
+            return;
+        }
+        ledger->returned = returned;
+        ledger->returned_capacity = capacity;
     }
+    struct delivery *copy = &ledger->returned[ledger->returned_count++];
+    *copy = *delivery;
+    copy->topic = (struct str){ NULL, 0 };
+    copy->target = (struct str){ NULL, 0 };
+    copy->body = (struct str){ NULL, 0 };
+    copy->members = NULL;
     if (ledger->returned_count == 1) {
-        ledger->returned_at_ms = clock_monotonic_ms();
         pthread_cond_signal(&ledger->changed);
     }
     pthread_mutex_unlock(&ledger->lock);

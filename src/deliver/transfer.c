@@ -7,6 +7,7 @@
 
 #include <sodium.h>
 
+#include "base/clock.h"
 #include "base/id.h"
 #include "base/limits.h"
 #include "deliver/address_guard.h"
@@ -78,6 +79,8 @@ struct transfer {
     char signature_text[SIGNATURE_LINE_SIZE];
     struct curl_slist target_lines[TARGET_LINES_MAX]; /* of the message; then the destination's */
     char target_text[TARGET_BYTES_MAX];
+    int64_t start_by_us;
+    bool late;     /* the first byte would leave after that */
     bool refused;  /* the guard said no */
     bool answered; /* the final headers are complete */
     size_t header_bytes;
@@ -111,6 +114,10 @@ static int on_before_request(void *data, char *remote, char *local, int remote_p
     if (transfer->port_refused ||
         (!transfer->has_proxy && !address_guard_allows_text(transfer->guard, str_from_z(remote)))) {
         transfer->refused = true;
+        return CURL_PREREQFUNC_ABORT;
+    }
+    if (transfer->start_by_us > 0 && clock_monotonic_us() > transfer->start_by_us) {
+        transfer->late = true;
         return CURL_PREREQFUNC_ABORT;
     }
     return CURL_PREREQFUNC_OK;
@@ -375,6 +382,8 @@ static bool write_target(struct transfer *transfer, const struct destination *de
 
 static void forget_answer(struct transfer *transfer)
 {
+    transfer->start_by_us = 0;
+    transfer->late = false;
     transfer->refused = false;
     transfer->answered = false;
     transfer->header_bytes = 0;
@@ -413,6 +422,11 @@ enum status transfer_begin(struct transfer *transfer, struct destination *destin
     return STATUS_OK;
 }
 
+void transfer_start_by(struct transfer *transfer, int64_t start_by_us)
+{
+    transfer->start_by_us = start_by_us;
+}
+
 enum status transfer_begin_get(struct transfer *transfer, struct destination *destination)
 {
     assert(transfer->sending == NULL);
@@ -449,6 +463,9 @@ static const char *error_words(const struct transfer *transfer, CURLcode code)
         return transfer->port_refused ? "the port is not one that is called"
                                       : "the host resolves to an address that is not public";
     }
+    if (transfer->late) {
+        return "connecting took longer than a permission to send lasts";
+    }
     if (transfer->header_bytes > ANSWER_HEADER_BYTES_MAX) {
         return "the answer's headers are too long";
     }
@@ -469,6 +486,7 @@ void transfer_finish(struct transfer *transfer, CURLcode code, int64_t now_ms,
         result.aborted = str_equal_nocase(
             str_trim(answer_header(transfer->easy, "webhook-delivery")), STR("abort-message"));
     } else {
+        result.late = transfer->late;
         result.error = error_words(transfer, code);
     }
     destination_release(transfer->sending);

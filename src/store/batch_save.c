@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "batch_priv.h"
 #include "core/trigger/projection.h"
@@ -185,16 +186,26 @@ static const struct pg_statement save_notification = {
     " $6::bigint[], $7::text[]) AS u"
     " ON CONFLICT (workspace_id, created_at, id) DO NOTHING RETURNING id)"
     " INSERT INTO delivery (workspace_id, id, notification_id, notification_created_at,"
-    " subscription_id, profile_id, sequence, due_at, lease_owner, lease_until)"
+    " subscription_id, profile_id, sequence, rank, is_ordered, expires_at, due_at, lease_owner,"
+    " lease_until)"
     " SELECT $1, d.id, d.notification_id, d.created_at, d.subscription_id, d.profile_id,"
-    " d.sequence, $14, $15, $16"
+    " d.sequence, d.rank, d.is_ordered, d.expires_at, $18,"
+    " CASE WHEN d.at_once THEN $19::uuid END, CASE WHEN d.at_once THEN $20::timestamptz END"
+    /* Sent at once only if nothing earlier about this customer is still unsettled. */
+    " FROM (SELECT u.id, u.notification_id, u.created_at, u.subscription_id, u.profile_id,"
+    " u.sequence, u.rank, u.is_ordered, u.expires_at,"
+    " u.at_once AND NOT (u.is_ordered AND EXISTS (SELECT 1 FROM delivery e"
+    " WHERE e.workspace_id = $1 AND e.subscription_id = u.subscription_id"
+    " AND e.profile_id = u.profile_id AND e.is_ordered"
+    " AND (e.sequence, e.rank, e.id) < (u.sequence, u.rank, u.id))) AS at_once"
     " FROM unnest($8::uuid[], $9::uuid[], $10::timestamptz[], $11::uuid[], $12::uuid[],"
-    " $13::bigint[])"
-    " AS d (id, notification_id, created_at, subscription_id, profile_id, sequence)"
+    " $13::bigint[], $14::integer[], $15::boolean[], $16::timestamptz[], $17::boolean[])"
+    " AS u (id, notification_id, created_at, subscription_id, profile_id, sequence, rank,"
+    " is_ordered, expires_at, at_once)) d"
     /* IS TRUE keeps it a hashed subplan: as a join it would be nested, since hash
      * joins are off here. */
     " WHERE (d.notification_id IN (SELECT id FROM rung)) IS TRUE"
-    " ON CONFLICT (workspace_id, id) DO NOTHING RETURNING id",
+    " ON CONFLICT (workspace_id, id) DO NOTHING RETURNING id, lease_owner IS NOT NULL",
 };
 
 /* What some are sent instead of the body. Of a notification that was there before,
@@ -800,15 +811,60 @@ static const struct rendition *rendition_of(const struct notification_row *row, 
     return has_own ? &row->renditions[index] : NULL;
 }
 
+/* The deliveries of a commit, and which of them may leave at once. */
+struct made_deliveries {
+    struct delivery *rows;
+    bool *at_once;
+    size_t count;
+};
+
+static int compare_turn(const void *a, const void *b)
+{
+    const struct delivery *const *left = a;
+    const struct delivery *const *right = b;
+    int order = id_compare((*left)->subscription_id, (*right)->subscription_id);
+    if (order == 0) {
+        order = id_compare((*left)->profile_id, (*right)->profile_id);
+    }
+    return order != 0 ? order : (*left < *right ? -1 : *left > *right);
+}
+
+/* Of those that are ordered only the first about its customer: the statement cannot
+ * see the others of its own commit. */
+static enum status keep_first_in_turn(struct arena *arena, struct made_deliveries *made)
+{
+    size_t count = 0;
+    const struct delivery **turns =
+        ARENA_NEW_ARRAY(arena, made->count + 1, const struct delivery *);
+    if (turns == NULL) {
+        return STATUS_LIMIT;
+    }
+    for (size_t i = 0; i < made->count; i++) {
+        if (made->rows[i].is_ordered) {
+            turns[count++] = &made->rows[i];
+        }
+    }
+    /* Pointers are what is sorted. NOLINTNEXTLINE(bugprone-sizeof-expression) */
+    qsort(turns, count, sizeof(*turns), compare_turn);
+    for (size_t i = 1; i < count; i++) {
+        if (id_equal(turns[i]->subscription_id, turns[i - 1]->subscription_id) &&
+            id_equal(turns[i]->profile_id, turns[i - 1]->profile_id)) {
+            made->at_once[turns[i] - made->rows] = false;
+        }
+    }
+    return STATUS_OK;
+}
+
 static enum status make_deliveries(struct batch *batch, const struct batch_save *save,
-                                   struct delivery **out_deliveries, size_t *out_count)
+                                   struct made_deliveries *out_made)
 {
     size_t count = 0;
     for (size_t i = 0; i < save->rows->notification_count; i++) {
         count += save->rows->notifications[i].subscription_count;
     }
     struct delivery *deliveries = ARENA_NEW_ARRAY(batch->arena, count + 1, struct delivery);
-    if (deliveries == NULL) {
+    bool *at_once = ARENA_NEW_ARRAY(batch->arena, count + 1, bool);
+    if (deliveries == NULL || at_once == NULL) {
         return STATUS_LIMIT;
     }
     size_t filled = 0;
@@ -816,6 +872,11 @@ static enum status make_deliveries(struct batch *batch, const struct batch_save 
         const struct notification_row *row = &save->rows->notifications[i];
         for (size_t k = 0; k < row->subscription_count; k++) {
             const struct rendition *own = rendition_of(row, k);
+            struct delivery_way way = { .is_ordered = false };
+            if (row->subscription_ways != NULL) {
+                way = row->subscription_ways[k];
+            }
+            at_once[filled] = !way.is_batched;
             deliveries[filled++] = (struct delivery){
                 .workspace_id = batch->workspace_id,
                 .id = delivery_id(row->id, row->subscription_ids[k]),
@@ -824,6 +885,9 @@ static enum status make_deliveries(struct batch *batch, const struct batch_save 
                 .subscription_id = row->subscription_ids[k],
                 .profile_id = row->profile_id,
                 .sequence = row->sequence,
+                .rank = (uint32_t)i,
+                .is_ordered = way.is_ordered,
+                .expires_at_ms = row->expires_at_ms,
                 .due_at_ms = row->created_at_ms,
                 .lease_until_ms = save->lease_until_ms,
                 .topic = row->topic,
@@ -832,9 +896,8 @@ static enum status make_deliveries(struct batch *batch, const struct batch_save 
             };
         }
     }
-    *out_deliveries = deliveries;
-    *out_count = count;
-    return STATUS_OK;
+    *out_made = (struct made_deliveries){ .rows = deliveries, .at_once = at_once, .count = count };
+    return keep_first_in_turn(batch->arena, out_made);
 }
 
 static void put_notifications(struct pg_params *params, const struct decision_rows *rows)
@@ -855,13 +918,14 @@ static void put_notifications(struct pg_params *params, const struct decision_ro
     columns_end(&columns);
 }
 
-static void put_deliveries(struct pg_params *params, const struct delivery *deliveries,
-                           size_t count)
+static void put_deliveries(struct pg_params *params, const struct made_deliveries *made)
 {
-    static const enum pg_type types[] = { PG_UUID, PG_UUID, PG_INSTANT, PG_UUID, PG_UUID, PG_INT8 };
+    static const enum pg_type types[] = { PG_UUID, PG_UUID, PG_INSTANT, PG_UUID,    PG_UUID,
+                                          PG_INT8, PG_INT4, PG_BOOL,    PG_INSTANT, PG_BOOL };
+    const struct delivery *deliveries = made->rows;
     struct columns columns;
-    columns_begin(&columns, params, types, ARRAY_COUNT(types), count);
-    for (size_t i = 0; i < count; i++) {
+    columns_begin(&columns, params, types, ARRAY_COUNT(types), made->count);
+    for (size_t i = 0; i < made->count; i++) {
         struct pg_array *c = columns.column;
         pg_array_id(&c[0], deliveries[i].id);
         pg_array_id(&c[1], deliveries[i].notification_id);
@@ -869,21 +933,27 @@ static void put_deliveries(struct pg_params *params, const struct delivery *deli
         pg_array_id(&c[3], deliveries[i].subscription_id);
         pg_array_id(&c[4], deliveries[i].profile_id);
         pg_array_i64(&c[5], deliveries[i].sequence);
+        pg_array_i32(&c[6], (int32_t)deliveries[i].rank);
+        pg_array_bool(&c[7], deliveries[i].is_ordered);
+        pg_array_instant(&c[8], deliveries[i].expires_at_ms > 0 ? deliveries[i].expires_at_ms
+                                                                : INSTANT_NONE);
+        pg_array_bool(&c[9], made->at_once[i]);
     }
     columns_end(&columns);
 }
 
 static enum status queue_notifications(struct batch *batch, const struct batch_save *save,
-                                       const struct delivery *deliveries, size_t count)
+                                       const struct made_deliveries *made)
 {
     struct pg_params *params = params_new(batch);
     if (params == NULL) {
         return STATUS_LIMIT;
     }
     put_notifications(params, save->rows);
-    put_deliveries(params, deliveries, count);
-    /* Due now: the instant of the cause may be the past of a late event. */
-    int64_t due_at_ms = INSTANT_FIRST_MS;
+    put_deliveries(params, made);
+    /* Due now: the instant of the cause may be the past of a late event, which the
+     * floors of claims have left behind. */
+    int64_t due_at_ms = clock_now_ms();
     for (size_t i = 0; i < save->rows->notification_count; i++) {
         int64_t created = save->rows->notifications[i].created_at_ms;
         due_at_ms = created > due_at_ms ? created : due_at_ms;
@@ -951,26 +1021,30 @@ static int compare_id(const void *a, const void *b)
     return id_compare(*left, *right);
 }
 
-/* Keeps the deliveries whose rows the statement returned. */
+/* Keeps the deliveries whose rows the statement returned, of those that were to be
+ * leased only the ones that are. */
 static enum status keep_inserted(struct batch *batch, const struct pg_result *result,
-                                 struct delivery *deliveries, size_t *count)
+                                 bool only_leased, struct made_deliveries *made)
 {
     size_t inserted = pg_row_count(result);
     struct id *ids = ARENA_NEW_ARRAY(batch->arena, inserted + 1, struct id);
     if (ids == NULL) {
         return STATUS_LIMIT;
     }
+    size_t wanted = 0;
     for (size_t row = 0; row < inserted; row++) {
-        ids[row] = pg_get_id(result, row, 0);
-    }
-    qsort(ids, inserted, sizeof(*ids), compare_id);
-    size_t kept = 0;
-    for (size_t i = 0; i < *count; i++) {
-        if (bsearch(&deliveries[i].id, ids, inserted, sizeof(*ids), compare_id) != NULL) {
-            deliveries[kept++] = deliveries[i];
+        if (!only_leased || pg_get_bool(result, row, 1)) {
+            ids[wanted++] = pg_get_id(result, row, 0);
         }
     }
-    *count = kept;
+    qsort(ids, wanted, sizeof(*ids), compare_id);
+    size_t kept = 0;
+    for (size_t i = 0; i < made->count; i++) {
+        if (bsearch(&made->rows[i].id, ids, wanted, sizeof(*ids), compare_id) != NULL) {
+            made->rows[kept++] = made->rows[i];
+        }
+    }
+    made->count = kept;
     return STATUS_OK;
 }
 
@@ -1034,16 +1108,15 @@ enum status batch_save(struct batch *batch, const struct batch_save *save,
                        struct delivery **out_deliveries, size_t *out_delivery_count,
                        struct problem *problem)
 {
-    struct delivery *deliveries = NULL;
-    size_t delivery_count = 0;
+    struct made_deliveries made = { .count = 0 };
     size_t statements = 0;
     enum status status = queue_rows(batch, save, &statements);
     if (status == STATUS_OK) {
-        status = make_deliveries(batch, save, &deliveries, &delivery_count);
+        status = make_deliveries(batch, save, &made);
     }
     bool rings = save->rows->notification_count > 0;
     if (status == STATUS_OK && rings) {
-        status = queue_notifications(batch, save, deliveries, delivery_count);
+        status = queue_notifications(batch, save, &made);
     }
     if (status == STATUS_OK && rings) {
         status = queue_renditions(batch, save->rows);
@@ -1056,12 +1129,12 @@ enum status batch_save(struct batch *batch, const struct batch_save *save,
         status = pg_sync(batch->pg, batch->arena, results, pg_queued(batch->pg), problem);
     }
     if (status == STATUS_OK && rings) {
-        status = keep_inserted(batch, results[statements], deliveries, &delivery_count);
+        status = keep_inserted(batch, results[statements], !id_is_zero(save->lease_owner), &made);
     }
     if (status != STATUS_OK) {
         return status;
     }
-    *out_deliveries = deliveries;
-    *out_delivery_count = rings ? delivery_count : 0;
+    *out_deliveries = made.rows;
+    *out_delivery_count = rings ? made.count : 0;
     return STATUS_OK;
 }

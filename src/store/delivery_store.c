@@ -3,36 +3,58 @@
 #include <stdlib.h>
 
 #include "base/instant.h"
+#include "delivery_priv.h"
 
 /*
- * The delivery queue.
+ * Claims of the delivery queue.
  *
- * Problem: a queue table dies of its own dead rows: every claim scans those at
- * the head of its index until they can be cleaned, and they cannot while an
- * analyst's snapshot is open.
+ * Problem: a queue table dies of its own dead rows (every claim scans those at the
+ * head of its index until they can be cleaned, and they cannot while an analyst's
+ * snapshot is open), and of its dead endpoints (a million pending rows of the sick
+ * stand before the one of the healthy).
  *
- * Invariant: a claim keeps a floor on due_at (correctness 15), so it never
- * starts at the head; it moves due_at to nothing, only the lease, which is not
- * indexed, so claims stay HOT. Rows are deleted when settled. Settling says
- * whose lease and which attempt it believes in, so a lost lease changes
- * nothing. Measured elsewhere: claims of 500 stayed at 6 to 8 ms over 450,000
- * settled with a floor, and grew from 6 to 117 ms without.
+ * So a claim never asks "what is due?" but asks each endpoint that may be sent to,
+ * one index probe each, for at most as many as it has room for; an endpoint whose
+ * lane rests, is open or is full is not asked at all, and its pending rows are never
+ * walked. Each endpoint has its own floor on due_at (correctness 15): after a claim
+ * that took all it might, the greatest due instant taken, less 5 s; after one that
+ * found less, now less 5 s, for whatever becomes due later is written with a later
+ * instant. What is older than a floor (leases that ran out) is found when the caller
+ * forgets the floor, every 30 s.
  *
- * Everything a row is known by comes out of a fenced subquery (OFFSET 0): were
- * the workspace or the owner a constant, the planner would take it for the
- * better half, walk the whole queue by it and compare the ids.
+ * A claim moves nothing but the lease, which is not indexed, so it stays HOT. The
+ * rows' own key is looked up from the claimed ids, which come out of a subquery:
+ * were the workspace a constant there, the planner would take it for the better
+ * half, walk the whole queue by it and compare the ids.
+ *
+ * Ordered rows: blocked ones are skipped by a probe of the partial index. They are
+ * looked at only while they are newer than the floor, and whoever settles what stands
+ * before them takes or wakes them, so a customer whose head is retried for 76 h costs
+ * its endpoint nothing. Rejected: putting due_at of blocked rows off (two index writes
+ * for each, and a race with the insert to close).
+ *
+ * Rejected: one claim over (workspace, due_at) that leaves out the sick by a list of
+ * ids: it still reads their rows; and a table of endpoints with something due, which
+ * every commit of a notification would have to update.
  */
+
+#define FLOOR_SLACK_MS 5000
 
 static const struct pg_statement delivery_claim = {
     "delivery_claim",
     "UPDATE delivery AS d SET lease_owner = $2, lease_until = $3"
-    " FROM (SELECT workspace_id, id FROM delivery WHERE workspace_id = $1 AND due_at <= $4 AND "
-    "due_at >= $5"
-    " AND (lease_until IS NULL OR lease_until < $4) ORDER BY due_at LIMIT $6"
-    " FOR UPDATE SKIP LOCKED) c"
-    " WHERE d.workspace_id = c.workspace_id AND d.id = c.id"
-    " RETURNING d.id, d.notification_id, d.notification_created_at, d.subscription_id,"
-    " d.profile_id, d.sequence, d.attempt, d.due_at",
+    " FROM (SELECT $1::uuid AS workspace_id, r.id FROM unnest($5::uuid[], $6::timestamptz[],"
+    " $7::integer[]) AS u (subscription_id, floor, room)"
+    " CROSS JOIN LATERAL (SELECT c.id FROM delivery c WHERE c.workspace_id = $1"
+    " AND c.subscription_id = u.subscription_id AND c.due_at >= u.floor AND c.due_at <= $4"
+    " AND (c.lease_until IS NULL OR c.lease_until < $4) AND c.batch_id IS NULL"
+    " AND (NOT c.is_ordered OR NOT EXISTS (SELECT 1 FROM delivery e"
+    " WHERE e.workspace_id = c.workspace_id AND e.subscription_id = c.subscription_id"
+    " AND e.profile_id = c.profile_id AND e.is_ordered"
+    " AND (e.sequence, e.rank, e.id) < (c.sequence, c.rank, c.id)))"
+    " ORDER BY c.due_at LIMIT u.room FOR UPDATE OF c SKIP LOCKED) r LIMIT $8) k"
+    " WHERE d.workspace_id = k.workspace_id AND d.id = k.id"
+    " RETURNING " DELIVERY_COLUMNS("d."),
 };
 
 static const struct pg_statement delivery_bodies = {
@@ -47,70 +69,28 @@ static const struct pg_statement delivery_bodies = {
     " AND subscription_id = u.subscription_id OFFSET 0) q ON true",
 };
 
-static const struct pg_statement delivery_settle_delete = {
-    "delivery_settle_delete",
-    "DELETE FROM delivery AS d USING (SELECT $1::uuid AS workspace_id, $4::uuid AS owner, u.*"
-    " FROM unnest($2::uuid[], $3::integer[]) AS u (id, attempt) OFFSET 0) u"
-    " WHERE d.workspace_id = u.workspace_id AND d.id = u.id AND d.lease_owner = u.owner"
-    " AND d.attempt = u.attempt",
-};
+struct delivery delivery_of_row(const struct pg_result *result, size_t row, struct id workspace_id,
+                                int64_t lease_until_ms)
+{
+    return (struct delivery){
+        .workspace_id = workspace_id,
+        .id = pg_get_id(result, row, 0),
+        .notification_id = pg_get_id(result, row, 1),
+        .notification_created_at_ms = pg_get_instant(result, row, 2),
+        .subscription_id = pg_get_id(result, row, 3),
+        .profile_id = pg_get_id(result, row, 4),
+        .sequence = pg_get_i64(result, row, 5),
+        .attempt = (uint32_t)pg_get_i64(result, row, 6),
+        .due_at_ms = pg_get_instant(result, row, 7),
+        .rank = (uint32_t)pg_get_i64(result, row, 8),
+        .is_ordered = pg_get_bool(result, row, 9),
+        .expires_at_ms = pg_get_instant(result, row, 10),
+        .lease_until_ms = lease_until_ms,
+    };
+}
 
-static const struct pg_statement delivery_settle_later = {
-    "delivery_settle_later",
-    "UPDATE delivery AS d SET due_at = u.due_at, attempt = u.attempt + 1, lease_owner = NULL,"
-    " lease_until = NULL"
-    " FROM (SELECT $1::uuid AS workspace_id, $5::uuid AS owner, u.* FROM unnest($2::uuid[],"
-    " $3::integer[], $4::timestamptz[]) AS u (id, attempt, due_at) OFFSET 0) u"
-    " WHERE d.workspace_id = u.workspace_id AND d.id = u.id AND d.lease_owner = u.owner"
-    " AND d.attempt = u.attempt",
-};
-
-static const struct pg_statement delivery_attempt_insert = {
-    "delivery_attempt_insert",
-    "INSERT INTO attempt (workspace_id, at, id, notification_id, subscription_id, profile_id,"
-    " number, outcome, response_status, duration_ms, next_at, body_bytes, error, response,"
-    " notification_created_at)"
-    " SELECT $1, u.* FROM unnest($2::timestamptz[], $3::uuid[], $4::uuid[], $5::uuid[],"
-    " $6::uuid[], $7::integer[], $8::text[], $9::integer[], $10::bigint[], $11::timestamptz[],"
-    " $12::integer[], $13::text[], $14::text[], $15::timestamptz[]) AS u"
-    " ON CONFLICT (workspace_id, at, id) DO NOTHING",
-};
-
-static const struct pg_statement delivery_renew = {
-    "delivery_renew",
-    "UPDATE delivery AS d SET lease_until = $4"
-    " FROM (SELECT $1::uuid AS workspace_id, $3::uuid AS owner, u.id"
-    " FROM unnest($2::uuid[]) AS u (id) OFFSET 0) u"
-    " WHERE d.workspace_id = u.workspace_id AND d.id = u.id AND d.lease_owner = u.owner",
-};
-
-static const struct pg_statement delivery_release = {
-    "delivery_release",
-    "UPDATE delivery AS d SET lease_owner = NULL, lease_until = NULL"
-    " FROM (SELECT $1::uuid AS workspace_id, $3::uuid AS owner, u.id"
-    " FROM unnest($2::uuid[]) AS u (id) OFFSET 0) u"
-    " WHERE d.workspace_id = u.workspace_id AND d.id = u.id AND d.lease_owner = u.owner",
-};
-
-/* A repeat after a crash carries the same id, so the log may lag the disk. */
-static const struct pg_statement delivery_async_commit = {
-    "delivery_async_commit",
-    "SET LOCAL synchronous_commit TO off",
-};
-
-static const struct pg_statement delivery_disable = {
-    "delivery_disable",
-    "WITH s AS (UPDATE subscription SET status = 'disabled', status_reason = 'gone_410',"
-    " version = version + 1, updated_at = $3 WHERE workspace_id = $1 AND id = $2"
-    " AND status <> 'disabled' RETURNING id)"
-    " UPDATE workspace SET config_version = config_version + 1"
-    " WHERE id = $1 AND EXISTS (SELECT 1 FROM s)",
-};
-
-/* --- claim -------------------------------------------------------------- */
-
-static enum status read_bodies(struct pg *pg, struct arena *arena, struct id workspace_id,
-                               struct delivery *deliveries, size_t count, struct problem *problem)
+enum status delivery_read_bodies(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                 struct delivery *deliveries, size_t count, struct problem *problem)
 {
     struct pg_params params;
     struct pg_array instants;
@@ -140,266 +120,164 @@ static enum status read_bodies(struct pg *pg, struct arena *arena, struct id wor
     return status;
 }
 
-enum status delivery_store_claim(struct pg *pg, struct arena *arena, struct id workspace_id,
-                                 struct id owner, size_t limit, int64_t now_ms, int64_t floor_ms,
-                                 int64_t lease_until_ms, struct delivery **out_deliveries,
-                                 size_t *out_count, int64_t *out_floor_ms, struct problem *problem)
+enum status delivery_list_reserve(struct delivery_list *list, struct arena *arena, size_t more)
 {
+    if (list->capacity - list->count >= more) {
+        return STATUS_OK;
+    }
+    size_t capacity = (list->count + more) * 2;
+    struct delivery *rows = ARENA_NEW_ARRAY(arena, capacity, struct delivery);
+    if (rows == NULL) {
+        return STATUS_LIMIT;
+    }
+    if (list->count > 0) {
+        memcpy(rows, list->rows, list->count * sizeof(*rows));
+    }
+    list->rows = rows;
+    list->capacity = capacity;
+    return STATUS_OK;
+}
+
+static int compare_due(const void *a, const void *b)
+{
+    const struct delivery *left = a;
+    const struct delivery *right = b;
+    int order = id_compare(left->subscription_id, right->subscription_id);
+    if (order != 0) {
+        return order;
+    }
+    if (left->due_at_ms != right->due_at_ms) {
+        return left->due_at_ms < right->due_at_ms ? -1 : 1;
+    }
+    if (left->sequence != right->sequence) {
+        return left->sequence < right->sequence ? -1 : 1;
+    }
+    return left->rank < right->rank ? -1 : left->rank > right->rank;
+}
+
+/* `rows` are in order of subscription; of one lane the last is due last. */
+static void move_floor(struct claim_lane *lane, const struct delivery *rows, size_t count,
+                       bool saw_all, int64_t now_ms)
+{
+    size_t from = 0;
+    size_t to = count;
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+        if (id_compare(rows[middle].subscription_id, lane->subscription_id) <= 0) {
+            from = middle + 1;
+        } else {
+            to = middle;
+        }
+    }
+    size_t claimed = 0;
+    while (from > claimed &&
+           id_equal(rows[from - claimed - 1].subscription_id, lane->subscription_id)) {
+        claimed++;
+    }
+    lane->claimed = claimed;
+    int64_t floor_ms = lane->floor_ms;
+    if (saw_all && claimed < lane->room) {
+        floor_ms = now_ms - FLOOR_SLACK_MS;
+    } else if (claimed > 0) {
+        floor_ms = rows[from - 1].due_at_ms - FLOOR_SLACK_MS;
+    }
+    lane->floor_ms = floor_ms > lane->floor_ms ? floor_ms : lane->floor_ms;
+}
+
+static size_t count_alone(const struct claim_lane *lanes, size_t lane_count)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < lane_count; i++) {
+        count += lanes[i].batch_max == 0 ? 1 : 0;
+    }
+    return count;
+}
+
+static enum status run_claim(struct pg *pg, struct arena *arena, const struct claim_terms *terms,
+                             const struct claim_lane *lanes, size_t lane_count,
+                             struct pg_result **out_result, struct problem *problem)
+{
+    size_t alone = count_alone(lanes, lane_count);
     struct pg_params params;
-    struct pg_result *result = NULL;
+    struct pg_array ids;
+    struct pg_array floors;
+    struct pg_array rooms;
     pg_params_init(&params, arena);
-    pg_put_id(&params, workspace_id);
-    pg_put_id(&params, owner);
-    pg_put_instant(&params, lease_until_ms);
-    pg_put_instant(&params, now_ms);
-    pg_put_instant(&params, floor_ms == INSTANT_NONE ? 0 : floor_ms);
-    pg_put_i64(&params, (int64_t)limit);
-    enum status status = pg_run(pg, arena, &delivery_claim, &params, &result, problem);
+    pg_put_id(&params, terms->workspace_id);
+    pg_put_id(&params, terms->owner);
+    pg_put_instant(&params, terms->lease_until_ms);
+    pg_put_instant(&params, terms->now_ms);
+    pg_array_begin(&ids, &params, PG_UUID, alone);
+    pg_array_begin(&floors, &params, PG_INSTANT, alone);
+    pg_array_begin(&rooms, &params, PG_INT4, alone);
+    for (size_t i = 0; i < lane_count; i++) {
+        if (lanes[i].batch_max == 0) {
+            pg_array_id(&ids, lanes[i].subscription_id);
+            pg_array_instant(&floors, lanes[i].floor_ms == INSTANT_NONE ? 0 : lanes[i].floor_ms);
+            pg_array_i32(&rooms, (int32_t)lanes[i].room);
+        }
+    }
+    pg_array_end(&ids);
+    pg_array_end(&floors);
+    pg_array_end(&rooms);
+    pg_put_i64(&params, (int64_t)terms->limit);
+    return pg_run(pg, arena, &delivery_claim, &params, out_result, problem);
+}
+
+static enum status claim_alone(struct pg *pg, struct arena *arena, const struct claim_terms *terms,
+                               struct claim_lane *lanes, size_t lane_count,
+                               struct delivery_list *list, struct problem *problem)
+{
+    struct pg_result *result = NULL;
+    if (count_alone(lanes, lane_count) == 0) {
+        return STATUS_OK;
+    }
+    enum status status = run_claim(pg, arena, terms, lanes, lane_count, &result, problem);
     if (status != STATUS_OK) {
         return status;
     }
     size_t count = pg_row_count(result);
-    struct delivery *deliveries = ARENA_NEW_ARRAY(arena, count + 1, struct delivery);
-    if (deliveries == NULL) {
-        return STATUS_LIMIT;
-    }
-    int64_t newest_ms = floor_ms;
-    for (size_t row = 0; row < count; row++) {
-        int64_t due_at_ms = pg_get_instant(result, row, 7);
-        deliveries[row] = (struct delivery){
-            .workspace_id = workspace_id,
-            .id = pg_get_id(result, row, 0),
-            .notification_id = pg_get_id(result, row, 1),
-            .notification_created_at_ms = pg_get_instant(result, row, 2),
-            .subscription_id = pg_get_id(result, row, 3),
-            .profile_id = pg_get_id(result, row, 4),
-            .sequence = pg_get_i64(result, row, 5),
-            .attempt = (uint32_t)pg_get_i64(result, row, 6),
-            .due_at_ms = due_at_ms,
-            .lease_until_ms = lease_until_ms,
-        };
-        if (newest_ms == INSTANT_NONE || due_at_ms - 5000 > newest_ms) {
-            newest_ms = due_at_ms - 5000;
-        }
-    }
-    if (count > 0) {
-        status = read_bodies(pg, arena, workspace_id, deliveries, count, problem);
-    }
-    if (status == STATUS_OK) {
-        *out_deliveries = deliveries;
-        *out_count = count;
-        *out_floor_ms = newest_ms;
-    }
-    return status;
-}
-
-/* --- settle ------------------------------------------------------------- */
-
-static void put_attempts(struct pg_params *params,
-                         const struct delivery_settlement *const *settlements, size_t count)
-{
-    static const enum pg_type types[] = { PG_INSTANT, PG_UUID, PG_UUID, PG_UUID,   PG_UUID,
-                                          PG_INT4,    PG_TEXT, PG_INT4, PG_INT8,   PG_INSTANT,
-                                          PG_INT4,    PG_TEXT, PG_TEXT, PG_INSTANT };
-    struct pg_array columns[ARRAY_COUNT(types)];
-    for (size_t c = 0; c < ARRAY_COUNT(types); c++) {
-        pg_array_begin(&columns[c], params, types[c], count);
-    }
-    for (size_t i = 0; i < count; i++) {
-        const struct attempt *attempt = &settlements[i]->attempt;
-        pg_array_instant(&columns[0], attempt->at_ms);
-        pg_array_id(&columns[1], attempt->id);
-        pg_array_id(&columns[2], attempt->notification_id);
-        pg_array_id(&columns[3], attempt->subscription_id);
-        pg_array_id(&columns[4], attempt->profile_id);
-        pg_array_i32(&columns[5], (int32_t)attempt->number);
-        pg_array_text(&columns[6], str_from_z(attempt_outcome_name(attempt->outcome)));
-        pg_array_i32(&columns[7], attempt->response_status);
-        pg_array_i64(&columns[8], attempt->duration_ms);
-        pg_array_instant(&columns[9], attempt->next_at_ms);
-        pg_array_i32(&columns[10], (int32_t)attempt->body_bytes);
-        pg_array_text(&columns[11], attempt->error);
-        pg_array_text(&columns[12], attempt->response);
-        pg_array_instant(&columns[13], attempt->notification_created_at_ms);
-    }
-    for (size_t c = 0; c < ARRAY_COUNT(types); c++) {
-        pg_array_end(&columns[c]);
-    }
-}
-
-static enum status queue_settled(struct pg *pg, struct arena *arena, struct id workspace_id,
-                                 struct id owner,
-                                 const struct delivery_settlement *const *settlements, size_t count,
-                                 bool settled)
-{
-    struct pg_params *params = ARENA_NEW(arena, struct pg_params);
-    if (params == NULL) {
-        return STATUS_LIMIT;
-    }
-    size_t wanted = 0;
-    for (size_t i = 0; i < count; i++) {
-        wanted += settlements[i]->settled == settled ? 1 : 0;
-    }
-    struct pg_array ids;
-    struct pg_array numbers;
-    struct pg_array instants;
-    pg_params_init(params, arena);
-    pg_put_id(params, workspace_id);
-    pg_array_begin(&ids, params, PG_UUID, wanted);
-    pg_array_begin(&numbers, params, PG_INT4, wanted);
-    if (!settled) {
-        pg_array_begin(&instants, params, PG_INSTANT, wanted);
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (settlements[i]->settled == settled) {
-            pg_array_id(&ids, settlements[i]->attempt.delivery_id);
-            pg_array_i32(&numbers, (int32_t)settlements[i]->attempt.number - 1);
-            if (!settled) {
-                pg_array_instant(&instants, settlements[i]->attempt.next_at_ms);
-            }
-        }
-    }
-    pg_array_end(&ids);
-    pg_array_end(&numbers);
-    if (!settled) {
-        pg_array_end(&instants);
-    }
-    pg_put_id(params, owner);
-    return pg_queue(pg, settled ? &delivery_settle_delete : &delivery_settle_later, params);
-}
-
-static enum status settle_workspace(struct pg *pg, struct arena *arena, struct id workspace_id,
-                                    struct id owner,
-                                    const struct delivery_settlement *const *settlements,
-                                    size_t count, struct problem *problem)
-{
-    struct pg_params attempts;
-    pg_params_init(&attempts, arena);
-    pg_put_id(&attempts, workspace_id);
-    put_attempts(&attempts, settlements, count);
-    enum status status = pg_queue(pg, &pg_begin, NULL);
-    if (status == STATUS_OK) {
-        status = pg_queue(pg, &delivery_async_commit, NULL);
-    }
-    if (status == STATUS_OK) {
-        status = queue_settled(pg, arena, workspace_id, owner, settlements, count, true);
-    }
-    if (status == STATUS_OK) {
-        status = queue_settled(pg, arena, workspace_id, owner, settlements, count, false);
-    }
-    if (status == STATUS_OK) {
-        status = pg_queue(pg, &delivery_attempt_insert, &attempts);
-    }
-    if (status == STATUS_OK) {
-        status = pg_queue(pg, &pg_commit, NULL);
-    }
-    struct pg_result *results[6] = { NULL };
-    if (status == STATUS_OK) {
-        status = pg_sync(pg, arena, results, ARRAY_COUNT(results), problem);
-    }
+    status = delivery_list_reserve(list, arena, count);
     if (status != STATUS_OK) {
-        pg_reset(pg);
+        return status;
     }
-    return status;
+    for (size_t row = 0; row < count; row++) {
+        list->rows[row] = delivery_of_row(result, row, terms->workspace_id, terms->lease_until_ms);
+    }
+    list->count = count;
+    qsort(list->rows, count, sizeof(*list->rows), compare_due);
+    for (size_t i = 0; i < lane_count; i++) {
+        if (lanes[i].batch_max == 0) {
+            move_floor(&lanes[i], list->rows, count, count < terms->limit, terms->now_ms);
+        }
+    }
+    return count == 0
+               ? STATUS_OK
+               : delivery_read_bodies(pg, arena, terms->workspace_id, list->rows, count, problem);
 }
 
-static int compare_settlement(const void *a, const void *b)
+enum status delivery_store_claim(struct pg *pg, struct arena *arena,
+                                 const struct claim_terms *terms, struct claim_lane *lanes,
+                                 size_t lane_count, struct delivery **out_deliveries,
+                                 size_t *out_count, struct problem *problem)
 {
-    const struct delivery_settlement *const *left = a;
-    const struct delivery_settlement *const *right = b;
-    int order = id_compare((*left)->attempt.workspace_id, (*right)->attempt.workspace_id);
-    return order != 0 ? order
-                      : id_compare((*left)->attempt.delivery_id, (*right)->attempt.delivery_id);
-}
-
-enum status delivery_store_settle(struct pg *pg, struct arena *arena, struct id owner,
-                                  const struct delivery_settlement *settlements, size_t count,
-                                  struct problem *problem)
-{
-    const struct delivery_settlement **sorted =
-        ARENA_NEW_ARRAY(arena, count + 1, const struct delivery_settlement *);
-    if (sorted == NULL) {
-        return STATUS_LIMIT;
+    struct delivery_list list = { .count = 0 };
+    for (size_t i = 0; i < lane_count; i++) {
+        lanes[i].claimed = 0;
     }
-    for (size_t i = 0; i < count; i++) {
-        sorted[i] = &settlements[i];
+    enum status status = claim_alone(pg, arena, terms, lanes, lane_count, &list, problem);
+    if (status != STATUS_OK) {
+        return status;
     }
-    /* Pointers are what is sorted. NOLINTNEXTLINE(bugprone-sizeof-expression) */
-    qsort(sorted, count, sizeof(*sorted), compare_settlement);
-    for (size_t from = 0; from < count;) {
-        struct id workspace_id = sorted[from]->attempt.workspace_id;
-        size_t to = from;
-        while (to < count && id_equal(sorted[to]->attempt.workspace_id, workspace_id)) {
-            to++;
-        }
-        enum status status =
-            settle_workspace(pg, arena, workspace_id, owner, sorted + from, to - from, problem);
-        if (status != STATUS_OK) {
-            return status;
-        }
-        from = to;
+    status = delivery_batch_claim(pg, arena, terms, lanes, lane_count, &list, problem);
+    if (status == STATUS_OK && count_alone(lanes, lane_count) < lane_count) {
+        status = delivery_batch_freeze(pg, arena, terms, lanes, lane_count, &list, problem);
     }
+    if (status != STATUS_OK && list.count == 0) {
+        return status;
+    }
+    /* What was claimed before a failure is leased to us: it must be sent. */
+    *out_deliveries = list.rows;
+    *out_count = list.count;
     return STATUS_OK;
-}
-
-/* --- leases ------------------------------------------------------------- */
-
-static enum status run_lease(struct pg *pg, struct arena *arena,
-                             const struct pg_statement *statement, struct id workspace_id,
-                             struct id owner, const struct id *ids, size_t count,
-                             int64_t lease_until_ms, struct problem *problem)
-{
-    struct pg_params params;
-    pg_params_init(&params, arena);
-    pg_put_id(&params, workspace_id);
-    pg_put_ids(&params, ids, count);
-    pg_put_id(&params, owner);
-    if (statement == &delivery_renew) {
-        pg_put_instant(&params, lease_until_ms);
-    }
-    return pg_run(pg, arena, statement, &params, NULL, problem);
-}
-
-enum status delivery_store_renew(struct pg *pg, struct arena *arena, struct id owner,
-                                 const struct delivery *deliveries, size_t count,
-                                 int64_t lease_until_ms, struct problem *problem)
-{
-    struct id *ids = ARENA_NEW_ARRAY(arena, count + 1, struct id);
-    if (ids == NULL) {
-        return STATUS_LIMIT;
-    }
-    for (size_t from = 0; from < count;) {
-        size_t filled = 0;
-        size_t to = from;
-        while (to < count && id_equal(deliveries[to].workspace_id, deliveries[from].workspace_id)) {
-            ids[filled++] = deliveries[to++].id;
-        }
-        enum status status = run_lease(pg, arena, &delivery_renew, deliveries[from].workspace_id,
-                                       owner, ids, filled, lease_until_ms, problem);
-        if (status != STATUS_OK) {
-            return status;
-        }
-        from = to;
-    }
-    return STATUS_OK;
-}
-
-enum status delivery_store_release(struct pg *pg, struct arena *arena, struct id workspace_id,
-                                   struct id owner, const struct id *delivery_ids, size_t count,
-                                   struct problem *problem)
-{
-    return run_lease(pg, arena, &delivery_release, workspace_id, owner, delivery_ids, count, 0,
-                     problem);
-}
-
-enum status delivery_store_disable_subscription(struct pg *pg, struct arena *arena,
-                                                struct id workspace_id, struct id subscription_id,
-                                                int64_t now_ms, struct problem *problem)
-{
-    struct pg_params params;
-    pg_params_init(&params, arena);
-    pg_put_id(&params, workspace_id);
-    pg_put_id(&params, subscription_id);
-    pg_put_instant(&params, now_ms);
-    return pg_run(pg, arena, &delivery_disable, &params, NULL, problem);
 }

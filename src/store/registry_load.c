@@ -507,6 +507,10 @@ static enum status load_subscriptions(struct loading *loading)
         /* What is rung while one is paused waits for it. */
         if (str_equal_z(subscription->status, "active") ||
             str_equal_z(subscription->status, "paused")) {
+            interest->way = (struct delivery_way){
+                .is_ordered = str_equal_z(subscription->ordering, "profile"),
+                .is_batched = subscription->batch_max > 0,
+            };
             add_interest(workspace, interest++, subscription->id, rows, i, loading->arena);
             snapshot->interest_count++;
         }

@@ -67,7 +67,8 @@ static const struct pg_statement subscription_secret_clear_sql = {
 
 static const struct pg_statement subscription_delivery_clear_sql = {
     "subscription_delivery_clear",
-    "DELETE FROM delivery WHERE workspace_id = $1 AND subscription_id = $2",
+    "WITH b AS (DELETE FROM delivery_batch WHERE workspace_id = $1 AND subscription_id = $2)"
+    " DELETE FROM delivery WHERE workspace_id = $1 AND subscription_id = $2",
 };
 
 static struct subscription_row subscription_row_read(const struct pg_result *result,

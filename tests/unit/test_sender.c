@@ -150,6 +150,20 @@ static void stay_silent(struct receiver *receiver, int64_t ms)
     }
 }
 
+/* Of the members that batch_of makes: the second may come again, the third not. */
+static bool say_rejection(int fd)
+{
+    static const char body[] =
+        "{\"rejected\": [{\"id\": \"20000000-0000-0000-0000-000000000001\","
+        " \"retry\": true, \"reason\": \"contact is locked\"},"
+        " {\"id\": \"20000000-0000-0000-0000-000000000002\", \"retry\": false},"
+        " {\"id\": \"99999999-0000-0000-0000-000000000002\"}, 7]}";
+    char text[1024];
+    snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\ncontent-length: %zu\r\n\r\n%s",
+             sizeof(body) - 1, body);
+    return say_z(fd, text);
+}
+
 /* False when the connection is to be closed. */
 static bool answer(struct receiver *receiver, int fd, const struct request *request)
 {
@@ -167,6 +181,7 @@ static bool answer(struct receiver *receiver, int fd, const struct request *requ
         { "/429", "429 Too Many Requests", "Retry-After: 120\r\n" },
         { "/500", "500 Oops", "" },
         { "/slow", "200 OK", "" },
+        { "/rest", "429 Too Many Requests", "Retry-After: 1\r\n" },
         { "/abort", "400 Bad Request", "Webhook-Delivery: abort-message\r\n" },
         { "/target", "200 OK", "" },
     };
@@ -174,6 +189,9 @@ static bool answer(struct receiver *receiver, int fd, const struct request *requ
         if (path_is(request, rows[i].path)) {
             return say_status(fd, rows[i].status, rows[i].headers);
         }
+    }
+    if (path_is(request, "/reject")) {
+        return say_rejection(fd);
     }
     if (path_is(request, "/never")) {
         stay_silent(receiver, 60000);
@@ -329,6 +347,8 @@ static size_t receiver_count(struct receiver *receiver)
 
 struct record {
     struct settlement settlement;
+    struct member_end members[8];
+    char reasons[8][64];
     char error[256];
     char response[1200];
     size_t response_size;
@@ -342,6 +362,9 @@ struct fake_endpoint {
     int64_t max_age_ms;
     bool inactive;
     enum native_format format;
+    bool asks_first;
+    uint32_t rate_count;
+    int64_t rate_per_ms;
 };
 
 struct house {
@@ -358,6 +381,12 @@ struct house {
     struct delivery *claimable;
     size_t claimable_count;
     size_t claim_calls;
+    size_t last_room;      /* of endpoint 0, as a claim saw it */
+    struct delivery *next; /* whose turn comes with the first settling */
+    size_t next_count;
+    struct str reason; /* why nothing may be sent; empty: it may */
+    size_t permit_calls;
+    int64_t permit_ms; /* how long it takes */
     size_t renewed_count;
     int64_t renewed_until_ms;
     enum status renew_status;
@@ -389,6 +418,9 @@ static bool fake_endpoint(void *app, struct arena *arena, struct id workspace_id
         .concurrency = fake->concurrency,
         .timeout_ms = fake->timeout_ms,
         .max_age_ms = fake->max_age_ms,
+        .asks_first = fake->asks_first,
+        .rate_count = fake->rate_count,
+        .rate_per_ms = fake->rate_per_ms,
         .active = !fake->inactive,
         .format = fake->format,
     };
@@ -400,10 +432,12 @@ static bool fake_endpoint(void *app, struct arena *arena, struct id workspace_id
     return true;
 }
 
-static enum status fake_claim(void *app, struct arena *arena, size_t limit,
-                              struct delivery **out_deliveries, size_t *out_count)
+static enum status fake_claim(void *app, struct arena *arena, const struct sender_gate *gate,
+                              size_t limit, struct delivery **out_deliveries, size_t *out_count,
+                              bool *out_more)
 {
     struct house *house = app;
+    house->last_room = gate->room(gate->context, (struct id){ { 0, 1 } });
     pthread_mutex_lock(&house->lock);
     house->claim_calls++;
     size_t count = house->claimable_count < limit ? house->claimable_count : limit;
@@ -417,6 +451,7 @@ static enum status fake_claim(void *app, struct arena *arena, size_t limit,
     pthread_mutex_unlock(&house->lock);
     *out_deliveries = deliveries;
     *out_count = count;
+    *out_more = count == limit;
     return STATUS_OK;
 }
 
@@ -429,10 +464,16 @@ static void record_add(struct house *house, const struct settlement *settlement)
     snprintf(record->error, sizeof(record->error), "%.*s", STR_ARG(attempt->error));
     snprintf(record->response, sizeof(record->response), "%.*s", STR_ARG(attempt->response));
     record->response_size = attempt->response.size;
+    for (size_t i = 0; i < settlement->member_count && i < ARRAY_COUNT(record->members); i++) {
+        record->members[i] = settlement->members[i];
+        snprintf(record->reasons[i], sizeof(record->reasons[i]), "%.*s",
+                 STR_ARG(settlement->members[i].error));
+    }
     house->record_count++;
 }
 
-static enum status fake_settle(void *app, const struct settlement *settlements, size_t count)
+static enum status fake_settle(void *app, const struct settlement *settlements, size_t count,
+                               struct delivery **out_next, size_t *out_next_count)
 {
     struct house *house = app;
     enum status status = STATUS_OK;
@@ -450,6 +491,9 @@ static enum status fake_settle(void *app, const struct settlement *settlements, 
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
         record_add(house, &settlements[i]);
     }
+    *out_next = house->next;
+    *out_next_count = status == STATUS_OK ? house->next_count : 0;
+    house->next_count -= *out_next_count;
     pthread_mutex_unlock(&house->lock);
     return status;
 }
@@ -465,6 +509,22 @@ static enum status fake_renew(void *app, const struct delivery *deliveries, size
     house->renewed_until_ms = lease_until_ms;
     pthread_mutex_unlock(&house->lock);
     return house->renew_status;
+}
+
+static enum status fake_permit(void *app, const struct permit_request *requests, size_t count,
+                               struct str *out_reasons)
+{
+    struct house *house = app;
+    sleep_ms(house->permit_ms);
+    pthread_mutex_lock(&house->lock);
+    house->permit_calls++;
+    for (size_t i = 0; i < count; i++) {
+        /* Of a batch the last one; see batch_of. */
+        bool is_meant = house->reason.size > 0 && requests[i].notification_id.bytes[15] != 0;
+        out_reasons[i] = is_meant ? house->reason : STR("");
+    }
+    pthread_mutex_unlock(&house->lock);
+    return STATUS_OK;
 }
 
 static void fake_observe(void *app, enum attempt_outcome outcome, int64_t duration_ms)
@@ -484,6 +544,7 @@ static struct sender_config config_of(struct house *house)
                  .claim = fake_claim,
                  .settle = fake_settle,
                  .renew = fake_renew,
+                 .permit = fake_permit,
                  .observe = fake_observe,
                  .app = house },
         .allow_networks = "127.0.0.0/8",
@@ -1242,7 +1303,7 @@ static void gives_back_what_does_not_fit(void **state)
         pthread_mutex_unlock(&house->lock);
     }
     assert_int_equal(accounted, ARRAY_COUNT(deliveries));
-    assert_in_range(house->renewed_count, 1, 100);
+    assert_in_range(house->renewed_count, 1, ARRAY_COUNT(deliveries));
     assert_true(house->renewed_until_ms <= clock_now_ms()); /* their lease is over */
     free(body);
     house_destroy(house);
@@ -1294,6 +1355,222 @@ static void settles_in_batches(void **state)
     house_destroy(house);
 }
 
+/* ---- batches ---- */
+
+/* Notification ids end in 0, 1, 2 and so on; see fake_permit. */
+static struct delivery batch_of(uint8_t endpoint, struct delivery_member *members, size_t count)
+{
+    struct delivery batch = delivery_to(endpoint);
+    batch.profile_id = ID_ZERO;
+    batch.notification_id = batch.id;
+    for (size_t i = 0; i < count; i++) {
+        members[i] = (struct delivery_member){
+            .delivery_id = { { 0x30, [15] = (uint8_t)i } },
+            .notification_id = { { 0x20, [15] = (uint8_t)i } },
+            .profile_id = { { 0x40, [15] = (uint8_t)i } },
+            .notification_created_at_ms = clock_now_ms(),
+            .body_bytes = 10,
+        };
+    }
+    batch.members = members;
+    batch.member_count = count;
+    return batch;
+}
+
+static void honours_what_a_receiver_rejects(void **state)
+{
+    (void)state;
+    struct house *house = house_create();
+    struct delivery_member members[4];
+    house->endpoints[0] = (struct fake_endpoint){ .path = "/reject" };
+    house_start(house);
+    struct delivery batch = batch_of(0, members, 4);
+    assert_int_equal(sender_hand_over(house->sender, &batch, 1), 1);
+    assert_true(wait_settled(house, 1, 2000));
+    const struct record *record = &house->records[0];
+    static const enum member_fate fates[] = { MEMBER_SETTLED, MEMBER_AGAIN, MEMBER_SETTLED,
+                                              MEMBER_SETTLED };
+    static const enum attempt_outcome outcomes[] = { ATTEMPT_DELIVERED, ATTEMPT_RETRY,
+                                                     ATTEMPT_GAVE_UP, ATTEMPT_DELIVERED };
+    assert_true(record->settlement.settled);
+    assert_int_equal(record->settlement.member_count, 4);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(record->members[i].fate, fates[i]);
+        assert_int_equal(record->members[i].outcome, outcomes[i]);
+        assert_true(id_equal(record->members[i].member.delivery_id, members[i].delivery_id));
+    }
+    assert_string_equal(record->reasons[1], "contact is locked");
+    assert_string_equal(record->reasons[2], "rejected by the receiver");
+    assert_in_range(record->members[1].next_at_ms, clock_now_ms() + 3000, clock_now_ms() + 6000);
+    house_destroy(house);
+}
+
+static void keeps_a_batch_that_was_not_taken(void **state)
+{
+    (void)state;
+    struct house *house = house_create();
+    struct delivery_member members[3];
+    house->endpoints[0] = (struct fake_endpoint){ .path = "/500" };
+    house_start(house);
+    struct delivery batch = batch_of(0, members, 3);
+    assert_int_equal(sender_hand_over(house->sender, &batch, 1), 1);
+    assert_true(wait_settled(house, 1, 2000));
+    assert_false(house->records[0].settlement.settled);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(house->records[0].members[i].fate, MEMBER_KEPT);
+    }
+    house_destroy(house);
+}
+
+/* What expired is settled, the others are free for another batch. */
+static void sends_no_batch_with_a_member_that_expired(void **state)
+{
+    (void)state;
+    struct house *house = house_create();
+    struct delivery_member members[3];
+    house->endpoints[0] = (struct fake_endpoint){ .path = "/200" };
+    house_start(house);
+    struct delivery batch = batch_of(0, members, 3);
+    members[1].expires_at_ms = clock_now_ms() - 1;
+    assert_int_equal(sender_hand_over(house->sender, &batch, 1), 1);
+    assert_true(wait_settled(house, 1, 2000));
+    assert_true(house->records[0].settlement.settled);
+    assert_int_equal(house->records[0].members[0].fate, MEMBER_FREED);
+    assert_int_equal(house->records[0].members[1].fate, MEMBER_SETTLED);
+    assert_int_equal(house->records[0].members[1].outcome, ATTEMPT_GAVE_UP);
+    assert_int_equal(house->records[0].members[2].fate, MEMBER_FREED);
+    assert_int_equal(house->receiver.connection_count, 0);
+    house_destroy(house);
+}
+
+/* ---- permission ---- */
+
+static void asks_before_each_attempt(void **state)
+{
+    (void)state;
+    struct house *house = house_create();
+    house->endpoints[0] = (struct fake_endpoint){ .path = "/200", .asks_first = true };
+    house_start(house);
+    hand_over_many(house, 0, 1);
+    assert_true(wait_settled(house, 1, 2000));
+    assert_int_equal(house->records[0].settlement.attempt.outcome, ATTEMPT_DELIVERED);
+    pthread_mutex_lock(&house->lock);
+    house->reason = STR("the customer has unsubscribed from the channel");
+    pthread_mutex_unlock(&house->lock);
+    hand_over_many(house, 0, 1);
+    assert_true(wait_settled(house, 2, 2000));
+    assert_int_equal(house->records[1].settlement.attempt.outcome, ATTEMPT_DROPPED);
+    assert_true(house->records[1].settlement.settled);
+    assert_string_equal(house->records[1].error, "the customer has unsubscribed from the channel");
+    assert_int_equal(receiver_count(&house->receiver), 1);
+    assert_int_equal(house->permit_calls, 2);
+    house_destroy(house);
+}
+
+static void drops_a_member_and_frees_the_others(void **state)
+{
+    (void)state;
+    struct house *house = house_create();
+    struct delivery_member members[2];
+    house->endpoints[0] = (struct fake_endpoint){ .path = "/200", .asks_first = true };
+    house->reason = STR("no");
+    house_start(house);
+    struct delivery batch = batch_of(0, members, 2);
+    assert_int_equal(sender_hand_over(house->sender, &batch, 1), 1);
+    assert_true(wait_settled(house, 1, 2000));
+    assert_int_equal(house->records[0].members[0].fate, MEMBER_FREED);
+    assert_int_equal(house->records[0].members[1].fate, MEMBER_SETTLED);
+    assert_int_equal(house->records[0].members[1].outcome, ATTEMPT_DROPPED);
+    assert_int_equal(receiver_count(&house->receiver), 0);
+    house_destroy(house);
+}
+
+/* A reading that took too long is none: it is asked for again, and a stop in between
+ * gives all back. */
+static void believes_no_old_answer(void **state)
+{
+    (void)state;
+    struct house *house = house_create();
+    house->endpoints[0] = (struct fake_endpoint){ .path = "/200", .asks_first = true };
+    house->permit_ms = 900;
+    house_start(house);
+    hand_over_many(house, 0, 1);
+    sleep_ms(1500);
+    assert_int_equal(receiver_count(&house->receiver), 0);
+    sender_stop(house->sender, clock_monotonic_ms() + 3000);
+    assert_int_equal(house->record_count, 0);
+    assert_int_equal(house->renewed_count, 1);
+    assert_int_equal(receiver_count(&house->receiver), 0);
+    house_destroy(house);
+}
+
+/* ---- care for the endpoint ---- */
+
+static void lets_a_lane_rest_when_asked(void **state)
+{
+    (void)state;
+    struct house *house = house_create();
+    house->endpoints[0] = (struct fake_endpoint){ .path = "/rest" };
+    house_start(house);
+    hand_over_many(house, 0, 5);
+    sleep_ms(500);
+    assert_int_equal(receiver_count(&house->receiver), 1); /* one heard it for all */
+    assert_int_equal(house_settled(house), 1);             /* the others made no attempt */
+    sleep_ms(800);
+    assert_int_equal(receiver_count(&house->receiver), 2);
+    house_destroy(house);
+}
+
+static void gives_back_what_an_open_lane_holds(void **state)
+{
+    (void)state;
+    struct house *house = house_create();
+    house->endpoints[0] = (struct fake_endpoint){ .path = "/500", .concurrency = 1 };
+    house_start(house);
+    hand_over_many(house, 0, 20);
+    assert_true(wait_settled(house, 5, 3000));
+    assert_true(wait_room(house, LIMIT_DELIVERY_QUEUE, 2000));
+    sleep_ms(100);
+    assert_int_equal(receiver_count(&house->receiver), 5);
+    assert_int_equal(house->renewed_count, 15);
+    assert_int_equal(house->last_room, 0); /* and claims are told */
+    hand_over_many(house, 0, 1);
+    assert_true(wait_room(house, LIMIT_DELIVERY_QUEUE, 2000));
+    assert_int_equal(receiver_count(&house->receiver), 5);
+    house_destroy(house);
+}
+
+static void keeps_the_rate(void **state)
+{
+    (void)state;
+    struct house *house = house_create();
+    house->endpoints[0] =
+        (struct fake_endpoint){ .path = "/200", .rate_count = 5, .rate_per_ms = 1000 };
+    house_start(house);
+    hand_over_many(house, 0, 12);
+    sleep_ms(700);
+    assert_int_equal(receiver_count(&house->receiver), 5);
+    sleep_ms(700);
+    assert_int_equal(receiver_count(&house->receiver), 10);
+    assert_true(wait_settled(house, 12, 3000));
+    house_destroy(house);
+}
+
+static void sends_what_a_settling_frees(void **state)
+{
+    (void)state;
+    struct house *house = house_create();
+    house->endpoints[0] = (struct fake_endpoint){ .path = "/200" };
+    struct delivery next = delivery_to(0);
+    house->next = &next;
+    house->next_count = 1;
+    house_start(house);
+    hand_over_many(house, 0, 1);
+    assert_true(wait_settled(house, 2, 2000));
+    assert_true(id_equal(house->records[1].settlement.attempt.delivery_id, next.id));
+    house_destroy(house);
+}
+
 /* ---- the end ---- */
 
 static void stop_waits_for_what_runs(void **state)
@@ -1305,7 +1582,7 @@ static void stop_waits_for_what_runs(void **state)
     hand_over_many(house, 0, 10);
     sleep_ms(40);
     sender_stop(house->sender, clock_monotonic_ms() + 3000);
-    assert_true(house->record_count >= 2);
+    assert_true(house->record_count >= 1);
     assert_true(house->renewed_count > 0); /* given back */
     assert_int_equal(house->record_count + house->renewed_count, 10);
     assert_true(house->renewed_until_ms <= clock_now_ms());
@@ -1420,6 +1697,16 @@ int main(void)
         cmocka_unit_test(settles_in_the_end),
         cmocka_unit_test(settles_around_a_bad_one),
         cmocka_unit_test(settles_in_batches),
+        cmocka_unit_test(honours_what_a_receiver_rejects),
+        cmocka_unit_test(keeps_a_batch_that_was_not_taken),
+        cmocka_unit_test(sends_no_batch_with_a_member_that_expired),
+        cmocka_unit_test(asks_before_each_attempt),
+        cmocka_unit_test(drops_a_member_and_frees_the_others),
+        cmocka_unit_test(believes_no_old_answer),
+        cmocka_unit_test(lets_a_lane_rest_when_asked),
+        cmocka_unit_test(gives_back_what_an_open_lane_holds),
+        cmocka_unit_test(keeps_the_rate),
+        cmocka_unit_test(sends_what_a_settling_frees),
         cmocka_unit_test(stop_waits_for_what_runs),
         cmocka_unit_test(stop_keeps_its_deadline),
         cmocka_unit_test(stop_does_not_wait_for_the_database),

@@ -15,8 +15,15 @@
 struct rule_program;
 struct projection;
 
+/* How its deliveries leave. */
+struct delivery_way {
+    bool is_ordered; /* one about a customer at a time */
+    bool is_batched; /* not at once, but together with others */
+};
+
 struct subscription_interest {
     struct id subscription_id;
+    struct delivery_way way;
     const struct str *topics; /* "order.completed", "order.*", "*" */
     size_t topic_count;
     const struct rule_program *filter; /* NULL: all */

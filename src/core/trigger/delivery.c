@@ -87,6 +87,8 @@ const char *attempt_outcome_name(enum attempt_outcome outcome)
         return "gone";
     case ATTEMPT_ABORTED:
         return "aborted";
+    case ATTEMPT_DROPPED:
+        return "dropped";
     }
     assert(false);
     return NULL;

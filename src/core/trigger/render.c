@@ -106,14 +106,18 @@ static bool name_listeners(const struct decision *decision, struct pending_bell 
                            bool *out_has_own)
 {
     struct id *ids = ARENA_NEW_ARRAY(decision->arena, bell->hearing.count, struct id);
+    struct delivery_way *ways =
+        ARENA_NEW_ARRAY(decision->arena, bell->hearing.count, struct delivery_way);
     *out_has_own = false;
-    for (size_t i = 0; ids != NULL && i < bell->hearing.count; i++) {
+    for (size_t i = 0; ids != NULL && ways != NULL && i < bell->hearing.count; i++) {
         ids[i] = bell->hearing.listeners[i]->subscription_id;
+        ways[i] = bell->hearing.listeners[i]->way;
         *out_has_own = *out_has_own || bell->hearing.listeners[i]->projection != NULL;
     }
     bell->row.subscription_ids = ids;
+    bell->row.subscription_ways = ways;
     bell->row.subscription_count = bell->hearing.count;
-    return ids != NULL;
+    return ids != NULL && ways != NULL;
 }
 
 bool render_row(const struct decision *decision, struct pending_bell *bell, int64_t recorded_at_ms)

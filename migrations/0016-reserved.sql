@@ -1,1 +1,0 @@
-CREATE INDEX delivery_by_subscription ON delivery (workspace_id, subscription_id, due_at);

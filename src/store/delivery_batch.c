@@ -1,0 +1,666 @@
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/instant.h"
+#include "base/limits.h"
+#include "core/trigger/batch.h"
+#include "delivery_priv.h"
+
+/*
+ * Batches: which notifications leave together.
+ *
+ * Problem: every retry of a batch must be the same set under the same id, whatever
+ * crashed in between, and a digest waits for a day, which memory does not survive.
+ *
+ * So members wait as ordinary rows of the queue until their batch is ripe (enough of
+ * them, or the oldest has waited long enough). Then one transaction locks them,
+ * chooses, and writes the batch as a row of its own that names them in order: frozen
+ * before its first byte is sent. From there on that row is what is claimed, sent and
+ * settled; its members carry its id and are nobody's to claim. batch_id is not
+ * indexed, so the marking is a HOT update.
+ *
+ * Order about a customer: a member may be in a batch only if everything earlier about
+ * its customer is in the same batch before it, or settled. `before` counts what is
+ * earlier and exists; the k-th chosen of a customer (from 0) is allowed if k of them
+ * are. Of ordered members one batch is made at a time, or the second could overtake
+ * the first.
+ *
+ * A member that was erased in between leaves the batch without a trace: the id stays,
+ * for what was promised is that nothing is added and nothing is sent under two ids.
+ */
+
+enum {
+    BATCHES_A_CLAIM = 32,
+    MEMBERS_A_FREEZE = 4000,
+};
+
+#define FLOOR_SLACK_MS 5000
+
+static const struct pg_statement delivery_batch_claim_sql = {
+    "delivery_batch_claim",
+    "WITH taken AS (UPDATE delivery_batch AS b SET lease_owner = $2, lease_until = $3"
+    " FROM (SELECT $1::uuid AS workspace_id, r.id FROM unnest($5::uuid[], $6::integer[])"
+    " AS u (subscription_id, room)"
+    " CROSS JOIN LATERAL (SELECT c.id FROM delivery_batch c WHERE c.workspace_id = $1"
+    " AND c.subscription_id = u.subscription_id AND c.due_at <= $4"
+    " AND (c.lease_until IS NULL OR c.lease_until < $4)"
+    " ORDER BY c.due_at LIMIT u.room FOR UPDATE OF c SKIP LOCKED) r LIMIT $7) k"
+    " WHERE b.workspace_id = k.workspace_id AND b.id = k.id"
+    " RETURNING b.id, b.subscription_id, b.created_at, b.attempt, b.due_at, b.members)"
+    " SELECT " DELIVERY_COLUMNS(
+        "d.") ", t.id, t.subscription_id, t.created_at, t.attempt, t.due_at"
+              " FROM taken t CROSS JOIN LATERAL unnest(t.members) WITH ORDINALITY AS m (id, n)"
+              " LEFT JOIN LATERAL (SELECT " DELIVERY_COLUMNS(
+                  "c.") " FROM delivery c"
+                        " WHERE c.workspace_id = $1 AND c.id = m.id AND c.batch_id = t.id OFFSET "
+                        "0) d ON true"
+                        " ORDER BY t.due_at, t.id, m.n",
+};
+
+static const struct pg_statement delivery_batch_forget = {
+    "delivery_batch_forget",
+    "DELETE FROM delivery_batch WHERE workspace_id = $1 AND id = $2",
+};
+
+static const struct pg_statement delivery_batch_ripe = {
+    "delivery_batch_ripe",
+    "SELECT u.n FROM unnest($2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::integer[])"
+    " WITH ORDINALITY AS u (subscription_id, floor, ripe_by, most, n)"
+    " WHERE EXISTS (SELECT 1 FROM delivery c WHERE c.workspace_id = $1"
+    " AND c.subscription_id = u.subscription_id AND c.due_at >= u.floor"
+    " AND c.due_at <= u.ripe_by AND c.batch_id IS NULL"
+    " AND (c.lease_until IS NULL OR c.lease_until < $6))"
+    " OR EXISTS (SELECT 1 FROM delivery c WHERE c.workspace_id = $1"
+    " AND c.subscription_id = u.subscription_id AND c.due_at >= u.floor AND c.due_at <= $6"
+    " AND c.batch_id IS NULL AND (c.lease_until IS NULL OR c.lease_until < $6)"
+    " LIMIT 1 OFFSET u.most - 1)",
+};
+
+static const struct pg_statement delivery_batch_pick = {
+    "delivery_batch_pick",
+    "SELECT " DELIVERY_COLUMNS(
+        "c.") ", u.n, c.before"
+              " FROM unnest($2::uuid[], $3::timestamptz[], $4::integer[]) WITH ORDINALITY"
+              " AS u (subscription_id, floor, most, n)"
+              " CROSS JOIN LATERAL (SELECT " DELIVERY_COLUMNS(
+                  "r.") ", CASE WHEN r.is_ordered THEN"
+                        " (SELECT count(*) FROM (SELECT 1 FROM delivery e WHERE e.workspace_id = "
+                        "r.workspace_id"
+                        " AND e.subscription_id = r.subscription_id AND e.profile_id = "
+                        "r.profile_id AND e.is_ordered"
+                        " AND (e.sequence, e.rank, e.id) < (r.sequence, r.rank, r.id) LIMIT "
+                        "u.most) x) END AS before"
+                        " FROM delivery r WHERE r.workspace_id = $1 AND r.subscription_id = "
+                        "u.subscription_id"
+                        " AND r.due_at >= u.floor AND r.due_at <= $5 AND r.batch_id IS NULL"
+                        " AND (r.lease_until IS NULL OR r.lease_until < $5)"
+                        " ORDER BY r.due_at, r.sequence, r.rank, r.id LIMIT u.most FOR UPDATE OF r "
+                        "SKIP LOCKED) c"
+                        " LIMIT $6",
+};
+
+static const struct pg_statement delivery_batch_insert = {
+    "delivery_batch_insert",
+    "INSERT INTO delivery_batch (workspace_id, id, subscription_id, created_at, due_at, members,"
+    " lease_owner, lease_until)"
+    " SELECT $1, u.batch_id, u.subscription_id, $5, $5, array_agg(u.id ORDER BY u.n), $6, $7"
+    " FROM unnest($2::uuid[], $3::uuid[], $4::uuid[]) WITH ORDINALITY"
+    " AS u (id, batch_id, subscription_id, n) GROUP BY u.batch_id, u.subscription_id",
+};
+
+static const struct pg_statement delivery_batch_mark = {
+    "delivery_batch_mark",
+    "UPDATE delivery AS d SET batch_id = u.batch_id"
+    " FROM (SELECT $1::uuid AS workspace_id, u.id, u.batch_id FROM unnest($2::uuid[], $3::uuid[])"
+    " AS u (id, batch_id) OFFSET 0) u WHERE d.workspace_id = u.workspace_id AND d.id = u.id",
+};
+
+/* --- a batch as a delivery ------------------------------------------------ */
+
+static struct delivery_member member_of(const struct delivery *row)
+{
+    return (struct delivery_member){
+        .delivery_id = row->id,
+        .notification_id = row->notification_id,
+        .profile_id = row->profile_id,
+        .notification_created_at_ms = row->notification_created_at_ms,
+        .expires_at_ms = row->expires_at_ms,
+        .attempt = row->attempt,
+        .body_bytes = (uint32_t)row->body.size,
+        .is_ordered = row->is_ordered,
+    };
+}
+
+/* What batch_id and the envelope are made of; false when the arena is full. */
+static bool compose(struct arena *arena, struct str workspace_name, const struct delivery *rows,
+                    size_t count, struct delivery *batch)
+{
+    struct delivery_member *members = ARENA_NEW_ARRAY(arena, count, struct delivery_member);
+    struct str *bodies = ARENA_NEW_ARRAY(arena, count, struct str);
+    if (members == NULL || bodies == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        members[i] = member_of(&rows[i]);
+        bodies[i] = rows[i].body;
+        batch->is_ordered = batch->is_ordered || rows[i].is_ordered;
+    }
+    if (id_is_zero(batch->id)) {
+        batch->id = batch_id(batch->subscription_id, members, count);
+    }
+    batch->notification_id = batch->id;
+    batch->topic = STR(BATCH_TOPIC);
+    batch->members = members;
+    batch->member_count = count;
+    const struct batch_envelope envelope = { .id = batch->id,
+                                             .frozen_at_ms = batch->notification_created_at_ms,
+                                             .workspace = workspace_name };
+    return batch_body(arena, &envelope, bodies, count, &batch->body);
+}
+
+/* --- frozen before -------------------------------------------------------- */
+
+enum {
+    COLUMN_BATCH = DELIVERY_COLUMN_COUNT,
+    COLUMN_SUBSCRIPTION,
+    COLUMN_FROZEN_AT,
+    COLUMN_ATTEMPT,
+    COLUMN_DUE_AT,
+};
+
+static struct claim_lane *lane_of(struct claim_lane *lanes, size_t lane_count, struct id id)
+{
+    for (size_t i = 0; i < lane_count; i++) {
+        if (id_equal(lanes[i].subscription_id, id)) {
+            return &lanes[i];
+        }
+    }
+    return NULL;
+}
+
+static enum status take_batch(struct pg *pg, struct arena *arena, const struct claim_terms *terms,
+                              const struct pg_result *result, size_t from, size_t to,
+                              struct delivery_list *list, struct problem *problem)
+{
+    struct delivery *rows = ARENA_NEW_ARRAY(arena, to - from, struct delivery);
+    if (rows == NULL) {
+        return STATUS_LIMIT;
+    }
+    size_t count = 0;
+    for (size_t row = from; row < to; row++) {
+        if (!pg_is_null(result, row, 0)) {
+            rows[count++] =
+                delivery_of_row(result, row, terms->workspace_id, terms->lease_until_ms);
+        }
+    }
+    struct delivery batch = {
+        .workspace_id = terms->workspace_id,
+        .id = pg_get_id(result, from, COLUMN_BATCH),
+        .subscription_id = pg_get_id(result, from, COLUMN_SUBSCRIPTION),
+        .notification_created_at_ms = pg_get_instant(result, from, COLUMN_FROZEN_AT),
+        .attempt = (uint32_t)pg_get_i64(result, from, COLUMN_ATTEMPT),
+        .due_at_ms = pg_get_instant(result, from, COLUMN_DUE_AT),
+        .lease_until_ms = terms->lease_until_ms,
+    };
+    if (count == 0) {
+        struct pg_params params;
+        pg_params_init(&params, arena);
+        pg_put_id(&params, terms->workspace_id);
+        pg_put_id(&params, batch.id);
+        return pg_run(pg, arena, &delivery_batch_forget, &params, NULL, problem);
+    }
+    enum status status = delivery_read_bodies(pg, arena, terms->workspace_id, rows, count, problem);
+    if (status == STATUS_OK) {
+        status =
+            compose(arena, terms->workspace_name, rows, count, &batch) ? STATUS_OK : STATUS_LIMIT;
+    }
+    if (status == STATUS_OK) {
+        status = delivery_list_reserve(list, arena, 1);
+    }
+    if (status == STATUS_OK) {
+        list->rows[list->count++] = batch;
+    }
+    return status;
+}
+
+enum status delivery_batch_claim(struct pg *pg, struct arena *arena,
+                                 const struct claim_terms *terms, struct claim_lane *lanes,
+                                 size_t lane_count, struct delivery_list *list,
+                                 struct problem *problem)
+{
+    struct pg_params params;
+    struct pg_array ids;
+    struct pg_array rooms;
+    struct pg_result *result = NULL;
+    pg_params_init(&params, arena);
+    pg_put_id(&params, terms->workspace_id);
+    pg_put_id(&params, terms->owner);
+    pg_put_instant(&params, terms->lease_until_ms);
+    pg_put_instant(&params, terms->now_ms);
+    pg_array_begin(&ids, &params, PG_UUID, lane_count);
+    pg_array_begin(&rooms, &params, PG_INT4, lane_count);
+    for (size_t i = 0; i < lane_count; i++) {
+        pg_array_id(&ids, lanes[i].subscription_id);
+        pg_array_i32(&rooms, (int32_t)(lanes[i].room - lanes[i].claimed));
+    }
+    pg_array_end(&ids);
+    pg_array_end(&rooms);
+    pg_put_i64(&params, BATCHES_A_CLAIM);
+    enum status status = pg_run(pg, arena, &delivery_batch_claim_sql, &params, &result, problem);
+    size_t count = status == STATUS_OK ? pg_row_count(result) : 0;
+    for (size_t from = 0; from < count && status == STATUS_OK;) {
+        struct id id = pg_get_id(result, from, COLUMN_BATCH);
+        size_t to = from;
+        while (to < count && id_equal(pg_get_id(result, to, COLUMN_BATCH), id)) {
+            to++;
+        }
+        struct claim_lane *lane =
+            lane_of(lanes, lane_count, pg_get_id(result, from, COLUMN_SUBSCRIPTION));
+        assert(lane != NULL);
+        lane->claimed++;
+        status = take_batch(pg, arena, terms, result, from, to, list, problem);
+        from = to;
+    }
+    return status;
+}
+
+/* --- order ---------------------------------------------------------------- */
+
+/* A candidate with what decides its place. */
+struct candidate {
+    struct delivery row;
+    int64_t before; /* earlier ones about its customer that exist */
+    size_t place;   /* by due time */
+    size_t lane;
+};
+
+static int compare_customer(const struct candidate *left, const struct candidate *right)
+{
+    return id_compare(left->row.profile_id, right->row.profile_id);
+}
+
+static int compare_sequence(const void *a, const void *b)
+{
+    const struct candidate *const *left = a;
+    const struct candidate *const *right = b;
+    const struct delivery *x = &(*left)->row;
+    const struct delivery *y = &(*right)->row;
+    int order = compare_customer(*left, *right);
+    if (order != 0) {
+        return order;
+    }
+    if (x->sequence != y->sequence) {
+        return x->sequence < y->sequence ? -1 : 1;
+    }
+    if (x->rank != y->rank) {
+        return x->rank < y->rank ? -1 : 1;
+    }
+    return id_compare(x->id, y->id);
+}
+
+static int compare_place(const void *a, const void *b)
+{
+    const struct candidate *const *left = a;
+    const struct candidate *const *right = b;
+    int order = compare_customer(*left, *right);
+    return order != 0 ? order
+                      : ((*left)->place < (*right)->place ? -1 : (*left)->place > (*right)->place);
+}
+
+/* Leaves out who has something earlier outside, and hands a customer's places out in
+ * the order of its sequence. Returns how many stay. */
+static size_t arrange(struct arena *arena, struct candidate *candidates, size_t count)
+{
+    struct candidate **by_sequence = ARENA_NEW_ARRAY(arena, count, struct candidate *);
+    struct candidate **by_place = ARENA_NEW_ARRAY(arena, count, struct candidate *);
+    struct candidate *arranged = ARENA_NEW_ARRAY(arena, count, struct candidate);
+    bool *is_out = ARENA_NEW_ARRAY(arena, count, bool);
+    if (by_sequence == NULL || by_place == NULL || arranged == NULL || is_out == NULL) {
+        return 0;
+    }
+    for (size_t i = 0; i < count; i++) {
+        candidates[i].place = i;
+        by_sequence[i] = by_place[i] = &candidates[i];
+    }
+    /* Pointers are what is sorted. NOLINTNEXTLINE(bugprone-sizeof-expression) */
+    qsort(by_sequence, count, sizeof(*by_sequence), compare_sequence);
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression) */
+    qsort(by_place, count, sizeof(*by_place), compare_place);
+    size_t nth = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct candidate *candidate = by_sequence[i];
+        bool is_same = i > 0 && compare_customer(by_sequence[i - 1], candidate) == 0;
+        nth = is_same ? nth : 0;
+        is_out[by_place[i]->place] = candidate->row.is_ordered && candidate->before != (int64_t)nth;
+        nth += candidate->row.is_ordered ? 1 : 0;
+        arranged[by_place[i]->place] = *candidate;
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!is_out[i]) {
+            candidates[kept++] = arranged[i];
+        }
+    }
+    return kept;
+}
+
+/* --- freezing ------------------------------------------------------------- */
+
+struct freezing {
+    struct pg *pg;
+    struct arena *arena;
+    const struct claim_terms *terms;
+    struct claim_lane *lanes;
+    struct claim_lane **ripe;
+    size_t ripe_count;
+    struct candidate *candidates; /* lane by lane */
+    size_t candidate_count;
+    struct delivery *rows; /* the same, with bodies */
+    struct delivery *batches;
+    size_t batch_count;
+    size_t member_count;
+};
+
+static enum status find_ripe(struct freezing *freezing, size_t lane_count, struct problem *problem)
+{
+    struct pg_params params;
+    struct pg_array columns[4];
+    static const enum pg_type types[] = { PG_UUID, PG_INSTANT, PG_INSTANT, PG_INT4 };
+    struct pg_result *result = NULL;
+    size_t count = 0;
+    struct claim_lane **batched = ARENA_NEW_ARRAY(freezing->arena, lane_count, struct claim_lane *);
+    if (batched == NULL) {
+        return STATUS_LIMIT;
+    }
+    for (size_t i = 0; i < lane_count; i++) {
+        struct claim_lane *lane = &freezing->lanes[i];
+        if (lane->batch_max > 0 && lane->claimed < lane->room) {
+            batched[count++] = lane;
+        }
+    }
+    pg_params_init(&params, freezing->arena);
+    pg_put_id(&params, freezing->terms->workspace_id);
+    for (size_t c = 0; c < ARRAY_COUNT(columns); c++) {
+        pg_array_begin(&columns[c], &params, types[c], count);
+    }
+    for (size_t i = 0; i < count; i++) {
+        int64_t floor_ms = batched[i]->floor_ms;
+        pg_array_id(&columns[0], batched[i]->subscription_id);
+        pg_array_instant(&columns[1], floor_ms == INSTANT_NONE ? 0 : floor_ms);
+        pg_array_instant(&columns[2], batched[i]->ripe_by_ms);
+        pg_array_i32(&columns[3], (int32_t)batched[i]->batch_max);
+    }
+    for (size_t c = 0; c < ARRAY_COUNT(columns); c++) {
+        pg_array_end(&columns[c]);
+    }
+    pg_put_instant(&params, freezing->terms->now_ms);
+    enum status status =
+        pg_run(freezing->pg, freezing->arena, &delivery_batch_ripe, &params, &result, problem);
+    for (size_t row = 0; status == STATUS_OK && row < pg_row_count(result); row++) {
+        batched[freezing->ripe_count++] = batched[(size_t)pg_get_i64(result, row, 0) - 1];
+    }
+    freezing->ripe = batched;
+    return status;
+}
+
+/* In a transaction that stays open. */
+static enum status pick(struct freezing *freezing, struct problem *problem)
+{
+    struct pg_params params;
+    struct pg_array ids;
+    struct pg_array floors;
+    struct pg_array mosts;
+    struct pg_result *results[2] = { NULL };
+    pg_params_init(&params, freezing->arena);
+    pg_put_id(&params, freezing->terms->workspace_id);
+    pg_array_begin(&ids, &params, PG_UUID, freezing->ripe_count);
+    pg_array_begin(&floors, &params, PG_INSTANT, freezing->ripe_count);
+    pg_array_begin(&mosts, &params, PG_INT4, freezing->ripe_count);
+    for (size_t i = 0; i < freezing->ripe_count; i++) {
+        const struct claim_lane *lane = freezing->ripe[i];
+        size_t most = lane->batch_max * (lane->room - lane->claimed);
+        most = most < MEMBERS_A_FREEZE ? most : MEMBERS_A_FREEZE;
+        pg_array_id(&ids, lane->subscription_id);
+        pg_array_instant(&floors, lane->floor_ms == INSTANT_NONE ? 0 : lane->floor_ms);
+        pg_array_i32(&mosts, (int32_t)most);
+    }
+    pg_array_end(&ids);
+    pg_array_end(&floors);
+    pg_array_end(&mosts);
+    pg_put_instant(&params, freezing->terms->now_ms);
+    pg_put_i64(&params, MEMBERS_A_FREEZE);
+    enum status status = pg_queue(freezing->pg, &pg_begin, NULL);
+    if (status == STATUS_OK) {
+        status = pg_queue(freezing->pg, &delivery_batch_pick, &params);
+    }
+    if (status == STATUS_OK) {
+        status = pg_sync(freezing->pg, freezing->arena, results, ARRAY_COUNT(results), problem);
+    }
+    size_t count = status == STATUS_OK ? pg_row_count(results[1]) : 0;
+    freezing->candidates = ARENA_NEW_ARRAY(freezing->arena, count + 1, struct candidate);
+    if (freezing->candidates == NULL) {
+        return STATUS_LIMIT;
+    }
+    for (size_t row = 0; row < count; row++) {
+        freezing->candidates[row] = (struct candidate){
+            .row = delivery_of_row(results[1], row, freezing->terms->workspace_id, 0),
+            .lane = (size_t)pg_get_i64(results[1], row, DELIVERY_COLUMN_COUNT) - 1,
+            .before = pg_get_i64(results[1], row, DELIVERY_COLUMN_COUNT + 1),
+        };
+    }
+    freezing->candidate_count = count;
+    return status;
+}
+
+/* Arranges each lane's candidates and closes the gaps. */
+static enum status choose(struct freezing *freezing, struct problem *problem)
+{
+    size_t kept = 0;
+    for (size_t from = 0; from < freezing->candidate_count;) {
+        size_t to = from;
+        while (to < freezing->candidate_count &&
+               freezing->candidates[to].lane == freezing->candidates[from].lane) {
+            to++;
+        }
+        size_t stay = arrange(freezing->arena, &freezing->candidates[from], to - from);
+        memmove(&freezing->candidates[kept], &freezing->candidates[from],
+                stay * sizeof(*freezing->candidates));
+        kept += stay;
+        from = to;
+    }
+    freezing->candidate_count = kept;
+    freezing->rows = ARENA_NEW_ARRAY(freezing->arena, kept + 1, struct delivery);
+    freezing->batches = ARENA_NEW_ARRAY(freezing->arena, kept + 1, struct delivery);
+    if (freezing->rows == NULL || freezing->batches == NULL) {
+        return STATUS_LIMIT;
+    }
+    for (size_t i = 0; i < kept; i++) {
+        freezing->rows[i] = freezing->candidates[i].row;
+    }
+    return kept == 0
+               ? STATUS_OK
+               : delivery_read_bodies(freezing->pg, freezing->arena, freezing->terms->workspace_id,
+                                      freezing->rows, kept, problem);
+}
+
+/* How many of `count` rows fit into one message; at least one. */
+static size_t fitting(const struct delivery *rows, size_t count, bool *out_is_cut)
+{
+    size_t bytes = batch_overhead(count);
+    size_t fit = 0;
+    while (fit < count && (fit == 0 || bytes + rows[fit].body.size <= LIMIT_DELIVERY_BATCH_BYTES)) {
+        bytes += rows[fit].body.size;
+        fit++;
+    }
+    *out_is_cut = fit < count;
+    return fit;
+}
+
+static int64_t oldest_due_ms(const struct delivery *rows, size_t count)
+{
+    int64_t oldest = INSTANT_NEVER;
+    for (size_t i = 0; i < count; i++) {
+        oldest = rows[i].due_at_ms < oldest ? rows[i].due_at_ms : oldest;
+    }
+    return oldest;
+}
+
+static bool freeze_one(struct freezing *freezing, const struct claim_lane *lane, size_t from,
+                       size_t count)
+{
+    struct delivery batch = {
+        .workspace_id = freezing->terms->workspace_id,
+        .subscription_id = lane->subscription_id,
+        .notification_created_at_ms = freezing->terms->now_ms,
+        .due_at_ms = freezing->terms->now_ms,
+        .lease_until_ms = freezing->terms->lease_until_ms,
+    };
+    if (!compose(freezing->arena, freezing->terms->workspace_name, &freezing->rows[from], count,
+                 &batch)) {
+        return false;
+    }
+    freezing->batches[freezing->batch_count++] = batch;
+    freezing->member_count += count;
+    return true;
+}
+
+/* Cuts one lane's rows into batches, as long as they are ripe. */
+static enum status cut_lane(struct freezing *freezing, struct claim_lane *lane, size_t from,
+                            size_t to)
+{
+    while (from < to && lane->claimed < lane->room) {
+        size_t count = to - from < lane->batch_max ? to - from : lane->batch_max;
+        bool is_cut = false;
+        const struct delivery *rows = &freezing->rows[from];
+        size_t fit = fitting(rows, count, &is_cut);
+        if (count < lane->batch_max && !is_cut && oldest_due_ms(rows, count) > lane->ripe_by_ms) {
+            break;
+        }
+        if (!freeze_one(freezing, lane, from, fit)) {
+            return STATUS_LIMIT;
+        }
+        const struct delivery *batch = &freezing->batches[freezing->batch_count - 1];
+        int64_t floor_ms = oldest_due_ms(rows, fit) - FLOOR_SLACK_MS;
+        lane->floor_ms = floor_ms > lane->floor_ms ? floor_ms : lane->floor_ms;
+        lane->claimed++;
+        from += fit;
+        if (batch->is_ordered) {
+            break;
+        }
+    }
+    return STATUS_OK;
+}
+
+static enum status cut(struct freezing *freezing)
+{
+    enum status status = STATUS_OK;
+    for (size_t from = 0; from < freezing->candidate_count && status == STATUS_OK;) {
+        size_t lane = freezing->candidates[from].lane;
+        size_t to = from;
+        while (to < freezing->candidate_count && freezing->candidates[to].lane == lane) {
+            to++;
+        }
+        status = cut_lane(freezing, freezing->ripe[lane], from, to);
+        from = to;
+    }
+    return status;
+}
+
+static void put_members(struct pg_params *params, const struct freezing *freezing,
+                        bool with_subscription)
+{
+    struct pg_array ids;
+    struct pg_array batch_ids;
+    struct pg_array subscription_ids;
+    pg_array_begin(&ids, params, PG_UUID, freezing->member_count);
+    pg_array_begin(&batch_ids, params, PG_UUID, freezing->member_count);
+    if (with_subscription) {
+        pg_array_begin(&subscription_ids, params, PG_UUID, freezing->member_count);
+    }
+    for (size_t b = 0; b < freezing->batch_count; b++) {
+        const struct delivery *batch = &freezing->batches[b];
+        for (size_t i = 0; i < batch->member_count; i++) {
+            pg_array_id(&ids, batch->members[i].delivery_id);
+            pg_array_id(&batch_ids, batch->id);
+            if (with_subscription) {
+                pg_array_id(&subscription_ids, batch->subscription_id);
+            }
+        }
+    }
+    pg_array_end(&ids);
+    pg_array_end(&batch_ids);
+    if (with_subscription) {
+        pg_array_end(&subscription_ids);
+    }
+}
+
+static enum status write_batches(struct freezing *freezing, struct problem *problem)
+{
+    struct pg_params insert;
+    struct pg_params mark;
+    struct pg_result *results[3] = { NULL };
+    const struct claim_terms *terms = freezing->terms;
+    pg_params_init(&insert, freezing->arena);
+    pg_put_id(&insert, terms->workspace_id);
+    put_members(&insert, freezing, true);
+    pg_put_instant(&insert, terms->now_ms);
+    pg_put_id(&insert, terms->owner);
+    pg_put_instant(&insert, terms->lease_until_ms);
+    pg_params_init(&mark, freezing->arena);
+    pg_put_id(&mark, terms->workspace_id);
+    put_members(&mark, freezing, false);
+    enum status status = STATUS_OK;
+    if (freezing->batch_count > 0) {
+        status = pg_queue(freezing->pg, &delivery_batch_insert, &insert);
+        if (status == STATUS_OK) {
+            status = pg_queue(freezing->pg, &delivery_batch_mark, &mark);
+        }
+    }
+    if (status == STATUS_OK) {
+        status = pg_queue(freezing->pg, &pg_commit, NULL);
+    }
+    if (status == STATUS_OK) {
+        status = pg_sync(freezing->pg, freezing->arena, results, pg_queued(freezing->pg), problem);
+    }
+    return status;
+}
+
+static enum status freeze(struct freezing *freezing, struct problem *problem)
+{
+    enum status status = pick(freezing, problem);
+    if (status == STATUS_OK) {
+        status = choose(freezing, problem);
+    }
+    if (status == STATUS_OK) {
+        status = cut(freezing);
+    }
+    if (status == STATUS_OK) {
+        status = write_batches(freezing, problem);
+    }
+    if (status != STATUS_OK) {
+        pg_reset(freezing->pg);
+    }
+    return status;
+}
+
+enum status delivery_batch_freeze(struct pg *pg, struct arena *arena,
+                                  const struct claim_terms *terms, struct claim_lane *lanes,
+                                  size_t lane_count, struct delivery_list *list,
+                                  struct problem *problem)
+{
+    struct freezing freezing = { .pg = pg, .arena = arena, .terms = terms, .lanes = lanes };
+    enum status status = find_ripe(&freezing, lane_count, problem);
+    if (status != STATUS_OK || freezing.ripe_count == 0) {
+        return status;
+    }
+    status = freeze(&freezing, problem);
+    if (status == STATUS_OK) {
+        status = delivery_list_reserve(list, arena, freezing.batch_count);
+    }
+    if (status == STATUS_OK && freezing.batch_count > 0) {
+        memcpy(&list->rows[list->count], freezing.batches,
+               freezing.batch_count * sizeof(*freezing.batches));
+        list->count += freezing.batch_count;
+    }
+    return status;
+}

@@ -1,0 +1,44 @@
+#ifndef STORE_DELIVERY_PRIV_H
+#define STORE_DELIVERY_PRIV_H
+
+#include "store/delivery_store.h"
+
+/* The columns that delivery_of_row reads, in its order. */
+#define DELIVERY_COLUMNS(table)                                                               \
+    table "id, " table "notification_id, " table "notification_created_at, " table            \
+          "subscription_id, " table "profile_id, " table "sequence, " table "attempt, " table \
+          "due_at, " table "rank, " table "is_ordered, " table "expires_at"
+
+enum {
+    DELIVERY_COLUMN_COUNT = 11
+};
+
+struct delivery delivery_of_row(const struct pg_result *result, size_t row, struct id workspace_id,
+                                int64_t lease_until_ms);
+
+/* Topic and body of each. */
+NODISCARD enum status delivery_read_bodies(struct pg *pg, struct arena *arena,
+                                           struct id workspace_id, struct delivery *deliveries,
+                                           size_t count, struct problem *problem);
+
+/* A list that grows in the arena. */
+struct delivery_list {
+    struct delivery *rows;
+    size_t count;
+    size_t capacity;
+};
+NODISCARD enum status delivery_list_reserve(struct delivery_list *list, struct arena *arena,
+                                            size_t more);
+
+/* Frozen batches that are due, claimed. */
+NODISCARD enum status delivery_batch_claim(struct pg *pg, struct arena *arena,
+                                           const struct claim_terms *terms,
+                                           struct claim_lane *lanes, size_t lane_count,
+                                           struct delivery_list *list, struct problem *problem);
+/* Freezes what is ripe, claimed. */
+NODISCARD enum status delivery_batch_freeze(struct pg *pg, struct arena *arena,
+                                            const struct claim_terms *terms,
+                                            struct claim_lane *lanes, size_t lane_count,
+                                            struct delivery_list *list, struct problem *problem);
+
+#endif
