@@ -247,7 +247,9 @@ static struct str final_name(struct flat *flat, char *name, size_t size)
         return (struct str){ name, size };
     }
     for (size_t i = 0; i < size; i++) {
-        name[i] = name[i] == '-' ? '_' : name[i];
+        if (name[i] == '-') {
+            name[i] = '_';
+        }
     }
     struct str plain =
         native_plain_name(flat->arena, (struct str){ name, size }, flat->limits->name_bytes_max);
@@ -256,7 +258,7 @@ static struct str final_name(struct flat *flat, char *name, size_t size)
 
 static void flatten(struct flat *flat, struct str data)
 {
-    char name[NAME_BYTES_MAX];
+    char name[NAME_BYTES_MAX] = "";
     struct level levels[LEVELS_MAX] = { { .rest = str_drop(data, 1) } };
     size_t depth = 1;
     while (depth > 0) {
