@@ -87,7 +87,7 @@ static void lists_derived_topics(void **state)
         assert_non_null(info->title);
         count++;
     }
-    assert_int_equal(count, 10);
+    assert_int_equal(count, 12);
 }
 
 int main(void)
