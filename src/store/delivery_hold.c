@@ -6,7 +6,8 @@
  * Dropping, in walks of short statements: a backlog of hours may be a million rows.
  *
  * What somebody holds a lease of is passed over: it may be in the air, and its
- * settlement must find the row. Nothing disappears without a word: a dropped
+ * settlement must find the row. So is a member of a frozen batch: the batch is sent
+ * as it was frozen, or not at all. Nothing disappears without a word: a dropped
  * delivery has an attempt in the log, under its own id, which an attempt of a
  * delivery can have once in an instant.
  */
@@ -14,11 +15,12 @@
 static const struct pg_statement delivery_drop_old_sql = {
     "delivery_drop_old",
     "WITH seen AS (SELECT q.id, q.notification_created_at < $2"
-    " AND (q.lease_until IS NULL OR q.lease_until < $3) AS goes FROM delivery q"
+    " AND (q.lease_until IS NULL OR q.lease_until < $3) AND q.batch_id IS NULL AS goes"
+    " FROM delivery q"
     " WHERE q.workspace_id = $1 AND q.id > $4 ORDER BY q.id LIMIT $5),"
     " gone AS (DELETE FROM delivery AS d USING (SELECT $1::uuid AS workspace_id, s.id FROM seen s"
     " WHERE s.goes OFFSET 0) s WHERE d.workspace_id = s.workspace_id AND d.id = s.id"
-    " AND (d.lease_until IS NULL OR d.lease_until < $3)"
+    " AND (d.lease_until IS NULL OR d.lease_until < $3) AND d.batch_id IS NULL"
     " RETURNING d.id, d.notification_id, d.notification_created_at, d.subscription_id,"
     " d.profile_id, d.attempt),"
     " logged AS (INSERT INTO attempt (workspace_id, at, id, notification_id,"
