@@ -96,7 +96,9 @@
 /* Transfers at once per sender thread; half of them is for endpoints that were never
  * heard, so that a thousand that hang leave room for the others. */
 #define LIMIT_DELIVERY_ACTIVE 2048u
-#define LIMIT_DELIVERY_CLAIM 500u
+/* Twenty thousand a second are 160 claims of so many; each is a matter of milliseconds
+ * then, which claims of 500 beside busy analysts are not. */
+#define LIMIT_DELIVERY_CLAIM 128u
 #define LIMIT_ENDPOINT_CONCURRENCY 8u
 
 /* Configuration objects of a workspace. */

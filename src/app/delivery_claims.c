@@ -244,6 +244,9 @@ static enum status turn_run(struct turn *turn)
             claims->workspace_index = 0;
             claims->interest_index = 0;
             claims->round_began_ms = clock_monotonic_ms();
+            workspace = i == 0 ? snapshot_workspace_at(turn->snapshot, 0) : NULL;
+        }
+        if (workspace == NULL) {
             return STATUS_OK;
         }
         status = workspace_turn(turn, workspace);

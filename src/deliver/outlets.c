@@ -15,6 +15,7 @@
 /* How long an endpoint's settings are believed: a pause acts within this. */
 #define ENDPOINT_FRESH_MS 20
 #define ENDPOINT_CONCURRENCY_MAX 64u
+#define SHUT_MS 1000
 
 void outlet_destroy(void *data)
 {
@@ -111,6 +112,17 @@ void outlet_publish(struct sender *sender, struct lane *lane, struct outlet *out
         outlet->gate_held_max = held_max;
         outlet->gate_closed_until_ms = closed_until_ms;
         gate_set(sender->gate, lane_subscription(lane), held_max, closed_until_ms);
+    }
+}
+
+void outlet_shut(struct sender *sender, struct lane *lane, struct outlet *outlet)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    queue_sweep_lane(sender->queue, lane, now_ms, copy_keep_none_leased, sender);
+    if (outlet != NULL) {
+        outlet->gate_held_max = 1;
+        outlet->gate_closed_until_ms = now_ms + SHUT_MS;
+        gate_set(sender->gate, lane_subscription(lane), 1, outlet->gate_closed_until_ms);
     }
 }
 

@@ -108,6 +108,9 @@ bool outlet_refresh(struct sender *sender, struct lane *lane, struct outlet *out
                     const struct delivery *delivery);
 /* Tells the gate what became of the lane, and gives back what it may not keep. */
 void outlet_publish(struct sender *sender, struct lane *lane, struct outlet *outlet);
+/* Nothing may be sent to it for now (paused, held, not known here): gives back what
+ * waits, and claims leave it alone for a moment, or they would go in a circle. */
+void outlet_shut(struct sender *sender, struct lane *lane, struct outlet *outlet);
 /* For queue_retire. */
 void outlet_retired(void *context, struct id subscription_id);
 

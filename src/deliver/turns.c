@@ -55,7 +55,7 @@ static void start_one(struct sender *sender, struct lane *lane, struct queued *q
     const struct delivery *delivery = &queued->delivery;
     struct outlet *outlet = outlet_of(sender, lane);
     if (outlet == NULL || !outlet_refresh(sender, lane, outlet, delivery)) {
-        queue_sweep_lane(sender->queue, lane, clock_monotonic_ms(), copy_keep_none_leased, sender);
+        outlet_shut(sender, lane, outlet);
         copy_give_back(sender, queued);
         turn_pass(sender, lane);
         return;

@@ -17,10 +17,10 @@
  * one index probe each, for at most as many as it has room for; an endpoint whose
  * lane rests, is open or is full is not asked at all, and its pending rows are never
  * walked. Each endpoint has its own floor on due_at (correctness 15): after a claim
- * that took all it might, the greatest due instant taken, less 5 s; after one that
- * found less, now less 5 s, for whatever becomes due later is written with a later
- * instant. What is older than a floor (leases that ran out) is found when the caller
- * forgets the floor, every 30 s.
+ * that took all it might, the greatest due instant taken, at most now less 5 s; after
+ * one that found less, now less 5 s, for whatever becomes due later is written with a
+ * later instant. What is older than a floor (leases that ran out) is found when the
+ * caller forgets the floor, every 30 s.
  *
  * A claim moves nothing but the lease, which is not indexed, so it stays HOT. The
  * rows' own key is looked up from the claimed ids, which come out of a subquery:
@@ -179,7 +179,9 @@ static void move_floor(struct claim_lane *lane, const struct delivery *rows, siz
     if (saw_all && claimed < lane->room) {
         floor_ms = now_ms - FLOOR_SLACK_MS;
     } else if (claimed > 0) {
-        floor_ms = rows[from - 1].due_at_ms - FLOOR_SLACK_MS;
+        int64_t newest_ms = rows[from - 1].due_at_ms;
+        int64_t settled_ms = now_ms - FLOOR_SLACK_MS;
+        floor_ms = newest_ms < settled_ms ? newest_ms : settled_ms;
     }
     lane->floor_ms = floor_ms > lane->floor_ms ? floor_ms : lane->floor_ms;
 }

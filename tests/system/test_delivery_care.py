@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from shopbell import Api, Receiver, Server, make_workspace, wait_for
+from shopbell import Api, Cluster, Receiver, Server, make_workspace, wait_for
 
 
 @pytest.fixture
@@ -105,7 +105,16 @@ def test_rejected_ones_come_again_in_another_batch(shop, esp):
     assert attempts[0]["error"] == "locked"
 
 
-def test_a_killed_server_repeats_the_batch_as_it_was(cluster, tmp_path, esp):
+@pytest.fixture
+def own_cluster():
+    """Where no other server takes over what the killed one had begun."""
+    cluster = Cluster()
+    yield cluster
+    cluster.remove()
+
+
+def test_a_killed_server_repeats_the_batch_as_it_was(own_cluster, tmp_path, esp):
+    cluster = own_cluster
     server = Server(cluster, str(tmp_path)).migrate().start()
     api = make_workspace(server, "care_killed")
     gone = threading.Event()

@@ -1047,7 +1047,7 @@ static void drops_what_nobody_wants(void **state)
     /* Their leases are given back: who may send them later need not wait a minute. */
     pthread_mutex_lock(&house->lock);
     assert_int_equal(house->renewed_count, 10);
-    assert_in_range(house->renewed_until_ms, clock_now_ms() + 500, clock_now_ms() + 1000);
+    assert_true(house->renewed_until_ms <= clock_now_ms());
     pthread_mutex_unlock(&house->lock);
     house_destroy(house);
 }
