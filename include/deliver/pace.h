@@ -37,7 +37,7 @@ void pace_recover(struct pace *pace); /* a sixteenth of the whole */
 /*
  * The breaker of one endpoint.
  *
- *            5 failures in a row                 its time is over
+ *            too many failures in a row          its time is over
  *   CLOSED ----------------------> OPEN -------------------------> HALF_OPEN
  *      ^                            ^                              |     |
  *      |                            '------- another failure ------'     |
@@ -50,13 +50,19 @@ enum breaker_state {
 };
 
 struct breaker {
-    uint32_t failures; /* in a row */
+    uint32_t failures; /* in a row, by weight */
     int64_t wait_ms;   /* 0: closed */
     int64_t open_until_ms;
 };
 
 enum breaker_state breaker_state(const struct breaker *breaker, int64_t now_ms);
-void breaker_fail(struct breaker *breaker, int64_t now_ms, uint32_t jitter);
+/* It opens at BREAKER_WEIGHT_MAX: after five silences, or twenty answers of 5xx. */
+enum {
+    BREAKER_WEIGHT_FAILED = 1,
+    BREAKER_WEIGHT_SILENT = 4,
+    BREAKER_WEIGHT_MAX = 20,
+};
+void breaker_fail(struct breaker *breaker, uint32_t weight, int64_t now_ms, uint32_t jitter);
 void breaker_heal(struct breaker *breaker);
 
 #endif

@@ -61,7 +61,8 @@ NODISCARD enum status delivery_store_settle(struct pg *pg, struct arena *arena,
                                             struct delivery **out_next, size_t *out_next_count,
                                             struct problem *problem);
 
-/* Deliveries and batches; ordered by workspace is cheapest. */
+/* Deliveries and batches; ordered by workspace is cheapest. With an instant that is not
+ * after now they are given back, and due at that instant if they were before. */
 NODISCARD enum status delivery_store_renew(struct pg *pg, struct arena *arena, struct id owner,
                                            const struct delivery *deliveries, size_t count,
                                            int64_t lease_until_ms, struct problem *problem);

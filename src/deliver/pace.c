@@ -15,16 +15,16 @@
  * once. Beyond SLOTS_MAX a slot stands for a group of starts and keeps the last of
  * them, which errs towards slower.
  *
- * The breaker asks a dead endpoint less and less often. Five failures in a row, since
- * with eight requests under way one bad second gives as many; from 5 s, which a
- * deploy outlasts, to 5 min, which nobody notices after an outage of hours. Jitter
- * keeps endpoints that died together from being asked together.
+ * The breaker asks a dead endpoint less and less often. A silence weighs four times an
+ * answer of 5xx: it holds a transfer for its whole timeout, while with eight requests
+ * under way one bad second of a deploy gives a dozen answers. From 5 s to 5 min, which nobody
+ * notices after an outage of hours. Jitter keeps endpoints that died together from being asked
+ * together.
  */
 
 enum {
     SLOTS_MAX = 1024,
     RECOVERY_PARTS = 16,
-    FAILURES_MAX = 5,
 };
 
 #define OPEN_MS_MIN (5 * INSTANT_SECOND_MS)
@@ -109,12 +109,12 @@ enum breaker_state breaker_state(const struct breaker *breaker, int64_t now_ms)
     return now_ms < breaker->open_until_ms ? BREAKER_OPEN : BREAKER_HALF_OPEN;
 }
 
-void breaker_fail(struct breaker *breaker, int64_t now_ms, uint32_t jitter)
+void breaker_fail(struct breaker *breaker, uint32_t weight, int64_t now_ms, uint32_t jitter)
 {
-    breaker->failures++;
+    breaker->failures += weight;
     switch (breaker_state(breaker, now_ms)) {
     case BREAKER_CLOSED:
-        breaker->wait_ms = breaker->failures >= FAILURES_MAX ? OPEN_MS_MIN : 0;
+        breaker->wait_ms = breaker->failures >= BREAKER_WEIGHT_MAX ? OPEN_MS_MIN : 0;
         break;
     case BREAKER_OPEN:
         return; /* was under way when it opened */

@@ -512,7 +512,9 @@ static void lane_learn(struct queue *queue, struct lane *lane, const struct lane
         lane_set_trust(queue, lane, LANE_SUSPECT);
         break;
     }
-    breaker_fail(&lane->breaker, now_ms, report->jitter);
+    breaker_fail(&lane->breaker,
+                 report->news == LANE_SILENT ? BREAKER_WEIGHT_SILENT : BREAKER_WEIGHT_FAILED,
+                 now_ms, report->jitter);
     if (breaker_state(&lane->breaker, now_ms) != BREAKER_CLOSED) {
         lane->allowed = 1;
         lane_set_trust(queue, lane, LANE_SUSPECT);

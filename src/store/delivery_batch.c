@@ -47,14 +47,10 @@ static const struct pg_statement delivery_batch_claim_sql = {
     " ORDER BY c.due_at LIMIT u.room FOR UPDATE OF c SKIP LOCKED) r LIMIT $7) k"
     " WHERE b.workspace_id = k.workspace_id AND b.id = k.id"
     " RETURNING b.id, b.subscription_id, b.created_at, b.attempt, b.due_at, b.members)"
-    " SELECT " DELIVERY_COLUMNS(
-        "d.") ", t.id, t.subscription_id, t.created_at, t.attempt, t.due_at"
-              " FROM taken t CROSS JOIN LATERAL unnest(t.members) WITH ORDINALITY AS m (id, n)"
-              " LEFT JOIN LATERAL (SELECT " DELIVERY_COLUMNS(
-                  "c.") " FROM delivery c"
-                        " WHERE c.workspace_id = $1 AND c.id = m.id AND c.batch_id = t.id OFFSET "
-                        "0) d ON true"
-                        " ORDER BY t.due_at, t.id, m.n",
+    " SELECT " DELIVERY_COLUMNS ", t.id, t.subscription_id, t.created_at, t.attempt, t.due_at"
+    " FROM taken t CROSS JOIN LATERAL unnest(t.members) WITH ORDINALITY AS m (id, n)"
+    " LEFT JOIN LATERAL (SELECT c.* FROM delivery c WHERE c.workspace_id = $1 AND c.id = m.id"
+    " AND c.batch_id = t.id OFFSET 0) d ON true ORDER BY t.due_at, t.id, m.n",
 };
 
 static const struct pg_statement delivery_batch_forget = {
@@ -78,25 +74,18 @@ static const struct pg_statement delivery_batch_ripe = {
 
 static const struct pg_statement delivery_batch_pick = {
     "delivery_batch_pick",
-    "SELECT " DELIVERY_COLUMNS(
-        "c.") ", u.n, c.before"
-              " FROM unnest($2::uuid[], $3::timestamptz[], $4::integer[]) WITH ORDINALITY"
-              " AS u (subscription_id, floor, most, n)"
-              " CROSS JOIN LATERAL (SELECT " DELIVERY_COLUMNS(
-                  "r.") ", CASE WHEN r.is_ordered THEN"
-                        " (SELECT count(*) FROM (SELECT 1 FROM delivery e WHERE e.workspace_id = "
-                        "r.workspace_id"
-                        " AND e.subscription_id = r.subscription_id AND e.profile_id = "
-                        "r.profile_id AND e.is_ordered"
-                        " AND (e.sequence, e.rank, e.id) < (r.sequence, r.rank, r.id) LIMIT "
-                        "u.most) x) END AS before"
-                        " FROM delivery r WHERE r.workspace_id = $1 AND r.subscription_id = "
-                        "u.subscription_id"
-                        " AND r.due_at >= u.floor AND r.due_at <= $5 AND r.batch_id IS NULL"
-                        " AND (r.lease_until IS NULL OR r.lease_until < $5)"
-                        " ORDER BY r.due_at, r.sequence, r.rank, r.id LIMIT u.most FOR UPDATE OF r "
-                        "SKIP LOCKED) c"
-                        " LIMIT $6",
+    "SELECT " DELIVERY_COLUMNS ", u.n, d.before"
+    " FROM unnest($2::uuid[], $3::timestamptz[], $4::integer[]) WITH ORDINALITY"
+    " AS u (subscription_id, floor, most, n)"
+    " CROSS JOIN LATERAL (SELECT r.*, CASE WHEN r.is_ordered THEN"
+    " (SELECT count(*) FROM (SELECT 1 FROM delivery e WHERE e.workspace_id = r.workspace_id"
+    " AND e.subscription_id = r.subscription_id AND e.profile_id = r.profile_id AND e.is_ordered"
+    " AND (e.sequence, e.rank, e.id) < (r.sequence, r.rank, r.id) LIMIT u.most) x) END AS before"
+    " FROM delivery r WHERE r.workspace_id = $1 AND r.subscription_id = u.subscription_id"
+    " AND r.due_at >= u.floor AND r.due_at <= $5 AND r.batch_id IS NULL"
+    " AND (r.lease_until IS NULL OR r.lease_until < $5)"
+    " ORDER BY r.due_at, r.sequence, r.rank, r.id LIMIT u.most FOR UPDATE OF r SKIP LOCKED) d"
+    " LIMIT $6",
 };
 
 static const struct pg_statement delivery_batch_insert = {

@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "base/instant.h"
 #include "store/delivery_store.h"
 
@@ -11,6 +12,16 @@
 static const struct pg_statement delivery_renew = {
     "delivery_renew",
     "UPDATE delivery AS d SET lease_until = $4"
+    " FROM (SELECT $1::uuid AS workspace_id, $3::uuid AS owner, u.id"
+    " FROM unnest($2::uuid[]) AS u (id) OFFSET 0) u"
+    " WHERE d.workspace_id = u.workspace_id AND d.id = u.id AND d.lease_owner = u.owner",
+};
+
+/* Due anew: where other instances' floors have gone beyond it, they would not look. */
+static const struct pg_statement delivery_give_back = {
+    "delivery_give_back",
+    "UPDATE delivery AS d SET lease_owner = NULL, lease_until = NULL,"
+    " due_at = greatest(d.due_at, $4)"
     " FROM (SELECT $1::uuid AS workspace_id, $3::uuid AS owner, u.id"
     " FROM unnest($2::uuid[]) AS u (id) OFFSET 0) u"
     " WHERE d.workspace_id = u.workspace_id AND d.id = u.id AND d.lease_owner = u.owner",
@@ -100,13 +111,15 @@ enum status delivery_store_renew(struct pg *pg, struct arena *arena, struct id o
     if (ids == NULL) {
         return STATUS_LIMIT;
     }
+    bool is_given_back = lease_until_ms <= clock_now_ms();
+    const struct pg_statement *alone_sql = is_given_back ? &delivery_give_back : &delivery_renew;
     enum status status = STATUS_OK;
     while (count > 0 && status == STATUS_OK) {
         size_t alone = 0;
         size_t seen = sort_out(deliveries, count, ids, &alone);
         struct id workspace_id = deliveries[0].workspace_id;
-        status = run_lease(pg, arena, &delivery_renew, workspace_id, owner, ids, alone,
-                           lease_until_ms, problem);
+        status = run_lease(pg, arena, alone_sql, workspace_id, owner, ids, alone, lease_until_ms,
+                           problem);
         if (status == STATUS_OK) {
             size_t batches = seen - alone;
             status = run_lease(pg, arena, &delivery_batch_renew, workspace_id, owner,

@@ -4,10 +4,9 @@
 #include "store/delivery_store.h"
 
 /* The columns that delivery_of_row reads, in its order. */
-#define DELIVERY_COLUMNS(table)                                                               \
-    table "id, " table "notification_id, " table "notification_created_at, " table            \
-          "subscription_id, " table "profile_id, " table "sequence, " table "attempt, " table \
-          "due_at, " table "rank, " table "is_ordered, " table "expires_at"
+#define DELIVERY_COLUMNS                                                                   \
+    "d.id, d.notification_id, d.notification_created_at, d.subscription_id, d.profile_id," \
+    " d.sequence, d.attempt, d.due_at, d.rank, d.is_ordered, d.expires_at"
 
 enum {
     DELIVERY_COLUMN_COUNT = 11

@@ -110,7 +110,7 @@ static const struct pg_statement delivery_next_in_turn = {
     " ORDER BY c.sequence, c.rank, c.id LIMIT 1) r) k"
     " WHERE d.workspace_id = k.workspace_id AND d.id = k.id AND d.due_at <= $6"
     " AND d.batch_id IS NULL AND (d.lease_until IS NULL OR d.lease_until < $6)"
-    " RETURNING " DELIVERY_COLUMNS("d."),
+    " RETURNING " DELIVERY_COLUMNS,
 };
 
 /* All that waits behind: above the floors of claims again. */

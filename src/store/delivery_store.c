@@ -54,7 +54,7 @@ static const struct pg_statement delivery_claim = {
     " AND (e.sequence, e.rank, e.id) < (c.sequence, c.rank, c.id)))"
     " ORDER BY c.due_at LIMIT u.room FOR UPDATE OF c SKIP LOCKED) r LIMIT $8) k"
     " WHERE d.workspace_id = k.workspace_id AND d.id = k.id"
-    " RETURNING " DELIVERY_COLUMNS("d."),
+    " RETURNING " DELIVERY_COLUMNS,
 };
 
 static const struct pg_statement delivery_bodies = {

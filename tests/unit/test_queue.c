@@ -389,7 +389,7 @@ static void opens_after_failures_and_asks_less_and_less(void **state)
     int64_t now_ms = NOW;
     int64_t closed_ms = 0;
     const struct lane_report failed = { .news = LANE_FAILED };
-    for (size_t i = 0; i < 5; i++) {
+    for (size_t i = 0; i < 20; i++) {
         assert_true(lane_worth_keeping(queue, lane, now_ms, &closed_ms) > 1);
         assert_true(add(queue, 1, now_ms));
         assert_int_equal(start(queue, &lane), 1);

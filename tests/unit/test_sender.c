@@ -1527,16 +1527,16 @@ static void gives_back_what_an_open_lane_holds(void **state)
     struct house *house = house_create();
     house->endpoints[0] = (struct fake_endpoint){ .path = "/500", .concurrency = 1 };
     house_start(house);
-    hand_over_many(house, 0, 20);
-    assert_true(wait_settled(house, 5, 3000));
+    hand_over_many(house, 0, 35);
+    assert_true(wait_settled(house, 20, 3000));
     assert_true(wait_room(house, LIMIT_DELIVERY_QUEUE, 2000));
     sleep_ms(100);
-    assert_int_equal(receiver_count(&house->receiver), 5);
+    assert_int_equal(receiver_count(&house->receiver), 20);
     assert_int_equal(house->renewed_count, 15);
     assert_int_equal(house->last_room, 0); /* and claims are told */
     hand_over_many(house, 0, 1);
     assert_true(wait_room(house, LIMIT_DELIVERY_QUEUE, 2000));
-    assert_int_equal(receiver_count(&house->receiver), 5);
+    assert_int_equal(receiver_count(&house->receiver), 20);
     house_destroy(house);
 }
 
