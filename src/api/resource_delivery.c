@@ -274,7 +274,7 @@ enum status resource_notification_replay(const struct resource_request *request,
                                          struct problem *problem)
 {
     static const char *const members[] = { "subscription" };
-    struct notification_view row;
+    struct notification_view row = { .id = ID_ZERO };
     struct id id = ID_ZERO;
     struct document CLEANUP(document_close) document = { .root = NULL };
     enum status status = document_open(&document, request->arena, request->body, problem);

@@ -247,7 +247,9 @@ static enum status claim_alone(struct pg *pg, struct arena *arena, const struct 
         list->rows[row] = delivery_of_row(result, row, terms->workspace_id, terms->lease_until_ms);
     }
     list->count = count;
-    qsort(list->rows, count, sizeof(*list->rows), compare_due);
+    if (count > 0) {
+        qsort(list->rows, count, sizeof(*list->rows), compare_due);
+    }
     for (size_t i = 0; i < lane_count; i++) {
         if (lanes[i].batch_max == 0) {
             move_floor(&lanes[i], list->rows, count, count < terms->limit, terms->now_ms);
