@@ -29,7 +29,8 @@ FUZZ_SECONDS_ELSE = 8
 # Most tests wait, for clocks or for PostgreSQL: a second process runs these beside the
 # rest, and both take about as long.
 BESIDE = {"system": ["test_engine_traps.py", "test_source_health.py", "test_edge.py",
-                     "test_check.py", "test_replay.py"]}
+                     "test_check.py", "test_replay.py", "test_desk.py",
+                     "test_hostile_receivers.py", "test_delivery_care.py"]}
 
 FAST = ["unit", "golden", "property", "fuzz", "store"]
 WITH_ALL = ["lint", "sdk", "sanitizers", "fuzzing"]
@@ -348,13 +349,10 @@ def main():
                 meson_suites(folder, fast)
                 if "property" in fast:
                     pytest(folder, "property", SHOPBELL_CUSTOMERS="10000" if everything else "500")
-        slow = [suite for suite in ("system", "fault") if wanted(suite)]
+        slow = [suite for suite in ("system", "fault", "sdk") if wanted(suite)]
         if slow:
             with tier(", ".join(slow)):
                 pytest_together(folder, [(suite, (), {}) for suite in slow])
-        if wanted("sdk"):
-            with tier("sdk", "the real SDKs"):
-                pytest(folder, "sdk")
         fuzzing = None
         if wanted("fuzzing"):
             with tier("build of the fuzzing, which begins"):
