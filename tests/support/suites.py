@@ -26,11 +26,12 @@ SLOW_FACTOR = 4  # what an instrumented build may take, against a plain one
 # Adapters meet bytes of anybody: a minute for each platform, and for what serves as one.
 FUZZ_SECONDS = {"platform": 60, "canonical": 60, "csv": 60, "custom": 60, "sdk": 60}
 FUZZ_SECONDS_ELSE = 8
-# Most tests wait, for clocks or for PostgreSQL: a second process runs these beside the
-# rest, and both take about as long.
-BESIDE = {"system": ["test_engine_traps.py", "test_source_health.py", "test_edge.py",
-                     "test_check.py", "test_replay.py", "test_desk.py",
-                     "test_hostile_receivers.py", "test_delivery_care.py"]}
+# Most tests wait, for clocks or for PostgreSQL: two more processes run these beside the
+# rest, and all take about as long.
+BESIDE = {"system": [["test_engine_traps.py", "test_source_health.py", "test_edge.py",
+                      "test_check.py", "test_replay.py"],
+                     ["test_desk.py", "test_delivery_care.py", "test_hostile_receivers.py",
+                      "test_tiers.py", "test_native.py", "test_import.py"]]}
 
 FAST = ["unit", "golden", "property", "fuzz", "store"]
 WITH_ALL = ["lint", "sdk", "sanitizers", "fuzzing"]
@@ -121,12 +122,13 @@ def pytest_together(folder, suites):
     for clocks or for PostgreSQL, and servers and clusters are each suite's own."""
     shards = []
     for suite, without, environment in suites:
-        beside = [one for one in BESIDE.get(suite, []) if one not in without]
+        beside = BESIDE.get(suite, [])
+        apart = [one for files in beside for one in files]
         shards.append((suite, pytest_start(folder, suite, "-rest" if shards else "",
-                                           [*without, *beside], environment)))
-        if beside:
-            only = [os.path.join("tests", suite, one) for one in beside]
-            shards.append((suite, pytest_start(folder, suite, "-beside", without, environment,
+                                           [*without, *apart], environment)))
+        for n, files in enumerate(beside):
+            only = [os.path.join("tests", suite, one) for one in files if one not in without]
+            shards.append((suite, pytest_start(folder, suite, f"-beside{n}", without, environment,
                                                only)))
     for suite, shard in shards:
         pytest_finish(folder, suite, *shard)
