@@ -35,10 +35,9 @@ def test_terciles_reach_everyone_and_the_order_that_comes_in(server, esp):
     wait_for(lambda: tiers(api, "c0@example.com") == {"basket": "low"}, 20)
     # 150 values: the 50th is the lower tercile, the 101st (66.7 %) the upper; equal
     # is the lower tier (correctness 20).
-    assert tiers(api, "c49@example.com") == {"basket": "low"}
-    assert tiers(api, "c50@example.com") == {"basket": "mid"}
-    assert tiers(api, "c100@example.com") == {"basket": "mid"}
-    assert tiers(api, "c101@example.com") == {"basket": "high"}
+    for number, tier in ((49, "low"), (50, "mid"), (100, "mid"), (101, "high")):
+        wait_for(lambda n=number, t=tier: tiers(api, f"c{n}@example.com") == {"basket": t}, 20,
+                 what=f"the tier of {number}")
     moved = [t for t in api.call("GET", "/v1/transitions?rule=basket&page_size=500").json["data"]]
     assert {t["cause"]["kind"] for t in moved} == {"statistic"}
     assert not esp.of_type("tier.changed"), "a statistic rings nothing"
