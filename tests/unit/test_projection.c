@@ -67,6 +67,18 @@ static void refuses_with_the_place(void **state)
     }
 }
 
+static void a_name_is_as_long_as_its_characters(void **state)
+{
+    (void)state;
+    struct projection projection;
+    struct projection_error error = { .member = "" };
+    assert_int_equal(parse("[\"pr\xc3\xa9nom\"]", "{}", &projection, &error), STATUS_INVALID);
+    assert_int_equal(error.error.line, 1);
+    assert_int_equal(error.error.column, 1);
+    assert_int_equal(error.error.length, 6);
+    assert_string_equal(error.error.expected, "a name");
+}
+
 static void a_list_has_each_part_once_and_always_the_id(void **state)
 {
     (void)state;
@@ -165,6 +177,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(refuses_with_the_place, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_name_is_as_long_as_its_characters, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_list_has_each_part_once_and_always_the_id, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(knows_what_is_more_than_the_default, set_up, tear_down),

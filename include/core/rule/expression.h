@@ -135,6 +135,11 @@ struct rule_error {
     char suggestion[96];              /* the nearest known name, or "" */
 };
 
+/* About the `size` bytes of `text` from `start` on, which it borrows. `suggestion`
+ * may be NULL. */
+struct rule_error rule_error_at(struct str text, size_t start, size_t size, struct str detail,
+                                const char *expected, const char *suggestion);
+
 /* Where the expression stands decides which names exist. */
 enum rule_context {
     RULE_CONTEXT_RULE,    /* profile names */

@@ -33,6 +33,25 @@ static void put_text(char *field, size_t field_size, struct str text)
     field[taken.size] = '\0';
 }
 
+struct rule_error rule_error_at(struct str text, size_t start, size_t size, struct str detail,
+                                const char *expected, const char *suggestion)
+{
+    struct str before = str_take(text, start);
+    size_t line_start = 0;
+    struct rule_error error = { .line = 1, .found = str_take(str_drop(text, start), size) };
+    for (ptrdiff_t at = str_find(before, '\n', 0); at >= 0;
+         at = str_find(before, '\n', line_start)) {
+        line_start = (size_t)at + 1;
+        error.line++;
+    }
+    error.column = 1 + count_characters(str_drop(before, line_start));
+    error.length = count_characters(error.found);
+    put_text(error.detail, sizeof(error.detail), detail);
+    put_text(error.expected, sizeof(error.expected), str_from_z(expected));
+    put_text(error.suggestion, sizeof(error.suggestion), str_from_z(suggestion));
+    return error;
+}
+
 bool rule_fail(struct rule_parser *parser, struct rule_span span, struct str detail,
                const char *expected, const char *suggestion)
 {
@@ -43,22 +62,8 @@ bool rule_fail(struct rule_parser *parser, struct rule_span span, struct str det
     if (arena_is_full(parser->arena)) {
         return false;
     }
-    struct str before = str_take(parser->text, span.start);
-    size_t line_start = 0;
-    uint32_t line = 1;
-    for (ptrdiff_t at = str_find(before, '\n', 0); at >= 0;
-         at = str_find(before, '\n', line_start)) {
-        line_start = (size_t)at + 1;
-        line++;
-    }
-    struct str found = rule_span_text(parser, span);
-    struct rule_error *error = &parser->error;
-    *error = (struct rule_error){ .line = line, .found = found };
-    error->column = 1 + count_characters(str_drop(before, line_start));
-    error->length = count_characters(found);
-    put_text(error->detail, sizeof(error->detail), detail);
-    put_text(error->expected, sizeof(error->expected), str_from_z(expected));
-    put_text(error->suggestion, sizeof(error->suggestion), str_from_z(suggestion));
+    parser->error = rule_error_at(parser->text, span.start, span.end - span.start, detail, expected,
+                                  suggestion);
     parser->has_error = true;
     return false;
 }

@@ -1,7 +1,5 @@
 #include "core/trigger/projection.h"
 
-#include <string.h>
-
 #include "base/limits.h"
 #include "core/trigger/envelope.h"
 #include "message_priv.h"
@@ -36,27 +34,13 @@ static const struct projection by_default = { .fields = PROJECTION_DEFAULT };
 
 /* --- parsing: fields --------------------------------------------------------- */
 
-static void put_text(char *field, size_t field_size, struct str text)
-{
-    struct str taken = str_take_text(text, field_size - 1);
-    if (taken.size > 0) {
-        memcpy(field, taken.data, taken.size);
-    }
-    field[taken.size] = '\0';
-}
-
 static enum status fail(struct projection_error *error, const char *member, struct str found,
                         struct str detail, const char *suggestion)
 {
-    struct projection_error failed = { .member = member };
-    failed.error.line = 1;
-    failed.error.column = 1;
-    failed.error.length = (uint32_t)found.size;
-    failed.error.found = found;
-    put_text(failed.error.detail, sizeof(failed.error.detail), detail);
-    put_text(failed.error.expected, sizeof(failed.error.expected), STR("a name"));
-    put_text(failed.error.suggestion, sizeof(failed.error.suggestion), str_from_z(suggestion));
-    *error = failed;
+    *error = (struct projection_error){
+        .member = member,
+        .error = rule_error_at(found, 0, found.size, detail, "a name", suggestion),
+    };
     return STATUS_INVALID;
 }
 

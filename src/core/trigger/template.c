@@ -1,7 +1,5 @@
 #include "core/trigger/template.h"
 
-#include <string.h>
-
 /*
  * Text with names in it.
  *
@@ -10,24 +8,6 @@
  * Rejected: formats of dates and numbers in the template, which every ESP's own
  * editor has, and which would be a second language to keep.
  */
-
-static uint32_t count_characters(struct str text)
-{
-    uint32_t count = 0;
-    for (size_t i = 0; i < text.size; i++) {
-        count += ((unsigned char)text.data[i] & 0xc0) != 0x80;
-    }
-    return count;
-}
-
-static void put_text(char *field, size_t field_size, struct str text)
-{
-    struct str taken = str_take_text(text, field_size - 1);
-    if (taken.size > 0) {
-        memcpy(field, taken.data, taken.size);
-    }
-    field[taken.size] = '\0';
-}
 
 struct parsing {
     struct arena *arena;
@@ -42,22 +22,7 @@ struct parsing {
 static enum status fail(struct parsing *parsing, size_t from, size_t size, struct str detail,
                         const char *suggestion)
 {
-    struct str before = str_take(parsing->text, from);
-    size_t line_start = 0;
-    struct rule_error error = { .line = 1 };
-    for (size_t i = 0; i < before.size; i++) {
-        if (before.data[i] == '\n') {
-            line_start = i + 1;
-            error.line++;
-        }
-    }
-    error.found = str_take(str_drop(parsing->text, from), size);
-    error.column = 1 + count_characters(str_drop(before, line_start));
-    error.length = count_characters(error.found);
-    put_text(error.detail, sizeof(error.detail), detail);
-    put_text(error.expected, sizeof(error.expected), STR("a name"));
-    put_text(error.suggestion, sizeof(error.suggestion), str_from_z(suggestion));
-    *parsing->error = error;
+    *parsing->error = rule_error_at(parsing->text, from, size, detail, "a name", suggestion);
     return STATUS_INVALID;
 }
 
