@@ -126,6 +126,35 @@ static void knows_what_is_more_than_the_default(void **state)
     }
 }
 
+/* An ESP's event name is no property, and says as much. */
+static void an_event_name_counts_as_what_it_says(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *map;
+        bool is_within;
+        bool uses_basket;
+    } rows[] = {
+        { "{\"metric\": \"{notification.type}\"}", true, false },
+        { "{\"metric\": \"score {engagement.score}\"}", false, false },
+        { "{\"metric\": \"basket {tiers.basket}\"}", true, true },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        const struct choice_text text = { .fields = STR("default"),
+                                          .format = STR("klaviyo"),
+                                          .map_json = str_from_z(rows[i].map),
+                                          .settings_json = STR("{}") };
+        const struct rule_known basket = { STR("basket"), RULE_KIND_TIER };
+        const struct rule_vocabulary names = { RULE_CONTEXT_FILTER, &basket, 1 };
+        struct choice choice;
+        struct projection_error error;
+        assert_int_equal(choice_parse(arena, &text, &names, &choice, &error), STATUS_OK);
+        assert_row(projection_is_within_default(choice.projection) == rows[i].is_within,
+                   rows[i].map);
+        assert_row(choice_uses_rule(&choice, STR("basket")) == rows[i].uses_basket, rows[i].map);
+    }
+}
+
 static void what_is_usual_costs_nothing(void **state)
 {
     (void)state;
@@ -181,6 +210,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_list_has_each_part_once_and_always_the_id, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(knows_what_is_more_than_the_default, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_event_name_counts_as_what_it_says, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_usual_costs_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_filter_asks_for_a_person_or_not, set_up, tear_down),
     };

@@ -95,6 +95,16 @@ static bool is_tier(const struct message_name *name, struct str rule)
            str_equal(name->rule.key, rule);
 }
 
+static bool template_uses(const struct template *template, struct str rule)
+{
+    for (size_t i = 0; i < template->part_count; i++) {
+        if (template->parts[i].is_name && is_tier(&template->parts[i].name, rule)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool projection_uses(const struct projection *projection, struct str rule)
 {
     for (size_t i = 0; i < projection->name_count; i++) {
@@ -103,14 +113,11 @@ static bool projection_uses(const struct projection *projection, struct str rule
         }
     }
     for (size_t i = 0; i < projection->member_count; i++) {
-        const struct template *value = &projection->members[i].value;
-        for (size_t k = 0; k < value->part_count; k++) {
-            if (value->parts[k].is_name && is_tier(&value->parts[k].name, rule)) {
-                return true;
-            }
+        if (template_uses(&projection->members[i].value, rule)) {
+            return true;
         }
     }
-    return false;
+    return template_uses(&projection->metric, rule);
 }
 
 bool choice_uses_rule(const struct choice *choice, struct str rule)

@@ -401,9 +401,19 @@ bool projection_is_default(const struct projection *projection)
            projection->member_count == 0 && !projection->is_masked;
 }
 
+static bool tells_default_only(const struct template *template)
+{
+    for (size_t i = 0; i < template->part_count; i++) {
+        if (template->parts[i].is_name && !template->parts[i].name.is_default) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool projection_is_within_default(const struct projection *projection)
 {
-    if (projection->fields == PROJECTION_FULL) {
+    if (projection->fields == PROJECTION_FULL || !tells_default_only(&projection->metric)) {
         return false;
     }
     for (size_t i = 0; i < projection->name_count; i++) {
@@ -412,11 +422,8 @@ bool projection_is_within_default(const struct projection *projection)
         }
     }
     for (size_t i = 0; i < projection->member_count; i++) {
-        const struct template *value = &projection->members[i].value;
-        for (size_t k = 0; k < value->part_count; k++) {
-            if (value->parts[k].is_name && !value->parts[k].name.is_default) {
-                return false;
-            }
+        if (!tells_default_only(&projection->members[i].value)) {
+            return false;
         }
     }
     return true;
