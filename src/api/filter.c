@@ -4,6 +4,7 @@
 #include "base/instant.h"
 #include "candidate_priv.h"
 #include "core/rule/verdict.h"
+#include "rule_priv.h"
 #include "store/profile_filter.h"
 
 /*
@@ -28,31 +29,6 @@ enum {
 static const char *pointer_of(const struct resource_request *request)
 {
     return request->body.size > 0 ? "#/filter" : "#/query/filter";
-}
-
-static enum status refuse(const struct resource_request *request, const struct rule_error *error,
-                          const char *type, struct resource_answer *out_answer,
-                          struct problem *problem)
-{
-    struct buf buf;
-    struct jsonw json;
-    buf_init(&buf, request->arena, RESOURCE_BYTES_MAX);
-    jsonw_begin(&json, &buf);
-    jsonw_open_array(&json);
-    jsonw_open(&json);
-    jsonw_put_z(&json, "pointer", pointer_of(request));
-    jsonw_put_z(&json, "detail", error->detail);
-    jsonw_put_i64(&json, "line", error->line);
-    jsonw_put_i64(&json, "column", error->column);
-    jsonw_put_i64(&json, "length", error->length);
-    jsonw_put_str(&json, "found", error->found);
-    jsonw_put_z(&json, "expected", error->expected);
-    jsonw_put_str_or_null(&json, "suggestion", str_from_z(error->suggestion));
-    jsonw_close(&json);
-    jsonw_close_array(&json);
-    out_answer->errors_json = buf_str(&buf);
-    return problem_set(problem, STATUS_INVALID, type, "%s, line %u, column %u: %s",
-                       pointer_of(request), error->line, error->column, error->detail);
 }
 
 static enum status refuse_missing(const struct resource_request *request, struct str missing,
@@ -103,7 +79,8 @@ static enum status open_program(const struct resource_request *request,
     struct ruleset_error error;
     enum status status = candidate_open(reader, &definition, &filter->candidate, &error, problem);
     if (status == STATUS_INVALID && error.type[0] != '\0') {
-        return refuse(request, &error.error, error.type, out_answer, problem);
+        return rule_error_refuse(request, str_from_z(pointer_of(request)), &error.error, error.type,
+                                 out_answer, problem);
     }
     if (status != STATUS_OK) {
         return status;
@@ -129,7 +106,8 @@ enum status filter_open(const struct resource_request *request, const struct pro
     struct problem pushing = { .type = "" };
     enum status status = parse(request, reader, &root, &error);
     if (status == STATUS_INVALID) {
-        return refuse(request, &error, "invalid-expression", out_answer, problem);
+        return rule_error_refuse(request, str_from_z(pointer_of(request)), &error,
+                                 "invalid-expression", out_answer, problem);
     }
     if (status != STATUS_OK) {
         return problem_set(problem, STATUS_INVALID, "limit-reached", "the filter is too large");

@@ -348,3 +348,17 @@ void rule_fault_write(const struct resource_request *request, const struct rule_
     }
     out_answer->errors_json = buf_str(&buf);
 }
+
+enum status rule_error_refuse(const struct resource_request *request, struct str pointer,
+                              const struct rule_error *error, const char *type,
+                              struct resource_answer *out_answer, struct problem *problem)
+{
+    struct buf buf;
+    struct jsonw json;
+    buf_init(&buf, request->arena, RESOURCE_BYTES_MAX);
+    jsonw_begin(&json, &buf);
+    write_error(&json, pointer, error);
+    out_answer->errors_json = buf_str(&buf);
+    return problem_set(problem, STATUS_INVALID, type, "%.*s, line %u, column %u: %s",
+                       STR_ARG(pointer), error->line, error->column, error->detail);
+}

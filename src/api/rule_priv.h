@@ -58,6 +58,13 @@ void rule_fault_write(const struct resource_request *request, const struct rule_
                       const struct rule_fault *fault, bool is_bulk,
                       struct resource_answer *out_answer, struct problem *problem);
 
+/* The same for an expression that is no rule's: what is wrong with it, told once in
+ * words and once in the array `errors`. */
+NODISCARD enum status rule_error_refuse(const struct resource_request *request, struct str pointer,
+                                        const struct rule_error *error, const char *type,
+                                        struct resource_answer *out_answer,
+                                        struct problem *problem);
+
 /* "[...]": what the rule asks for and nobody has sent of late. */
 NODISCARD enum status rule_warnings(const struct resource_request *request,
                                     const struct ruleset *ruleset, struct str name,

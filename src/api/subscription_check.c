@@ -1,4 +1,4 @@
-#include "store/rule_store.h"
+#include "rule_priv.h"
 #include "subscription_priv.h"
 
 /*
@@ -20,38 +20,14 @@ static struct str pointer_of(struct arena *arena, const struct projection_error 
     return str_printf(arena, "#/%s/%.*s", error->member, STR_ARG(str_take_text(error->name, 60)));
 }
 
-static bool is_expression(const struct projection_error *error)
-{
-    return str_equal_z(STR("filter"), error->member);
-}
-
 static enum status refuse(const struct resource_request *request,
                           const struct projection_error *failed, struct resource_answer *out_answer,
                           struct problem *problem)
 {
-    const struct rule_error *error = &failed->error;
-    struct str pointer = pointer_of(request->arena, failed);
-    struct buf buf;
-    struct jsonw json;
-    buf_init(&buf, request->arena, RESOURCE_BYTES_MAX);
-    jsonw_begin(&json, &buf);
-    jsonw_open_array(&json);
-    jsonw_open(&json);
-    jsonw_put_str(&json, "pointer", pointer);
-    jsonw_put_z(&json, "detail", error->detail);
-    jsonw_put_i64(&json, "line", error->line);
-    jsonw_put_i64(&json, "column", error->column);
-    jsonw_put_i64(&json, "length", error->length);
-    jsonw_put_str(&json, "found", error->found);
-    jsonw_put_z(&json, "expected", error->expected);
-    jsonw_put_str_or_null(&json, "suggestion", str_from_z(error->suggestion));
-    jsonw_close(&json);
-    jsonw_close_array(&json);
-    out_answer->errors_json = buf_str(&buf);
-    return problem_set(problem, STATUS_INVALID,
-                       is_expression(failed) ? "invalid-expression" : "invalid-field",
-                       "%.*s, line %u, column %u: %s", STR_ARG(pointer), error->line, error->column,
-                       error->detail);
+    bool is_expression = str_equal_z(STR("filter"), failed->member);
+    return rule_error_refuse(request, pointer_of(request->arena, failed), &failed->error,
+                             is_expression ? "invalid-expression" : "invalid-field", out_answer,
+                             problem);
 }
 
 static enum status check(const struct resource_request *request, const struct ruleset *newest,
