@@ -48,20 +48,10 @@ static enum status parse(const struct resource_request *request,
                          const struct profile_reader *reader, struct rule_node **out_root,
                          struct rule_error *out_error)
 {
-    size_t count = reader->newest != NULL ? reader->newest->rule_count : 0;
-    struct rule_known *names = ARENA_NEW_ARRAY(request->arena, count + 1, struct rule_known);
-    if (names == NULL) {
+    struct rule_vocabulary vocabulary;
+    if (!ruleset_vocabulary(request->arena, reader->newest, RULE_CONTEXT_RULE, &vocabulary)) {
         return STATUS_LIMIT;
     }
-    for (size_t i = 0; i < count; i++) {
-        const struct rule_definition *definition = &reader->newest->rules[i].definition;
-        names[i] = (struct rule_known){ definition->name, definition->kind };
-    }
-    const struct rule_vocabulary vocabulary = {
-        .context = RULE_CONTEXT_RULE,
-        .rules = names,
-        .rule_count = count,
-    };
     return rule_parse(request->arena, request->filter, &vocabulary, out_root, out_error);
 }
 

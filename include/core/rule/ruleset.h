@@ -134,6 +134,11 @@ NODISCARD enum status ruleset_build(struct arena *arena, int64_t version,
                                     uint32_t *next_number, struct ruleset **out_ruleset,
                                     struct ruleset_error *out_error);
 
+/* The names that an expression beside these rules (NULL: none) may use. False when
+ * the arena is full. */
+bool ruleset_vocabulary(struct arena *arena, const struct ruleset *ruleset,
+                        enum rule_context context, struct rule_vocabulary *out_names);
+
 /* NULL when there is none. */
 const struct rule *ruleset_rule(const struct ruleset *ruleset, struct str name);
 const struct rule *ruleset_rule_by_slot(const struct ruleset *ruleset, uint32_t slot);

@@ -604,6 +604,19 @@ enum status ruleset_build(struct arena *arena, int64_t version,
     return STATUS_OK;
 }
 
+bool ruleset_vocabulary(struct arena *arena, const struct ruleset *ruleset,
+                        enum rule_context context, struct rule_vocabulary *out_names)
+{
+    size_t count = ruleset != NULL ? ruleset->rule_count : 0;
+    struct rule_known *names = ARENA_NEW_ARRAY(arena, count + 1, struct rule_known);
+    for (size_t i = 0; names != NULL && i < count; i++) {
+        const struct rule_definition *definition = &ruleset->rules[i].definition;
+        names[i] = (struct rule_known){ definition->name, definition->kind };
+    }
+    *out_names = (struct rule_vocabulary){ context, names, count };
+    return names != NULL;
+}
+
 const struct rule *ruleset_rule(const struct ruleset *ruleset, struct str name)
 {
     size_t low = 0;

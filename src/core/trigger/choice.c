@@ -14,14 +14,7 @@
 bool choice_vocabulary(struct arena *arena, const struct ruleset *ruleset,
                        struct rule_vocabulary *out_names)
 {
-    size_t count = ruleset != NULL ? ruleset->rule_count : 0;
-    struct rule_known *names = ARENA_NEW_ARRAY(arena, count + 1, struct rule_known);
-    for (size_t i = 0; names != NULL && i < count; i++) {
-        const struct rule_definition *definition = &ruleset->rules[i].definition;
-        names[i] = (struct rule_known){ definition->name, definition->kind };
-    }
-    *out_names = (struct rule_vocabulary){ RULE_CONTEXT_FILTER, names, count };
-    return names != NULL;
+    return ruleset_vocabulary(arena, ruleset, RULE_CONTEXT_FILTER, out_names);
 }
 
 static enum status parse_filter(struct arena *arena, const struct choice_text *text,
