@@ -4,7 +4,6 @@
 #include "rule_priv.h"
 #include "store/delivery_read.h"
 #include "store/delivery_replay.h"
-#include "store/job_store.h"
 #include "store/notification_read.h"
 #include "subscription_priv.h"
 
@@ -378,7 +377,6 @@ enum status resource_subscription_replay(const struct resource_request *request,
 {
     struct subscription_row row;
     struct wish wish = { .since_ms = INSTANT_NONE };
-    char id[ID_TEXT_SIZE];
     enum status status = subscription_load(request, &row, problem);
     if (status == STATUS_OK) {
         status = read_wish(request, &wish, problem);
@@ -386,34 +384,6 @@ enum status resource_subscription_replay(const struct resource_request *request,
     if (status != STATUS_OK) {
         return status;
     }
-    const struct job job = {
-        .workspace_id = row.workspace_id,
-        .id = id_create(),
-        .kind = STR("delivery_replay"),
-        .parameters_json = parameters_of(request, &row, &wish),
-        .cursor_json = STR("{}"),
-        .result_json = STR("{}"),
-        .total = -1,
-        .created_at_ms = request->now_ms,
-        .started_at_ms = INSTANT_NONE,
-        .finished_at_ms = INSTANT_NONE,
-    };
-    if (!request->validate_only) {
-        status = job_create(request->pg, request->arena, &job, problem);
-    }
-    struct buf buf;
-    struct jsonw json;
-    buf_init(&buf, request->arena, RESOURCE_BYTES_MAX);
-    jsonw_begin(&json, &buf);
-    job_write_json(&json, &job);
-    if (status == STATUS_OK) {
-        status =
-            resource_answer_set(&buf, request->validate_only ? RESOURCE_SHOWN : RESOURCE_ACCEPTED,
-                                0, out_answer, problem);
-    }
-    if (status == STATUS_OK && !request->validate_only) {
-        id_format(job.id, id);
-        out_answer->location = str_printf(request->arena, "/v1/jobs/%s", id);
-    }
-    return status;
+    return job_queue(request, STR("delivery_replay"), parameters_of(request, &row, &wish),
+                     out_answer, problem);
 }

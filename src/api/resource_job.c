@@ -71,6 +71,37 @@ static enum status answer_with(const struct resource_request *request, const str
     return resource_answer_set(&buf, effect, 0, out_answer, problem);
 }
 
+enum status job_queue(const struct resource_request *request, struct str kind,
+                      struct str parameters_json, struct resource_answer *out_answer,
+                      struct problem *problem)
+{
+    char id[ID_TEXT_SIZE];
+    const struct job job = {
+        .workspace_id = request->principal->workspace_id,
+        .id = id_create(),
+        .kind = kind,
+        .parameters_json = parameters_json,
+        .cursor_json = STR("{}"),
+        .result_json = STR("{}"),
+        .total = -1,
+        .created_at_ms = request->now_ms,
+        .started_at_ms = INSTANT_NONE,
+        .finished_at_ms = INSTANT_NONE,
+    };
+    if (request->validate_only) {
+        return answer_with(request, &job, RESOURCE_SHOWN, out_answer, problem);
+    }
+    enum status status = job_create(request->pg, request->arena, &job, problem);
+    if (status == STATUS_OK) {
+        status = answer_with(request, &job, RESOURCE_ACCEPTED, out_answer, problem);
+    }
+    if (status == STATUS_OK) {
+        id_format(job.id, id);
+        out_answer->location = str_printf(request->arena, "/v1/jobs/%s", id);
+    }
+    return status;
+}
+
 enum status resource_job_show(const struct resource_request *request,
                               struct resource_answer *out_answer, struct problem *problem)
 {

@@ -1,7 +1,6 @@
 #include "base/instant.h"
 #include "resource_priv.h"
 #include "rule_priv.h"
-#include "store/job_store.h"
 #include "store/quarantine_store.h"
 #include "store/source_store.h"
 
@@ -103,36 +102,7 @@ static struct str parameters_of(const struct resource_request *request, const st
 static enum status queue(const struct resource_request *request, const struct wish *wish,
                          struct resource_answer *out_answer, struct problem *problem)
 {
-    char id[ID_TEXT_SIZE];
-    const struct job job = {
-        .workspace_id = request->principal->workspace_id,
-        .id = id_create(),
-        .kind = STR("replay"),
-        .parameters_json = parameters_of(request, wish),
-        .cursor_json = STR("{}"),
-        .result_json = STR("{}"),
-        .total = -1,
-        .created_at_ms = request->now_ms,
-        .started_at_ms = INSTANT_NONE,
-        .finished_at_ms = INSTANT_NONE,
-    };
-    enum status status =
-        request->validate_only ? STATUS_OK : job_create(request->pg, request->arena, &job, problem);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    struct buf buf;
-    struct jsonw json;
-    buf_init(&buf, request->arena, RESOURCE_BYTES_MAX);
-    jsonw_begin(&json, &buf);
-    job_write_json(&json, &job);
-    enum resource_effect effect = request->validate_only ? RESOURCE_SHOWN : RESOURCE_ACCEPTED;
-    status = resource_answer_set(&buf, effect, 0, out_answer, problem);
-    if (!request->validate_only) {
-        id_format(job.id, id);
-        out_answer->location = str_printf(request->arena, "/v1/jobs/%s", id);
-    }
-    return status;
+    return job_queue(request, STR("replay"), parameters_of(request, wish), out_answer, problem);
 }
 
 enum status resource_quarantine_replay(const struct resource_request *request,

@@ -70,6 +70,11 @@ NODISCARD enum status rule_warnings(const struct resource_request *request,
                                     const struct ruleset *ruleset, struct str name,
                                     struct str *out_json, struct problem *problem);
 
+/* Queues work and answers with it and where it can be looked up; with validate_only
+ * it is shown and not queued. */
+NODISCARD enum status job_queue(const struct resource_request *request, struct str kind,
+                                struct str parameters_json, struct resource_answer *out_answer,
+                                struct problem *problem);
 void job_write_json(struct jsonw *json, const struct job *job);
 
 #endif
