@@ -1,4 +1,5 @@
 #include "base/instant.h"
+#include "profile_priv.h"
 #include "query_priv.h"
 #include "subscription_priv.h"
 
@@ -37,6 +38,11 @@ enum status query_instant(struct str text, const char *name, int64_t *out_ms,
     return status;
 }
 
+struct id query_owner(const struct resource_request *request)
+{
+    return resource_may(request, SCOPE_READ) ? ID_ZERO : subscription_owner(request);
+}
+
 enum status query_subscription(const struct resource_request *request,
                                struct id *out_subscription_id, struct problem *problem)
 {
@@ -45,14 +51,30 @@ enum status query_subscription(const struct resource_request *request,
         *out_subscription_id = ID_ZERO;
         return STATUS_OK;
     }
-    struct id owner = resource_may(request, SCOPE_READ) ? ID_ZERO : subscription_owner(request);
     enum status status =
-        subscription_find(request->pg, request->arena, request->principal->workspace_id, owner,
-                          request->subscription, &row, problem);
+        subscription_find(request->pg, request->arena, request->principal->workspace_id,
+                          query_owner(request), request->subscription, &row, problem);
     if (status == STATUS_OK) {
         *out_subscription_id = row.id;
     }
     return resource_missing(status, "subscription", request->subscription, problem);
+}
+
+enum status query_profile(const struct resource_request *request, const struct id **out_profiles,
+                          size_t *out_count, struct problem *problem)
+{
+    struct id requested = ID_ZERO;
+    struct id canonical = ID_ZERO;
+    struct id *origins = NULL;
+    if (request->profile.size == 0) {
+        return STATUS_OK;
+    }
+    enum status status = profile_resolve(request, request->profile, &requested, &canonical,
+                                         &origins, out_count, problem);
+    if (status == STATUS_OK) {
+        *out_profiles = origins;
+    }
+    return status;
 }
 
 void query_place(const struct page *page, int64_t to_ms, int64_t *out_ms, struct id *out_id)

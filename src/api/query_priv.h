@@ -23,6 +23,12 @@ NODISCARD enum status query_instant(struct str text, const char *name, int64_t *
  * that sees only its own finds no others. */
 NODISCARD enum status query_subscription(const struct resource_request *request,
                                          struct id *out_subscription_id, struct problem *problem);
+/* Whose subscriptions a list may speak of: zero means all. */
+struct id query_owner(const struct resource_request *request);
+/* request->profile to the ids under which its rows lie; empty leaves them as they are. */
+NODISCARD enum status query_profile(const struct resource_request *request,
+                                    const struct id **out_profiles, size_t *out_count,
+                                    struct problem *problem);
 /* Before the cursor, else before `to` (which is not included), else all. */
 void query_place(const struct page *page, int64_t to_ms, int64_t *out_ms, struct id *out_id);
 

@@ -1,9 +1,8 @@
 #include "api/secret_mask.h"
 #include "base/instant.h"
-#include "profile_priv.h"
 #include "query_priv.h"
+#include "resource_priv.h"
 #include "store/attempt_read.h"
-#include "subscription_priv.h"
 
 /*
  * What became of each call: what was asked, what was answered, without what would
@@ -65,9 +64,7 @@ static enum status list_attempts(const struct resource_request *request,
     }
     query->workspace_id = request->principal->workspace_id;
     query->scan_limit = SCAN_ROWS;
-    if (!resource_may(request, SCOPE_READ)) {
-        query->owner = subscription_owner(request);
-    }
+    query->owner = query_owner(request);
     query_place(&page, to_ms, &query->before_ms, &query->before_id);
     query->limit = page.size + 1;
     status = attempt_page(request->pg, request->arena, query, &found, problem);
@@ -103,9 +100,6 @@ enum status resource_notification_attempts(const struct resource_request *reques
 static enum status read_narrow(const struct resource_request *request, struct attempt_query *query,
                                struct problem *problem)
 {
-    struct id requested = ID_ZERO;
-    struct id canonical = ID_ZERO;
-    struct id *origins = NULL;
     if (request->profile.size > 0 && request->subscription.size > 0) {
         enum status status =
             problem_set(problem, STATUS_INVALID, "invalid-field",
@@ -114,10 +108,8 @@ static enum status read_narrow(const struct resource_request *request, struct at
         return status;
     }
     enum status status = query_subscription(request, &query->subscription_id, problem);
-    if (status == STATUS_OK && request->profile.size > 0) {
-        status = profile_resolve(request, request->profile, &requested, &canonical, &origins,
-                                 &query->profile_count, problem);
-        query->profiles = origins;
+    if (status == STATUS_OK) {
+        status = query_profile(request, &query->profiles, &query->profile_count, problem);
     }
     return status;
 }

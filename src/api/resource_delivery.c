@@ -1,6 +1,6 @@
 #include "base/instant.h"
-#include "profile_priv.h"
 #include "query_priv.h"
+#include "resource_priv.h"
 #include "rule_priv.h"
 #include "store/delivery_read.h"
 #include "store/delivery_replay.h"
@@ -57,11 +57,9 @@ static void write_pending(struct jsonw *json, const struct pending_view *row)
 static enum status read_query(const struct resource_request *request, struct pending_query *query,
                               struct problem *problem)
 {
-    struct id requested = ID_ZERO;
-    struct id canonical = ID_ZERO;
-    struct id *origins = NULL;
     *query = (struct pending_query){
         .workspace_id = request->principal->workspace_id,
+        .owner = query_owner(request),
         .topic = request->topic,
         .status = request->state,
         .now_ms = request->now_ms,
@@ -69,9 +67,6 @@ static enum status read_query(const struct resource_request *request, struct pen
         .to_ms = INT64_C(253370764800000), /* the year 9999 */
         .scan_limit = SCAN_ROWS,
     };
-    if (!resource_may(request, SCOPE_READ)) {
-        query->owner = subscription_owner(request);
-    }
     enum status status =
         query_one_of(request->state, "status", STATUSES, ARRAY_COUNT(STATUSES), problem);
     if (status == STATUS_OK) {
@@ -83,10 +78,8 @@ static enum status read_query(const struct resource_request *request, struct pen
     if (status == STATUS_OK) {
         status = query_subscription(request, &query->subscription_id, problem);
     }
-    if (status == STATUS_OK && request->profile.size > 0) {
-        status = profile_resolve(request, request->profile, &requested, &canonical, &origins,
-                                 &query->profile_count, problem);
-        query->profiles = origins;
+    if (status == STATUS_OK) {
+        status = query_profile(request, &query->profiles, &query->profile_count, problem);
     }
     return status;
 }

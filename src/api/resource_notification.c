@@ -55,9 +55,6 @@ static enum status read_query(const struct resource_request *request,
                               struct notification_query *query, int64_t *out_to_ms,
                               struct problem *problem)
 {
-    struct id *origins = NULL;
-    struct id requested = ID_ZERO;
-    struct id canonical = ID_ZERO;
     *query = (struct notification_query){
         .workspace_id = request->principal->workspace_id,
         .topic = request->topic,
@@ -71,10 +68,8 @@ static enum status read_query(const struct resource_request *request,
     if (status == STATUS_OK) {
         status = query_subscription(request, &query->subscription_id, problem);
     }
-    if (status == STATUS_OK && request->profile.size > 0) {
-        status = profile_resolve(request, request->profile, &requested, &canonical, &origins,
-                                 &query->profile_count, problem);
-        query->profiles = origins;
+    if (status == STATUS_OK) {
+        status = query_profile(request, &query->profiles, &query->profile_count, problem);
     }
     return status;
 }
