@@ -42,16 +42,13 @@ static enum status move_brake(const struct resource_request *request, const void
                                               request->now_ms, problem);
 }
 
-static enum status answer(const struct resource_request *request, struct str workspace_id,
-                          int64_t dropped, struct resource_answer *out_answer,
-                          struct problem *problem)
+static enum status answer(const struct resource_request *request, int64_t dropped,
+                          struct resource_answer *out_answer, struct problem *problem)
 {
     struct workspace workspace = { 0 };
-    struct resource_request again = *request;
     struct buf buf;
     struct jsonw json;
-    again.name = workspace_id;
-    enum status status = workspace_find_visible(&again, &workspace, problem);
+    enum status status = workspace_find_visible(request, &workspace, problem);
     if (status != STATUS_OK) {
         return status;
     }
@@ -66,11 +63,17 @@ static enum status answer(const struct resource_request *request, struct str wor
     return resource_answer_set(&buf, RESOURCE_CHANGED, 0, out_answer, problem);
 }
 
-static struct str id_text(struct arena *arena, struct id id)
+/* Moves it, and answers with the workspace as it then is. `dropped` below 0: nothing
+ * is said of it. */
+static enum status move_and_answer(const struct resource_request *request,
+                                   const struct brake *brake, int64_t dropped,
+                                   struct resource_answer *out_answer, struct problem *problem)
 {
-    char text[ID_TEXT_SIZE];
-    id_format(id, text);
-    return str_dup(arena, str_from_z(text));
+    enum status status = STATUS_OK;
+    if (!request->validate_only) {
+        status = resource_transact(request, brake->workspace_id, move_brake, brake, problem);
+    }
+    return status == STATUS_OK ? answer(request, dropped, out_answer, problem) : status;
 }
 
 enum status resource_workspace_hold(const struct resource_request *request,
@@ -90,12 +93,7 @@ enum status resource_workspace_hold(const struct resource_request *request,
     struct brake brake = { .workspace_id = workspace.id, .is_held = true };
     brake.reason = document_text(&document, "reason", LIMIT_TEXT_BYTES);
     status = document.status;
-    if (status == STATUS_OK && !request->validate_only) {
-        status = resource_transact(request, workspace.id, move_brake, &brake, problem);
-    }
-    return status == STATUS_OK
-               ? answer(request, id_text(request->arena, workspace.id), -1, out_answer, problem)
-               : status;
+    return status == STATUS_OK ? move_and_answer(request, &brake, -1, out_answer, problem) : status;
 }
 
 static enum status drop_old(const struct resource_request *request, struct id workspace_id,
@@ -155,10 +153,6 @@ enum status resource_workspace_release(const struct resource_request *request,
         status = drop_old(request, workspace.id, request->now_ms - older_ms, &dropped, problem);
     }
     const struct brake brake = { .workspace_id = workspace.id };
-    if (status == STATUS_OK && !request->validate_only) {
-        status = resource_transact(request, workspace.id, move_brake, &brake, problem);
-    }
-    return status == STATUS_OK ? answer(request, id_text(request->arena, workspace.id), dropped,
-                                        out_answer, problem)
+    return status == STATUS_OK ? move_and_answer(request, &brake, dropped, out_answer, problem)
                                : status;
 }
