@@ -1,5 +1,3 @@
-#include <stdio.h>
-
 #include "base/instant.h"
 #include "store/endpoint_hour.h"
 #include "subscription_priv.h"
@@ -40,20 +38,6 @@ static void put_percentile(struct jsonw *json, const char *key,
     }
 }
 
-static void put_rate(struct jsonw *json, const struct endpoint_counts *counts)
-{
-    int64_t calls = calls_of(counts);
-    char text[32];
-    if (calls == 0) {
-        jsonw_put_null(json, "success_rate");
-        return;
-    }
-    int64_t share = counts->delivered * 10000 / calls;
-    int size = snprintf(text, sizeof(text), "%lld.%04lld", (long long)(share / 10000),
-                        (long long)(share % 10000));
-    jsonw_put_raw(json, "success_rate", (struct str){ text, size > 0 ? (size_t)size : 0 });
-}
-
 static void write_window(struct jsonw *json, const struct window *window)
 {
     const struct endpoint_counts *counts = &window->counts;
@@ -62,7 +46,7 @@ static void write_window(struct jsonw *json, const struct window *window)
     jsonw_put_instant(json, "from", window->from_ms);
     jsonw_put_bool(json, "sampled", window->is_sample);
     jsonw_put_i64(json, "attempts", calls_of(counts));
-    put_rate(json, counts);
+    subscription_put_share(json, "success_rate", counts->delivered, calls_of(counts));
     jsonw_key(json, "outcomes");
     jsonw_open(json);
     jsonw_put_i64(json, "delivered", counts->delivered);

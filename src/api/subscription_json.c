@@ -128,8 +128,8 @@ static void put_verification(struct jsonw *json, const struct subscription_row *
     jsonw_close(json);
 }
 
-/* 0.9987 and the like, without a float in sight. */
-static void put_share(struct jsonw *json, const char *key, int64_t part, int64_t whole)
+/* Without a float in sight. */
+void subscription_put_share(struct jsonw *json, const char *key, int64_t part, int64_t whole)
 {
     if (whole == 0) {
         jsonw_put_null(json, key);
@@ -148,7 +148,7 @@ static void put_stats(struct jsonw *json, const struct subscription_stats *stats
     jsonw_open(json);
     jsonw_put_i64(json, "pending", stats->pending);
     jsonw_put_instant(json, "oldest_pending_at", stats->oldest_pending_at_ms);
-    put_share(json, "success_24h", stats->delivered, stats->attempts);
+    subscription_put_share(json, "success_24h", stats->delivered, stats->attempts);
     if (stats->attempts > 0) {
         jsonw_put_i64(json, "p99_ms_24h", stats->p99_ms);
     } else {

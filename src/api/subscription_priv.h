@@ -99,6 +99,8 @@ NODISCARD enum status subscription_probe(const struct resource_request *request,
 /* The members that a patch may touch, as JSON. */
 struct str subscription_settable_json(struct arena *arena, const struct subscription_row *row);
 
+/* 0.9987 and the like; null of nothing. */
+void subscription_put_share(struct jsonw *json, const char *key, int64_t part, int64_t whole);
 void subscription_write_json(struct jsonw *json, const struct subscription_row *row,
                              const struct subscription_stats *stats,
                              const struct subscription_keys *keys, struct str shown_secret);
