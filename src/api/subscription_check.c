@@ -38,6 +38,7 @@ static enum status check(const struct resource_request *request, const struct ru
                                       .fields = row->fields,
                                       .format = row->format,
                                       .map_json = row->map_json,
+                                      .settings_json = row->settings_json,
                                       .is_masked = row->is_masked };
     struct rule_vocabulary names;
     if (!choice_vocabulary(request->arena, newest, &names)) {
