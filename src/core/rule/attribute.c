@@ -99,9 +99,9 @@ enum {
 };
 
 /* Customers have a dozen facts: told by size first, that is one comparison of
- * bytes, where halving takes four. NULL when there is none. */
-static const struct profile_fact *find_fact(const struct profile *profile, enum fact_kind kind,
-                                            struct str key)
+ * bytes, where halving takes four. */
+const struct profile_fact *attribute_fact(const struct profile *profile, enum fact_kind kind,
+                                          struct str key)
 {
     if (profile->fact_count <= FACTS_FEW) {
         for (size_t i = 0; i < profile->fact_count; i++) {
@@ -121,7 +121,7 @@ static const struct profile_fact *find_fact(const struct profile *profile, enum 
 static struct rule_value fact_value(struct arena *arena, const struct profile *profile,
                                     enum fact_kind kind, struct str key)
 {
-    const struct profile_fact *fact = find_fact(profile, kind, key);
+    const struct profile_fact *fact = attribute_fact(profile, kind, key);
     return fact != NULL ? rule_value_from_json(arena, fact->value_json) : RULE_VALUE_NULL;
 }
 

@@ -11,6 +11,7 @@
  * stand behind the main run, in fragments that only rule_evaluate_node enters.
  */
 
+#include "core/profile/profile.h"
 #include "core/rule/feature.h"
 #include "core/rule/program.h"
 
@@ -138,6 +139,9 @@ bool program_evaluate(struct arena *arena, const struct rule_program *program,
 struct rule_value attribute_read(struct arena *arena, const struct rule_subject *subject,
                                  const struct rule_name *name, int64_t at_ms,
                                  int64_t *out_until_ms);
+/* NULL when there is none. */
+const struct profile_fact *attribute_fact(const struct profile *profile, enum fact_kind kind,
+                                          struct str key);
 /* Does it change by time alone? */
 bool attribute_is_timed(enum rule_attribute attribute);
 /* Is there a verdict of the tag or segment `name` says? */

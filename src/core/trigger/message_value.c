@@ -145,7 +145,6 @@ static struct told profile_member(struct arena *arena, const struct message *mes
 static bool fact_json(const struct message *message, const struct rule_name *rule,
                       struct str *out_key, struct str *out_json)
 {
-    const struct profile *profile = message->profile;
     enum fact_kind kind = FACT_TRAIT;
     struct str key = rule->key;
     switch ((int)rule->attribute) {
@@ -163,14 +162,9 @@ static bool fact_json(const struct message *message, const struct rule_name *rul
     default:
         return false;
     }
+    const struct profile_fact *fact = attribute_fact(message->profile, kind, key);
     *out_key = key;
-    *out_json = (struct str){ NULL, 0 };
-    for (size_t i = 0; i < profile->fact_count; i++) {
-        const struct profile_fact *fact = &profile->facts[i];
-        if (fact->kind == kind && str_equal(fact->key, key)) {
-            *out_json = fact->value_json;
-        }
-    }
+    *out_json = fact != NULL ? fact->value_json : (struct str){ NULL, 0 };
     return true;
 }
 
