@@ -1,5 +1,6 @@
 #include "base/instant.h"
 #include "decision_priv.h"
+#include "message_priv.h"
 
 /*
  * Who hears a bell, under which id, and whether it still should ring.
@@ -84,28 +85,6 @@ struct rule_subject bell_subject(const struct decision *decision, const struct p
     return subject;
 }
 
-/* Of a tag or segment that holds: "true", as in the log of transitions. */
-static struct str verdict_text(bool holds, struct str value)
-{
-    if (!holds) {
-        return (struct str){ 0 };
-    }
-    return value.size > 0 ? value : STR("true");
-}
-
-static struct rule_transition transition_of(const struct transition_row *row)
-{
-    if (row == NULL) {
-        return (struct rule_transition){ .rule = { 0 } };
-    }
-    return (struct rule_transition){
-        .rule = row->rule->definition.name,
-        .kind = str_from_z(rule_kind_name(row->rule->definition.kind)),
-        .from = verdict_text(row->had, row->from),
-        .to = verdict_text(row->has, row->to),
-    };
-}
-
 /* Keeps those whose filter holds of `profile`. */
 static void ask_filters(const struct decision *decision, struct hearing *hearing,
                         const struct profile *profile, const struct event *event,
@@ -113,7 +92,7 @@ static void ask_filters(const struct decision *decision, struct hearing *hearing
 {
     struct property_view fact = { .is_scanned = false };
     struct rule_subject subject = bell_subject(decision, profile, event, &fact);
-    struct rule_transition transition = transition_of(row);
+    struct rule_transition transition = message_transition(row);
     size_t kept = 0;
     subject.transition = row != NULL ? &transition : NULL;
     for (size_t i = 0; i < hearing->count; i++) {

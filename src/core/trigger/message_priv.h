@@ -64,6 +64,11 @@ enum notification_member {
     NOTIFICATION_CAUSE,
 };
 
+/* --- message_value.c ----------------------------------------------------------- */
+
+/* As filters and fields name it; of NULL all is null. */
+struct rule_transition message_transition(const struct transition_row *row);
+
 /* --- message_body.c ------------------------------------------------------------ */
 
 /* "cause": why it rings. */

@@ -279,29 +279,39 @@ static struct told told_event(struct arena *arena, const struct message *message
 }
 
 /* Of a tag or segment that holds: "true", as in GET /v1/transitions. */
-static struct told told_verdict(bool holds, struct str value)
+static struct str verdict_text(bool holds, struct str value)
 {
     if (!holds) {
-        return told_text((struct str){ NULL, 0 });
+        return (struct str){ NULL, 0 };
     }
-    return told_text(value.size > 0 ? value : STR("true"));
+    return value.size > 0 ? value : STR("true");
+}
+
+struct rule_transition message_transition(const struct transition_row *row)
+{
+    if (row == NULL) {
+        return (struct rule_transition){ .rule = { NULL, 0 } };
+    }
+    return (struct rule_transition){
+        .rule = row->rule->definition.name,
+        .kind = str_from_z(rule_kind_name(row->rule->definition.kind)),
+        .from = verdict_text(row->had, row->from),
+        .to = verdict_text(row->has, row->to),
+    };
 }
 
 static struct told told_transition(const struct message *message, const struct message_name *name)
 {
-    const struct transition_row *row = message->transition;
-    if (row == NULL) {
-        return told_text((struct str){ NULL, 0 });
-    }
+    const struct rule_transition told = message_transition(message->transition);
     switch ((enum transition_member)name->member) {
     case TRANSITION_RULE:
-        return told_text(row->rule->definition.name);
+        return told_text(told.rule);
     case TRANSITION_KIND:
-        return told_text(str_from_z(rule_kind_name(row->rule->definition.kind)));
+        return told_text(told.kind);
     case TRANSITION_FROM:
-        return told_verdict(row->had, row->from);
+        return told_text(told.from);
     case TRANSITION_TO:
-        return told_verdict(row->has, row->to);
+        return told_text(told.to);
     }
     assert(false);
     return told_text((struct str){ NULL, 0 });
