@@ -32,8 +32,11 @@ struct why {
     const struct resource_request *request;
     struct notification_view row;
     json_t *body;
-    int64_t at_ms;                            /* when it became true */
+    int64_t at_ms;      /* when it became true */
+    struct id *origins; /* of the profile; NULL: not asked for yet */
+    size_t origin_count;
     const struct transition_view *transition; /* NULL: it is of no rule */
+    const struct interaction_view *event;     /* NULL: of time alone, or out of sight */
     struct subscription_row *subscriptions;
     size_t subscription_count;
     struct delivery_view *pending;
@@ -72,15 +75,17 @@ static enum status read_sent(struct why *why, struct problem *problem)
                : status;
 }
 
-static enum status origins_of(const struct why *why, struct id **out_origins, size_t *out_count,
-                              struct problem *problem)
+static enum status read_origins(struct why *why, struct problem *problem)
 {
     char profile[ID_TEXT_SIZE];
     struct id requested = ID_ZERO;
     struct id canonical = ID_ZERO;
+    if (why->origins != NULL) {
+        return STATUS_OK;
+    }
     id_format(why->row.profile_id, profile);
-    return profile_resolve(why->request, str_from_z(profile), &requested, &canonical, out_origins,
-                           out_count, problem);
+    return profile_resolve(why->request, str_from_z(profile), &requested, &canonical, &why->origins,
+                           &why->origin_count, problem);
 }
 
 static bool is_of_rule(struct str topic)
@@ -104,18 +109,16 @@ static bool is_change(const struct why *why, const struct transition_view *row)
 static enum status read_transition(struct why *why, struct problem *problem)
 {
     struct transition_view *rows = NULL;
-    struct id *origins = NULL;
-    size_t origin_count = 0;
     size_t count = 0;
     if (!is_of_rule(why->row.topic)) {
         return STATUS_OK;
     }
-    enum status status = origins_of(why, &origins, &origin_count, problem);
+    enum status status = read_origins(why, problem);
     if (status == STATUS_OK) {
-        status = profile_transitions(why->request->pg, why->request->arena,
-                                     why->request->principal->workspace_id, origins, origin_count,
-                                     (struct history_place){ .before_ms = why->at_ms + 1 },
-                                     TRANSITIONS_LOOKED_AT, &rows, &count, problem);
+        status = profile_transitions(
+            why->request->pg, why->request->arena, why->request->principal->workspace_id,
+            why->origins, why->origin_count, (struct history_place){ .before_ms = why->at_ms + 1 },
+            TRANSITIONS_LOOKED_AT, &rows, &count, problem);
     }
     for (size_t i = 0; status == STATUS_OK && i < count && why->transition == NULL; i++) {
         why->transition = is_change(why, &rows[i]) ? &rows[i] : NULL;
@@ -123,30 +126,28 @@ static enum status read_transition(struct why *why, struct problem *problem)
     return status;
 }
 
-static enum status read_event(const struct why *why, const struct interaction_view **out_event,
-                              struct problem *problem)
+static enum status read_event(struct why *why, struct problem *problem)
 {
     const json_t *cause = json_object_get(why->body, "cause");
     struct interaction_view *rows = NULL;
-    struct id *origins = NULL;
     struct id event_id = ID_ZERO;
     int64_t occurred_at_ms = INSTANT_NONE;
-    size_t origin_count = 0;
     size_t count = 0;
     if (!id_parse(member_text(cause, "event_id"), &event_id) ||
         !instant_parse(member_text(cause, "occurred_at"), true, &occurred_at_ms, NULL)) {
         return STATUS_OK;
     }
-    enum status status = origins_of(why, &origins, &origin_count, problem);
+    enum status status = read_origins(why, problem);
     if (status == STATUS_OK) {
         status = profile_interactions(why->request->pg, why->request->arena,
-                                      why->request->principal->workspace_id, origins, origin_count,
+                                      why->request->principal->workspace_id, why->origins,
+                                      why->origin_count,
                                       (struct history_place){ .before_ms = occurred_at_ms + 1 },
                                       EVENTS_LOOKED_AT, &rows, &count, problem);
     }
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
         if (id_equal(rows[i].id, event_id)) {
-            *out_event = &rows[i];
+            why->event = &rows[i];
         }
     }
     return status;
@@ -154,15 +155,14 @@ static enum status read_event(const struct why *why, const struct interaction_vi
 
 /* --- the cause ----------------------------------------------------------------- */
 
-static enum status write_event(struct jsonw *json, const struct why *why, struct problem *problem)
+static void write_event(struct jsonw *json, const struct why *why)
 {
-    const struct interaction_view *event = NULL;
+    const struct interaction_view *event = why->event;
     bool is_masked = profile_is_masked(why->request);
-    enum status status = read_event(why, &event, problem);
     jsonw_key(json, "event");
     if (event == NULL) {
         jsonw_null(json);
-        return status;
+        return;
     }
     jsonw_open(json);
     jsonw_put_id(json, "id", event->id);
@@ -174,7 +174,6 @@ static enum status write_event(struct jsonw *json, const struct why *why, struct
                   is_masked ? mask_json(why->request->arena, event->properties_json)
                             : event->properties_json);
     jsonw_close(json);
-    return status;
 }
 
 static void write_transition(struct jsonw *json, const struct transition_view *row)
@@ -342,7 +341,7 @@ static void write_subscription(struct jsonw *json, const struct why *why,
 
 /* --- the answer ---------------------------------------------------------------- */
 
-static enum status write_answer(struct jsonw *json, const struct why *why, struct problem *problem)
+static void write_answer(struct jsonw *json, const struct why *why)
 {
     jsonw_open(json);
     jsonw_put_id(json, "notification_id", why->row.id);
@@ -354,7 +353,7 @@ static enum status write_answer(struct jsonw *json, const struct why *why, struc
     char *cause = json_dumps(json_object_get(why->body, "cause"), JSON_COMPACT);
     jsonw_put_raw(json, "cause", str_from_z(cause));
     free(cause);
-    enum status status = write_event(json, why, problem);
+    write_event(json, why);
     write_transition(json, why->transition);
     write_verdict(json, why);
     jsonw_key(json, "gates");
@@ -368,7 +367,6 @@ static enum status write_answer(struct jsonw *json, const struct why *why, struc
     }
     jsonw_close_array(json);
     jsonw_close(json);
-    return status;
 }
 
 static enum status explain(struct why *why, struct resource_answer *out_answer,
@@ -382,14 +380,16 @@ static enum status explain(struct why *why, struct resource_answer *out_answer,
     if (status == STATUS_OK) {
         status = read_transition(why, problem);
     }
+    if (status == STATUS_OK) {
+        status = read_event(why, problem);
+    }
     if (status != STATUS_OK) {
         return status;
     }
     buf_init(&buf, why->request->arena, (size_t)2 * RESOURCE_BYTES_MAX);
     jsonw_begin(&json, &buf);
-    status = write_answer(&json, why, problem);
-    return status == STATUS_OK ? resource_answer_set(&buf, RESOURCE_SHOWN, 0, out_answer, problem)
-                               : status;
+    write_answer(&json, why);
+    return resource_answer_set(&buf, RESOURCE_SHOWN, 0, out_answer, problem);
 }
 
 enum status resource_notification_explain(const struct resource_request *request,
