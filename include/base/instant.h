@@ -21,6 +21,8 @@
 #define INSTANT_DAY_MS (24 * INSTANT_HOUR_MS)
 /* Facts claim no time before this (correctness 10): 2000-01-01T00:00:00Z. */
 #define INSTANT_FIRST_MS INT64_C(946684800000)
+/* The end of a list without one, which PostgreSQL still takes: the year 9999. */
+#define INSTANT_LAST_MS INT64_C(253370764800000)
 
 enum {
     INSTANT_TEXT_SIZE = 25

@@ -6,6 +6,7 @@
 
 #include "api/fields.h"
 #include "base/codec.h"
+#include "base/instant.h"
 #include "base/limits.h"
 
 /*
@@ -183,7 +184,7 @@ bool cursor_parse(struct str cursor, int64_t *out_ms, struct id *out_id)
 void cursor_place(const struct page *page, int64_t *out_ms, struct id *out_id)
 {
     if (page->cursor.size == 0 || !cursor_parse(page->cursor, out_ms, out_id)) {
-        *out_ms = INT64_C(253370764800000); /* the year 9999 */
+        *out_ms = INSTANT_LAST_MS;
         memset(out_id->bytes, 0xff, sizeof(out_id->bytes));
     }
 }

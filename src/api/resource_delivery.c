@@ -52,7 +52,7 @@ static enum status read_query(const struct resource_request *request, struct pen
         .status = request->state,
         .now_ms = request->now_ms,
         .from_ms = 0,
-        .to_ms = INT64_C(253370764800000), /* the year 9999 */
+        .to_ms = INSTANT_LAST_MS,
         .scan_limit = SCAN_ROWS,
     };
     enum status status =

@@ -59,7 +59,7 @@ static enum status read_sent(struct why *why, struct problem *problem)
     const struct attempt_query attempts = {
         .workspace_id = workspace_id,
         .notification_id = why->row.id,
-        .before_ms = INT64_C(253370764800000), /* the year 9999 */
+        .before_ms = INSTANT_LAST_MS,
         .limit = ATTEMPTS_SHOWN,
         .scan_limit = ATTEMPTS_SHOWN,
     };
