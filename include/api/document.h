@@ -33,6 +33,9 @@ NODISCARD enum status document_open(struct document *document, struct arena *are
 void document_wrap(struct document *document, struct arena *arena, struct json_t *root_taken,
                    struct problem *problem);
 void document_close(struct document *document); /* for CLEANUP() */
+/* Ends the reading of the member `name` as a document of its own: its fault becomes the
+ * whole's, and points into the member. */
+void document_close_member(struct document *document, const char *name, struct document *member);
 
 /* Refuses every other member, with a suggestion. */
 void document_allow(struct document *document, const char *const *names, size_t count);

@@ -91,6 +91,17 @@ void document_close(struct document *document)
     document->root = NULL;
 }
 
+void document_close_member(struct document *document, const char *name, struct document *member)
+{
+    if (document->status == STATUS_OK && member->status != STATUS_OK) {
+        char within[PROBLEM_POINTER_SIZE];
+        document->status = member->status;
+        (void)snprintf(within, sizeof(within), "%s", document->problem->pointer);
+        problem_point(document->problem, "#/%s%s", name, within[0] != '\0' ? within + 1 : "");
+    }
+    document_close(member);
+}
+
 void document_fail(struct document *document, const char *name, const char *type,
                    const char *format, ...)
 {

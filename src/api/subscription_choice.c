@@ -121,17 +121,6 @@ static bool member_open(struct document *document, const char *name, struct docu
     return true;
 }
 
-static void member_close(struct document *document, const char *name, struct document *inner)
-{
-    if (document->status == STATUS_OK && inner->status != STATUS_OK) {
-        document->status = inner->status;
-        char within[PROBLEM_POINTER_SIZE];
-        snprintf(within, sizeof(within), "%s", document->problem->pointer);
-        problem_point(document->problem, "#/%s%s", name, within + 1);
-    }
-    document_close(inner);
-}
-
 static void read_batch(struct document *document, struct subscription_row *row)
 {
     static const char *const members[] = { "max", "wait" };
@@ -146,7 +135,7 @@ static void read_batch(struct document *document, struct subscription_row *row)
     row->batch_max = (int32_t)document_i64(&inner, "max", 1, 2, BATCH_MAX);
     row->batch_wait_ms =
         document_duration(&inner, "wait", INSTANT_SECOND_MS, INSTANT_SECOND_MS, INSTANT_DAY_MS);
-    member_close(document, "batch", &inner);
+    document_close_member(document, "batch", &inner);
 }
 
 static void read_rate(struct document *document, struct subscription_row *row)
@@ -163,7 +152,7 @@ static void read_rate(struct document *document, struct subscription_row *row)
     row->rate_count = (int32_t)document_i64(&inner, "count", 1, 1, RATE_MAX);
     row->rate_per_ms =
         document_duration(&inner, "per", INSTANT_SECOND_MS, INSTANT_SECOND_MS, INSTANT_DAY_MS);
-    member_close(document, "rate_limit", &inner);
+    document_close_member(document, "rate_limit", &inner);
 }
 
 static void read_signature(struct document *document, struct subscription_row *row)

@@ -79,13 +79,7 @@ static void check_settings(const struct resource_request *request, struct docume
         check_setting(&settings, native_setting(format, i));
     }
     check_base_url(request, &settings);
-    if (document->status == STATUS_OK && settings.status != STATUS_OK) {
-        char within[PROBLEM_POINTER_SIZE];
-        document->status = settings.status;
-        snprintf(within, sizeof(within), "%s", document->problem->pointer);
-        problem_point(document->problem, "#/settings%s", within[0] != '\0' ? within + 1 : "");
-    }
-    document_close(&settings);
+    document_close_member(document, "settings", &settings);
 }
 
 void subscription_read_native(const struct resource_request *request, struct document *document,
