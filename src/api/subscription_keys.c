@@ -21,8 +21,6 @@
  * who set the subscription up has one.
  */
 
-#define SECRET_TABLE "subscription_secret"
-
 enum {
     V1_KEY_SIZE = 32
 };
@@ -38,8 +36,8 @@ static bool open_one(const struct resource_request *request,
                      const struct subscription_secret_row *row, struct endpoint_secret *out_secret)
 {
     struct str plain = { NULL, 0 };
-    if (seal_open(request->api->seal, request->arena, SECRET_TABLE, row->id, row->sealed, &plain) !=
-        STATUS_OK) {
+    if (seal_open(request->api->seal, request->arena, SUBSCRIPTION_SECRET_TABLE, row->id,
+                  row->sealed, &plain) != STATUS_OK) {
         return false;
     }
     bool is_sound = endpoint_secret_read(plain, out_secret);
@@ -122,8 +120,9 @@ enum status subscription_secrets_make(const struct resource_request *request,
         struct str text = secret_text(request, is_v1a);
         struct id id = id_create();
         struct str sealed = { NULL, 0 };
-        if (text.size == 0 || seal_close(request->api->seal, request->arena, SECRET_TABLE, id, text,
-                                         &sealed) != STATUS_OK) {
+        if (text.size == 0 ||
+            seal_close(request->api->seal, request->arena, SUBSCRIPTION_SECRET_TABLE, id, text,
+                       &sealed) != STATUS_OK) {
             return problem_set(problem, STATUS_BROKEN, "internal",
                                "the secret could not be sealed");
         }

@@ -153,8 +153,8 @@ enum status subscription_seal_auth(const struct resource_request *request, struc
     struct subscription_secrets_new secrets = { .items[0].id = id_create(), .count = 1 };
     struct str plain = str_printf(request->arena, NATIVE_AUTH_PREFIX "%.*s", STR_ARG(auth));
     if (plain.size == 0 ||
-        seal_close(request->api->seal, request->arena, "subscription_secret", secrets.items[0].id,
-                   plain, &secrets.items[0].sealed) != STATUS_OK) {
+        seal_close(request->api->seal, request->arena, SUBSCRIPTION_SECRET_TABLE,
+                   secrets.items[0].id, plain, &secrets.items[0].sealed) != STATUS_OK) {
         return problem_set(problem, STATUS_BROKEN, "internal", "the key could not be sealed");
     }
     *out_secrets = secrets;
@@ -173,7 +173,7 @@ static enum status open_auth(const struct resource_request *request,
                                  request->now_ms, &secrets, &count, problem);
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
         struct str plain = { NULL, 0 };
-        if (seal_open(request->api->seal, request->arena, "subscription_secret", secrets[i].id,
+        if (seal_open(request->api->seal, request->arena, SUBSCRIPTION_SECRET_TABLE, secrets[i].id,
                       secrets[i].sealed, &plain) == STATUS_OK &&
             str_starts_with(plain, prefix)) {
             *out_auth = str_drop(plain, prefix.size);
