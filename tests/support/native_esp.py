@@ -1,11 +1,10 @@
 """An ESP with an API of its own: knows a key, remembers each call, answers as told."""
 
-import http.server
 import json
 import threading
 import time
 
-from shopbell import wait_for
+from shopbell import Answers, wait_for
 
 # format -> (settings, key, how a call shows it, path of the events, path of the probe)
 FORMATS = {
@@ -34,38 +33,8 @@ class NativeEsp:
         self.calls = []  # (method, path, headers, parsed body or None, monotonic time)
         self.answer = None
         self.lock = threading.Lock()
-        esp = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
-
-            def do_POST(self):
-                self.reply(self.rfile.read(int(self.headers.get("content-length", 0))))
-
-            def do_GET(self):
-                self.reply(None)
-
-            def reply(self, body):
-                headers = {k.lower(): v for k, v in self.headers.items()}
-                status, more, text = esp.take(self.command, self.path, headers, body)
-                self.send_response(status)
-                for name, value in more.items():
-                    self.send_header(name, value)
-                self.send_header("content-length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-
-            def log_message(self, *_):
-                pass
-
-        class HttpServer(http.server.ThreadingHTTPServer):
-            daemon_threads = True
-            request_queue_size = 256
-
-        self.http = HttpServer(("127.0.0.1", 0), Handler)
-        self.base_url = f"http://127.0.0.1:{self.http.server_address[1]}"
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+        self.http = Answers(self.take)
+        self.base_url = f"http://127.0.0.1:{self.http.port}"
 
     def take(self, method, path, headers, body):
         parsed = json.loads(body) if body else None
@@ -101,5 +70,4 @@ class NativeEsp:
         return made
 
     def close(self):
-        self.http.shutdown()
-        self.http.server_close()
+        self.http.close()

@@ -368,6 +368,43 @@ def verify_standard_webhook(secret, headers, body, tolerance=300):
             and abs(time.time() - int(headers["webhook-timestamp"])) <= tolerance)
 
 
+class Answers(http.server.ThreadingHTTPServer):
+    """HTTP on a port of its own: `take`, a function of (method, path, headers by names in
+    lower case, body), makes (status, headers, body) of each request."""
+
+    daemon_threads = True
+    request_queue_size = 256
+
+    def __init__(self, take):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers.get("content-length", 0)))
+                headers = {k.lower(): v for k, v in self.headers.items()}
+                status, more, text = take(self.command, self.path, headers, body)
+                self.send_response(status)
+                for name, value in more.items():
+                    self.send_header(name, value)
+                self.send_header("content-length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            do_GET = do_POST
+
+            def log_message(self, *_):
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.port = self.server_address[1]
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.shutdown()
+        self.server_close()
+
+
 class Receiver:
     """An ESP: verifies, remembers, answers as told. `answer` may be set to a
     function of (headers, body) -> (status, headers, body)."""
@@ -379,34 +416,8 @@ class Receiver:
         self.bad_signatures = 0
         self.answer = None
         self.lock = threading.Lock()
-        receiver = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
-
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers.get("content-length", 0)))
-                headers = {k.lower(): v for k, v in self.headers.items()}
-                status, more, text = receiver.take(headers, body)
-                self.send_response(status)
-                for name, value in more.items():
-                    self.send_header(name, value)
-                self.send_header("content-length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-
-            def log_message(self, *_):
-                pass
-
-        class HttpServer(http.server.ThreadingHTTPServer):
-            daemon_threads = True
-            request_queue_size = 256
-
-        self.http = HttpServer(("127.0.0.1", 0), Handler)
-        self.port = self.http.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}/shopbell"
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+        self.http = Answers(lambda _method, _path, headers, body: self.take(headers, body))
+        self.url = f"http://127.0.0.1:{self.http.port}/shopbell"
 
     def take(self, headers, body):
         parsed = json.loads(body)
@@ -438,8 +449,7 @@ class Receiver:
         return made
 
     def close(self):
-        self.http.shutdown()
-        self.http.server_close()
+        self.http.close()
 
 
 def shopify_order(order_id, customer_id=None, email=None, total="124.90", status="paid",
