@@ -58,14 +58,8 @@ class Scene:
 
     def subscribe(self, ordering):
         """One request at a time, so that the second message of a cycle waits for the first."""
-        esp = self.esps[ordering]
-        answer = self.api.call("POST", "/v1/subscriptions", {
-            "name": f"in_{ordering}", "url": esp.url, "topics": ["order.completed"],
-            "concurrency": 1, "ordering": ordering})
-        assert answer.status == 201, answer.body
-        esp.secret = answer.json["secret"]
-        self.api.post(f"/v1/subscriptions/in_{ordering}/verify", expect=200)
-        wait_for(lambda: self.api.get(f"/v1/subscriptions/in_{ordering}")["status"] == "active", 5)
+        self.esps[ordering].subscribe(self.api, ["order.completed"], f"in_{ordering}",
+                                      concurrency=1, ordering=ordering)
 
     def rows(self, table, where="true"):
         return self.cluster.query(f"SELECT * FROM {table} WHERE workspace_id = %s AND {where}",
@@ -139,7 +133,6 @@ def kill_before_sending(scene, chance):
     for esp in scene.esps.values():
         esp.gate.set()
     scene.start_again()
-    return 1
 
 
 def kill_before_settling(scene, chance):
@@ -163,7 +156,6 @@ def kill_before_settling(scene, chance):
     scene.start_again()
     for send, done in zip(sends, acked):
         assert done or try_to(send), "Shopify repeats what was not acknowledged"
-    return 1
 
 
 def kill_at_random(scene, chance, cycles):

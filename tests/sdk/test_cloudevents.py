@@ -6,43 +6,24 @@ import json
 import subprocess
 
 import pytest
-from shopbell import Receiver, wait_for
-
-
-class Taker(Receiver):
-    def take(self, headers, body):
-        parsed = json.loads(body)
-        if parsed.get("type") == "subscription.challenge":
-            return 200, {}, parsed["data"]["challenge"].encode()
-        with self.lock:
-            self.messages.append((headers, body, parsed, 0))
-        return 200, {}, b""
-
-
-@pytest.fixture
-def taker():
-    made = Taker()
-    yield made
-    made.close()
+from shopbell import wait_for
 
 
 @pytest.mark.parametrize("chosen", ["cloudevents", "cloudevents_binary"])
-def test_the_sdk_reads_an_event(api, installed, taker, chosen):
-    api.post("/v1/subscriptions", {"name": "ce", "url": taker.url, "format": chosen,
-                                   "topics": ["order.completed", "lifecycle.changed"]}, expect=201)
-    api.post("/v1/subscriptions/ce/verify", expect=200)
+def test_the_sdk_reads_an_event(api, installed, esp, chosen):
+    esp.subscribe(api, ["order.completed", "lifecycle.changed"], "ce", format=chosen)
     api.post("/v1/events", {"type": "order.completed", "identities": {"email": "j@example.com"},
                             "properties": {"order_id": "1", "total": 12.5, "currency": "EUR"}},
              expect=200)
-    wait_for(lambda: len(taker.messages) == 2, 10)
-    lines = [json.dumps({"headers": m[0], "body": m[1].decode()}) for m in taker.messages]
+    wait_for(lambda: len(esp.messages) == 2, 10)
+    lines = [json.dumps({"headers": m[0], "body": m[1].decode()}) for m in esp.messages]
     done = subprocess.run(["node", "cloudevents.mjs"], cwd=installed, text=True, check=True,
                           input="\n".join(lines) + "\n", capture_output=True)
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert [a["ok"] for a in answers] == [True, True], answers
     events = {a["event"]["type"]: a["event"] for a in answers}
     assert set(events) == {"shopbell.order.completed", "shopbell.lifecycle.changed"}
-    for (headers, _, _, _) in taker.messages:
+    for (headers, _, _, _) in esp.messages:
         assert headers["webhook-id"] in {e["id"] for e in events.values()}
     for event in events.values():
         assert event["source"] == f"/workspaces/{api.workspace}"

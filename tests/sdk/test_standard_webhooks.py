@@ -111,10 +111,7 @@ class Verdicts:
 
     def __init__(self, api, shopify, esp, node, signature):
         self.api, self.shopify, self.esp, self.node = api, shopify, esp, node
-        self.made = api.post("/v1/subscriptions", {
-            "name": "mailhouse", "url": esp.url, "topics": ["order.completed"],
-            "signature": signature}, expect=201)
-        api.post("/v1/subscriptions/mailhouse/verify", expect=200)
+        self.made = esp.subscribe(api, ["order.completed"], signature=signature)
         self.number = 0
 
     def message(self):

@@ -73,12 +73,8 @@ def give_up(cluster, name):
 
 def test_attempts_show_the_call_without_its_secrets(api, shop, esp):
     secret = "tok-0123456789abcdef"
-    made = api.post("/v1/subscriptions", {
-        "name": "mailhouse", "url": esp.url + "?account=8841&api_key=" + secret,
-        "topics": ["order.completed"],
-        "headers": {"X-Api-Token": "Bearer " + secret, "X-Account": "8841"}}, expect=201)
-    esp.secret = made["secret"]
-    api.post("/v1/subscriptions/mailhouse/verify", expect=200)
+    esp.subscribe(api, ["order.completed"], url=esp.url + "?account=8841&api_key=" + secret,
+                  headers={"X-Api-Token": "Bearer " + secret, "X-Account": "8841"})
     # An endpoint that answers with the request.
     esp.answer = lambda headers, _: (422, {}, ("bad: " + headers["x-api-token"]).encode())
     order(shop, 11)

@@ -31,20 +31,13 @@ def key_of(api, name, scopes, **more):
     return Api(api.server, made["key"])
 
 
-def subscribe(key, esp, name, topics=("order.completed",)):
-    made = key.post("/v1/subscriptions", {"name": name, "url": esp.url, "topics": list(topics)},
-                    expect=201)
-    key.post(f"/v1/subscriptions/{name}/verify", expect=200)
-    return made
-
-
 @pytest.fixture
 def two(api, shopify, esp):
     """Two ESPs beside each other; each got a message."""
     mine = key_of(api, "mine", ["subscribe", "pii"])
     theirs = key_of(api, "theirs", ["subscribe", "pii"])
-    subscribe(mine, esp, "mine_sub")
-    other = subscribe(theirs, esp, "their_sub", ["order.completed", "profile.created"])
+    esp.subscribe(mine, ["order.completed"], "mine_sub")
+    other = esp.subscribe(theirs, ["order.completed", "profile.created"], "their_sub")
     shopify.send("orders/create", shopify_order(
         1, 1, "jane@example.com", at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())))
     wait_for(lambda: len(api.get("/v1/attempts")["data"]) >= 3, what="all was tried")
@@ -117,7 +110,7 @@ def test_every_other_route_is_closed(two):
 
 def test_the_page_of_another_is_no_page_of_mine(two, esp):
     mine, theirs, _ = two
-    subscribe(theirs, esp, "their_sub2")
+    esp.subscribe(theirs, ["order.completed"], "their_sub2")
     token = theirs.get("/v1/subscriptions?page_size=1")["next_page_token"]
     assert token
     answer = mine.call("GET", f"/v1/subscriptions?page_size=1&page_token={token}")
