@@ -18,6 +18,14 @@ def cluster():
     made.remove()
 
 
+@pytest.fixture
+def own_cluster():
+    """Where no other server takes over what a killed one had begun."""
+    made = shopbell.Cluster()
+    yield made
+    made.remove()
+
+
 @pytest.fixture(scope="session")
 def server(cluster, tmp_path_factory):
     made = shopbell.Server(cluster, str(tmp_path_factory.mktemp("server"))).migrate().start()

@@ -68,6 +68,20 @@ def give_up(cluster, name):
                   " WHERE s.name = %s AND d.subscription_id = s.id", name)
 
 
+def settled_one(server, esp):
+    """A workspace in which one notification was sent; see fill_log."""
+    api = make_workspace(server, "aurora")
+    esp.subscribe(api, ["order.completed"])
+    order(Shopify(api), 1)
+    wait_for(lambda: attempts_of(api), 10, 0.05)
+    return api
+
+
+def is_held(server, name):
+    metrics = server.request("GET", "/metrics", port=server.admin_port).body.decode()
+    return f'shopbell_workspace_held{{workspace="{name}"}} 1' in metrics
+
+
 # --- lists ------------------------------------------------------------------------
 
 
@@ -371,17 +385,11 @@ def fill_log(cluster, name, count, outcome="gave_up"):
         " 500, 3, 1, '', '', c.created_at FROM c, s", name, count, outcome)
 
 
-def test_a_replay_survives_kill_9(tmp_path):
-    cluster = shopbell.Cluster()
+def test_a_replay_survives_kill_9(own_cluster, tmp_path, esp):
+    cluster = own_cluster
     server = Server(cluster, str(tmp_path)).migrate().start()
-    esp = Receiver()
     try:
-        api = make_workspace(server, "aurora")
-        shop = Shopify(api)
-        esp.subscribe(api, ["order.completed"])
-        order(shop, 1)
-        esp.wait_types(["order.completed"])
-        wait_for(lambda: attempts_of(api), 5, 0.05)
+        api = settled_one(server, esp)
         api.post("/v1/subscriptions/mailhouse/pause", expect=200)
         fill_log(cluster, "mailhouse", 6000)
         job = api.post("/v1/subscriptions/mailhouse/replay",
@@ -418,8 +426,6 @@ def test_a_replay_survives_kill_9(tmp_path):
         assert cluster.query("SELECT count(*) FROM delivery")[0][0] == done["result"]["queued"]
     finally:
         server.process and server.kill()
-        esp.close()
-        cluster.remove()
 
 
 # --- pause, hold, release ------------------------------------------------------------
@@ -467,8 +473,7 @@ def test_the_brake(api, shop, esp, server):
     wait_for(lambda: {d["status"] for d in pending_of(api)} == {"held"}, 5, 0.05)
     assert len(pending_of(api)) == 5
     assert api.get("/v1/subscriptions/mailhouse/stats")["pending"]["held"] is True
-    metrics = server.request("GET", "/metrics", port=server.admin_port).body.decode()
-    assert f'shopbell_workspace_held{{workspace="{name}"}} 1' in metrics
+    assert is_held(server, name)
     status = json.loads(server.command("status", "--workspace", name, "--json").stdout)
     assert status["workspaces"][0]["held"] and (
         status["workspaces"][0]["held_reason"] == "wrong prices")
@@ -528,19 +533,13 @@ def test_release_drops_what_grew_old(api, shop, esp, cluster):
     wait_for(lambda: len(esp.messages) == 8, 5, 0.05)
 
 
-def test_nothing_starts_after_a_hold_on_any_instance(tmp_path):
+def test_nothing_starts_after_a_hold_on_any_instance(own_cluster, tmp_path, esp):
     """1,000 wait; two instances send; the brake holds on both, and through a restart."""
-    cluster = shopbell.Cluster()
+    cluster = own_cluster
     first = Server(cluster, str(tmp_path)).migrate().start()
     second = Server(cluster, str(tmp_path)).start()
-    esp = Receiver()
     try:
-        api = make_workspace(first, "aurora")
-        shop = Shopify(api)
-        esp.subscribe(api, ["order.completed"])
-        order(shop, 1)
-        esp.wait_types(["order.completed"])
-        wait_for(lambda: attempts_of(api), 5, 0.05)
+        api = settled_one(first, esp)
         esp.answer = lambda *_: (time.sleep(0.02), (200, {}, b""))[1]
         fill_log(cluster, "mailhouse", 1000)
         job = api.post("/v1/subscriptions/mailhouse/replay", {"since": "2026-01-01T00:00:00Z"},
@@ -571,8 +570,6 @@ def test_nothing_starts_after_a_hold_on_any_instance(tmp_path):
     finally:
         for server in (first, second):
             server.process and server.stop()
-        esp.close()
-        cluster.remove()
 
 
 # --- care ------------------------------------------------------------------------------
