@@ -6,7 +6,8 @@ import time
 import uuid
 
 import pytest
-from shopbell import Api, Receiver, shopify_order, verify_standard_webhook, wait_for
+from shopbell import (Api, Receiver, Server, make_workspace, shopify_order,
+                      verify_standard_webhook, wait_for)
 
 PERSON = {"email": "jane@example.com", "phone": "+33612345678"}
 
@@ -232,9 +233,8 @@ def test_retries_are_the_same_bytes_whatever_is_changed_meanwhile(api, desk):
     assert "ce-type" not in newer[0][0]
 
 
-def test_what_is_claimed_after_a_restart_is_what_was_frozen(cluster, tmp_path, desk):
-    from shopbell import Server, make_workspace
-    server = Server(cluster, str(tmp_path)).migrate().start()
+def test_what_is_claimed_after_a_restart_is_what_was_frozen(own_cluster, tmp_path, desk):
+    server = Server(own_cluster, str(tmp_path)).migrate().start()
     try:
         api = make_workspace(server, "frozen")
         desk.add(api, "thin", fields="thin", format="cloudevents")
@@ -246,7 +246,7 @@ def test_what_is_claimed_after_a_restart_is_what_was_frozen(cluster, tmp_path, d
         before = {m[1] for m in desk.messages}
         desk.messages.clear()
         desk.answer = None
-        cluster.query("UPDATE delivery SET due_at = now(), lease_owner = NULL, lease_until = NULL")
+        own_cluster.query("UPDATE delivery SET due_at = now(), lease_owner = NULL, lease_until = NULL")
         server.start()
         desk.wait(2, 20)
         assert {m[1] for m in desk.messages} == before
