@@ -169,9 +169,9 @@ class Server:
         self.command("migrate")
         return self
 
-    def start(self, ready=True):
+    def start(self, *options, ready=True):
         log = open(self.log_path, "ab")
-        self.process = subprocess.Popen([binary(), "serve"], env=self.environment,
+        self.process = subprocess.Popen([binary(), "serve", *options], env=self.environment,
                                         stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         log.close()
         if ready:
