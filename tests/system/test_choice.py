@@ -231,6 +231,12 @@ def test_retries_are_the_same_bytes_whatever_is_changed_meanwhile(api, desk):
     newer = [m for m in desk.messages if m[0]["webhook-id"] != same[0][0]["webhook-id"]]
     assert "traits" in newer[0][2]["data"]["profile"]
     assert "ce-type" not in newer[0][0]
+    # Nor is what is sent again another message.
+    wait_for(lambda: api.get("/v1/subscriptions/steady")["stats"]["pending"] == 0, 5)
+    api.post(f"/v1/notifications/{same[0][0]['webhook-id']}/replay", expect=202)
+    desk.wait(4)
+    assert desk.messages[3][1] == same[0][1]
+    assert desk.messages[3][0]["ce-type"] == "shopbell.order.completed"
 
 
 def test_what_is_claimed_after_a_restart_is_what_was_frozen(own_cluster, tmp_path, desk):

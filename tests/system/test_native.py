@@ -61,6 +61,9 @@ def test_klaviyo(api, shopify, esps):
                                   "greeting": "Dear {profile.first_name}"})
     assert made["rate_limit"] == {"count": 58, "per": "1s"}
     assert made["concurrency"] == 8
+    own = {"rate_limit": {"count": 5, "per": "1s"}, "concurrency": 2}
+    changed = api.call("PATCH", "/v1/subscriptions/klaviyo", own, expect=200).json
+    assert {name: changed[name] for name in own} == own
     shopify.send("orders/create", shopify_order(7, 7, "zoe@example.com", total="132.50"))
     klaviyo.wait_events(1)
     _, headers, body = [e for e in klaviyo.events() if "order.completed" in json.dumps(e[2])][0]
@@ -111,6 +114,10 @@ def test_what_an_esp_calls_malformed_is_over(api, shopify, esps):
     assert attempt["outcome"] == "gave_up" and attempt["next_at"] is None
     assert attempt["response"]["status"] == 400
     assert api.get("/v1/subscriptions/klaviyo")["stats"]["pending"] == 0
+    klaviyo.answer = None
+    api.post(f"/v1/notifications/{attempt['notification_id']}/replay", expect=202)
+    first, second = klaviyo.wait_events(2)
+    assert first[2] == second[2], "and can be sent again"
 
 
 @pytest.mark.parametrize("status,more", [(429, {"Retry-After": "1"}), (500, {}), (401, {}),
