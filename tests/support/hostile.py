@@ -1,15 +1,9 @@
-"""A server that is watched: whom it calls, and what it thinks names stand for.
-
-net_shim.c is compiled here and preloaded into the server, and into nothing else.
-"""
+"""A server that is watched: whom it calls, and what it thinks names stand for (net_shim.c)."""
 
 import ipaddress
 import os
-import subprocess
 
 import shopbell
-
-HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 class Watched:
@@ -20,19 +14,11 @@ class Watched:
         self.home = str(home)
         self.log_path = os.path.join(self.home, "connects")
         self.names_path = os.path.join(self.home, "names")
-        shim = os.path.join(self.home, "net_shim.so")
-        subprocess.run(["gcc", "-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o", shim,
-                        os.path.join(HERE, "net_shim.c"), "-ldl"], check=True)
         self.set_names(names)
         self.cluster = shopbell.Cluster()
-        # The sanitizer's library wants to be the first; it is the first but one.
-        asan = ":".join(filter(None, [os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0"]))
         self.server = shopbell.Server(
-            self.cluster, self.home, ASAN_OPTIONS=asan, NET_SHIM_NAMES=self.names_path,
-            NET_SHIM_LOG=self.log_path, **environment)
-        self.server.migrate()
-        self.server.environment["LD_PRELOAD"] = shim
-        self.server.start()
+            self.cluster, self.home, NET_SHIM_NAMES=self.names_path, NET_SHIM_LOG=self.log_path,
+            **shopbell.preloaded("net_shim"), **environment).migrate().start()
 
     def set_names(self, names):
         with open(self.names_path, "w", encoding="ascii") as f:

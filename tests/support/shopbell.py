@@ -62,6 +62,14 @@ def wait_for(condition, seconds=10.0, every=0.02, what="condition"):
         time.sleep(every)
 
 
+def preloaded(name):
+    """Environment of a server with tests/support/NAME.c before its libraries."""
+    # The sanitizer's wants to be the first; it is the first but one.
+    asan = ":".join(filter(None, [os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0"]))
+    library = os.path.join(os.environ["SHOPBELL_BUILD"], "tests/support", name + ".so")
+    return {"LD_PRELOAD": library, "ASAN_OPTIONS": asan}
+
+
 class Cluster:
     """A PostgreSQL of its own: temporary directory, Unix socket, no TCP."""
 

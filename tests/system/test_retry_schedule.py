@@ -11,7 +11,7 @@ import struct
 import time
 
 import pytest
-from shopbell import (Receiver, Server, Shopify, make_workspace, shopify_order,
+from shopbell import (Receiver, Server, Shopify, make_workspace, preloaded, shopify_order,
                       verify_standard_webhook, wait_for)
 
 WAITS_S = [5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400]
@@ -25,7 +25,6 @@ class Clock:
 
     def __init__(self, home):
         self.path = os.path.join(home, "clock")
-        self.library = os.path.join(os.environ["SHOPBELL_BUILD"], "tests/support/virtual_clock.so")
         with open(self.path, "wb") as f:
             f.write(bytes(8))
         with open(self.path, "r+b") as f:
@@ -41,9 +40,7 @@ class Clock:
             self.offset[:8] = struct.pack("<q", round(ahead * 1000))
 
     def environment(self):
-        asan = os.environ.get("ASAN_OPTIONS", "")
-        return {"LD_PRELOAD": self.library, "SHOPBELL_VIRTUAL_CLOCK": self.path,
-                "ASAN_OPTIONS": f"{asan}:verify_asan_link_order=0".lstrip(":")}
+        return {**preloaded("virtual_clock"), "SHOPBELL_VIRTUAL_CLOCK": self.path}
 
 
 class Endpoint:
