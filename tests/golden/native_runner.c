@@ -10,6 +10,8 @@
 #include "base/instant.h"
 #include "base/money.h"
 #include "core/trigger/native.h"
+#include "golden.h"
+#include "shared_payload.h"
 
 /*
  * The body that each ESP gets of each notification of notifications.case,
@@ -37,20 +39,6 @@ static const char *const usual_settings[NATIVE_COUNT] = {
     [NATIVE_ITERABLE] = "{}",
     [NATIVE_HUBSPOT] = "{\"event\":\"pe1234567_shopbell\"}",
 };
-
-static struct str file_read(struct arena *arena, const char *path)
-{
-    FILE *file = fopen(path, "rb");
-    char *bytes = arena_alloc_bytes(arena, FILE_BYTES_MAX);
-    assert(bytes != NULL);
-    if (file == NULL) {
-        return (struct str){ NULL, 0 };
-    }
-    size_t size = fread(bytes, 1, FILE_BYTES_MAX, file);
-    fclose(file);
-    assert(size < FILE_BYTES_MAX);
-    return (struct str){ bytes, size };
-}
 
 static struct str next_line(struct str *text)
 {
@@ -174,24 +162,15 @@ static bool check(struct arena *arena, const char *folder, enum native_format fo
 {
     char path[PATH_SIZE];
     const char *name = native_info(format)->name;
-    const char *wanted = getenv("SHOPBELL_GOLDEN_WRITE");
+    struct str expected = { NULL, 0 }; /* of an ESP that has no file yet */
     snprintf(path, sizeof(path), "%s/%s.golden", folder, name);
-    struct str expected = file_read(arena, path);
+    (void)shared_file_read(arena, path, &expected);
     struct str actual = run(arena, format, text);
     if (str_equal(expected, actual)) {
         return true;
     }
     show_difference(name, expected, actual);
-    if (wanted != NULL && (strcmp(wanted, "all") == 0 || strcmp(wanted, name) == 0)) {
-        FILE *file = fopen(path, "wb");
-        assert(file != NULL);
-        size_t written = fwrite(actual.data, 1, actual.size, file);
-        int closed = fclose(file);
-        assert(written == actual.size && closed == 0);
-        printf("%s: written\n", path);
-        return true;
-    }
-    return false;
+    return golden_rewrite(path, actual);
 }
 
 int main(int argc, char **argv)
@@ -200,8 +179,9 @@ int main(int argc, char **argv)
     char path[PATH_SIZE];
     struct arena *arena = arena_create((size_t)64 * 1024 * 1024);
     snprintf(path, sizeof(path), "%s/notifications.case", argv[1]);
-    struct str text = file_read(arena, path);
-    assert(text.size > 0);
+    struct str text = { NULL, 0 };
+    bool was_read = shared_file_read(arena, path, &text);
+    assert(was_read && text.size > 0);
     int failed = 0;
     for (int format = NATIVE_NONE + 1; format < NATIVE_COUNT; format++) {
         failed += !check(arena, argv[1], (enum native_format)format, text);

@@ -6,12 +6,15 @@
 #include <string.h>
 
 #include "core/trigger/choice.h"
+#include "golden.h"
+#include "shared_payload.h"
 #include "world.h"
 
 /*
  * What each kind of bell looks like in each projection and format: a short story,
  * and every byte that would be sent of it. projection.golden says what came out;
- * SHOPBELL_GOLDEN_WRITE=1 writes what comes now, for a person to look at.
+ * SHOPBELL_GOLDEN_WRITE=projection (or =all) writes what comes now, for a person to
+ * look at.
  */
 
 static const struct {
@@ -199,23 +202,6 @@ static bool compare(struct str expected, struct str seen)
     return false;
 }
 
-static struct str read_file(struct arena *arena, const char *path)
-{
-    struct buf buf;
-    char chunk[4096];
-    buf_init(&buf, arena, 16u * 1024 * 1024);
-    FILE *file = fopen(path, "rb");
-    for (size_t size = 1; file != NULL && size > 0;) {
-        size = fread(chunk, 1, sizeof(chunk), file);
-        buf_add(&buf, chunk, size);
-    }
-    if (file != NULL) {
-        int closed = fclose(file);
-        assert(closed == 0);
-    }
-    return buf_str(&buf);
-}
-
 int main(int argc, char **argv)
 {
     assert(argc == 2);
@@ -232,14 +218,10 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < world->notification_count; i++) {
         write_row(&out, world, &world->notifications[i]);
     }
-    if (getenv("SHOPBELL_GOLDEN_WRITE") != NULL) {
-        FILE *file = fopen(argv[1], "wb");
-        assert(file != NULL);
-        size_t written = fwrite(out.data, 1, out.size, file);
-        int closed = fclose(file);
-        assert(written == out.size && closed == 0);
-    }
-    bool is_same = compare(read_file(world->arena, argv[1]), buf_str(&out));
+    struct str expected = { NULL, 0 };
+    bool was_read = shared_file_read(world->arena, argv[1], &expected);
+    assert(was_read && !out.failed);
+    bool is_same = compare(expected, buf_str(&out)) || golden_rewrite(argv[1], buf_str(&out));
     printf("%zu notifications\n", world->notification_count);
     world_close(world);
     return is_same ? 0 : 1;

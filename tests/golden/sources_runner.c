@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/instant.h"
 #include "base/jsonw.h"
+#include "golden.h"
 #include "shared_payload.h"
 #include "sources/platform.h"
 
@@ -386,12 +387,6 @@ static int run_file(struct arena *arena, const char *file, struct str text, stru
     return failed;
 }
 
-static bool is_to_write(const char *file)
-{
-    const char *wanted = getenv("SHOPBELL_GOLDEN_WRITE");
-    return wanted != NULL && (strcmp(wanted, "all") == 0 || str_equal_z(stem_of(file), wanted));
-}
-
 /* The number of faults, of which there are none in a file just written. */
 static int check_file(struct arena *arena, const char *folder, const char *file,
                       struct names *names)
@@ -405,16 +400,7 @@ static int check_file(struct arena *arena, const char *folder, const char *file,
     assert(was_read);
     int failed = run_file(arena, file, text, names, &out);
     assert(!out.failed);
-    if (failed > 0 && is_to_write(file)) {
-        FILE *golden = fopen(path, "wb");
-        assert(golden != NULL);
-        size_t written = fwrite(out.data, 1, out.size, golden);
-        int closed = fclose(golden);
-        assert(written == out.size && closed == 0);
-        printf("%s: written\n", file);
-        return 0;
-    }
-    return failed;
+    return failed > 0 && golden_rewrite(path, buf_str(&out)) ? 0 : failed;
 }
 
 static int check_folder(const char *folder, struct arena *arena, struct names *names)
