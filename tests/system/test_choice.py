@@ -196,6 +196,8 @@ def test_a_map_adds_members_and_alone_is_all(api, desk, other):
     assert data["line"] == f"{number}: 120.50 {{EUR}}"
     assert set(data) == {"order", "profile", "mail", "n", "line"}
     assert other.wait(1)[0]["data"] == {"profile": "jane@example.com"}
+    left = api.call("PATCH", "/v1/subscriptions/more", {"map": {"n": None, "line": None}}, 200)
+    assert left.json["map"] == {"mail": "{profile.email}"}
 
 
 def test_names_and_templates_are_checked(api):
