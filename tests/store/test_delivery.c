@@ -710,6 +710,7 @@ static unsigned draw(struct story *story, unsigned below)
 static void hold(struct story *story, unsigned who, const struct delivery *rows, size_t row_count)
 {
     for (size_t i = 0; i < row_count; i++) {
+        assert_true(story->held_count[who] < MESSAGES);
         story->held[who][story->held_count[who]++] = rows[i];
     }
 }
