@@ -5,7 +5,7 @@ import json
 
 import pytest
 from native_esp import FORMATS, NativeEsp
-from shopbell import shopify_order, wait_for
+from shopbell import Api, shopify_order, wait_for
 
 
 @pytest.fixture
@@ -191,6 +191,13 @@ def test_what_cannot_be_meant(api, esps):
     refused(api, {"name": "own", "url": klaviyo.base_url, "topics": ["*"],
                   "settings": {"list": "x"}}, "#/settings", "ESPs")
     assert api.get("/v1/subscriptions")["data"] == []
+
+
+def test_who_may_not_see_people_sends_none_to_an_esp(api, esps):
+    made = api.post("/v1/keys", {"name": "few", "scopes": ["subscribe"]}, expect=201)
+    answer = Api(api.server, made["key"]).call("POST", "/v1/subscriptions",
+                                               esps("klaviyo").body(), expect=403).json
+    assert answer["type"] == "/problems/scope-insufficient" and "pii" in answer["detail"]
 
 
 def test_a_subscription_keeps_its_esp(api, esp, esps):
