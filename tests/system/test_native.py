@@ -234,6 +234,8 @@ def test_a_test_message(api, esps):
     done = api.post("/v1/subscriptions/mailchimp/test", {"topic": "lifecycle.changed"}, expect=200)
     assert done["delivered"] is True
     path, _, body = mailchimp.events()[0]
+    audience = api.get("/v1/subscriptions/mailchimp")["settings"]["list"]
+    assert f"/lists/{audience}/members/" in path
     assert done["request"]["url"].endswith(path) and path.endswith("/events")
     assert body["properties"]["shopbell_test"] == "true"
     assert body["properties"]["shopbell_notification_id"] == done["notification_id"]
