@@ -131,38 +131,14 @@ static enum status queue(const struct resource_request *request,
                          const struct rule_definition *definition, const struct period *period,
                          struct resource_answer *out_answer, struct problem *problem)
 {
-    char id[ID_TEXT_SIZE];
-    struct job job = {
-        .workspace_id = request->principal->workspace_id,
-        .id = id_create(),
-        .kind = STR("backtest"),
-        .parameters_json = parameters_of(request->arena, definition, period),
-        .cursor_json = STR("{}"),
-        .result_json = STR("{}"),
-        .total = -1,
-        .created_at_ms = request->now_ms,
-        .started_at_ms = INSTANT_NONE,
-        .finished_at_ms = INSTANT_NONE,
-    };
     enum status status = refuse_early(request, period, problem);
     if (status == STATUS_OK) {
         status = refuse_second(request, problem);
     }
-    if (status == STATUS_OK && !request->validate_only) {
-        status = job_create(request->pg, request->arena, &job, problem);
-    }
-    if (status != STATUS_OK) {
-        return status;
-    }
-    struct buf buf;
-    struct jsonw json;
-    buf_init(&buf, request->arena, RESOURCE_BYTES_MAX);
-    jsonw_begin(&json, &buf);
-    job_write_json(&json, &job);
-    status = resource_answer_set(&buf, RESOURCE_ACCEPTED, 0, out_answer, problem);
-    id_format(job.id, id);
-    out_answer->location = str_printf(request->arena, "/v1/jobs/%s", id);
-    return status;
+    return status == STATUS_OK
+               ? job_queue(request, STR("backtest"),
+                           parameters_of(request->arena, definition, period), out_answer, problem)
+               : status;
 }
 
 static enum status backtest_with(const struct resource_request *request,

@@ -410,6 +410,14 @@ def test_backtest_refuses_what_it_cannot_answer(api):
                                     "from": day(-3), "to": day(0)}, expect=422)
 
 
+def test_a_backtest_that_is_only_validated_leaves_no_job(api):
+    body = {"when": "orders.count > 1", "from": day(-3), "to": day(0)}
+    shown = api.post("/v1/rules/backtest?validate_only=true", body, expect=200)
+    assert shown["kind"] == "backtest" and shown["status"] == "queued"
+    api.get(f"/v1/jobs/{shown['id']}", expect=404)
+    assert api.get("/v1/jobs?kind=backtest")["data"] == []
+
+
 def test_what_was_refunded_later_is_not_in_the_profile_of_then(api):
     """A refund and a cancellation count from their own instants (correctness 7)."""
     now = time.time()
