@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "base/instant.h"
+#include "check_priv.h"
 #include "core/rule/expression.h"
-#include "parse_priv.h"
 
 /*
  * Names and types of a tree, and its normal form.
@@ -30,224 +30,8 @@
  * The walk recurses; parse.c bounds the height of what it is given.
  */
 
-struct check {
-    struct rule_parser *parser;
-    bool in_where;
-};
-
 static bool check_node(struct check *check, struct rule_node *node);
 static bool check_aggregate(struct check *check, struct rule_node *node);
-
-/* --- saying it ------------------------------------------------------------- */
-
-enum {
-    SHOWN_BYTES_MAX = 80
-};
-
-static struct str shown(const struct check *check, const struct rule_node *node)
-{
-    return rule_quoted(check->parser, rule_node_span(node), SHOWN_BYTES_MAX);
-}
-
-static bool fail_node(struct check *check, const struct rule_node *node, struct str detail,
-                      const char *expected, const char *suggestion)
-{
-    return rule_fail(check->parser, rule_node_span(node), detail, expected, suggestion);
-}
-
-/* "no X is called "Y"; did you mean "Z"?"; `expected` is X with its article. */
-static bool fail_unknown(struct check *check, struct rule_span span, const char *expected,
-                         struct str name, const char *nearest)
-{
-    struct arena *arena = check->parser->arena;
-    struct str kind = STR("event");
-    if (!str_equal_z(STR("an event type"), expected)) {
-        kind = str_drop(str_from_z(expected), STR("a ").size);
-    }
-    struct str detail =
-        str_printf(arena, "no %.*s is called \"%.*s\"", STR_ARG(kind), STR_ARG(name));
-    if (nearest != NULL) {
-        bool is_quoted = str_find(str_from_z(nearest), '"', 0) >= 0;
-        detail =
-            str_printf(arena, is_quoted ? "%.*s; did you mean %s?" : "%.*s; did you mean \"%s\"?",
-                       STR_ARG(detail), nearest);
-    }
-    return rule_fail(check->parser, span, detail, expected, nearest);
-}
-
-/* --- rules by name --------------------------------------------------------- */
-
-static const struct rule_known *known_find(const struct check *check, struct str name,
-                                           enum rule_kind kind)
-{
-    const struct rule_vocabulary *vocabulary = check->parser->vocabulary;
-    for (size_t i = 0; i < vocabulary->rule_count; i++) {
-        const struct rule_known *known = &vocabulary->rules[i];
-        if ((kind == 0 || known->kind == kind) && str_equal(known->name, name)) {
-            return known;
-        }
-    }
-    return NULL;
-}
-
-/* The nearest rule of a kind; the better of two at a time, for there may be
- * thousands and the arena is for the tree. */
-static const char *known_nearest(const struct check *check, struct str name, enum rule_kind kind)
-{
-    const struct rule_vocabulary *vocabulary = check->parser->vocabulary;
-    char best[64] = "";
-    char next[64] = "";
-    for (size_t i = 0; i < vocabulary->rule_count; i++) {
-        const struct rule_known *known = &vocabulary->rules[i];
-        if (known->kind != kind || known->name.size >= sizeof(next)) {
-            continue;
-        }
-        memcpy(next, known->name.data, known->name.size);
-        next[known->name.size] = '\0';
-        const char *const pair[] = { best, next };
-        if (str_nearest(name, pair, ARRAY_COUNT(pair)) == next) {
-            memcpy(best, next, sizeof(best));
-        }
-    }
-    return best[0] == '\0' ? NULL : str_dup_z(check->parser->arena, str_from_z(best));
-}
-
-/* --- names ----------------------------------------------------------------- */
-
-static bool is_event_name(struct str path)
-{
-    return event_type_from_name(path) != 0;
-}
-
-/* What a name that does not exist was probably meant to be: NULL or text. */
-static const char *name_meant(const struct check *check, struct str path, const char *nearest)
-{
-    struct arena *arena = check->parser->arena;
-    if (is_event_name(path)) {
-        return str_dup_z(arena, str_printf(arena, "count(%.*s)", STR_ARG(path)));
-    }
-    const struct rule_known *known = known_find(check, path, 0);
-    if (known != NULL && known->kind == RULE_KIND_TIER) {
-        return str_dup_z(arena, str_printf(arena, "tiers.%.*s", STR_ARG(path)));
-    }
-    if (known != NULL && known->kind != RULE_KIND_LIFECYCLE) {
-        return str_dup_z(arena, str_printf(arena, "\"%.*s\" in %ss", STR_ARG(path),
-                                           rule_kind_name(known->kind)));
-    }
-    ptrdiff_t open = nearest == NULL ? -1 : str_find(str_from_z(nearest), '<', 0);
-    ptrdiff_t dot = str_find(path, '.', 0);
-    if (open < 0 || dot < 0) {
-        return nearest;
-    }
-    return str_dup_z(arena, str_printf(arena, "%.*s%.*s", (int)open, nearest,
-                                       STR_ARG(str_drop(path, (size_t)dot + 1))));
-}
-
-static bool check_property(struct check *check, struct rule_node *node, struct str property)
-{
-    (void)check;
-    node->name = (struct rule_name){ RULE_PROPERTY, property };
-    node->type = rule_property_type(property);
-    return true;
-}
-
-static bool check_where_name(struct check *check, struct rule_node *node)
-{
-    struct str path = node->name.key;
-    if (str_starts_with(path, STR("event."))) {
-        return fail_node(check, node,
-                         STR("within \"where\", names are properties of the counted event; event.* "
-                             "cannot be used there yet"),
-                         "a property of the counted event", NULL);
-    }
-    if (str_starts_with(path, STR("profile."))) {
-        return fail_node(check, node,
-                         STR("within \"where\", names are properties of the counted event; compare "
-                             "the profile outside of it"),
-                         "a property of the counted event", NULL);
-    }
-    return check_property(check, node, path);
-}
-
-/* event.type, event.source and transition.*: of filters alone. */
-static bool check_told_name(struct check *check, struct rule_node *node)
-{
-    const char *nearest = NULL;
-    struct str path = node->name.key;
-    if (!rule_name_resolve_told(path, &node->name, &nearest)) {
-        return fail_unknown(check, rule_node_span(node), "a name", shown(check, node), nearest);
-    }
-    node->type = rule_name_info(node->name.attribute)->type;
-    return true;
-}
-
-static bool is_told_name(const struct check *check, struct str path)
-{
-    struct rule_name name;
-    const char *nearest = NULL;
-    return check->parser->vocabulary->context == RULE_CONTEXT_FILTER &&
-           (str_starts_with(path, STR("transition.")) ||
-            rule_name_resolve_told(path, &name, &nearest));
-}
-
-/* Names of filters and triggers. */
-static bool check_outer_name(struct check *check, struct rule_node *node, bool *out_is_outer)
-{
-    static const struct str families[] = { { "transition.", 11 },
-                                           { "interest.", 9 },
-                                           { "product.", 8 } };
-    struct str path = node->name.key;
-    bool is_rule = check->parser->vocabulary->context == RULE_CONTEXT_RULE;
-    *out_is_outer = true;
-    if (is_told_name(check, path)) {
-        return check_told_name(check, node);
-    }
-    if (str_starts_with(path, STR("event."))) {
-        return is_rule ? fail_node(check, node,
-                                   STR("event.* exists only in filters and triggers; a rule counts "
-                                       "events, as in count(product.viewed within 24h)"),
-                                   "a name of the profile", NULL)
-                       : check_property(check, node, str_drop(path, STR("event.").size));
-    }
-    for (size_t i = 0; i < ARRAY_COUNT(families); i++) {
-        if (!str_starts_with(path, families[i]) || is_event_name(path)) {
-            continue;
-        }
-        struct str detail =
-            str_printf(check->parser->arena,
-                       is_rule ? "%.*s* exists only in triggers" : "%.*s* cannot be used here yet",
-                       STR_ARG(families[i]));
-        return fail_node(check, node, detail,
-                         is_rule ? "a name of the profile" : "a name of the profile or the event",
-                         NULL);
-    }
-    *out_is_outer = false;
-    return true;
-}
-
-static bool check_name(struct check *check, struct rule_node *node)
-{
-    bool is_outer = false;
-    if (check->in_where) {
-        return check_where_name(check, node);
-    }
-    if (!check_outer_name(check, node, &is_outer) || is_outer) {
-        return is_outer && !check->parser->has_failed;
-    }
-    struct str path = node->name.key;
-    const char *nearest = NULL;
-    if (!rule_name_resolve(path, &node->name, &nearest)) {
-        return fail_unknown(check, rule_node_span(node), "a name", shown(check, node),
-                            name_meant(check, path, nearest));
-    }
-    node->type = rule_name_info(node->name.attribute)->type;
-    if (node->name.attribute == RULE_TIER &&
-        known_find(check, node->name.key, RULE_KIND_TIER) == NULL) {
-        return fail_unknown(check, rule_span_of(check->parser, node->name.key), "a tier",
-                            node->name.key, known_nearest(check, node->name.key, RULE_KIND_TIER));
-    }
-    return true;
-}
 
 /* --- conditions and numbers ------------------------------------------------ */
 
@@ -257,15 +41,15 @@ static bool require_bool(struct check *check, const struct rule_node *node)
     if (node->type == RULE_BOOL) {
         return true;
     }
-    struct str text = shown(check, node);
+    struct str text = check_shown(check, node);
     const char *meant = NULL;
     if (node->type == RULE_NULL && node->op == RULE_OP_NAME) {
         meant = str_dup_z(arena, str_printf(arena, "%.*s = true", STR_ARG(text)));
     }
-    return fail_node(check, node,
-                     str_printf(arena, "%.*s is %s, where true or false is expected", STR_ARG(text),
-                                rule_type_name(node->type)),
-                     "a comparison", meant);
+    return check_fail(check, node,
+                      str_printf(arena, "%.*s is %s, where true or false is expected",
+                                 STR_ARG(text), rule_type_name(node->type)),
+                      "a comparison", meant);
 }
 
 static bool check_condition(struct check *check, struct rule_node *node)
@@ -283,13 +67,13 @@ static bool check_number(struct check *check, struct rule_node *node)
     }
     bool is_time =
         node->type == RULE_INSTANT || node->type == RULE_DURATION || node->type == RULE_DATE;
-    return fail_node(check, node,
-                     str_printf(check->parser->arena,
-                                is_time ? "arithmetic is for numbers and this is %s; compare "
-                                          "instants as age(x) with a duration"
-                                        : "arithmetic is for numbers and this is %s",
-                                rule_type_name(node->type)),
-                     "a number", NULL);
+    return check_fail(check, node,
+                      str_printf(check->parser->arena,
+                                 is_time ? "arithmetic is for numbers and this is %s; compare "
+                                           "instants as age(x) with a duration"
+                                         : "arithmetic is for numbers and this is %s",
+                                 rule_type_name(node->type)),
+                      "a number", NULL);
 }
 
 /* --- functions ------------------------------------------------------------- */
@@ -300,12 +84,12 @@ static bool refuse_in_filter(struct check *check, const struct rule_node *node, 
     if (check->parser->vocabulary->context != RULE_CONTEXT_FILTER) {
         return true;
     }
-    return fail_node(check, node,
-                     str_printf(check->parser->arena,
-                                "a filter %s; save it as a segment and filter by \"<its name>\" "
-                                "in segments",
-                                what),
-                     "a name of the profile or the event", NULL);
+    return check_fail(check, node,
+                      str_printf(check->parser->arena,
+                                 "a filter %s; save it as a segment and filter by \"<its name>\" "
+                                 "in segments",
+                                 what),
+                      "a name of the profile or the event", NULL);
 }
 
 static bool refuse_in_where(struct check *check, const struct rule_node *node)
@@ -313,9 +97,9 @@ static bool refuse_in_where(struct check *check, const struct rule_node *node)
     if (!check->in_where) {
         return true;
     }
-    return fail_node(check, node,
-                     STR("within \"where\" stand only properties of the event and constants"),
-                     "a property of the counted event", NULL);
+    return check_fail(check, node,
+                      STR("within \"where\" stand only properties of the event and constants"),
+                      "a property of the counted event", NULL);
 }
 
 static bool check_time_function(struct check *check, struct rule_node *node)
@@ -326,11 +110,11 @@ static bool check_time_function(struct check *check, struct rule_node *node)
     enum rule_type type = node->left->type;
     bool takes_date = node->op != RULE_OP_AGE;
     if (type != RULE_INSTANT && type != RULE_NULL && !(takes_date && type == RULE_DATE)) {
-        return fail_node(check, node->left,
-                         str_printf(check->parser->arena,
-                                    "%.*s is %s, where an instant is expected",
-                                    STR_ARG(shown(check, node->left)), rule_type_name(type)),
-                         "an instant", NULL);
+        return check_fail(check, node->left,
+                          str_printf(check->parser->arena,
+                                     "%.*s is %s, where an instant is expected",
+                                     STR_ARG(check_shown(check, node->left)), rule_type_name(type)),
+                          "an instant", NULL);
     }
     node->type = takes_date ? RULE_NUMBER : RULE_DURATION;
     return true;
@@ -345,11 +129,11 @@ static bool check_percentile(struct check *check, struct rule_node *node)
     }
     const struct rule_name_info *info = rule_name_info(node->left->name.attribute);
     if (!info->has_percentile) {
-        return fail_node(check, node->left,
-                         str_printf(check->parser->arena, "no percentiles are kept of %.*s",
-                                    STR_ARG(shown(check, node->left))),
-                         "orders.count, revenue, net, average_value, largest_value or last_at",
-                         NULL);
+        return check_fail(check, node->left,
+                          str_printf(check->parser->arena, "no percentiles are kept of %.*s",
+                                     STR_ARG(check_shown(check, node->left))),
+                          "orders.count, revenue, net, average_value, largest_value or last_at",
+                          NULL);
     }
     node->type = info->type;
     return true;
@@ -387,7 +171,7 @@ static bool check_event(struct check *check, struct rule_aggregation *aggregatio
     enum event_type type = event_type_from_name(event);
     struct rule_span span = rule_span_of(check->parser, event);
     if (type == 0) {
-        return fail_unknown(check, span, "an event type", event, event_nearest(event));
+        return check_fail_unknown(check, span, "an event type", event, event_nearest(event));
     }
     if (type != EVENT_CUSTOM && event_type_info(type)->universal) {
         return rule_fail(
@@ -440,10 +224,10 @@ static bool check_by(struct check *check, const struct rule_node *node, const ch
     const struct rule_aggregation *aggregation = node->aggregation;
     bool takes_by = aggregation->function == RULE_MAX_COUNT;
     if (takes_by && aggregation->by.size == 0) {
-        return fail_node(check, node,
-                         STR("max_count needs \"by\", as in max_count(product.viewed by category "
-                             "within 24h)"),
-                         "by and a property", NULL);
+        return check_fail(check, node,
+                          STR("max_count needs \"by\", as in max_count(product.viewed by category "
+                              "within 24h)"),
+                          "by and a property", NULL);
     }
     if (!takes_by && aggregation->by.size > 0) {
         return rule_fail(check->parser, rule_span_of(check->parser, aggregation->by),
@@ -471,10 +255,10 @@ static void to_instant(struct rule_node *node)
 static bool check_after(struct check *check, struct rule_node *after)
 {
     if (after->op == RULE_OP_AGGREGATE && after->aggregation->function == RULE_FIRST) {
-        return fail_node(check, after,
-                         STR("first(...) moves backwards when an older event comes in, so nothing "
-                             "can be counted after it; use last(...) or an attribute"),
-                         "an instant, an attribute or last(...)", "last");
+        return check_fail(check, after,
+                          STR("first(...) moves backwards when an older event comes in, so nothing "
+                              "can be counted after it; use last(...) or an attribute"),
+                          "an instant, an attribute or last(...)", "last");
     }
     if (!check_node(check, after)) {
         return false;
@@ -484,10 +268,11 @@ static bool check_after(struct check *check, struct rule_node *after)
     if ((is_fixed && after->type == RULE_INSTANT) || is_last_instant(after)) {
         return true;
     }
-    return fail_node(check, after,
-                     STR("after takes an instant: a constant, an attribute such as orders.last_at, "
-                         "or last(...) of an event without after"),
-                     "an instant, an attribute or last(...)", NULL);
+    return check_fail(
+        check, after,
+        STR("after takes an instant: a constant, an attribute such as orders.last_at, "
+            "or last(...) of an event without after"),
+        "an instant, an attribute or last(...)", NULL);
 }
 
 static const char *aggregate_name(enum rule_aggregate function)
@@ -624,23 +409,23 @@ static bool fail_types(struct check *check, const struct rule_node *node)
     const struct rule_node *left = node->left;
     const struct rule_node *right = node->right;
     struct arena *arena = check->parser->arena;
-    struct str left_text = shown(check, left);
+    struct str left_text = check_shown(check, left);
     if (right->type == RULE_DURATION && left->type != RULE_DURATION) {
         const char *meant = NULL;
         if (left->op == RULE_OP_NAME && left->type == RULE_INSTANT) {
             meant = str_dup_z(arena, str_printf(arena, "age(%.*s)", STR_ARG(left_text)));
         }
-        return fail_node(check, left,
-                         str_printf(arena, "%.*s is %s; only age(...) is compared with a duration",
-                                    STR_ARG(left_text), rule_type_name(left->type)),
-                         "age(...)", meant);
+        return check_fail(check, left,
+                          str_printf(arena, "%.*s is %s; only age(...) is compared with a duration",
+                                     STR_ARG(left_text), rule_type_name(left->type)),
+                          "age(...)", meant);
     }
     const char *meant = operand_meant(check, right, left->type);
-    return fail_node(check, right,
-                     str_printf(arena, "%.*s is %s and %.*s is %s", STR_ARG(left_text),
-                                rule_type_name(left->type), STR_ARG(shown(check, right)),
-                                rule_type_name(right->type)),
-                     rule_type_name(left->type), meant);
+    return check_fail(check, right,
+                      str_printf(arena, "%.*s is %s and %.*s is %s", STR_ARG(left_text),
+                                 rule_type_name(left->type), STR_ARG(check_shown(check, right)),
+                                 rule_type_name(right->type)),
+                      rule_type_name(left->type), meant);
 }
 
 static bool check_age(struct check *check, const struct rule_node *node)
@@ -651,9 +436,9 @@ static bool check_age(struct check *check, const struct rule_node *node)
         return true;
     }
     const struct rule_node *wrong = node->left->op == RULE_OP_AGE ? right : node->left;
-    return fail_node(check, wrong,
-                     STR("age(...) is compared with a duration, as in age(last_seen_at) > 30d"),
-                     "a duration", NULL);
+    return check_fail(check, wrong,
+                      STR("age(...) is compared with a duration, as in age(last_seen_at) > 30d"),
+                      "a duration", NULL);
 }
 
 static bool check_max_count(struct check *check, const struct rule_node *node)
@@ -662,8 +447,8 @@ static bool check_max_count(struct check *check, const struct rule_node *node)
     if (is_max_count(node->left) && rule_op_is_relation(node->op) && is_constant) {
         return true;
     }
-    return fail_node(check, is_max_count(node->left) ? node->right : node->left,
-                     STR("max_count is compared with a number written out"), "a number", NULL);
+    return check_fail(check, is_max_count(node->left) ? node->right : node->left,
+                      STR("max_count is compared with a number written out"), "a number", NULL);
 }
 
 static bool check_relation(struct check *check, struct rule_node *node)
@@ -674,9 +459,9 @@ static bool check_relation(struct check *check, struct rule_node *node)
         to_instant(right);
     }
     if (left->type == RULE_LIST || right->type == RULE_LIST) {
-        return fail_node(check, left->type == RULE_LIST ? left : right,
-                         STR("a list is asked with \"in\" or \"contains\""), "one value",
-                         left->type == RULE_LIST ? "contains" : "in");
+        return check_fail(check, left->type == RULE_LIST ? left : right,
+                          STR("a list is asked with \"in\" or \"contains\""), "one value",
+                          left->type == RULE_LIST ? "contains" : "in");
     }
     bool is_open = left->type == RULE_NULL || right->type == RULE_NULL;
     if (right->type == RULE_DURATION || left->type == RULE_DURATION ||
@@ -684,8 +469,8 @@ static bool check_relation(struct check *check, struct rule_node *node)
         return fail_types(check, node);
     }
     if (is_ordering(node->op) && (left->type == RULE_BOOL || right->type == RULE_BOOL)) {
-        return fail_node(check, left->type == RULE_BOOL ? left : right,
-                         STR("true and false have no order"), "= or !=", "=");
+        return check_fail(check, left->type == RULE_BOOL ? left : right,
+                          STR("true and false have no order"), "= or !=", "=");
     }
     return true;
 }
@@ -704,11 +489,11 @@ static bool check_text_relation(struct check *check, struct rule_node *node)
     if (wrong == NULL) {
         return true;
     }
-    return fail_node(check, wrong,
-                     str_printf(check->parser->arena, "%.*s is %s; %s compares texts",
-                                STR_ARG(shown(check, wrong)), rule_type_name(wrong->type),
-                                node->op == RULE_OP_LIKE ? "~=" : "starts_with"),
-                     "a text", operand_meant(check, wrong, RULE_TEXT));
+    return check_fail(check, wrong,
+                      str_printf(check->parser->arena, "%.*s is %s; %s compares texts",
+                                 STR_ARG(check_shown(check, wrong)), rule_type_name(wrong->type),
+                                 node->op == RULE_OP_LIKE ? "~=" : "starts_with"),
+                      "a text", operand_meant(check, wrong, RULE_TEXT));
 }
 
 /* The type of a list's items; null: of either kind. */
@@ -733,11 +518,11 @@ static bool check_rule_in(struct check *check, const struct rule_node *item,
     }
     enum rule_kind kind = is_tags ? RULE_KIND_TAG : RULE_KIND_SEGMENT;
     struct str name = item->literal.text;
-    if (known_find(check, name, kind) != NULL) {
+    if (check_known(check, name, kind) != NULL) {
         return true;
     }
-    return fail_unknown(check, rule_node_span(item), is_tags ? "a tag" : "a segment", name,
-                        known_nearest(check, name, kind));
+    return check_fail_unknown(check, rule_node_span(item), is_tags ? "a tag" : "a segment", name,
+                              check_known_nearest(check, name, kind));
 }
 
 /* An item against a list or what may be one at run time. */
@@ -753,18 +538,18 @@ static bool check_member(struct check *check, const struct rule_node *item,
         return check_rule_in(check, item, list);
     }
     if (item->type == RULE_LIST) {
-        return fail_node(check, item,
-                         STR("a list is not in a list; ask for each item, joined with \"or\""),
-                         "a text or a number", NULL);
+        return check_fail(check, item,
+                          STR("a list is not in a list; ask for each item, joined with \"or\""),
+                          "a text or a number", NULL);
     }
     const char *expected = wanted == RULE_NULL ? "a text or a number" : rule_type_name(wanted);
-    return fail_node(check, item,
-                     str_printf(arena, "%.*s is %s; the list holds %s", STR_ARG(shown(check, item)),
-                                rule_type_name(item->type),
-                                wanted == RULE_NULL     ? "texts or numbers"
-                                : wanted == RULE_NUMBER ? "numbers"
-                                                        : "texts"),
-                     expected, operand_meant(check, item, wanted));
+    return check_fail(check, item,
+                      str_printf(arena, "%.*s is %s; the list holds %s",
+                                 STR_ARG(check_shown(check, item)), rule_type_name(item->type),
+                                 wanted == RULE_NULL     ? "texts or numbers"
+                                 : wanted == RULE_NUMBER ? "numbers"
+                                                         : "texts"),
+                      expected, operand_meant(check, item, wanted));
 }
 
 /* ("FR") after "in" is a list of one: what people write who drop an item. */
@@ -798,12 +583,12 @@ static bool check_in(struct check *check, struct rule_node *node)
     }
     const char *meant = NULL;
     if (list->op == RULE_OP_LITERAL && (list->type == RULE_TEXT || list->type == RULE_NUMBER)) {
-        meant = str_dup_z(arena, str_printf(arena, "[%.*s]", STR_ARG(shown(check, list))));
+        meant = str_dup_z(arena, str_printf(arena, "[%.*s]", STR_ARG(check_shown(check, list))));
     }
-    return fail_node(check, list,
-                     str_printf(arena, "%.*s is %s, where a list is expected",
-                                STR_ARG(shown(check, list)), rule_type_name(list->type)),
-                     "a list", meant);
+    return check_fail(check, list,
+                      str_printf(arena, "%.*s is %s, where a list is expected",
+                                 STR_ARG(check_shown(check, list)), rule_type_name(list->type)),
+                      "a list", meant);
 }
 
 static bool check_contains(struct check *check, struct rule_node *node)
@@ -820,12 +605,12 @@ static bool check_contains(struct check *check, struct rule_node *node)
         return true;
     }
     const struct rule_node *wrong = left->type == RULE_TEXT ? node->right : left;
-    return fail_node(check, wrong,
-                     str_printf(check->parser->arena,
-                                "%.*s is %s; contains asks a list for an item or a text for a part",
-                                STR_ARG(shown(check, wrong)), rule_type_name(wrong->type)),
-                     wrong == left ? "a list or a text" : "a text",
-                     operand_meant(check, wrong, RULE_TEXT));
+    return check_fail(
+        check, wrong,
+        str_printf(check->parser->arena,
+                   "%.*s is %s; contains asks a list for an item or a text for a part",
+                   STR_ARG(check_shown(check, wrong)), rule_type_name(wrong->type)),
+        wrong == left ? "a list or a text" : "a text", operand_meant(check, wrong, RULE_TEXT));
 }
 
 static bool check_comparison(struct check *check, struct rule_node *node)
@@ -857,9 +642,9 @@ static bool check_is_set(struct check *check, struct rule_node *node)
     bool can_be =
         left->op == RULE_OP_NAME || (left->op == RULE_OP_AGGREGATE && !is_max_count(left));
     if (!can_be) {
-        return fail_node(check, left,
-                         STR("\"is set\" asks a name, or an aggregate other than max_count"),
-                         "a name or an aggregate", NULL);
+        return check_fail(check, left,
+                          STR("\"is set\" asks a name, or an aggregate other than max_count"),
+                          "a name or an aggregate", NULL);
     }
     node->type = RULE_BOOL;
     return check_node(check, node->left);
@@ -875,7 +660,7 @@ static bool fail_alone(struct check *check, const struct rule_node *node)
         detail = STR("a percentile is compared with, as in orders.revenue >= "
                      "percentile(orders.revenue, 90), and never computed with");
     }
-    return fail_node(check, node, detail, "a comparison", NULL);
+    return check_fail(check, node, detail, "a comparison", NULL);
 }
 
 static bool check_node(struct check *check, struct rule_node *node)
