@@ -12,9 +12,12 @@
  * made a first version wrong or slow (correctness 2 and 14).
  *
  * Invariant: locks are taken in one order, each set sorted by key: receipts,
- * missing identities, canonical profiles, orders. Owners are read again in the
- * statement after the locks; if one is not among the locked, the batch rolls
- * back and loads again. Multi-row reads are LATERAL over a sorted unnest, so
+ * missing identities, canonical profiles, orders. Owners that were found are read
+ * again in the statement after the locks; if one is not among the locked, the batch
+ * rolls back and loads again. So it does when a missing identity was inserted by
+ * another, or an order appeared: what the batch inserted itself nobody else can have
+ * changed, and reading it again took a twelfth of PostgreSQL's time for a webhook of
+ * a new customer. Multi-row reads are LATERAL over a sorted unnest, so
  * that every row is one index probe whatever the statistics say. FOR UPDATE or
  * OFFSET 0 must stand inside: without either the planner flattens the subquery
  * and, on a table it believes empty, reads the whole workspace.
@@ -198,7 +201,14 @@ struct owner_set {
     size_t count;
 };
 
-static bool owner_select(const struct batch *batch, bool orders, struct owner_set *out_set)
+enum owner_class {
+    OWNER_IDENTITY = 1,
+    OWNER_ORDER,
+};
+
+/* Of a class, those of interest to `wants`; NULL: all. */
+static bool owner_select(const struct batch *batch, enum owner_class class,
+                         bool (*wants)(const struct batch_owner *), struct owner_set *out_set)
 {
     struct batch_owner **rows =
         ARENA_NEW_ARRAY(batch->arena, batch->owner_count + 1, struct batch_owner *);
@@ -207,7 +217,8 @@ static bool owner_select(const struct batch *batch, bool orders, struct owner_se
     }
     size_t count = 0;
     for (struct batch_owner *owner = batch->owners; owner != NULL; owner = owner->next) {
-        if ((owner->identifier.kind == IDENTITY_ORDER) == orders) {
+        bool is_order = owner->identifier.kind == IDENTITY_ORDER;
+        if (is_order == (class == OWNER_ORDER) && (wants == NULL || wants(owner))) {
             rows[count++] = owner;
         }
     }
@@ -394,7 +405,8 @@ enum status batch_load(struct batch *batch, struct decision *decision, struct pr
     struct owner_set identities;
     struct owner_set orders;
     batch->decision = decision;
-    if (!owner_select(batch, false, &identities) || !owner_select(batch, true, &orders)) {
+    if (!owner_select(batch, OWNER_IDENTITY, NULL, &identities) ||
+        !owner_select(batch, OWNER_ORDER, NULL, &orders)) {
         return STATUS_LIMIT;
     }
     struct owner_slots slots = { NOT_SENT, NOT_SENT };
@@ -438,7 +450,6 @@ static enum status queue_new_identities(const struct batch *batch, struct identi
     }
     for (size_t i = 0; i < count; i++) {
         const struct identity_row *row = rows[i];
-        (*owner_slot(batch, &row->identifier))->profile_id = row->profile_id;
         pg_array_text(&columns[0], str_from_z(identity_kind_name(row->identifier.kind)));
         pg_array_id(&columns[1], row->identifier.source_id);
         pg_array_text(&columns[2], row->identifier.value);
@@ -523,6 +534,16 @@ static enum status queue_known(const struct batch *batch, const struct late_even
     return pg_queue(batch->pg, &batch_interaction_known, &params);
 }
 
+static bool is_not_inserted(const struct batch_owner *owner)
+{
+    return !owner->is_inserted;
+}
+
+static bool is_known_order(const struct batch_owner *owner)
+{
+    return owner->order != NULL;
+}
+
 /* Every owner read after the locks must be the one the plan was made with: the
  * locks were taken for those. */
 static bool owners_hold(const struct owner_set *set, const struct pg_result *result)
@@ -550,14 +571,21 @@ static enum status put_profiles(const struct batch *batch, const struct pg_resul
     return STATUS_OK;
 }
 
+static bool orders_are_known(const struct owner_set *orders, const struct pg_result *result)
+{
+    for (size_t row = 0; row < pg_row_count(result); row++) {
+        if (!is_known_order(orders->rows[(size_t)pg_get_i64(result, row, 0) - 1])) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static enum status fill_orders(const struct batch *batch, const struct owner_set *orders,
                                const struct pg_result *result, struct problem *problem)
 {
     for (size_t row = 0; row < pg_row_count(result); row++) {
         struct batch_owner *owner = orders->rows[(size_t)pg_get_i64(result, row, 0) - 1];
-        if (owner->order == NULL) {
-            return problem_set(problem, STATUS_CONFLICT, "", "an order appeared since it was read");
-        }
         enum status status =
             batch_order_decode(batch->arena, result, row, 3, owner->order, problem);
         if (status != STATUS_OK) {
@@ -568,8 +596,9 @@ static enum status fill_orders(const struct batch *batch, const struct owner_set
 }
 
 struct lock_plan {
-    struct owner_set identities;
     struct owner_set orders;
+    struct owner_set read_again; /* identities */
+    struct owner_set orders_read_again;
     struct identity_row **new_identities;
     size_t new_identity_count;
     const struct id *profile_ids;
@@ -577,14 +606,28 @@ struct lock_plan {
     struct late_event *late;
     size_t late_count;
     struct owner_slots owner_slots;
+    int identity_slot;
     int profile_slot;
     int order_slot;
     int late_slot;
 };
 
+/* Who is locked, and whose owner is read again. */
+static bool plan_lock(struct batch *batch, struct lock_plan *plan)
+{
+    plan->new_identity_count = decision_new_identities(batch->decision, &plan->new_identities);
+    plan->profile_count = decision_profile_ids_to_lock(batch->decision, &plan->profile_ids);
+    for (size_t i = 0; i < plan->new_identity_count; i++) {
+        (*owner_slot(batch, &plan->new_identities[i]->identifier))->is_inserted = true;
+    }
+    return owner_select(batch, OWNER_ORDER, NULL, &plan->orders) &&
+           owner_select(batch, OWNER_IDENTITY, is_not_inserted, &plan->read_again) &&
+           owner_select(batch, OWNER_ORDER, is_known_order, &plan->orders_read_again);
+}
+
 static enum status queue_lock(struct batch *batch, struct lock_plan *plan, int64_t now_ms)
 {
-    plan->profile_slot = plan->order_slot = plan->late_slot = NOT_SENT;
+    plan->identity_slot = plan->profile_slot = plan->order_slot = plan->late_slot = NOT_SENT;
     plan->late = ARENA_NEW_ARRAY(batch->arena, batch->event_count * 2 + 1, struct late_event);
     if (plan->late == NULL) {
         return STATUS_LIMIT;
@@ -592,6 +635,7 @@ static enum status queue_lock(struct batch *batch, struct lock_plan *plan, int64
     plan->late_count = late_events(batch, now_ms, plan->late);
     enum status status = STATUS_OK;
     if (plan->new_identity_count > 0) {
+        plan->identity_slot = (int)pg_queued(batch->pg);
         status = queue_new_identities(batch, plan->new_identities, plan->new_identity_count);
     }
     if (status == STATUS_OK && plan->profile_count > 0) {
@@ -599,7 +643,8 @@ static enum status queue_lock(struct batch *batch, struct lock_plan *plan, int64
         status = queue_profile_lock(batch, plan->profile_ids, plan->profile_count);
     }
     if (status == STATUS_OK) {
-        status = queue_owner_reads(batch, &plan->identities, &plan->orders, &plan->owner_slots);
+        status = queue_owner_reads(batch, &plan->read_again, &plan->orders_read_again,
+                                   &plan->owner_slots);
     }
     if (status == STATUS_OK && plan->orders.count > 0) {
         plan->order_slot = (int)pg_queued(batch->pg);
@@ -623,20 +668,23 @@ static void mark_known(struct batch *batch, const struct lock_plan *plan,
 static bool plan_holds(const struct lock_plan *plan, struct pg_result *const *results)
 {
     const struct owner_slots *slots = &plan->owner_slots;
-    return (slots->identities == NOT_SENT ||
-            owners_hold(&plan->identities, results[slots->identities])) &&
-           (slots->orders == NOT_SENT || owners_hold(&plan->orders, results[slots->orders]));
+    return (plan->identity_slot == NOT_SENT ||
+            pg_affected(results[plan->identity_slot]) == plan->new_identity_count) &&
+           (slots->identities == NOT_SENT ||
+            owners_hold(&plan->read_again, results[slots->identities])) &&
+           (slots->orders == NOT_SENT ||
+            owners_hold(&plan->orders_read_again, results[slots->orders])) &&
+           (plan->order_slot == NOT_SENT ||
+            orders_are_known(&plan->orders, results[plan->order_slot]));
 }
 
 static enum status lock(struct batch *batch, int64_t now_ms, enum batch_lock_outcome *out_outcome,
                         struct problem *problem)
 {
     struct lock_plan plan = { 0 };
-    if (!owner_select(batch, false, &plan.identities) || !owner_select(batch, true, &plan.orders)) {
+    if (!plan_lock(batch, &plan)) {
         return STATUS_LIMIT;
     }
-    plan.new_identity_count = decision_new_identities(batch->decision, &plan.new_identities);
-    plan.profile_count = decision_profile_ids_to_lock(batch->decision, &plan.profile_ids);
     enum status status = queue_lock(batch, &plan, now_ms);
     struct pg_result *results[6] = { NULL };
     if (status == STATUS_OK && pg_queued(batch->pg) > 0) {

@@ -13,6 +13,7 @@ struct batch_owner {
     struct id profile_id; /* zero: not known */
     struct id origin_id;
     struct order *order; /* of IDENTITY_ORDER, when its row exists */
+    bool is_inserted;    /* an identity that this batch inserts */
     struct batch_owner *next;
 };
 
