@@ -94,13 +94,34 @@ static const struct pg_statement save_profile_update = {
 };
 
 /* Who was merged into a loser before now follows it to the survivor, so that
- * merged_into always names the canonical profile. */
+ * merged_into always names the canonical profile. Each loser comes once, with the
+ * one whom all its merges of this commit end at. */
 static const struct pg_statement save_merged_follow = {
     "save_merged_follow",
     "UPDATE profile AS p SET merged_into = u.into_id"
     " FROM (SELECT $1::uuid AS workspace_id, u.* FROM unnest($2::uuid[], $3::uuid[])"
     " AS u (from_id, into_id) OFFSET 0) u"
     " WHERE p.workspace_id = u.workspace_id AND p.merged_into = u.from_id",
+};
+
+/* What is pending of a loser and ordered waits from now on among the survivor's: its
+ * sequence is not above the survivor's, which goes on behind the greater of the two
+ * (identity/resolve.c), so the order of both is kept and what rings now is behind them.
+ * One probe of delivery_order a merge, whatever is pending of others. Notifications keep
+ * whom they were about; what is in the air is waited for.
+ *
+ * In the order of turns: whoever settles a head goes on to its follower. Two endpoints'
+ * heads settled together are locked in the order of their ids, which may be the other
+ * way round: 40P01, and one of the two tries again. */
+static const struct pg_statement save_delivery_follow = {
+    "save_delivery_follow",
+    "UPDATE delivery AS d SET profile_id = k.into_id"
+    " FROM (SELECT $1::uuid AS workspace_id, r.id, u.into_id"
+    " FROM unnest($2::uuid[], $3::uuid[]) AS u (from_id, into_id)"
+    " CROSS JOIN LATERAL (SELECT c.id FROM delivery c WHERE c.workspace_id = $1"
+    " AND c.profile_id = u.from_id AND c.is_ordered"
+    " ORDER BY c.subscription_id, c.sequence, c.rank, c.id FOR UPDATE) r OFFSET 0) k"
+    " WHERE d.workspace_id = k.workspace_id AND d.id = k.id",
 };
 
 static const struct pg_statement save_identity_move = {
@@ -181,16 +202,16 @@ static const struct pg_statement save_transition = {
 static const struct pg_statement save_notification = {
     "save_notification",
     "WITH rung AS (INSERT INTO notification (workspace_id, created_at, id, profile_id, topic,"
-    " sequence, body)"
+    " sequence, rank, body)"
     " SELECT $1, u.* FROM unnest($2::timestamptz[], $3::uuid[], $4::uuid[], $5::text[],"
-    " $6::bigint[], $7::text[]) AS u"
+    " $6::bigint[], $7::integer[], $8::text[]) AS u"
     " ON CONFLICT (workspace_id, created_at, id) DO NOTHING RETURNING id)"
     " INSERT INTO delivery (workspace_id, id, notification_id, notification_created_at,"
     " subscription_id, profile_id, sequence, rank, is_ordered, expires_at, due_at, lease_owner,"
     " lease_until)"
     " SELECT $1, d.id, d.notification_id, d.created_at, d.subscription_id, d.profile_id,"
-    " d.sequence, d.rank, d.is_ordered, d.expires_at, $18,"
-    " CASE WHEN d.at_once THEN $19::uuid END, CASE WHEN d.at_once THEN $20::timestamptz END"
+    " d.sequence, d.rank, d.is_ordered, d.expires_at, $19,"
+    " CASE WHEN d.at_once THEN $20::uuid END, CASE WHEN d.at_once THEN $21::timestamptz END"
     /* Sent at once only if nothing earlier about this customer is still unsettled. */
     " FROM (SELECT u.id, u.notification_id, u.created_at, u.subscription_id, u.profile_id,"
     " u.sequence, u.rank, u.is_ordered, u.expires_at,"
@@ -198,8 +219,8 @@ static const struct pg_statement save_notification = {
     " WHERE e.workspace_id = $1 AND e.subscription_id = u.subscription_id"
     " AND e.profile_id = u.profile_id AND e.is_ordered"
     " AND (e.sequence, e.rank, e.id) < (u.sequence, u.rank, u.id))) AS at_once"
-    " FROM unnest($8::uuid[], $9::uuid[], $10::timestamptz[], $11::uuid[], $12::uuid[],"
-    " $13::bigint[], $14::integer[], $15::boolean[], $16::timestamptz[], $17::boolean[])"
+    " FROM unnest($9::uuid[], $10::uuid[], $11::timestamptz[], $12::uuid[], $13::uuid[],"
+    " $14::bigint[], $15::integer[], $16::boolean[], $17::timestamptz[], $18::boolean[])"
     " AS u (id, notification_id, created_at, subscription_id, profile_id, sequence, rank,"
     " is_ordered, expires_at, at_once)) d"
     /* IS TRUE keeps it a hashed subplan: as a join it would be nested, since hash
@@ -458,6 +479,18 @@ static enum status queue_woken(struct batch *batch, const struct decision_rows *
     return pg_queue(batch->pg, &save_profile_woken, params);
 }
 
+/* Who is there when the merges of this commit are done. */
+static struct id survivor_of(const struct decision_rows *rows, struct id profile_id)
+{
+    for (size_t i = 0; i < rows->identity_decision_count; i++) {
+        const struct identity_decision_row *row = &rows->identity_decisions[i];
+        if (row->kind == IDENTITY_MERGED && id_equal(row->from_id, profile_id)) {
+            profile_id = row->into_id;
+        }
+    }
+    return profile_id;
+}
+
 static enum status queue_merges(struct batch *batch, const struct decision_rows *rows)
 {
     size_t count = 0;
@@ -478,11 +511,12 @@ static enum status queue_merges(struct batch *batch, const struct decision_rows 
         const struct identity_decision_row *row = &rows->identity_decisions[i];
         if (row->kind == IDENTITY_MERGED) {
             pg_array_id(&columns.column[0], row->from_id);
-            pg_array_id(&columns.column[1], row->into_id);
+            pg_array_id(&columns.column[1], survivor_of(rows, row->into_id));
         }
     }
     columns_end(&columns);
-    return pg_queue(batch->pg, &save_merged_follow, params);
+    enum status status = pg_queue(batch->pg, &save_merged_follow, params);
+    return status == STATUS_OK ? pg_queue(batch->pg, &save_delivery_follow, params) : status;
 }
 
 static enum status queue_moves(struct batch *batch, const struct decision_rows *rows)
@@ -811,22 +845,30 @@ static const struct rendition *rendition_of(const struct notification_row *row, 
     return has_own ? &row->renditions[index] : NULL;
 }
 
-/* The deliveries of a commit, and which of them may leave at once. */
+/* The deliveries of a commit, under whom each waits its turn, and which of them may
+ * leave at once. */
 struct made_deliveries {
     struct delivery *rows;
+    struct id *turns;
     bool *at_once;
     size_t count;
 };
 
+struct turn {
+    struct id subscription_id;
+    struct id profile_id;
+    size_t index;
+};
+
 static int compare_turn(const void *a, const void *b)
 {
-    const struct delivery *const *left = a;
-    const struct delivery *const *right = b;
-    int order = id_compare((*left)->subscription_id, (*right)->subscription_id);
+    const struct turn *left = a;
+    const struct turn *right = b;
+    int order = id_compare(left->subscription_id, right->subscription_id);
     if (order == 0) {
-        order = id_compare((*left)->profile_id, (*right)->profile_id);
+        order = id_compare(left->profile_id, right->profile_id);
     }
-    return order != 0 ? order : (*left < *right ? -1 : *left > *right);
+    return order != 0 ? order : (left->index < right->index ? -1 : left->index > right->index);
 }
 
 /* Of those that are ordered only the first about its customer: the statement cannot
@@ -834,22 +876,20 @@ static int compare_turn(const void *a, const void *b)
 static enum status keep_first_in_turn(struct arena *arena, struct made_deliveries *made)
 {
     size_t count = 0;
-    const struct delivery **turns =
-        ARENA_NEW_ARRAY(arena, made->count + 1, const struct delivery *);
+    struct turn *turns = ARENA_NEW_ARRAY(arena, made->count + 1, struct turn);
     if (turns == NULL) {
         return STATUS_LIMIT;
     }
     for (size_t i = 0; i < made->count; i++) {
         if (made->rows[i].is_ordered) {
-            turns[count++] = &made->rows[i];
+            turns[count++] = (struct turn){ made->rows[i].subscription_id, made->turns[i], i };
         }
     }
-    /* Pointers are what is sorted. NOLINTNEXTLINE(bugprone-sizeof-expression) */
     qsort(turns, count, sizeof(*turns), compare_turn);
     for (size_t i = 1; i < count; i++) {
-        if (id_equal(turns[i]->subscription_id, turns[i - 1]->subscription_id) &&
-            id_equal(turns[i]->profile_id, turns[i - 1]->profile_id)) {
-            made->at_once[turns[i] - made->rows] = false;
+        if (id_equal(turns[i].subscription_id, turns[i - 1].subscription_id) &&
+            id_equal(turns[i].profile_id, turns[i - 1].profile_id)) {
+            made->at_once[turns[i].index] = false;
         }
     }
     return STATUS_OK;
@@ -863,13 +903,15 @@ static enum status make_deliveries(struct batch *batch, const struct batch_save 
         count += save->rows->notifications[i].subscription_count;
     }
     struct delivery *deliveries = ARENA_NEW_ARRAY(batch->arena, count + 1, struct delivery);
+    struct id *turns = ARENA_NEW_ARRAY(batch->arena, count + 1, struct id);
     bool *at_once = ARENA_NEW_ARRAY(batch->arena, count + 1, bool);
-    if (deliveries == NULL || at_once == NULL) {
+    if (deliveries == NULL || turns == NULL || at_once == NULL) {
         return STATUS_LIMIT;
     }
     size_t filled = 0;
     for (size_t i = 0; i < save->rows->notification_count; i++) {
         const struct notification_row *row = &save->rows->notifications[i];
+        struct id turn = survivor_of(save->rows, row->profile_id);
         for (size_t k = 0; k < row->subscription_count; k++) {
             const struct rendition *own = rendition_of(row, k);
             struct delivery_way way = { .is_ordered = false };
@@ -877,6 +919,7 @@ static enum status make_deliveries(struct batch *batch, const struct batch_save 
                 way = row->subscription_ways[k];
             }
             at_once[filled] = !way.is_batched;
+            turns[filled] = turn;
             deliveries[filled++] = (struct delivery){
                 .workspace_id = batch->workspace_id,
                 .id = delivery_id(row->id, row->subscription_ids[k]),
@@ -896,13 +939,16 @@ static enum status make_deliveries(struct batch *batch, const struct batch_save 
             };
         }
     }
-    *out_made = (struct made_deliveries){ .rows = deliveries, .at_once = at_once, .count = count };
+    *out_made = (struct made_deliveries){
+        .rows = deliveries, .turns = turns, .at_once = at_once, .count = count
+    };
     return keep_first_in_turn(batch->arena, out_made);
 }
 
 static void put_notifications(struct pg_params *params, const struct decision_rows *rows)
 {
-    static const enum pg_type types[] = { PG_INSTANT, PG_UUID, PG_UUID, PG_TEXT, PG_INT8, PG_TEXT };
+    static const enum pg_type types[] = { PG_INSTANT, PG_UUID, PG_UUID, PG_TEXT,
+                                          PG_INT8,    PG_INT4, PG_TEXT };
     struct columns columns;
     columns_begin(&columns, params, types, ARRAY_COUNT(types), rows->notification_count);
     for (size_t i = 0; i < rows->notification_count; i++) {
@@ -913,7 +959,8 @@ static void put_notifications(struct pg_params *params, const struct decision_ro
         pg_array_id(&c[2], row->profile_id);
         pg_array_text(&c[3], row->topic);
         pg_array_i64(&c[4], row->sequence);
-        pg_array_text(&c[5], row->body);
+        pg_array_i32(&c[5], (int32_t)i);
+        pg_array_text(&c[6], row->body);
     }
     columns_end(&columns);
 }
@@ -931,7 +978,7 @@ static void put_deliveries(struct pg_params *params, const struct made_deliverie
         pg_array_id(&c[1], deliveries[i].notification_id);
         pg_array_instant(&c[2], deliveries[i].notification_created_at_ms);
         pg_array_id(&c[3], deliveries[i].subscription_id);
-        pg_array_id(&c[4], deliveries[i].profile_id);
+        pg_array_id(&c[4], made->turns[i]);
         pg_array_i64(&c[5], deliveries[i].sequence);
         pg_array_i32(&c[6], (int32_t)deliveries[i].rank);
         pg_array_bool(&c[7], deliveries[i].is_ordered);

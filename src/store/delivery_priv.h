@@ -15,7 +15,8 @@ enum {
 struct delivery delivery_of_row(const struct pg_result *result, size_t row, struct id workspace_id,
                                 int64_t lease_until_ms);
 
-/* Topic and body of each. */
+/* Topic and body of each, and whom it is about: until then profile_id is the row's,
+ * under which an ordered one waits its turn. */
 NODISCARD enum status delivery_read_bodies(struct pg *pg, struct arena *arena,
                                            struct id workspace_id, struct delivery *deliveries,
                                            size_t count, struct problem *problem);

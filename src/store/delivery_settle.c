@@ -14,7 +14,8 @@
  * Whoever settles an ordered delivery takes the next about its customer in the same
  * transaction, leased to itself; what follows in batches is only woken. Between its
  * statements the insert of a follower may commit unseen: that row is due and newer than
- * any floor, so the next claim has it.
+ * any floor, so the next claim has it. What waits behind a notification about somebody
+ * who was merged stands under the survivor.
  *
  * Everything a row is known by comes out of a fenced subquery (OFFSET 0): were
  * the workspace or the owner a constant, the planner would take it for the
@@ -99,14 +100,20 @@ static const struct pg_statement delivery_attempt_insert = {
     " ON CONFLICT (workspace_id, at, id) DO NOTHING",
 };
 
+/* $2 endpoints, $3 customers, whose rows stand under u.turn_id. */
+#define TURNS                                                                                \
+    " FROM (SELECT v.subscription_id, coalesce(m.merged_into, v.profile_id) AS turn_id FROM" \
+    " unnest($2::uuid[], $3::uuid[]) AS v (subscription_id, profile_id)"                     \
+    " LEFT JOIN LATERAL (SELECT p.merged_into FROM profile p WHERE p.workspace_id = $1"      \
+    " AND p.id = v.profile_id OFFSET 0) m ON true OFFSET 0) u"
+
 /* The next about these customers, if nobody has it and it is due. */
 static const struct pg_statement delivery_next_in_turn = {
     "delivery_next_in_turn",
     "UPDATE delivery AS d SET lease_owner = $4, lease_until = $5"
-    " FROM (SELECT DISTINCT $1::uuid AS workspace_id, r.id FROM unnest($2::uuid[], $3::uuid[])"
-    " AS u (subscription_id, profile_id)"
+    " FROM (SELECT DISTINCT $1::uuid AS workspace_id, r.id" TURNS
     " CROSS JOIN LATERAL (SELECT c.id FROM delivery c WHERE c.workspace_id = $1"
-    " AND c.subscription_id = u.subscription_id AND c.profile_id = u.profile_id AND c.is_ordered"
+    " AND c.subscription_id = u.subscription_id AND c.profile_id = u.turn_id AND c.is_ordered"
     " ORDER BY c.sequence, c.rank, c.id LIMIT 1) r) k"
     " WHERE d.workspace_id = k.workspace_id AND d.id = k.id AND d.due_at <= $6"
     " AND d.batch_id IS NULL AND (d.lease_until IS NULL OR d.lease_until < $6)"
@@ -117,10 +124,9 @@ static const struct pg_statement delivery_next_in_turn = {
 static const struct pg_statement delivery_wake = {
     "delivery_wake",
     "UPDATE delivery AS d SET due_at = $4"
-    " FROM (SELECT DISTINCT $1::uuid AS workspace_id, r.id FROM unnest($2::uuid[], $3::uuid[])"
-    " AS u (subscription_id, profile_id)"
+    " FROM (SELECT DISTINCT $1::uuid AS workspace_id, r.id" TURNS
     " CROSS JOIN LATERAL (SELECT c.id FROM delivery c WHERE c.workspace_id = $1"
-    " AND c.subscription_id = u.subscription_id AND c.profile_id = u.profile_id AND c.is_ordered"
+    " AND c.subscription_id = u.subscription_id AND c.profile_id = u.turn_id AND c.is_ordered"
     " AND c.due_at < $4 AND c.batch_id IS NULL OFFSET 0) r) k"
     " WHERE d.workspace_id = k.workspace_id AND d.id = k.id AND d.batch_id IS NULL"
     " AND d.lease_owner IS NULL AND d.due_at < $4",

@@ -33,6 +33,11 @@
  * its endpoint nothing. Rejected: putting due_at of blocked rows off (two index writes
  * for each, and a race with the insert to close).
  *
+ * A row waits its turn under the canonical profile of whom its notification is about: a
+ * merge moves what is pending to the survivor (batch_save.c), un-merging moves it back
+ * (unmerge.c), and whoever was merged only after a row was read is looked up when it is
+ * settled. Consent and the log of attempts go by whom the notification is about.
+ *
  * Rejected: one claim over (workspace, due_at) that leaves out the sick by a list of
  * ids: it still reads their rows; and a table of endpoints with something due, which
  * every commit of a notification would have to update.
@@ -59,10 +64,10 @@ static const struct pg_statement delivery_claim = {
 
 static const struct pg_statement delivery_bodies = {
     "delivery_bodies",
-    "SELECT u.n, r.topic, coalesce(q.body, r.body), coalesce(q.target, '')"
+    "SELECT u.n, r.topic, coalesce(q.body, r.body), coalesce(q.target, ''), r.profile_id"
     " FROM unnest($2::timestamptz[], $3::uuid[], $4::uuid[]) WITH ORDINALITY"
     " AS u (created_at, id, subscription_id, n)"
-    " CROSS JOIN LATERAL (SELECT topic, body FROM notification WHERE workspace_id = $1"
+    " CROSS JOIN LATERAL (SELECT topic, body, profile_id FROM notification WHERE workspace_id = $1"
     " AND created_at = u.created_at AND id = u.id OFFSET 0) r"
     " LEFT JOIN LATERAL (SELECT body, target FROM rendition WHERE workspace_id = $1"
     " AND created_at = u.created_at AND notification_id = u.id"
@@ -116,6 +121,7 @@ enum status delivery_read_bodies(struct pg *pg, struct arena *arena, struct id w
         delivery->topic = pg_get_text(result, row, 1);
         delivery->body = pg_get_text(result, row, 2);
         delivery->target = pg_get_text(result, row, 3);
+        delivery->profile_id = pg_get_id(result, row, 4);
     }
     return status;
 }

@@ -11,7 +11,10 @@
 /*
  * One transaction: lock the survivor and its tombstones in key order, find what
  * belongs to the side that leaves (the loser and whoever had been merged into it
- * before), hydrate both sides, decide their stages silently, save.
+ * before), hydrate both sides, decide their stages silently, save. What is pending and
+ * was rung about the side that leaves waits its turn there again, among what rings for
+ * it from now on; what rang after the merge was about the survivor. What is free by that
+ * is found when the floors of claims are forgotten, within half a minute.
  *
  * Rare and by hand, so it takes as many round trips as it reads well in.
  */
@@ -51,6 +54,17 @@ static const struct pg_statement unmerge_tombstones = {
     "unmerge_tombstones",
     "UPDATE profile SET merged_into = $2 WHERE workspace_id = $1 AND merged_into = $3"
     " AND id <> $2 AND id IN (SELECT id FROM unnest($4::uuid[]) AS side (id))",
+};
+
+static const struct pg_statement unmerge_deliveries = {
+    "unmerge_deliveries",
+    "UPDATE delivery AS d SET profile_id = $2 FROM (SELECT $1::uuid AS workspace_id, r.id"
+    " FROM (SELECT c.id, c.notification_created_at, c.notification_id FROM delivery c"
+    " WHERE c.workspace_id = $1 AND c.profile_id = $3 AND c.is_ordered OFFSET 0) r"
+    " CROSS JOIN LATERAL (SELECT n.profile_id FROM notification n WHERE n.workspace_id = $1"
+    " AND n.created_at = r.notification_created_at AND n.id = r.notification_id OFFSET 0) n"
+    " WHERE n.profile_id IN (SELECT id FROM unnest($4::uuid[]) AS side (id)) OFFSET 0) k"
+    " WHERE d.workspace_id = k.workspace_id AND d.id = k.id",
 };
 
 static const struct pg_statement unmerge_undo = {
@@ -262,6 +276,9 @@ static enum status save(struct unmerge_run *run, struct problem *problem)
     }
     if (status == STATUS_OK) {
         status = write_back(run, &unmerge_tombstones, problem);
+    }
+    if (status == STATUS_OK) {
+        status = write_back(run, &unmerge_deliveries, problem);
     }
     struct decision_rows rows = { 0 };
     if (status == STATUS_OK) {

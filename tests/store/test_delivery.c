@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "core/trigger/batch.h"
 #include "pg_fixture.h"
+#include "store/batch.h"
 #include "store/delivery_permit.h"
 #include "store/delivery_store.h"
 #include "unit.h"
@@ -278,6 +279,140 @@ static void a_later_one_waits_for_the_earlier(void **state)
     struct delivery second = shop.next[0];
     settle(&shop, &second, 0);
     assert_int_equal(number_of(&shop.next[0]), 3);
+}
+
+/* --- merges ------------------------------------------------------------------ */
+
+enum {
+    SURVIVOR = 7,
+    LOSER = 9,
+};
+
+/* As intake saves: the merge, and what rang with it, of the loser first. */
+static void merge(struct shop *shop, size_t rung, struct delivery **out_rows, size_t *out_count)
+{
+    struct problem problem = { .detail = "" };
+    struct id to[] = { subscription(1) };
+    struct delivery_way way[] = { { .is_ordered = true } };
+    struct notification_row bells[2];
+    struct identity_decision_row edge = { .id = id_of(0x70, 1),
+                                          .kind = IDENTITY_MERGED,
+                                          .from_id = id_of(0x40, LOSER),
+                                          .into_id = id_of(0x40, SURVIVOR),
+                                          .because = IDENTITY_EMAIL,
+                                          .at_ms = shop->now_ms };
+    for (unsigned i = 0; i < rung; i++) {
+        bells[i] = (struct notification_row){
+            .id = id_of(0x20, 100 + i),
+            .created_at_ms = shop->now_ms,
+            .profile_id = id_of(0x40, i == 0 ? LOSER : SURVIVOR),
+            .topic = STR("tag.added"),
+            .sequence = 50 + i,
+            .body = STR("{}"),
+            .subscription_ids = to,
+            .subscription_ways = way,
+            .subscription_count = 1,
+        };
+    }
+    struct decision_rows rows = { .identity_decisions = &edge,
+                                  .identity_decision_count = 1,
+                                  .notifications = bells,
+                                  .notification_count = rung };
+    const struct batch_save save = { .rows = &rows,
+                                     .lease_owner = owner(1),
+                                     .lease_until_ms = shop->now_ms + LIMIT_DELIVERY_LEASE_MS };
+    struct batch batch;
+    assert_int_equal(
+        batch_init(&batch, shop->fixture->pg, shop->fixture->arena, workspace, NULL, 0), STATUS_OK);
+    pg_fixture_script(shop->fixture->pg, "BEGIN");
+    if (batch_save(&batch, &save, out_rows, out_count, &problem) != STATUS_OK) {
+        fail_msg("save: %s", problem.detail);
+    }
+    pg_fixture_script(
+        shop->fixture->pg,
+        "INSERT INTO profile (workspace_id, id, merged_into, sequence, created_at, updated_at,"
+        " decided_at, first_seen_at, identified, state)"
+        " VALUES ('01000000-0000-0000-0000-000000000000', '40000000-0000-0000-0000-000000000009',"
+        " '40000000-0000-0000-0000-000000000007', 1, now(), now(), now(), now(), true, '')");
+}
+
+static void put_about(struct shop *shop, unsigned number, unsigned profile, bool is_ordered)
+{
+    put(shop, &(struct wanted){ .number = number,
+                                .subscription = 1,
+                                .profile = profile,
+                                .sequence = number,
+                                .is_ordered = is_ordered });
+}
+
+static int64_t count_under(struct shop *shop, const char *name, unsigned profile)
+{
+    char sql[SQL_SIZE];
+    snprintf(sql, sizeof(sql),
+             "SELECT count(*) FROM delivery WHERE profile_id = '40000000-0000-0000-0000-%012u'",
+             profile);
+    return count(shop, name, sql);
+}
+
+static void a_merge_joins_what_is_pending(void **state)
+{
+    struct shop shop;
+    struct delivery *made = NULL;
+    size_t made_count = 0;
+    shop_open(&shop, state);
+    put_about(&shop, 1, LOSER, true);
+    put_about(&shop, 2, SURVIVOR, true);
+    put_about(&shop, 3, LOSER, true);
+    put_about(&shop, 4, LOSER, false);
+    put_about(&shop, 5, 8, true);
+    merge(&shop, 2, &made, &made_count);
+    assert_int_equal(made_count, 0); /* all waits behind what was pending */
+    assert_int_equal(count_under(&shop, "under_survivor", SURVIVOR), 5);
+    assert_int_equal(count_under(&shop, "under_loser", LOSER), 1); /* for which order is none */
+    assert_int_equal(count_under(&shop, "under_other", 8), 1);
+    lane_add(&shop, 1, 10);
+    assert_int_equal(claim(&shop), 3);
+    struct delivery head = shop.claimed[0];
+    for (unsigned next = 2; next <= 3; next++) {
+        settle(&shop, &head, 0);
+        assert_int_equal(shop.next_count, 1);
+        assert_int_equal(number_of(&shop.next[0]), next);
+        head = shop.next[0];
+    }
+    assert_true(id_equal(head.profile_id, id_of(0x40, LOSER))); /* whom it is about */
+}
+
+static void what_rings_with_a_merge_is_one_order(void **state)
+{
+    struct shop shop;
+    struct delivery *made = NULL;
+    size_t made_count = 0;
+    shop_open(&shop, state);
+    merge(&shop, 2, &made, &made_count);
+    assert_int_equal(made_count, 1); /* the loser's, and the survivor's behind it */
+    assert_true(id_equal(made[0].profile_id, id_of(0x40, LOSER)));
+    assert_int_equal(count_under(&shop, "both_under_survivor", SURVIVOR), 2);
+    shop.now_ms = clock_now_ms() + 1;
+    settle(&shop, &made[0], 0);
+    assert_int_equal(shop.next_count, 1);
+}
+
+/* In memory it is about the loser; what waits behind it went to the survivor. */
+static void who_was_merged_in_the_air_wakes_the_survivor(void **state)
+{
+    struct shop shop;
+    struct delivery *made = NULL;
+    size_t made_count = 0;
+    shop_open(&shop, state);
+    put_about(&shop, 1, LOSER, true);
+    put_about(&shop, 2, LOSER, true);
+    lane_add(&shop, 1, 10);
+    assert_int_equal(claim(&shop), 1);
+    struct delivery head = shop.claimed[0];
+    merge(&shop, 0, &made, &made_count);
+    settle(&shop, &head, 0);
+    assert_int_equal(shop.next_count, 1);
+    assert_int_equal(number_of(&shop.next[0]), 2);
 }
 
 static void a_lost_lease_settles_nothing(void **state)
@@ -642,7 +777,7 @@ static void explain(struct shop *shop, const char *name, const char *sql, const 
 }
 
 /* Whatever the table holds, an endpoint's rows are found by its own part of the index,
- * and what is earlier about a customer by the order's. */
+ * and what is earlier about a customer, or waits when they are merged, by the order's. */
 static void a_claim_begins_with_its_endpoint(void **state)
 {
     static const char CLAIM[] =
@@ -656,13 +791,21 @@ static void a_claim_begins_with_its_endpoint(void **state)
         " AND e.profile_id = c.profile_id AND e.is_ordered"
         " AND (e.sequence, e.rank, e.id) < (c.sequence, c.rank, c.id)))"
         " ORDER BY c.due_at LIMIT 10 FOR UPDATE OF c SKIP LOCKED) r";
+    static const char MERGE[] =
+        "EXPLAIN SELECT r.id FROM unnest('{40000000-0000-0000-0000-000000000009}'::uuid[])"
+        " AS u (from_id) CROSS JOIN LATERAL (SELECT c.id FROM delivery c"
+        " WHERE c.workspace_id = '01000000-0000-0000-0000-000000000000'"
+        " AND c.profile_id = u.from_id AND c.is_ordered"
+        " ORDER BY c.subscription_id, c.sequence, c.rank, c.id FOR UPDATE) r";
     struct shop shop;
     shop_open(&shop, state);
     for (int round = 0; round < 2; round++) {
-        const char *names[2][2] = { { "plan_due_empty", "plan_order_empty" },
-                                    { "plan_due_skewed", "plan_order_skewed" } };
+        const char *names[2][3] = { { "plan_due_empty", "plan_order_empty", "plan_merge_empty" },
+                                    { "plan_due_skewed", "plan_order_skewed",
+                                      "plan_merge_skewed" } };
         explain(&shop, names[round][0], CLAIM, "Index Scan using delivery_due");
         explain(&shop, names[round][1], CLAIM, "using delivery_order");
+        explain(&shop, names[round][2], MERGE, "using delivery_order");
         /* One dead endpoint with nearly all of it. */
         pg_fixture_script(shop.fixture->pg,
                           "INSERT INTO delivery (workspace_id, id, notification_id,"
@@ -901,6 +1044,9 @@ int main(void)
         IN_A_DATABASE(each_endpoint_gets_what_it_has_room_for),
         IN_A_DATABASE(the_limit_is_over_all),
         IN_A_DATABASE(a_later_one_waits_for_the_earlier),
+        IN_A_DATABASE(a_merge_joins_what_is_pending),
+        IN_A_DATABASE(what_rings_with_a_merge_is_one_order),
+        IN_A_DATABASE(who_was_merged_in_the_air_wakes_the_survivor),
         IN_A_DATABASE(a_lost_lease_settles_nothing),
         IN_A_DATABASE(a_batch_ripens_by_number_or_time),
         IN_A_DATABASE(a_frozen_batch_stays_what_it_is),

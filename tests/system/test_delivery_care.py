@@ -161,6 +161,68 @@ def test_two_servers_keep_the_order_about_a_customer(two, esp):
         last[customer] = message["sequence"]
 
 
+ANNA = {"email": "anna@example.com"}
+BEN = {"phone": "+33612345678"}
+
+
+def seen(esp):
+    return [m["data"]["product"]["product_id"] for m in parsed(esp)]
+
+
+def pending(api, identities):
+    kind, value = next(iter(identities.items()))
+    profile = api.post("/v1/profiles/lookup", {"kind": kind, "value": value}, expect=200)
+    return [d["profile_id"] for d in api.get(f"/v1/deliveries?profile={profile['id']}")["data"]], \
+        profile["id"]
+
+
+def test_who_was_merged_is_told_of_in_one_order(shop, esp):
+    """A merge re-points what is pending (correctness 8), a follower is woken by whom it waits for."""
+    down = threading.Event()
+    down.set()
+    esp.answer = lambda _headers, body: (
+        500 if down.is_set() and b'"2"' in body else 200, {}, b"")
+    subscribe(shop, esp, ordering="profile")
+    view(shop, 1, identities=ANNA)
+    wait_for(lambda: seen(esp) == ["1"], 5)
+    view(shop, 2, identities=BEN)  # the younger, who goes
+    wait_for(lambda: seen(esp) == ["1", "2"], 5)
+    view(shop, 3, identities=BEN)
+    view(shop, 4, identities={**ANNA, **BEN})
+    view(shop, 5, identities=ANNA)
+    rows, survivor = pending(shop, BEN)
+    assert rows == [survivor] * 4
+    down.clear()
+    wait_for(lambda: len(seen(esp)) == 6, 10)
+    assert seen(esp)[2:] == ["2", "3", "4", "5"]
+    times = [m[3] for m in esp.messages]
+    assert times[5] - times[2] < 2, "nobody waits for a floor to be forgotten"
+
+
+def test_who_is_parted_waits_for_their_own(shop, esp):
+    down = threading.Event()
+    down.set()
+    esp.answer = lambda _headers, body: (
+        500 if down.is_set() and b'"2"' in body else 200, {}, b"")
+    subscribe(shop, esp, ordering="profile")
+    view(shop, 1, identities=ANNA)
+    view(shop, 2, identities=BEN)
+    wait_for(lambda: sorted(seen(esp)) == ["1", "2"], 5)
+    view(shop, 3, identities={**ANNA, **BEN})
+    _, survivor = pending(shop, ANNA)
+    edge = shop.get(f"/v1/profiles/{survivor}/merges")["data"][0]
+    shop.post(f"/v1/profiles/{survivor}/unmerge", {"merge_id": edge["id"]}, expect=200)
+    view(shop, 4, identities=BEN)  # behind 2, which is about Ben again
+    rows, ben = pending(shop, BEN)
+    assert ben != survivor and rows == [ben] * 2
+    wait_for(lambda: seen(esp)[2:] == ["3"], 5, what="Anna waits for Ben no longer")
+    time.sleep(0.5)
+    down.clear()
+    wait_for(lambda: "4" in seen(esp), 10)
+    order = seen(esp)
+    assert order.index("4") > len(order) - 1 - order[::-1].index("2")
+
+
 def test_a_lane_rests_when_its_receiver_asks(shop, esp):
     said = []
 

@@ -34,7 +34,7 @@ struct delivery {
     struct id notification_id;
     int64_t notification_created_at_ms;
     struct id subscription_id;
-    struct id profile_id;
+    struct id profile_id; /* whom the notification is about, whoever survived them since */
     int64_t sequence;
     uint32_t rank;         /* among those of one commit: the order of decision */
     bool is_ordered;       /* not before what is smaller by (sequence, rank, id) is settled */
