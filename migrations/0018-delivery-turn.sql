@@ -7,3 +7,6 @@ CREATE INDEX delivery_order ON delivery
 
 -- Among those of one sequence the order of decision, which a replay sends them in.
 ALTER TABLE notification ADD COLUMN rank integer NOT NULL DEFAULT 0;
+
+-- max_age counts from it; null: was never replayed, and it counts from the notification.
+ALTER TABLE delivery ADD COLUMN replayed_at timestamptz;

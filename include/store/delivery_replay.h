@@ -20,7 +20,8 @@
 struct replay_walk {
     struct id workspace_id;
     struct id subscription_id;
-    int64_t until_ms; /* attempts before it */
+    int64_t since_ms; /* attempts from it on */
+    int64_t until_ms; /* and before it */
     bool only_failed;
     int64_t after_ms; /* behind this place */
     struct id after_id;
@@ -31,7 +32,7 @@ struct replay_candidate {
     struct id attempt_id;
     struct id notification_id;
     int64_t created_at_ms; /* INSTANT_NONE: the attempt does not say */
-    bool is_wanted;        /* its last settled attempt of the range, and its outcome fits */
+    bool is_wanted;        /* its first settled attempt of the range, and its outcome fits */
 };
 /* In the order of attempts; fewer than the limit: that was all. */
 NODISCARD enum status delivery_replay_scan(struct pg *pg, struct arena *arena,
@@ -43,8 +44,9 @@ struct replay_item {
     struct id notification_id;
     int64_t created_at_ms;
 };
-/* As new deliveries, due now. *out_found: how many of the notifications are still
- * kept; *out_queued: how many of them were not pending already. */
+/* As new deliveries, due now, in the subscription's order. *out_found: how many of the
+ * notifications are still kept; *out_queued: how many of them were not pending already.
+ * STATUS_MISSING: there is no such subscription. */
 NODISCARD enum status delivery_replay_queue(struct pg *pg, struct arena *arena,
                                             struct id workspace_id, struct id subscription_id,
                                             const struct replay_item *items, size_t count,
@@ -56,15 +58,10 @@ struct replay_target {
     struct id subscription_id;
     struct str name;
     struct str status;
-    int64_t max_age_ms; /* 0: none */
 };
 NODISCARD enum status delivery_replay_targets(struct pg *pg, struct arena *arena,
                                               struct id workspace_id, struct id notification_id,
                                               struct id owner, struct replay_target **out_targets,
                                               size_t *out_count, struct problem *problem);
-/* STATUS_MISSING: there is no such subscription. */
-NODISCARD enum status delivery_replay_max_age(struct pg *pg, struct arena *arena,
-                                              struct id workspace_id, struct id subscription_id,
-                                              int64_t *out_max_age_ms, struct problem *problem);
 
 #endif

@@ -28,19 +28,13 @@ static enum status queue_again(const struct resource_request *request, const str
     size_t queued = 0;
     const struct notification_view *row = again->row;
     struct replay_item item = { row->id, row->created_at_ms };
-    bool is_old =
-        target->max_age_ms > 0 && row->created_at_ms <= request->now_ms - target->max_age_ms;
-    enum status status = STATUS_OK;
-    if (!is_old) {
-        status = delivery_replay_queue(request->pg, request->arena,
-                                       request->principal->workspace_id, target->subscription_id,
-                                       &item, 1, request->now_ms, &found, &queued, problem);
-    }
-    const char *result = is_old ? "expired" : queued > 0 ? "queued" : "pending";
+    enum status status = delivery_replay_queue(
+        request->pg, request->arena, request->principal->workspace_id, target->subscription_id,
+        &item, 1, request->now_ms, &found, &queued, problem);
     jsonw_open(again->json);
     jsonw_put_str(again->json, "subscription", target->name);
     jsonw_put_str(again->json, "subscription_status", target->status);
-    jsonw_put_z(again->json, "result", result);
+    jsonw_put_z(again->json, "result", queued > 0 ? "queued" : "pending");
     jsonw_close(again->json);
     return status;
 }

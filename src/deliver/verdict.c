@@ -70,18 +70,26 @@ int64_t verdict_expires_at_ms(int64_t created_at_ms, int64_t expires_at_ms, int6
     return by_age_ms < expires_ms ? by_age_ms : expires_ms;
 }
 
+/* Who asked for it again knows how old it is: its age begins anew. */
+static int64_t age_begins_ms(int64_t created_at_ms, int64_t replayed_at_ms)
+{
+    return replayed_at_ms > 0 ? replayed_at_ms : created_at_ms;
+}
+
 static int64_t member_expires_at_ms(const struct delivery_member *member, int64_t max_age_ms)
 {
-    return verdict_expires_at_ms(member->notification_created_at_ms, member->expires_at_ms,
-                                 max_age_ms);
+    return verdict_expires_at_ms(
+        age_begins_ms(member->notification_created_at_ms, member->replayed_at_ms),
+        member->expires_at_ms, max_age_ms);
 }
 
 /* Of a batch: when the last of its members expires. */
 static int64_t last_expires_at_ms(const struct delivery *delivery, int64_t max_age_ms)
 {
     if (delivery->member_count == 0) {
-        return verdict_expires_at_ms(delivery->notification_created_at_ms, delivery->expires_at_ms,
-                                     max_age_ms);
+        return verdict_expires_at_ms(
+            age_begins_ms(delivery->notification_created_at_ms, delivery->replayed_at_ms),
+            delivery->expires_at_ms, max_age_ms);
     }
     int64_t last_ms = 0;
     for (size_t i = 0; i < delivery->member_count; i++) {

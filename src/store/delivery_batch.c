@@ -114,6 +114,7 @@ static struct delivery_member member_of(const struct delivery *row)
         .profile_id = row->profile_id,
         .notification_created_at_ms = row->notification_created_at_ms,
         .expires_at_ms = row->expires_at_ms,
+        .replayed_at_ms = row->replayed_at_ms,
         .attempt = row->attempt,
         .body_bytes = (uint32_t)row->body.size,
         .is_ordered = row->is_ordered,

@@ -6,10 +6,10 @@
 /* The columns that delivery_of_row reads, in its order. */
 #define DELIVERY_COLUMNS                                                                   \
     "d.id, d.notification_id, d.notification_created_at, d.subscription_id, d.profile_id," \
-    " d.sequence, d.attempt, d.due_at, d.rank, d.is_ordered, d.expires_at"
+    " d.sequence, d.attempt, d.due_at, d.rank, d.is_ordered, d.expires_at, d.replayed_at"
 
 enum {
-    DELIVERY_COLUMN_COUNT = 11
+    DELIVERY_COLUMN_COUNT = 12
 };
 
 struct delivery delivery_of_row(const struct pg_result *result, size_t row, struct id workspace_id,

@@ -15,16 +15,28 @@
  *
  * What failed is what the log says: the last attempt of all has an outcome that
  * ended it without being delivered. A walk goes over the attempts of a range and
- * takes each notification at its last settled attempt within it, so that one with
- * ten attempts is taken once, wherever the walk was interrupted.
+ * takes each notification at its first settled attempt within it, so that one with
+ * ten attempts is taken once, wherever the walk was interrupted. Of an ordered
+ * subscription that is the order of each customer, also when some were replayed before.
+ *
+ * Where order is asked for, a replay keeps it: it takes the place that the message had,
+ * by sequence and rank, before what is newer and still pending. What is newer and was
+ * sent, or is in the air, was before it: the receiver tells by its sequence. Whoever is
+ * merged at the very instant of the statement is ordered among their own.
+ *
+ * A message has an age at which it is not worth sending unasked; who asks for it again
+ * knows how old it is. So max_age counts from the asking, and all that ends a replay
+ * before is that the notification is not kept any more. Rejected: counting from the
+ * notification, by which an endpoint that was down for longer than its max_age could be
+ * told of nothing it had missed.
  */
 
 static const struct pg_statement replay_scan_sql = {
     "replay_scan",
     "SELECT a.at, a.id, a.notification_id, a.notification_created_at,"
     " CASE WHEN a.outcome = 'retry' THEN false ELSE NOT EXISTS (SELECT 1 FROM attempt b"
-    "  WHERE b.workspace_id = $1 AND b.notification_id = a.notification_id AND b.at >= a.at"
-    "  AND b.at < $3 AND (b.at, b.id) > (a.at, a.id) AND b.subscription_id = $2"
+    "  WHERE b.workspace_id = $1 AND b.notification_id = a.notification_id AND b.at >= $8"
+    "  AND b.at <= a.at AND (b.at, b.id) < (a.at, a.id) AND b.subscription_id = $2"
     "  AND b.outcome <> 'retry')"
     " AND (NOT $4::boolean OR (SELECT l.outcome FROM attempt l WHERE l.workspace_id = $1"
     "  AND l.notification_id = a.notification_id AND l.at >= a.at AND l.subscription_id = $2"
@@ -35,29 +47,34 @@ static const struct pg_statement replay_scan_sql = {
 
 static const struct pg_statement replay_queue_sql = {
     "replay_queue",
-    "WITH kept AS (SELECT d.id, d.notification_id, d.created_at, n.profile_id, n.sequence"
-    " FROM unnest($3::uuid[], $4::uuid[], $5::timestamptz[]) AS d (id, notification_id, created_at)"
-    " CROSS JOIN LATERAL (SELECT p.profile_id, p.sequence FROM notification p"
-    " WHERE p.workspace_id = $1 AND p.created_at = d.created_at AND p.id = d.notification_id"
-    " OFFSET 0) n),"
+    "WITH subscribed AS (SELECT s.ordering = 'profile' AS is_ordered FROM subscription s"
+    " WHERE s.workspace_id = $1 AND s.id = $2),"
+    " kept AS (SELECT d.id, d.notification_id, d.created_at, n.sequence, n.rank, n.is_ordered,"
+    " coalesce(m.merged_into, n.profile_id) AS turn_id FROM subscribed s"
+    " CROSS JOIN unnest($3::uuid[], $4::uuid[], $5::timestamptz[])"
+    " AS d (id, notification_id, created_at)"
+    /* What is about no customer has no order. */
+    " CROSS JOIN LATERAL (SELECT p.profile_id, p.sequence, p.rank, s.is_ordered"
+    " AND p.profile_id <> '00000000-0000-0000-0000-000000000000' AS is_ordered"
+    " FROM notification p WHERE p.workspace_id = $1 AND p.created_at = d.created_at"
+    " AND p.id = d.notification_id OFFSET 0) n"
+    " LEFT JOIN LATERAL (SELECT c.merged_into FROM profile c WHERE n.is_ordered"
+    " AND c.workspace_id = $1 AND c.id = n.profile_id OFFSET 0) m ON true),"
     " queued AS (INSERT INTO delivery (workspace_id, id, notification_id,"
-    " notification_created_at, subscription_id, profile_id, sequence, due_at)"
-    " SELECT $1, k.id, k.notification_id, k.created_at, $2, k.profile_id, k.sequence, $6"
-    " FROM kept k ON CONFLICT (workspace_id, id) DO NOTHING RETURNING id)"
-    " SELECT (SELECT count(*) FROM kept), (SELECT count(*) FROM queued)",
+    " notification_created_at, subscription_id, profile_id, sequence, rank, is_ordered, due_at,"
+    " replayed_at)"
+    " SELECT $1, k.id, k.notification_id, k.created_at, $2, k.turn_id, k.sequence, k.rank,"
+    " k.is_ordered, $6, $6 FROM kept k ON CONFLICT (workspace_id, id) DO NOTHING RETURNING id)"
+    " SELECT (SELECT count(*) FROM kept), (SELECT count(*) FROM queued),"
+    " EXISTS (SELECT 1 FROM subscribed)",
 };
 
 static const struct pg_statement replay_targets_sql = {
     "replay_targets",
-    "SELECT s.id, s.name, s.status, coalesce(s.max_age_ms, 0) FROM (SELECT DISTINCT"
+    "SELECT s.id, s.name, s.status FROM (SELECT DISTINCT"
     " a.subscription_id FROM attempt a WHERE a.workspace_id = $1 AND a.notification_id = $2) t"
     " JOIN subscription s ON s.workspace_id = $1 AND s.id = t.subscription_id"
     " WHERE $3::uuid IS NULL OR s.owner_key_id = $3 ORDER BY s.name",
-};
-
-static const struct pg_statement replay_max_age_sql = {
-    "replay_max_age",
-    "SELECT coalesce(max_age_ms, 0) FROM subscription WHERE workspace_id = $1 AND id = $2",
 };
 
 enum status delivery_replay_scan(struct pg *pg, struct arena *arena, const struct replay_walk *walk,
@@ -74,6 +91,7 @@ enum status delivery_replay_scan(struct pg *pg, struct arena *arena, const struc
     pg_put_instant(&params, walk->after_ms);
     pg_put_id(&params, walk->after_id);
     pg_put_i64(&params, (int64_t)walk->limit);
+    pg_put_instant(&params, walk->since_ms);
     enum status status = pg_run(pg, arena, &replay_scan_sql, &params, &result, problem);
     if (status != STATUS_OK) {
         return status;
@@ -123,6 +141,9 @@ enum status delivery_replay_queue(struct pg *pg, struct arena *arena, struct id 
     pg_array_end(&instants);
     pg_put_instant(&params, now_ms);
     enum status status = pg_run(pg, arena, &replay_queue_sql, &params, &result, problem);
+    if (status == STATUS_OK && !pg_get_bool(result, 0, 2)) {
+        return STATUS_MISSING;
+    }
     if (status == STATUS_OK) {
         *out_found = (size_t)pg_get_i64(result, 0, 0);
         *out_queued = (size_t)pg_get_i64(result, 0, 1);
@@ -155,29 +176,9 @@ enum status delivery_replay_targets(struct pg *pg, struct arena *arena, struct i
             .subscription_id = pg_get_id(result, i, 0),
             .name = pg_get_text(result, i, 1),
             .status = pg_get_text(result, i, 2),
-            .max_age_ms = pg_get_i64(result, i, 3),
         };
     }
     *out_targets = targets;
     *out_count = count;
     return STATUS_OK;
-}
-
-enum status delivery_replay_max_age(struct pg *pg, struct arena *arena, struct id workspace_id,
-                                    struct id subscription_id, int64_t *out_max_age_ms,
-                                    struct problem *problem)
-{
-    struct pg_params params;
-    struct pg_result *result = NULL;
-    pg_params_init(&params, arena);
-    pg_put_id(&params, workspace_id);
-    pg_put_id(&params, subscription_id);
-    enum status status = pg_run(pg, arena, &replay_max_age_sql, &params, &result, problem);
-    if (status == STATUS_OK && pg_row_count(result) == 0) {
-        return STATUS_MISSING;
-    }
-    if (status == STATUS_OK) {
-        *out_max_age_ms = pg_get_i64(result, 0, 0);
-    }
-    return status;
 }

@@ -90,6 +90,7 @@ struct delivery delivery_of_row(const struct pg_result *result, size_t row, stru
         .rank = (uint32_t)pg_get_i64(result, row, 8),
         .is_ordered = pg_get_bool(result, row, 9),
         .expires_at_ms = pg_get_instant(result, row, 10),
+        .replayed_at_ms = pg_get_instant(result, row, 11),
         .lease_until_ms = lease_until_ms,
     };
 }

@@ -16,9 +16,6 @@
  * untouched. Nothing is remembered between chunks but which job it is: the
  * parameters and the cursor are read from its row each time, which a second
  * instance does as well when the lease of a dead one has run out.
- *
- * What is older than the subscription's max_age would be given up at once by the
- * sender, so it is counted and left where it is.
  */
 
 #define LEASE_MS 10000
@@ -33,7 +30,6 @@ struct chunk {
     int64_t looked; /* at attempts */
     int64_t queued;
     int64_t pending; /* already */
-    int64_t expired;
     int64_t missing; /* not kept any more */
 };
 
@@ -52,16 +48,16 @@ static void chunk_read(const struct job *job, struct chunk *chunk)
     const char *status = json_string_value(json_object_get(root, "status"));
     *chunk = (struct chunk){
         .walk = { .workspace_id = job->workspace_id,
+                  .since_ms = instant_of(root, "since"),
                   .until_ms = instant_of(root, "until"),
                   .only_failed = status == NULL || strcmp(status, "failed") == 0,
-                  .after_ms = instant_of(root, "since"),
                   .limit = CHUNK },
         .looked = json_integer_value(json_object_get(cursor, "looked")),
         .queued = json_integer_value(json_object_get(cursor, "queued")),
         .pending = json_integer_value(json_object_get(cursor, "pending")),
-        .expired = json_integer_value(json_object_get(cursor, "expired")),
         .missing = json_integer_value(json_object_get(cursor, "missing")),
     };
+    chunk->walk.after_ms = chunk->walk.since_ms;
     (void)id_parse(str_from_z(json_string_value(json_object_get(root, "subscription_id"))),
                    &chunk->walk.subscription_id);
     if (json_is_integer(json_object_get(cursor, "at"))) {
@@ -87,7 +83,6 @@ static struct str chunk_write(struct arena *arena, const struct chunk *chunk, bo
     }
     jsonw_put_i64(&json, "queued", chunk->queued);
     jsonw_put_i64(&json, "pending", chunk->pending);
-    jsonw_put_i64(&json, "expired", chunk->expired);
     jsonw_put_i64(&json, "missing", chunk->missing);
     jsonw_close(&json);
     return buf_str(&buf);
@@ -119,29 +114,23 @@ static enum status queue_wanted(const struct delivery_replay *replay, struct chu
     size_t wanted = 0;
     size_t found = 0;
     size_t queued = 0;
-    int64_t now_ms = clock_now_ms();
-    int64_t max_age_ms = 0;
     const struct replay_walk *walk = &chunk->walk;
-    enum status status = delivery_replay_max_age(replay->pg, replay->arena, walk->workspace_id,
-                                                 walk->subscription_id, &max_age_ms, problem);
+    enum status status = STATUS_OK;
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
         int64_t created_at_ms = INSTANT_NONE;
         if (!rows[i].is_wanted) {
             continue;
         }
         status = find_created(replay, chunk, &rows[i], &created_at_ms, problem);
-        bool is_old = max_age_ms > 0 && created_at_ms <= now_ms - max_age_ms;
         if (created_at_ms == INSTANT_NONE) {
             chunk->missing++;
-        } else if (is_old) {
-            chunk->expired++;
         } else {
             items[wanted++] = (struct replay_item){ rows[i].notification_id, created_at_ms };
         }
     }
     if (status == STATUS_OK && wanted > 0) {
         status = delivery_replay_queue(replay->pg, replay->arena, walk->workspace_id,
-                                       walk->subscription_id, items, wanted, now_ms, &found,
+                                       walk->subscription_id, items, wanted, clock_now_ms(), &found,
                                        &queued, problem);
     }
     chunk->queued += (int64_t)queued;
@@ -190,7 +179,7 @@ static enum status work_chunk(struct delivery_replay *replay, struct chunk *chun
         .job_id = replay->job_id,
         .owner = replay->instance_id,
         .cursor_json = chunk_write(replay->arena, chunk, true),
-        .done = chunk->queued + chunk->pending + chunk->expired + chunk->missing,
+        .done = chunk->queued + chunk->pending + chunk->missing,
         .total = -1,
         .lease_until_ms = clock_now_ms() + LEASE_MS,
     };

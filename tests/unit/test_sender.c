@@ -981,6 +981,28 @@ static void does_not_send_what_expired(void **state)
     house_destroy(house);
 }
 
+/* Its age counts from the instant at which somebody asked for it again. */
+static void sends_what_expired_and_was_asked_for_again(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t replayed_ago_ms;
+        enum attempt_outcome outcome;
+    } rows[] = { { 0, ATTEMPT_DELIVERED }, { 60001, ATTEMPT_GAVE_UP } };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct house *house = house_create();
+        house->endpoints[0] = (struct fake_endpoint){ .path = "/200", .max_age_ms = 60000 };
+        house_start(house);
+        struct delivery delivery = delivery_to(0);
+        delivery.replayed_at_ms = delivery.notification_created_at_ms - rows[i].replayed_ago_ms;
+        delivery.notification_created_at_ms -= 120000;
+        assert_int_equal(sender_hand_over(house->sender, &delivery, 1), 1);
+        assert_true(wait_settled(house, 1, 2000));
+        assert_int_equal(house->records[0].settlement.attempt.outcome, rows[i].outcome);
+        house_destroy(house);
+    }
+}
+
 static void disables_what_is_gone(void **state)
 {
     (void)state;
@@ -1677,6 +1699,7 @@ int main(void)
         cmocka_unit_test(judges_answers),
         cmocka_unit_test(reads_no_endless_answer),
         cmocka_unit_test(does_not_send_what_expired),
+        cmocka_unit_test(sends_what_expired_and_was_asked_for_again),
         cmocka_unit_test(disables_what_is_gone),
         cmocka_unit_test(refuses_private_addresses),
         cmocka_unit_test(refuses_plain_http),

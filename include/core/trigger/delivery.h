@@ -20,8 +20,9 @@ struct delivery_member {
     struct id notification_id;
     struct id profile_id;
     int64_t notification_created_at_ms;
-    int64_t expires_at_ms; /* not above 0: the schedule's end */
-    uint32_t attempt;      /* how many were made before, alone and in batches */
+    int64_t expires_at_ms;  /* not above 0: the schedule's end */
+    int64_t replayed_at_ms; /* not above 0: never */
+    uint32_t attempt;       /* how many were made before, alone and in batches */
     uint32_t body_bytes;
     bool is_ordered;
 };
@@ -36,10 +37,11 @@ struct delivery {
     struct id subscription_id;
     struct id profile_id; /* whom the notification is about, whoever survived them since */
     int64_t sequence;
-    uint32_t rank;         /* among those of one commit: the order of decision */
-    bool is_ordered;       /* not before what is smaller by (sequence, rank, id) is settled */
-    int64_t expires_at_ms; /* not above 0: the schedule's end */
-    uint32_t attempt;      /* how many were made before */
+    uint32_t rank;          /* among those of one commit: the order of decision */
+    bool is_ordered;        /* not before what is smaller by (sequence, rank, id) is settled */
+    int64_t expires_at_ms;  /* not above 0: the schedule's end */
+    int64_t replayed_at_ms; /* max_age counts from it; not above 0: from the notification */
+    uint32_t attempt;       /* how many were made before */
     int64_t due_at_ms;
     int64_t lease_until_ms;
     struct str topic;
