@@ -87,9 +87,10 @@ NODISCARD enum status cli_workspace(struct cli *cli, struct workspace *out_works
 NODISCARD enum status cli_confirm(struct cli *cli, const char *what, const char *name,
                                   struct problem *problem);
 
-/* The secret from --secret-file, or from stdin; white space at its end goes.
- * STATUS_MISSING when neither was given and stdin is a terminal. */
-NODISCARD enum status cli_secret(struct cli *cli, struct str *out_secret, struct problem *problem);
+/* The secret from the file that the option names, or from stdin; white space at its end
+ * goes. STATUS_MISSING when neither was given and stdin is a terminal. */
+NODISCARD enum status cli_secret(struct cli *cli, const char *option, struct str *out_secret,
+                                 struct problem *problem);
 
 /* Talk, on stderr; silent with --quiet. */
 void cli_say(const struct cli *cli, const char *format, ...) PRINTF_LIKE(2, 3);

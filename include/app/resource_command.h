@@ -5,6 +5,9 @@
  * Commands that mirror REST: options become the JSON body, the resource's own
  * function does the work, its JSON is shown. What differs from command to
  * command is a value of this struct.
+ *
+ * Where a command has them, --document FILE is the body that the options are laid
+ * over, and --dry-run is REST's validate_only.
  */
 
 #include <stdbool.h>
@@ -19,8 +22,10 @@ enum field_kind {
     FIELD_LIST, /* repeated, or comma separated */
     FIELD_COUNT,
     FIELD_SWITCH,
-    FIELD_PAIRS, /* repeated NAME=VALUE: members of an object */
-    FIELD_JSON,  /* JSON as it is */
+    FIELD_SWITCH_OFF, /* false: what another option switches on */
+    FIELD_PAIRS,      /* repeated NAME=VALUE: members of an object */
+    FIELD_JSON,       /* JSON as it is */
+    FIELD_FILE,       /* what must not stand in a command line: the text of a file; - is stdin */
 };
 
 struct command_field {

@@ -404,9 +404,10 @@ enum status cli_confirm(struct cli *cli, const char *what, const char *name,
                        "this %s: not done, since it was not confirmed (--yes)", what);
 }
 
-enum status cli_secret(struct cli *cli, struct str *out_secret, struct problem *problem)
+enum status cli_secret(struct cli *cli, const char *option, struct str *out_secret,
+                       struct problem *problem)
 {
-    const char *path = arguments_value(cli->arguments, "secret-file");
+    const char *path = arguments_value(cli->arguments, option);
     struct str text = { NULL, 0 };
     enum status status = STATUS_OK;
     if (path != NULL && strcmp(path, "-") != 0) {
@@ -414,7 +415,7 @@ enum status cli_secret(struct cli *cli, struct str *out_secret, struct problem *
     } else {
         if (isatty(0) == 1) {
             return problem_set(problem, STATUS_MISSING, "usage",
-                               "the secret comes from --secret-file FILE, or from stdin");
+                               "the secret comes from --%s FILE, or from stdin", option);
         }
         status = file_read_from(cli->arena, 0, "stdin", CLI_SECRET_BYTES_MAX, &text, problem);
     }

@@ -46,7 +46,7 @@ static enum status secret_body(struct cli *cli, bool is_needed, struct str *out_
 {
     struct str secret = { NULL, 0 };
     if (is_needed) {
-        enum status status = cli_secret(cli, &secret, problem);
+        enum status status = cli_secret(cli, "secret-file", &secret, problem);
         if (status != STATUS_OK) {
             return status;
         }

@@ -2,14 +2,29 @@
 #include "app/resource_command.h"
 
 /*
- * shopbell subscription: who is told of what.
+ * shopbell subscription: who is told of what. What an option may say is the reader's to
+ * judge, as over REST; the key of an ESP comes by file or stdin, as any secret.
  */
 
 static const struct command_field subscription_fields[] = {
     { "url", "url", FIELD_TEXT },
     { "topic", "topics", FIELD_LIST },
     { "title", "title", FIELD_TEXT },
+    { "filter", "filter", FIELD_TEXT },
     { "fields", "fields", FIELD_TEXT },
+    { "field", "fields", FIELD_LIST },
+    { "map", "map.*", FIELD_PAIRS },
+    { "format", "format", FIELD_TEXT },
+    { "auth-file", "auth", FIELD_FILE },
+    { "set", "settings.*", FIELD_PAIRS },
+    { "channel", "channel", FIELD_TEXT },
+    { "recheck", "recheck", FIELD_SWITCH },
+    { "no-recheck", "recheck", FIELD_SWITCH_OFF },
+    { "ordering", "ordering", FIELD_TEXT },
+    { "batch-max", "batch.max", FIELD_COUNT },
+    { "batch-wait", "batch.wait", FIELD_TEXT },
+    { "rate-limit", "rate_limit.count", FIELD_COUNT },
+    { "rate-per", "rate_limit.per", FIELD_TEXT },
     { "header", "headers.*", FIELD_PAIRS },
     { "concurrency", "concurrency", FIELD_COUNT },
     { "timeout", "timeout", FIELD_TEXT },
@@ -28,6 +43,33 @@ static const struct command_field rotate_fields[] = {
     { NULL, NULL, FIELD_TEXT },
 };
 
+/* Two options of one member would make a body that says it twice. */
+static enum status check_alternatives(const struct cli *cli, struct problem *problem)
+{
+    static const char *const pairs[][2] = { { "fields", "field" }, { "recheck", "no-recheck" } };
+    for (size_t i = 0; i < ARRAY_COUNT(pairs); i++) {
+        if (arguments_has(cli->arguments, pairs[i][0]) &&
+            arguments_has(cli->arguments, pairs[i][1])) {
+            return problem_set(problem, STATUS_INVALID, "usage", "--%s or --%s, not both",
+                               pairs[i][0], pairs[i][1]);
+        }
+    }
+    return STATUS_OK;
+}
+
+/* Before a database is looked for; an ESP's url follows from its format. */
+static enum status check_asks_enough(const struct cli *cli, struct problem *problem)
+{
+    const struct arguments *arguments = cli->arguments;
+    bool has_document = arguments_has(arguments, "document");
+    bool has_place = arguments_has(arguments, "url") || arguments_has(arguments, "format");
+    if (has_document || (has_place && arguments_has(arguments, "topic"))) {
+        return STATUS_OK;
+    }
+    return problem_set(problem, STATUS_INVALID, "usage",
+                       "where to and of what? --url https://... --topic order.completed");
+}
+
 enum status command_subscription_create(struct cli *cli, struct problem *problem)
 {
     static const struct resource_command command = {
@@ -35,11 +77,11 @@ enum status command_subscription_create(struct cli *cli, struct problem *problem
         .fields = subscription_fields,
         .name_member = "name",
     };
-    if (!arguments_has(cli->arguments, "url") || !arguments_has(cli->arguments, "topic")) {
-        return problem_set(problem, STATUS_INVALID, "usage",
-                           "where to and of what? --url https://... --topic order.completed");
+    enum status status = check_asks_enough(cli, problem);
+    if (status == STATUS_OK) {
+        status = check_alternatives(cli, problem);
     }
-    return resource_command(cli, &command, problem);
+    return status == STATUS_OK ? resource_command(cli, &command, problem) : status;
 }
 
 enum status command_subscription_list(struct cli *cli, struct problem *problem)
@@ -63,7 +105,8 @@ enum status command_subscription_update(struct cli *cli, struct problem *problem
         .run = resource_subscription_update,
         .fields = subscription_fields,
     };
-    return resource_command(cli, &command, problem);
+    enum status status = check_alternatives(cli, problem);
+    return status == STATUS_OK ? resource_command(cli, &command, problem) : status;
 }
 
 enum status command_subscription_delete(struct cli *cli, struct problem *problem)

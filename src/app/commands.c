@@ -138,21 +138,34 @@ static const struct command_option key_options[] = {
     { NULL, NULL, NULL },
 };
 
-#define SUBSCRIPTION_FIELDS                                                     \
-    { "url", "URL", "where notifications go" },                                 \
-        { "topic", "TOPIC", "order.completed, order.*, *; may be repeated" },   \
-        { "title", "TEXT", "for people" },                                      \
-        { "fields", "FIELDS", "what a notification tells: default" },           \
-        { "header", "NAME=VALUE", "sent with each; may be repeated" },          \
-        { "concurrency", "COUNT", "calls at once (8)" },                        \
-        { "timeout", "DURATION", "how long a call may take (15s)" },            \
-        { "max-age", "DURATION", "give up after (72h)" },                       \
-        { "signature", "SCHEME", "v1 (HMAC), v1a (Ed25519); may be repeated" }, \
-    {                                                                           \
-        NULL, NULL, NULL                                                        \
-    }
-
-static const struct command_option subscription_options[] = { SUBSCRIPTION_FIELDS };
+static const struct command_option subscription_options[] = {
+    { "url", "URL", "where notifications go" },
+    { "topic", "TOPIC", "order.completed, order.*, *; may be repeated" },
+    { "title", "TEXT", "for people" },
+    { "filter", "RULE", "only what this holds for: a rule's text" },
+    { "fields", "SET", "what a notification tells: default, thin, full, changed" },
+    { "field", "NAME", "these instead, as rules write them; may be repeated" },
+    { "map", "NAME=TEXT", "more of it: \"greeting=Hi {first_name}\"; may be repeated" },
+    { "format", "FORMAT", "shopbell, cloudevents, or an ESP's own: klaviyo, braze, ..." },
+    { "auth-file", "FILE", "the ESP's key; - is stdin" },
+    { "set", "NAME=VALUE", "a setting of the ESP's format; may be repeated" },
+    { "channel", "CHANNEL", "whose consent is asked for before each call: email, sms, ..." },
+    { "recheck", NULL, "ask the filter again before each call" },
+    { "no-recheck", NULL, "do not" },
+    { "ordering", "ORDER", "profile: about a customer one after the other; none" },
+    { "batch-max", "COUNT", "several in one call, so many at most" },
+    { "batch-wait", "DURATION", "how long the first of them waits for others (1s)" },
+    { "rate-limit", "COUNT", "calls in --rate-per at most" },
+    { "rate-per", "DURATION", "(1s)" },
+    { "header", "NAME=VALUE", "sent with each; may be repeated" },
+    { "concurrency", "COUNT", "calls at once (8)" },
+    { "timeout", "DURATION", "how long a call may take (15s)" },
+    { "max-age", "DURATION", "give up after (72h)" },
+    { "signature", "SCHEME", "v1 (HMAC), v1a (Ed25519); may be repeated" },
+    { "document", "FILE", "all of it as over REST, options go over it; - is stdin" },
+    { "dry-run", NULL, "check everything, save nothing" },
+    { NULL, NULL, NULL },
+};
 
 static const struct command_option subscription_verify_options[] = {
     { "challenge", "TEXT", "what the endpoint's owner received" },
@@ -344,14 +357,21 @@ static const struct command command_list[] = {
 
     { "subscription create", "NAME --url URL --topic TOPIC", "tell somebody of what happens",
       "shopbell subscription create mailhouse --url https://hooks.mailhouse.example/8841 "
-      "--topic lifecycle.changed --topic \"order.*\"",
+      "--topic lifecycle.changed --topic \"order.*\"\n"
+      "shopbell subscription create digest --url https://hooks.mailhouse.example/8841 --topic "
+      "order.completed --filter \"event.total >= 100\" --batch-max 100 --batch-wait 1d\n"
+      "pass show klaviyo | shopbell subscription create klaviyo --format klaviyo --auth-file - "
+      "--topic segment.entered --map \"metric=Shopbell {notification.type}\"\n"
+      "shopbell subscription create mailhouse --document mailhouse.json --dry-run",
       subscription_options, 1, 1, command_subscription_create },
     { "subscription list", "", "all of them", "shopbell subscription list", NULL, 0, 0,
       command_subscription_list },
     { "subscription show", "NAME", "one of them", "shopbell subscription show mailhouse", NULL, 1,
       1, command_subscription_show },
     { "subscription update", "NAME", "change it",
-      "shopbell subscription update mailhouse --topic \"order.*\" --concurrency 4",
+      "shopbell subscription update mailhouse --topic \"order.*\" --concurrency 4\n"
+      "echo '{\"filter\": null, \"batch\": null}' | shopbell subscription update mailhouse "
+      "--document -",
       subscription_options, 1, 1, command_subscription_update },
     { "subscription delete", "NAME", "tell them no more",
       "shopbell subscription delete mailhouse --yes", NULL, 1, 1, command_subscription_delete },

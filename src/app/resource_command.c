@@ -2,6 +2,9 @@
 
 #include <assert.h>
 
+#include <jansson.h>
+
+#include "app/file.h"
 #include "app/render.h"
 #include "base/clock.h"
 #include "base/jsonw.h"
@@ -110,9 +113,19 @@ static enum status write_pairs(struct jsonw *json, const struct arguments *argum
     return STATUS_OK;
 }
 
-static enum status write_value(struct jsonw *json, const struct arguments *arguments,
+static enum status write_file(struct jsonw *json, struct cli *cli, const char *option,
+                              struct problem *problem)
+{
+    struct str secret = { NULL, 0 };
+    enum status status = cli_secret(cli, option, &secret, problem);
+    jsonw_str(json, secret);
+    return status;
+}
+
+static enum status write_value(struct jsonw *json, struct cli *cli,
                                const struct command_field *field, struct problem *problem)
 {
+    const struct arguments *arguments = cli->arguments;
     const char *value = arguments_value(arguments, field->option);
     switch (field->kind) {
     case FIELD_TEXT:
@@ -124,8 +137,11 @@ static enum status write_value(struct jsonw *json, const struct arguments *argum
     case FIELD_COUNT:
         return write_count(json, field->option, value, problem);
     case FIELD_SWITCH:
-        jsonw_bool(json, true);
+    case FIELD_SWITCH_OFF:
+        jsonw_bool(json, field->kind == FIELD_SWITCH);
         return STATUS_OK;
+    case FIELD_FILE:
+        return write_file(json, cli, field->option, problem);
     case FIELD_JSON:
         jsonw_raw(json, str_from_z(value));
         return STATUS_OK;
@@ -137,10 +153,11 @@ static enum status write_value(struct jsonw *json, const struct arguments *argum
 
 /* The members of one object: fields named "parent.member", or those without a
  * parent when it is empty. */
-static enum status write_members(struct jsonw *json, const struct arguments *arguments,
+static enum status write_members(struct jsonw *json, struct cli *cli,
                                  const struct command_field *fields, struct str parent,
                                  struct problem *problem)
 {
+    const struct arguments *arguments = cli->arguments;
     enum status status = STATUS_OK;
     for (size_t i = 0; fields[i].option != NULL && status == STATUS_OK; i++) {
         struct str head = { NULL, 0 };
@@ -154,13 +171,13 @@ static enum status write_members(struct jsonw *json, const struct arguments *arg
             continue;
         }
         jsonw_key_str(json, member);
-        status = write_value(json, arguments, &fields[i], problem);
+        status = write_value(json, cli, &fields[i], problem);
     }
     return status;
 }
 
 /* Each parent once, where its first option stands. */
-static enum status write_parents(struct jsonw *json, const struct arguments *arguments,
+static enum status write_parents(struct jsonw *json, struct cli *cli,
                                  const struct command_field *fields, struct problem *problem)
 {
     struct str done[FIELDS_MAX];
@@ -169,7 +186,7 @@ static enum status write_parents(struct jsonw *json, const struct arguments *arg
     for (size_t i = 0; fields[i].option != NULL && status == STATUS_OK; i++) {
         struct str head = { NULL, 0 };
         struct str member = { NULL, 0 };
-        bool is_new = arguments_has(arguments, fields[i].option) &&
+        bool is_new = arguments_has(cli->arguments, fields[i].option) &&
                       str_split(str_from_z(fields[i].member), '.', &head, &member);
         for (size_t n = 0; n < done_count && is_new; n++) {
             is_new = !str_equal(done[n], head);
@@ -181,9 +198,46 @@ static enum status write_parents(struct jsonw *json, const struct arguments *arg
         done[done_count++] = head;
         jsonw_key_str(json, head);
         jsonw_open(json);
-        status = write_members(json, arguments, fields, head, problem);
+        status = write_members(json, cli, fields, head, problem);
         jsonw_close(json);
     }
+    return status;
+}
+
+/* The options of `body` go over the document: a member of both is the option's, objects
+ * are joined. What it means is the resource's to judge. */
+static enum status lay_over(struct cli *cli, const char *path, struct str *body,
+                            struct problem *problem)
+{
+    struct str text = { NULL, 0 };
+    json_error_t error;
+    enum status status =
+        strcmp(path, "-") == 0
+            ? file_read_from(cli->arena, 0, "stdin", BODY_BYTES_MAX, &text, problem)
+            : file_read(cli->arena, path, BODY_BYTES_MAX, &text, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    json_t *document = json_loadb(text.data, text.size, JSON_REJECT_DUPLICATES, &error);
+    if (document == NULL) {
+        return problem_set(problem, STATUS_INVALID, "usage",
+                           "--document %.100s: line %d, column %d: %s", path, error.line,
+                           error.column, error.text);
+    }
+    json_t *options = json_loadb(body->data, body->size, 0, NULL);
+    char *joined = NULL;
+    if (json_is_object(document) && json_object_update_recursive(document, options) == 0) {
+        joined = json_dumps(document, JSON_COMPACT);
+    }
+    if (joined != NULL) {
+        *body = str_dup(cli->arena, str_from_z(joined));
+    } else {
+        status = problem_set(problem, STATUS_INVALID, "usage",
+                             "--document %.100s: an object is wanted", path);
+    }
+    free(joined);
+    json_decref(options);
+    json_decref(document);
     return status;
 }
 
@@ -200,10 +254,10 @@ enum status resource_body(struct cli *cli, const struct command_field *fields,
     }
     enum status status = STATUS_OK;
     if (fields != NULL) {
-        status = write_members(&json, cli->arguments, fields, (struct str){ NULL, 0 }, problem);
+        status = write_members(&json, cli, fields, (struct str){ NULL, 0 }, problem);
     }
     if (status == STATUS_OK && fields != NULL) {
-        status = write_parents(&json, cli->arguments, fields, problem);
+        status = write_parents(&json, cli, fields, problem);
     }
     jsonw_close(&json);
     if (status != STATUS_OK) {
@@ -213,7 +267,8 @@ enum status resource_body(struct cli *cli, const struct command_field *fields,
         return problem_set(problem, STATUS_LIMIT, "usage", "too much of everything");
     }
     *out_body = buf_str(&body);
-    return STATUS_OK;
+    const char *document = arguments_value(cli->arguments, "document");
+    return document == NULL ? STATUS_OK : lay_over(cli, document, out_body, problem);
 }
 
 enum status resource_show(const struct cli *cli, struct str json, const char *columns,
@@ -297,6 +352,7 @@ enum status resource_command(struct cli *cli, const struct resource_command *com
     bool is_of_instance = command->is_of_instance || arguments_has(cli->arguments, "instance");
     enum status status = resource_open(cli, is_of_instance, &api, &principal, &request, problem);
     const char *name = arguments_positional(cli->arguments, 0);
+    request.validate_only = status == STATUS_OK && arguments_has(cli->arguments, "dry-run");
     if (status == STATUS_OK && command->confirm != NULL) {
         status = cli_confirm(cli, command->confirm, name, problem);
     }

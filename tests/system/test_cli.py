@@ -106,6 +106,9 @@ def test_completion_is_bash_that_bash_reads():
     assert complete(script, "shopbell", "subscription", "") >= {
         "create", "verify", "pause", "resume", "rotate-secret"}
     assert "--platform" in complete(script, "shopbell", "source", "create", "x", "--pl")
+    assert complete(script, "shopbell", "subscription", "update", "x", "--batch") == {
+        "--batch-max", "--batch-wait"}
+    assert complete(script, "shopbell", "subscription", "create", "x", "--auth") == {"--auth-file"}
     assert complete(script, "shopbell", "source", "secret", "") >= {"add", "list", "delete"}
     assert "bashcompinit" in run("completion", "zsh").stdout
     assert run("completion", "tcsh").returncode == 2
@@ -271,6 +274,88 @@ def test_subscription_from_creation_to_rotation(shop, server, esp):
     sb(shop, "subscription", "delete", "mailhouse", expect=4)
     sb(shop, "subscription", "delete", "mailhouse", "--yes")
     sb(shop, "subscription", "show", "mailhouse", expect=3)
+
+
+def test_a_subscription_at_the_shell_is_what_it_is_over_rest(shop, server, tmp_path):
+    said = {"title": "Mailhouse, 8841", "url": "https://hooks.mailhouse.example/8841",
+            "topics": ["order.*", "segment.entered"], "filter": "orders.count >= 2",
+            "fields": ["profile.email", "orders.count"], "format": "cloudevents",
+            "map": {"greeting": "Hi {first_name}, a=b", "amount": "{event.total}"},
+            "channel": "email", "ordering": "profile",
+            "rate_limit": {"count": 20, "per": "2s"}, "headers": {"X-Account": "8841"},
+            "concurrency": 4, "timeout": "10s", "max_age": "2d", "signature": ["v1", "v1a"]}
+    options = ["--title", said["title"], "--url", said["url"], "--topic", "order.*,segment.entered",
+               "--filter", said["filter"], "--field", "profile.email", "--field", "orders.count",
+               "--format", "cloudevents", "--map", "greeting=Hi {first_name}, a=b",
+               "--map", "amount={event.total}", "--channel", "email", "--ordering", "profile",
+               "--rate-limit", "20", "--rate-per", "2s", "--header", "X-Account=8841",
+               "--concurrency", "4", "--timeout", "10s", "--max-age", "2d",
+               "--signature", "v1,v1a"]
+    dry = as_json(shop, "subscription", "create", "typed", *options, "--dry-run")
+    assert dry["filter"] == said["filter"]
+    sb(shop, "subscription", "show", "typed", expect=3)
+    as_json(shop, "subscription", "create", "typed", *options)
+    document = tmp_path / "mailhouse.json"
+    document.write_text(json.dumps({**said, "concurrency": 1, "headers": {"X-B": "2"}}))
+    as_json(shop, "subscription", "create", "read", "--document", str(document),
+            "--concurrency", "4", "--header", "X-Account=8841")
+    one, other = (as_json(shop, "subscription", "show", name) for name in ("typed", "read"))
+    assert {k: one[k] for k in said} == said
+    assert other["headers"] == {"X-Account": "8841", "X-B": "2"}
+    assert {k: other[k] for k in said if k != "headers"} == {
+        k: v for k, v in said.items() if k != "headers"}
+
+    as_json(shop, "subscription", "update", "typed", "--format", "shopbell", "--batch-max", "50",
+            "--batch-wait", "1m", "--fields", "thin")
+    changed = as_json(shop, "subscription", "update", "typed", "--document", "-",
+                      stdin='{"filter": null, "rate_limit": null, "map": {"amount": null}}')
+    assert changed["batch"] == {"max": 50, "wait": "1m"} and changed["fields"] == "thin"
+    assert changed["filter"] is None and changed["rate_limit"] is None
+    assert changed["map"] == {"greeting": said["map"]["greeting"]}
+    off = as_json(shop, "subscription", "update", "typed", "--no-recheck")
+    assert off["recheck"] is False
+
+
+def test_what_the_reader_refuses_is_refused_at_the_shell(shop, tmp_path):
+    create = ["subscription", "create", "odd", "--url", "https://hooks.mailhouse.example/x",
+              "--topic", "order.completed"]
+    for options, words in ((["--filter", "orders.cuont > 1"], "orders.count"),
+                           (["--ordering", "profil"], "profile"),
+                           (["--batch-max", "1"], "2"), (["--format", "cloudevent"], "cloudevents"),
+                           (["--rate-limit", "many"], "a number"),
+                           (["--field", "orders.cuont"], "orders.count"),
+                           (["--fields", "thin", "--field", "orders.count"], "not both"),
+                           (["--recheck", "--no-recheck"], "not both"),
+                           (["--map", "greeting"], "NAME=VALUE")):
+        done = run(*create, *options, environment=shop)
+        assert done.returncode != 0 and words in done.stderr, (options, done.stderr)
+    broken = tmp_path / "broken.json"
+    broken.write_text('{"url": "https://a.example",\n "topics": [}')
+    for path, words in ((str(broken), "line 2, column"), (str(tmp_path / "none"), "none")):
+        done = run(*create, "--document", path, environment=shop)
+        assert done.returncode != 0 and words in done.stderr, done.stderr
+    done = run(*create, "--document", "-", environment=shop, stdin="[]")
+    assert done.returncode == 2 and "an object is wanted" in done.stderr
+
+
+def test_the_key_of_an_esp_never_stands_in_a_command_line(shop, tmp_path):
+    keyfile = tmp_path / "key"
+    keyfile.write_text("pk_hush\n")
+    create = ["subscription", "create", "klaviyo", "--format", "klaviyo",
+              "--topic", "segment.entered", "--map", "metric=Shopbell {notification.type}"]
+    refused = run(*create, environment=shop)
+    assert refused.returncode != 0 and "auth" in refused.stderr
+    assert run(*create, "--auth", "pk_hush", environment=shop).returncode == 2
+    for secret in (["--auth-file", str(keyfile)], ["--auth-file", "-"]):
+        made = sb(shop, *create, *secret, "--json", stdin="pk_hush\n")
+        assert "hush" not in made.stdout + made.stderr
+        assert json.loads(made.stdout)["format"] == "klaviyo"
+        changed = sb(shop, "subscription", "update", "klaviyo", *secret, stdin="pk_hush2\n")
+        assert "hush" not in changed.stdout + changed.stderr
+        sb(shop, "subscription", "delete", "klaviyo", "--yes")
+    braze = as_json(shop, "subscription", "create", "braze", "--format", "braze", "--auth-file",
+                    str(keyfile), "--topic", "order.completed", "--set", "cluster=fra-01")
+    assert braze["settings"]["cluster"] == "fra-01"
 
 
 @pytest.mark.parametrize("words", [
