@@ -10,6 +10,8 @@
 
 #include "base/id.h"
 #include "base/str.h"
+#include "core/trigger/delivery.h"
+#include "core/trigger/native.h"
 
 struct rejected;
 
@@ -21,6 +23,9 @@ struct rejection {
 
 /* NULL: the answer says nothing of the kind, and all were taken. */
 struct rejected *rejected_read(struct str answer);
+/* As an ESP says it of a list: by the place, and for good. */
+struct rejected *rejected_read_places(struct str answer, const struct native_bulk *bulk,
+                                      const struct delivery_member *members, size_t count);
 void rejected_destroy(struct rejected *rejected); /* NULL is fine */
 const struct rejection *rejected_find(const struct rejected *rejected, struct id id);
 

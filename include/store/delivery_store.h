@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/status.h"
 #include "core/trigger/delivery.h"
+#include "core/trigger/native.h"
 #include "store/pg.h"
 
 /* What one endpoint may be given by a claim. */
@@ -25,7 +26,8 @@ struct claim_lane {
      * frozen when so many are due, or the oldest has been since ripe_by_ms. */
     size_t batch_max;
     int64_t ripe_by_ms;
-    size_t claimed; /* by the claim: messages */
+    enum native_format format; /* whose list a batch is; NATIVE_NONE: ours */
+    size_t claimed;            /* by the claim: messages */
 };
 
 struct claim_terms {

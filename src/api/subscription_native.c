@@ -94,10 +94,14 @@ void subscription_read_native(const struct resource_request *request, struct doc
                       "the url of %s is made from format and settings; leave it out, or null",
                       native_info(format)->title);
     }
-    if (document_has(document, "batch")) {
+    const struct native_bulk *bulk = native_bulk(format);
+    if (row->batch_max > 0 && bulk == NULL) {
         document_fail(document, "batch", "invalid-field",
                       "%s is called once for each message; leave batch out",
                       native_info(format)->title);
+    } else if (row->batch_max > 0 && (size_t)row->batch_max > bulk->members_max) {
+        document_fail(document, "batch", "invalid-field", "%s takes at most %zu in one call",
+                      native_info(format)->title, bulk->members_max);
     }
     check_settings(request, document, format);
     if (document->status != STATUS_OK) {

@@ -23,10 +23,11 @@ static const char *const FIELDS[] = {
 
 static void read_not_yet(struct document *document, const struct subscription_row *row)
 {
-    bool is_ours = str_equal(row->format, STR("shopbell"));
-    if (document->status == STATUS_OK && !is_ours && row->batch_max > 0) {
+    bool is_single = !str_equal(row->format, STR("shopbell")) && !subscription_is_native(row);
+    if (document->status == STATUS_OK && is_single && row->batch_max > 0) {
         document_fail(document, "batch", "invalid-field",
-                      "batches are of the format \"shopbell\"; leave batch out");
+                      "batches are of the format \"shopbell\", or an ESP's that takes lists;"
+                      " leave batch out");
     }
     if (document_bool(document, "recheck", false)) {
         document_fail(document, "recheck", "invalid-field", "recheck is not available yet");

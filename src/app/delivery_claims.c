@@ -130,6 +130,7 @@ static bool lane_fill(const struct turn *turn, struct id subscription_id, int64_
         .room = room < share ? room : share,
         .batch_max = subscription->batch_max > 0 ? (size_t)subscription->batch_max : 0,
         .ripe_by_ms = now_ms - subscription->batch_wait_ms,
+        .format = native_from_name(subscription->format),
     };
     if (out_lane->batch_max > 0 && out_lane->room > BATCHES_MAX) {
         out_lane->room = BATCHES_MAX;

@@ -275,18 +275,29 @@ static void judge_members(const struct delivery *delivery, const struct settleme
     }
 }
 
-static void settle_batch(struct sender *sender, const struct delivery *delivery,
+static struct rejected *rejected_of(const struct delivery *delivery, enum native_format format,
+                                    struct str answer)
+{
+    const struct native_bulk *bulk = native_bulk(format);
+    return bulk == NULL
+               ? rejected_read(answer)
+               : rejected_read_places(answer, bulk, delivery->members, delivery->member_count);
+}
+
+static void settle_batch(struct sender *sender, const struct flight *flight,
                          struct settlement *settlement, const struct transfer_result *result,
                          int64_t max_age_ms)
 {
+    const struct delivery *delivery = &flight->queued->delivery;
     struct member_end *ends = calloc(delivery->member_count, sizeof(*ends));
     if (ends == NULL) {
         log_event(LOG_ERROR, "no memory to settle; the batch will be sent again",
                   LOG_ID("batch", delivery->id));
         return;
     }
-    struct rejected *rejected =
-        settlement->attempt.outcome == ATTEMPT_DELIVERED ? rejected_read(result->body) : NULL;
+    struct rejected *rejected = settlement->attempt.outcome == ATTEMPT_DELIVERED
+                                    ? rejected_of(delivery, flight->format, result->body)
+                                    : NULL;
     judge_members(delivery, settlement, rejected, max_age_ms, ends);
     settlement->members = ends;
     settlement->member_count = delivery->member_count;
@@ -324,7 +335,7 @@ struct lane_report verdict_of_flight(struct sender *sender, const struct flight 
     settlement.attempt.response =
         (struct str){ text, answer_text_clean(result->body, text, sizeof(text)) };
     if (delivery->member_count > 0) {
-        settle_batch(sender, delivery, &settlement, result, outlet->max_age_ms);
+        settle_batch(sender, flight, &settlement, result, outlet->max_age_ms);
     } else {
         verdict_settle(sender, &settlement);
     }

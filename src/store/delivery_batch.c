@@ -27,6 +27,10 @@
  *
  * A member that was erased in between leaves the batch without a trace: the id stays,
  * for what was promised is that nothing is added and nothing is sent under two ids.
+ *
+ * An ESP that takes lists gets its own call instead of our envelope (native_bulk.c). What
+ * it cannot be told, since it has no way to find the customer, is no member: it is handed
+ * out alone, to end with its reason.
  */
 
 enum {
@@ -97,6 +101,13 @@ static const struct pg_statement delivery_batch_insert = {
     " AS u (id, batch_id, subscription_id, n) GROUP BY u.batch_id, u.subscription_id",
 };
 
+static const struct pg_statement delivery_batch_pass = {
+    "delivery_batch_pass",
+    "UPDATE delivery AS d SET lease_owner = $3, lease_until = $4"
+    " FROM (SELECT $1::uuid AS workspace_id, u.id FROM unnest($2::uuid[]) AS u (id) OFFSET 0) u"
+    " WHERE d.workspace_id = u.workspace_id AND d.id = u.id",
+};
+
 static const struct pg_statement delivery_batch_mark = {
     "delivery_batch_mark",
     "UPDATE delivery AS d SET batch_id = u.batch_id"
@@ -122,9 +133,11 @@ static struct delivery_member member_of(const struct delivery *row)
 }
 
 /* What batch_id and the envelope are made of; false when the arena is full. */
-static bool compose(struct arena *arena, struct str workspace_name, const struct delivery *rows,
-                    size_t count, struct delivery *batch)
+static bool compose(struct arena *arena, struct str workspace_name, enum native_format format,
+                    const struct delivery *rows, size_t count, struct delivery *batch)
 {
+    const struct native_bulk *bulk = native_bulk(format);
+    struct native_rendition call = { .body = { NULL, 0 } };
     struct delivery_member *members = ARENA_NEW_ARRAY(arena, count, struct delivery_member);
     struct str *bodies = ARENA_NEW_ARRAY(arena, count, struct str);
     if (members == NULL || bodies == NULL) {
@@ -142,6 +155,12 @@ static bool compose(struct arena *arena, struct str workspace_name, const struct
     batch->topic = STR(BATCH_TOPIC);
     batch->members = members;
     batch->member_count = count;
+    if (bulk != NULL) {
+        bool is_joined = native_join(arena, bulk, bodies, count, &call);
+        batch->target = call.target;
+        batch->body = call.body;
+        return is_joined;
+    }
     const struct batch_envelope envelope = { .id = batch->id,
                                              .frozen_at_ms = batch->notification_created_at_ms,
                                              .workspace = workspace_name };
@@ -169,8 +188,9 @@ static struct claim_lane *lane_of(struct claim_lane *lanes, size_t lane_count, s
 }
 
 static enum status take_batch(struct pg *pg, struct arena *arena, const struct claim_terms *terms,
-                              const struct pg_result *result, size_t from, size_t to,
-                              struct delivery_list *list, struct problem *problem)
+                              enum native_format format, const struct pg_result *result,
+                              size_t from, size_t to, struct delivery_list *list,
+                              struct problem *problem)
 {
     struct delivery *rows = ARENA_NEW_ARRAY(arena, to - from, struct delivery);
     if (rows == NULL) {
@@ -201,8 +221,8 @@ static enum status take_batch(struct pg *pg, struct arena *arena, const struct c
     }
     enum status status = delivery_read_bodies(pg, arena, terms->workspace_id, rows, count, problem);
     if (status == STATUS_OK) {
-        status =
-            compose(arena, terms->workspace_name, rows, count, &batch) ? STATUS_OK : STATUS_LIMIT;
+        status = compose(arena, terms->workspace_name, format, rows, count, &batch) ? STATUS_OK
+                                                                                    : STATUS_LIMIT;
     }
     if (status == STATUS_OK) {
         status = delivery_list_reserve(list, arena, 1);
@@ -248,7 +268,7 @@ enum status delivery_batch_claim(struct pg *pg, struct arena *arena,
             lane_of(lanes, lane_count, pg_get_id(result, from, COLUMN_SUBSCRIPTION));
         assert(lane != NULL);
         lane->claimed++;
-        status = take_batch(pg, arena, terms, result, from, to, list, problem);
+        status = take_batch(pg, arena, terms, lane->format, result, from, to, list, problem);
         from = to;
     }
     return status;
@@ -345,7 +365,9 @@ struct freezing {
     size_t ripe_count;
     struct candidate *candidates; /* lane by lane */
     size_t candidate_count;
-    struct delivery *rows; /* the same, with bodies */
+    struct delivery *rows;  /* the same, with bodies */
+    struct delivery *alone; /* of them that are no members */
+    size_t alone_count;
     struct delivery *batches;
     size_t batch_count;
     size_t member_count;
@@ -442,6 +464,23 @@ static enum status pick(struct freezing *freezing, struct problem *problem)
     return status;
 }
 
+/* Leaves out what an ESP cannot be told. */
+static void pass_alone(struct freezing *freezing)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < freezing->candidate_count; i++) {
+        const struct claim_lane *lane = freezing->ripe[freezing->candidates[i].lane];
+        if (lane->format != NATIVE_NONE && !native_is_call(freezing->rows[i].body)) {
+            freezing->rows[i].lease_until_ms = freezing->terms->lease_until_ms;
+            freezing->alone[freezing->alone_count++] = freezing->rows[i];
+            continue;
+        }
+        freezing->candidates[kept] = freezing->candidates[i];
+        freezing->rows[kept++] = freezing->rows[i];
+    }
+    freezing->candidate_count = kept;
+}
+
 /* Arranges each lane's candidates and closes the gaps. */
 static enum status choose(struct freezing *freezing, struct problem *problem)
 {
@@ -460,25 +499,34 @@ static enum status choose(struct freezing *freezing, struct problem *problem)
     }
     freezing->candidate_count = kept;
     freezing->rows = ARENA_NEW_ARRAY(freezing->arena, kept + 1, struct delivery);
+    freezing->alone = ARENA_NEW_ARRAY(freezing->arena, kept + 1, struct delivery);
     freezing->batches = ARENA_NEW_ARRAY(freezing->arena, kept + 1, struct delivery);
-    if (freezing->rows == NULL || freezing->batches == NULL) {
+    if (freezing->rows == NULL || freezing->alone == NULL || freezing->batches == NULL) {
         return STATUS_LIMIT;
     }
     for (size_t i = 0; i < kept; i++) {
         freezing->rows[i] = freezing->candidates[i].row;
     }
-    return kept == 0
-               ? STATUS_OK
-               : delivery_read_bodies(freezing->pg, freezing->arena, freezing->terms->workspace_id,
+    enum status status = STATUS_OK;
+    if (kept > 0) {
+        status = delivery_read_bodies(freezing->pg, freezing->arena, freezing->terms->workspace_id,
                                       freezing->rows, kept, problem);
+    }
+    if (status == STATUS_OK) {
+        pass_alone(freezing);
+    }
+    return status;
 }
 
 /* How many of `count` rows fit into one message; at least one. */
-static size_t fitting(const struct delivery *rows, size_t count, bool *out_is_cut)
+static size_t fitting(const struct delivery *rows, size_t count, enum native_format format,
+                      bool *out_is_cut)
 {
+    const struct native_bulk *bulk = native_bulk(format);
+    size_t most = bulk != NULL ? bulk->bytes_max : LIMIT_DELIVERY_BATCH_BYTES;
     size_t bytes = batch_overhead(count);
     size_t fit = 0;
-    while (fit < count && (fit == 0 || bytes + rows[fit].body.size <= LIMIT_DELIVERY_BATCH_BYTES)) {
+    while (fit < count && (fit == 0 || bytes + rows[fit].body.size <= most)) {
         bytes += rows[fit].body.size;
         fit++;
     }
@@ -505,8 +553,8 @@ static bool freeze_one(struct freezing *freezing, const struct claim_lane *lane,
         .due_at_ms = freezing->terms->now_ms,
         .lease_until_ms = freezing->terms->lease_until_ms,
     };
-    if (!compose(freezing->arena, freezing->terms->workspace_name, &freezing->rows[from], count,
-                 &batch)) {
+    if (!compose(freezing->arena, freezing->terms->workspace_name, lane->format,
+                 &freezing->rows[from], count, &batch)) {
         return false;
     }
     freezing->batches[freezing->batch_count++] = batch;
@@ -522,7 +570,7 @@ static enum status cut_lane(struct freezing *freezing, struct claim_lane *lane, 
         size_t count = to - from < lane->batch_max ? to - from : lane->batch_max;
         bool is_cut = false;
         const struct delivery *rows = &freezing->rows[from];
-        size_t fit = fitting(rows, count, &is_cut);
+        size_t fit = fitting(rows, count, lane->format, &is_cut);
         if (count < lane->batch_max && !is_cut && oldest_due_ms(rows, count) > lane->ripe_by_ms) {
             break;
         }
@@ -584,11 +632,26 @@ static void put_members(struct pg_params *params, const struct freezing *freezin
     }
 }
 
+static void put_alone(struct pg_params *params, const struct freezing *freezing)
+{
+    struct pg_array ids;
+    pg_params_init(params, freezing->arena);
+    pg_put_id(params, freezing->terms->workspace_id);
+    pg_array_begin(&ids, params, PG_UUID, freezing->alone_count);
+    for (size_t i = 0; i < freezing->alone_count; i++) {
+        pg_array_id(&ids, freezing->alone[i].id);
+    }
+    pg_array_end(&ids);
+    pg_put_id(params, freezing->terms->owner);
+    pg_put_instant(params, freezing->terms->lease_until_ms);
+}
+
 static enum status write_batches(struct freezing *freezing, struct problem *problem)
 {
     struct pg_params insert;
     struct pg_params mark;
-    struct pg_result *results[3] = { NULL };
+    struct pg_params pass;
+    struct pg_result *results[4] = { NULL };
     const struct claim_terms *terms = freezing->terms;
     pg_params_init(&insert, freezing->arena);
     pg_put_id(&insert, terms->workspace_id);
@@ -605,6 +668,10 @@ static enum status write_batches(struct freezing *freezing, struct problem *prob
         if (status == STATUS_OK) {
             status = pg_queue(freezing->pg, &delivery_batch_mark, &mark);
         }
+    }
+    if (status == STATUS_OK && freezing->alone_count > 0) {
+        put_alone(&pass, freezing);
+        status = pg_queue(freezing->pg, &delivery_batch_pass, &pass);
     }
     if (status == STATUS_OK) {
         status = pg_queue(freezing->pg, &pg_commit, NULL);
@@ -645,12 +712,13 @@ enum status delivery_batch_freeze(struct pg *pg, struct arena *arena,
     }
     status = freeze(&freezing, problem);
     if (status == STATUS_OK) {
-        status = delivery_list_reserve(list, arena, freezing.batch_count);
+        status = delivery_list_reserve(list, arena, freezing.batch_count + freezing.alone_count);
     }
-    if (status == STATUS_OK && freezing.batch_count > 0) {
-        memcpy(&list->rows[list->count], freezing.batches,
-               freezing.batch_count * sizeof(*freezing.batches));
-        list->count += freezing.batch_count;
+    for (size_t i = 0; status == STATUS_OK && i < freezing.batch_count; i++) {
+        list->rows[list->count++] = freezing.batches[i];
+    }
+    for (size_t i = 0; status == STATUS_OK && i < freezing.alone_count; i++) {
+        list->rows[list->count++] = freezing.alone[i];
     }
     return status;
 }

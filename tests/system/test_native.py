@@ -152,6 +152,34 @@ def test_a_key_that_is_not_known(api, esps):
     assert "says nothing of the key" in answer["detail"]
 
 
+@pytest.mark.parametrize("name", ["braze", "customerio"])
+def test_a_list_in_one_call(api, shopify, esps, name):
+    """One call for several, its answer by places; who cannot be found is no part of it."""
+    esp = esps(name)
+    is_braze = name == "braze"
+
+    def answer(_path, _headers, body):
+        places = [i for i, e in enumerate(body["events" if is_braze else "batch"])
+                  if "odd@example.com" in json.dumps(e)]
+        errors = [{"index": i, "input_array": "events", "type": "odd"} if is_braze
+                  else {"batch_index": i, "reason": "invalid", "message": "odd"} for i in places]
+        return (201 if is_braze else 207), {}, json.dumps({"errors": errors}).encode()
+
+    esp.subscribe(api, batch={"max": 3, "wait": "1s"}, settings={"identifier": "email"})
+    esp.answer = answer
+    for number, email in enumerate(["a@example.com", "odd@example.com", None, "b@example.com"]):
+        shopify.send("orders/create", shopify_order(number + 1, number + 1, email))
+    wait_for(lambda: len(attempts(api, name)) == 4, 15, 0.05)
+    calls = esp.events()
+    assert {c[0] for c in calls} == {"/users/track" if is_braze else "/api/v2/batch"}
+    told = [e for c in calls for e in c[2]["events" if is_braze else "batch"]]
+    assert len(told) == 3 and len(calls) < 3
+    ended = sorted(a["error"] for a in attempts(api, name) if a["outcome"] == "gave_up")
+    assert len(ended) == 2 and ended[0].startswith("not sent: ") and ended[1] == "odd"
+    assert len([a for a in attempts(api, name) if a["outcome"] == "delivered"]) == 2
+    assert api.get(f"/v1/deliveries?subscription={name}")["data"] == []
+
+
 def test_a_new_key_is_used_at_once(api, shopify, esps):
     brevo = esps("brevo")
     brevo.subscribe(api)
@@ -177,6 +205,9 @@ def test_what_cannot_be_meant(api, esps):
     refused(api, {**klaviyo.body(), "auth": None}, "#/auth", "needs a key")
     refused(api, {**klaviyo.body(), "auth": "two words"}, "#/auth", "printable ASCII")
     refused(api, {**klaviyo.body(), "batch": {"max": 10}}, "#/batch", "once for each")
+    refused(api, {**braze.body(), "batch": {"max": 76}}, "#/batch", "at most 75")
+    refused(api, {"name": "own", "url": "https://a.example", "topics": ["order.*"],
+                  "format": "cloudevents", "batch": {"max": 10}}, "#/batch", "takes lists")
     refused(api, klaviyo.body(settings={"revision": "newest"}), "#/settings/revision", "a date")
     refused(api, klaviyo.body(settings={"revison": "2026-07-15"}), "#/settings/revison",
             "revision")

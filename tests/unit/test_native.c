@@ -385,6 +385,33 @@ static void deep_and_broken_data_is_survived(void **state)
     arena_destroy(arena);
 }
 
+/* What is in a list is what is sent alone, whose bytes are not touched. */
+static void a_list_holds_what_is_sent_alone(void **state)
+{
+    (void)state;
+    struct arena *arena = arena_create(1 << 20);
+    struct native_rendition call = { .target = STR("untouched") };
+    const struct str braze[] = { STR("{\"events\":[{\"name\":\"a]}\"}]}"),
+                                 STR("{\"events\":[{\"name\":\"b\"}]}") };
+    const struct str customerio[] = { STR("{\"type\":\"person\"}"), STR("{\"n\":2}") };
+    assert_true(native_join(arena, native_bulk(NATIVE_BRAZE), braze, 2, &call));
+    assert_str_equal(call.target, STR(""));
+    assert_str_equal(call.body, STR("{\"events\":[{\"name\":\"a]}\"},{\"name\":\"b\"}]}"));
+    assert_true(native_join(arena, native_bulk(NATIVE_BRAZE), braze, 1, &call));
+    assert_str_equal(call.body, braze[0]);
+    assert_true(native_join(arena, native_bulk(NATIVE_CUSTOMERIO), customerio, 2, &call));
+    assert_str_equal(call.target, STR("/api/v2/batch"));
+    assert_str_equal(call.body, STR("{\"batch\":[{\"type\":\"person\"},{\"n\":2}]}"));
+    for (int format = NATIVE_NONE; format < NATIVE_COUNT; format++) {
+        bool has_lists = format == NATIVE_BRAZE || format == NATIVE_CUSTOMERIO;
+        assert_int_equal(native_bulk((enum native_format)format) != NULL, has_lists);
+    }
+    struct arena *small = arena_create(32);
+    assert_false(native_join(small, native_bulk(NATIVE_CUSTOMERIO), customerio, 2, &call));
+    arena_destroy(small);
+    arena_destroy(arena);
+}
+
 static void a_full_arena_renders_nothing(void **state)
 {
     (void)state;
@@ -419,6 +446,7 @@ int main(void)
         cmocka_unit_test(customerio_takes_requests_under_32_kb),
         cmocka_unit_test(mailchimp_takes_about_a_thousand_characters),
         cmocka_unit_test(deep_and_broken_data_is_survived),
+        cmocka_unit_test(a_list_holds_what_is_sent_alone),
         cmocka_unit_test(a_full_arena_renders_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

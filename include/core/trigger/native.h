@@ -134,4 +134,22 @@ struct str native_nobody_words(struct arena *arena, enum native_format format,
 /* Is it a body, rather than words? */
 bool native_is_call(struct str body);
 
+/* How several go in one call, to who takes a list and says whom of it he did not take. */
+struct native_bulk {
+    size_t members_max;
+    size_t bytes_max;
+    const char *target; /* as of a rendition */
+    const char *list_head;
+    const char *list_tail;
+    const char *alone_head; /* of a body that is sent alone, and not of a list's */
+    const char *alone_tail;
+    const char *place_member; /* in an entry of the answer's "errors": which of the list */
+    const char *words_member; /* and why */
+};
+/* NULL: one by one. */
+const struct native_bulk *native_bulk(enum native_format format);
+/* The same bytes whenever it is called with the same. False when the arena is full. */
+bool native_join(struct arena *arena, const struct native_bulk *bulk, const struct str *bodies,
+                 size_t count, struct native_rendition *out_call);
+
 #endif
