@@ -1,7 +1,9 @@
+#include "core/trigger/native.h"
+
 #include <assert.h>
+#include <string.h>
 
 #include "base/buf.h"
-#include "core/trigger/native.h"
 
 /*
  * Several notifications in one call.
