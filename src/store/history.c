@@ -2,8 +2,6 @@
 
 #include "batch_priv.h"
 
-#define FAR_FUTURE_MS INT64_C(253402300799999) /* the year 9999 */
-
 /*
  * Reads whole histories, many profiles at a time: three statements in one round
  * trip, each LATERAL over the origins so that a stranger's row is never looked
@@ -293,7 +291,7 @@ enum status history_read(struct pg *pg, struct arena *arena, const struct histor
         return STATUS_LIMIT;
     }
     pg_put_i64(limited, (int64_t)request->facts_max + 1);
-    pg_put_instant(limited, request->before_ms != 0 ? request->before_ms : FAR_FUTURE_MS);
+    pg_put_instant(limited, request->before_ms != 0 ? request->before_ms : INSTANT_LAST_MS);
     struct pg_result *results[3] = { NULL };
     bool has_beside = !request->only_events;
     enum status status = pg_queue(pg, &history_events_sql, limited);

@@ -257,7 +257,7 @@ enum status notification_find(struct pg *pg, struct arena *arena, struct id work
         { is_attempted, first_ms - INSTANT_MINUTE_MS, first_ms + INSTANT_MINUTE_MS },
         /* The schedule's length and more. */
         { is_attempted, first_ms - 10 * INSTANT_DAY_MS, first_ms + INSTANT_DAY_MS },
-        { true, 0, INT64_C(253370764800000) },
+        { true, 0, INSTANT_LAST_MS },
     };
     status = STATUS_MISSING;
     for (size_t i = 0; i < ARRAY_COUNT(places) && status == STATUS_MISSING; i++) {

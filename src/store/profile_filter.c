@@ -57,7 +57,7 @@ static const struct filter_order *order_of(const struct profile_query *query)
 static void put_query(struct pg_params *params, struct arena *arena,
                       const struct profile_query *query, const struct profile_edge *edge)
 {
-    int64_t first_ms = query->descending ? INT64_C(253370764800000) : 0;
+    int64_t first_ms = query->descending ? INSTANT_LAST_MS : 0;
     pg_params_init(params, arena);
     profile_put_filter(params, query);
     profile_put_place(params, query);

@@ -320,7 +320,7 @@ enum status profile_page(struct pg *pg, struct arena *arena, const struct profil
         pg_put_text_or_null(&params, query->lifecycle);
     }
     if (by_seen) {
-        int64_t edge_ms = query->descending ? INT64_C(253370764800000) : 0;
+        int64_t edge_ms = query->descending ? INSTANT_LAST_MS : 0;
         pg_put_instant(&params, id_is_zero(query->after_id) ? edge_ms : query->after_ms);
     }
     struct pg_result *result = NULL;

@@ -93,16 +93,6 @@ enum status subscription_secret_purge(struct pg *pg, struct arena *arena, struct
     return pg_run(pg, arena, &subscription_secret_purge_sql, &params, NULL, problem);
 }
 
-static void put_ids(struct pg_params *params, const struct id *ids, size_t count)
-{
-    struct pg_array array;
-    pg_array_begin(&array, params, PG_UUID, count);
-    for (size_t i = 0; i < count; i++) {
-        pg_array_id(&array, ids[i]);
-    }
-    pg_array_end(&array);
-}
-
 enum status subscription_secret_list(struct pg *pg, struct arena *arena, struct id workspace_id,
                                      const struct id *ids, size_t id_count, int64_t now_ms,
                                      struct subscription_secret_row **out_secrets,
@@ -111,7 +101,7 @@ enum status subscription_secret_list(struct pg *pg, struct arena *arena, struct 
     struct pg_params params;
     pg_params_init(&params, arena);
     pg_put_id(&params, workspace_id);
-    put_ids(&params, ids, id_count);
+    pg_put_ids(&params, ids, id_count);
     pg_put_instant(&params, now_ms);
     struct pg_result *result = NULL;
     enum status status =
@@ -147,7 +137,7 @@ enum status subscription_stats_read(struct pg *pg, struct arena *arena, struct i
     struct pg_params params;
     pg_params_init(&params, arena);
     pg_put_id(&params, workspace_id);
-    put_ids(&params, ids, count);
+    pg_put_ids(&params, ids, count);
     pg_put_instant(&params, now_ms - INSTANT_DAY_MS);
     pg_put_i64(&params, sample);
     struct pg_result *result = NULL;
