@@ -26,6 +26,10 @@ enum {
 NODISCARD enum status seal_create(const uint8_t *master_key, struct seal **out_seal);
 void seal_destroy(struct seal *seal);
 
+/* Where sealed secrets lie. */
+#define SOURCE_SECRET_TABLE "source_secret"
+#define SUBSCRIPTION_SECRET_TABLE "subscription_secret"
+
 /* `table` and `row_id` are bound into the record. */
 NODISCARD enum status seal_close(const struct seal *seal, struct arena *arena, const char *table,
                                  struct id row_id, struct str plain, struct str *out_sealed);

@@ -107,8 +107,8 @@ enum status source_open_secrets(const struct resource_request *request, struct s
             .expires_at_ms =
                 row->expires_at_ms == INSTANT_NONE ? INSTANT_NEVER : row->expires_at_ms,
         };
-        enum status status = seal_open(request->api->seal, request->arena, "source_secret", row->id,
-                                       row->sealed, &secrets[i].value);
+        enum status status = seal_open(request->api->seal, request->arena, SOURCE_SECRET_TABLE,
+                                       row->id, row->sealed, &secrets[i].value);
         if (status != STATUS_OK) {
             return problem_set(problem, STATUS_BROKEN, "internal",
                                "a secret was sealed under another master key");
@@ -137,7 +137,7 @@ struct str source_make_secret(struct arena *arena, const struct source_full *sou
 enum status source_seal_secret(const struct resource_request *request, struct str plain,
                                struct source_secret_row *secret, struct problem *problem)
 {
-    if (seal_close(request->api->seal, request->arena, "source_secret", secret->id, plain,
+    if (seal_close(request->api->seal, request->arena, SOURCE_SECRET_TABLE, secret->id, plain,
                    &secret->sealed) != STATUS_OK) {
         return problem_set(problem, STATUS_BROKEN, "internal", "the secret could not be sealed");
     }

@@ -15,9 +15,6 @@
 /* How long a challenge may be answered. */
 #define SUBSCRIPTION_CHALLENGE_MS (3 * INSTANT_DAY_MS)
 
-/* Under which secrets and keys are sealed: what they lie in. */
-#define SUBSCRIPTION_SECRET_TABLE "subscription_secret"
-
 /* A secret of each scheme of one subscription. */
 struct subscription_secrets_new {
     struct {

@@ -288,7 +288,7 @@ static enum status load_source_secrets(struct loading *loading, struct source *s
     for (size_t row = rows_of_source.begin; row < rows_of_source.end; row++) {
         struct source_secret *secret = &secrets[kept];
         secret->id = pg_get_id(rows, row, 2);
-        enum status status = open_secret(loading, "source_secret", secret->id,
+        enum status status = open_secret(loading, SOURCE_SECRET_TABLE, secret->id,
                                          pg_get_bytes(rows, row, 3), &secret->value);
         if (status != STATUS_OK) {
             return status;
@@ -417,8 +417,9 @@ static enum status load_subscription_secrets(struct loading *loading,
     }
     size_t kept = 0;
     for (size_t row = rows_of_subscription.begin; row < rows_of_subscription.end; row++) {
-        enum status status = open_secret(loading, "subscription_secret", pg_get_id(rows, row, 2),
-                                         pg_get_bytes(rows, row, 3), &secrets[kept]);
+        enum status status =
+            open_secret(loading, SUBSCRIPTION_SECRET_TABLE, pg_get_id(rows, row, 2),
+                        pg_get_bytes(rows, row, 3), &secrets[kept]);
         if (status != STATUS_OK) {
             return status;
         }
