@@ -1,9 +1,6 @@
-#include <time.h>
-
-#include <jansson.h>
-
 #include "app/commands.h"
 #include "app/instant_option.h"
+#include "app/replay_wait.h"
 #include "app/resource_command.h"
 #include "base/jsonw.h"
 #include "base/limits.h"
@@ -12,13 +9,11 @@
 /*
  * shopbell delivery: what waits to be sent, and sending again.
  *
- * A replay of many is a job. A server has it in hand within a second; where none
- * runs, this command does the work itself, and either way it waits for the end.
+ * A replay of many is a job, which a server has in hand within a second.
  */
 
 enum {
     BODY_BYTES = 16 * 1024,
-    WAIT_MS = 200,
     STEP_ARENA_BYTES = 16 * 1024 * 1024,
 };
 
@@ -73,68 +68,22 @@ static enum status write_body(const struct cli *cli, bool is_one, struct str *ou
     return status;
 }
 
-static struct id id_in(struct str json)
+/* A step that another worker or a lost connection stopped is done anew. */
+static enum status step(void *context, bool *out_worked, struct problem *problem)
 {
-    struct id id = ID_ZERO;
-    json_t *root = json_loadb(json.data, json.size, 0, NULL);
-    const char *text = json_string_value(json_object_get(root, "id"));
-    (void)(text != NULL && id_parse(str_from_z(text), &id));
-    json_decref(root);
-    return id;
+    enum status status = delivery_replay_step(context, out_worked, problem);
+    return status == STATUS_RETRY || status == STATUS_CONFLICT ? STATUS_OK : status;
 }
 
-static void rest(void)
-{
-    const struct timespec pause = { .tv_nsec = WAIT_MS * 1000000L };
-    nanosleep(&pause, NULL);
-}
-
-static enum status await_end(struct cli *cli, struct id workspace_id, struct id job_id,
-                             struct job *out_job, struct problem *problem)
+static enum status work_and_wait(struct cli *cli, struct resource_request *request, struct str made,
+                                 struct problem *problem)
 {
     CLEANUP(arena_destroy_at) struct arena *work = arena_create(STEP_ARENA_BYTES);
     struct delivery_replay replay = { .instance_id = id_create(), .pg = cli->pg, .arena = work };
     if (work == NULL) {
         return problem_set(problem, STATUS_LIMIT, "internal", "no memory");
     }
-    for (;;) {
-        bool worked = false;
-        enum status status = job_find(cli->pg, cli->arena, workspace_id, job_id, out_job, problem);
-        if (status != STATUS_OK || out_job->status > JOB_RUNNING) {
-            return status;
-        }
-        status = delivery_replay_step(&replay, &worked, problem);
-        if (status != STATUS_OK && status != STATUS_RETRY && status != STATUS_CONFLICT) {
-            return status;
-        }
-        if (!worked) {
-            rest();
-        }
-    }
-}
-
-static enum status show_job(struct cli *cli, struct resource_request *request, struct id job_id,
-                            struct problem *problem)
-{
-    struct job job;
-    struct resource_answer answer = { .effect = RESOURCE_SHOWN };
-    char id[ID_TEXT_SIZE];
-    enum status status = await_end(cli, request->principal->workspace_id, job_id, &job, problem);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    id_format(job_id, id);
-    request->name = str_from_z(id);
-    status = resource_job_show(request, &answer, problem);
-    if (status == STATUS_OK) {
-        status = resource_show(cli, answer.json, NULL, problem);
-    }
-    if (status == STATUS_OK && job.status != JOB_SUCCEEDED) {
-        return problem_set(problem, STATUS_BROKEN, "job", "the replay %s%s%.*s",
-                           job_status_name(job.status), job.error.size > 0 ? ": " : "",
-                           STR_ARG(str_take_text(job.error, 400)));
-    }
-    return status;
+    return replay_wait(cli, request, made, step, &replay, problem);
 }
 
 enum status command_delivery_replay(struct cli *cli, struct problem *problem)
@@ -164,5 +113,5 @@ enum status command_delivery_replay(struct cli *cli, struct problem *problem)
         return status;
     }
     return one != NULL ? resource_show(cli, answer.json, NULL, problem)
-                       : show_job(cli, &request, id_in(answer.json), problem);
+                       : work_and_wait(cli, &request, answer.json, problem);
 }

@@ -1,27 +1,20 @@
-#include <time.h>
-
-#include <jansson.h>
-
 #include "app/app.h"
 #include "app/commands.h"
 #include "app/instant_option.h"
 #include "app/replay_run.h"
+#include "app/replay_wait.h"
 #include "app/resource_command.h"
 #include "base/clock.h"
 #include "base/instant.h"
 #include "base/jsonw.h"
 
 /*
- * shopbell quarantine, and replays.
- *
- * A replay is a job like one asked for by REST, so it can be watched, cancelled and
- * gone on with after a crash. Whoever comes first works on it: a server, or this
- * command, which then needs none. Either way the command waits for its end.
+ * shopbell quarantine, and replays of webhooks, which are jobs.
  */
 
 enum {
     BODY_BYTES = 16 * 1024,
-    WAIT_MS = 200,
+    JOB_ARENA_BYTES = 1024 * 1024,
 };
 
 enum status command_quarantine_list(struct cli *cli, struct problem *problem)
@@ -75,81 +68,52 @@ static enum status write_body(const struct cli *cli, bool names_source, struct s
 
 /* --- working on it, and waiting --------------------------------------------------- */
 
-static struct id id_in(struct str json)
-{
-    struct id id = ID_ZERO;
-    json_t *root = json_loadb(json.data, json.size, 0, NULL);
-    const char *text = json_string_value(json_object_get(root, "id"));
-    (void)(text != NULL && id_parse(str_from_z(text), &id));
-    json_decref(root);
-    return id;
-}
+struct working {
+    struct replay_config config;
+    struct arena *arena;
+    struct id workspace_id;
+};
 
-static enum status work_once(struct cli *cli, const struct replay_config *config,
-                             struct id workspace_id, struct problem *problem)
+static enum status step(void *context, bool *out_worked, struct problem *problem)
 {
+    const struct working *working = context;
+    const struct replay_config *config = &working->config;
     struct job job;
     int64_t now_ms = clock_now_ms();
-    enum status status = job_claim(cli->pg, cli->arena, workspace_id, REPLAY_JOB, config->owner,
-                                   now_ms, now_ms + REPLAY_LEASE_MS, &job, problem);
+    arena_reset(working->arena);
+    enum status status = job_claim(config->pg, working->arena, working->workspace_id, REPLAY_JOB,
+                                   config->owner, now_ms, now_ms + REPLAY_LEASE_MS, &job, problem);
     if (status == STATUS_OK) {
+        *out_worked = true;
         return replay_run(config, &job, problem);
     }
-    const struct timespec pause = { .tv_nsec = WAIT_MS * 1000000L };
-    nanosleep(&pause, NULL);
     return status == STATUS_MISSING ? STATUS_OK : status;
 }
 
-static enum status await_end(struct cli *cli, struct registry *registry, struct id workspace_id,
-                             struct id job_id, struct job *out_job, struct problem *problem)
+static enum status work_and_wait(struct cli *cli, struct resource_request *request, struct str made,
+                                 struct problem *problem)
 {
-    const struct replay_config config = {
-        .database_url = cli->database_url,
-        .registry = registry,
-        .owner = id_create(),
-        .pg = cli->pg,
-    };
-    for (;;) {
-        enum status status = job_find(cli->pg, cli->arena, workspace_id, job_id, out_job, problem);
-        if (status != STATUS_OK || out_job->status > JOB_RUNNING) {
-            return status;
-        }
-        status = work_once(cli, &config, workspace_id, problem);
-        if (status != STATUS_OK) {
-            return status;
-        }
-    }
-}
-
-static enum status work_and_wait(struct cli *cli, struct resource_request *request,
-                                 struct id job_id, struct problem *problem)
-{
-    struct job job;
+    CLEANUP(arena_destroy_at) struct arena *arena = arena_create(JOB_ARENA_BYTES);
     struct registry *registry = NULL;
-    struct resource_answer answer = { .effect = RESOURCE_SHOWN };
-    char id[ID_TEXT_SIZE];
+    if (arena == NULL) {
+        return problem_set(problem, STATUS_LIMIT, "internal", "no memory");
+    }
     enum status status = registry_create(cli->database_url, cli->seal, app_parse_source, &registry);
     if (status == STATUS_OK) {
         status = registry_refresh(registry, true, problem);
     }
     if (status == STATUS_OK) {
-        status = await_end(cli, registry, request->principal->workspace_id, job_id, &job, problem);
+        struct working working = {
+            .config = { .database_url = cli->database_url,
+                        .registry = registry,
+                        .owner = id_create(),
+                        .pg = cli->pg },
+            .arena = arena,
+            .workspace_id = request->principal->workspace_id,
+        };
+        status = replay_wait(cli, request, made, step, &working, problem);
     }
     registry_destroy(registry);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    id_format(job_id, id);
-    request->name = str_from_z(id);
-    status = resource_job_show(request, &answer, problem);
-    if (status == STATUS_OK) {
-        status = resource_show(cli, answer.json, NULL, problem);
-    }
-    if (status == STATUS_OK && job.status != JOB_SUCCEEDED) {
-        return problem_set(problem, STATUS_BROKEN, "job", "the replay %s%s%.*s",
-                           job_status_name(job.status), job.error.size > 0 ? ": " : "",
-                           STR_ARG(str_take_text(job.error, 400)));
-    }
     return status;
 }
 
@@ -168,7 +132,7 @@ static enum status replay(struct cli *cli, resource_fn *ask, bool names_source, 
     if (status == STATUS_OK) {
         status = ask(&request, &answer, problem);
     }
-    return status == STATUS_OK ? work_and_wait(cli, &request, id_in(answer.json), problem) : status;
+    return status == STATUS_OK ? work_and_wait(cli, &request, answer.json, problem) : status;
 }
 
 enum status command_quarantine_replay(struct cli *cli, struct problem *problem)
