@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/thread.h"
 #include "store/pg.h"
 
 /*
@@ -658,8 +659,8 @@ enum status import_run(const struct import_run_config *config, struct import_cou
     for (size_t i = 0; i < writers && status == STATUS_OK; i++) {
         workers[i].lane = (unsigned)i;
         status = worker_open(&workers[i], &run, &run.fault);
-        workers[i].is_started = status == STATUS_OK && pthread_create(&workers[i].thread, NULL,
-                                                                      worker_run, &workers[i]) == 0;
+        workers[i].is_started =
+            status == STATUS_OK && thread_start(&workers[i].thread, worker_run, &workers[i]);
         if (status == STATUS_OK && !workers[i].is_started) {
             status = problem_set(&run.fault, STATUS_BROKEN, "internal", "no thread for a writer");
         }

@@ -14,6 +14,7 @@
 #include "base/instant.h"
 #include "base/jsonw.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "store/import_job.h"
 #include "store/job_store.h"
 
@@ -361,8 +362,7 @@ enum status import_worker_start(const char *database_url, struct registry *regis
     enum status status = worker->database_url != NULL && worker->arena != NULL
                              ? pg_open(database_url, false, &worker->pg)
                              : STATUS_BROKEN;
-    worker->is_started =
-        status == STATUS_OK && pthread_create(&worker->thread, NULL, worker_main, worker) == 0;
+    worker->is_started = status == STATUS_OK && thread_start(&worker->thread, worker_main, worker);
     if (!worker->is_started) {
         import_worker_stop(worker);
         return problem_set(problem, STATUS_BROKEN, "start", "no import thread");

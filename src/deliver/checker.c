@@ -1,11 +1,11 @@
 #include "deliver/checker.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "deliver/queue.h"
 
 /*
@@ -149,12 +149,7 @@ enum status checker_start(const struct checker_rules *rules, struct checker **ou
     checker->rules = *rules;
     pthread_mutex_init(&checker->lock, NULL);
     pthread_cond_init(&checker->changed, NULL);
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    checker->is_running = pthread_create(&checker->thread, NULL, checker_run, checker) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    checker->is_running = thread_start(&checker->thread, checker_run, checker);
     if (!checker->is_running) {
         checker_destroy(checker);
         return problem_set(problem, STATUS_BROKEN, "internal",

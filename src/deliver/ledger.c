@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include <sodium.h>
@@ -11,6 +10,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/thread.h"
 
 /*
  * A commit takes milliseconds, a disk's bad moment a hundred of them. The
@@ -314,17 +314,6 @@ static void *ledger_run(void *argument)
     return NULL;
 }
 
-static bool ledger_start_thread(struct ledger *ledger)
-{
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    bool started = pthread_create(&ledger->thread, NULL, ledger_run, ledger) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return started;
-}
-
 enum status ledger_start(const struct ledger_rules *rules, struct ledger **out_ledger,
                          struct problem *problem)
 {
@@ -344,7 +333,7 @@ enum status ledger_start(const struct ledger_rules *rules, struct ledger **out_l
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&ledger->changed, &attributes);
     pthread_condattr_destroy(&attributes);
-    if (!ledger_start_thread(ledger)) {
+    if (!thread_start(&ledger->thread, ledger_run, ledger)) {
         ledger_destroy(ledger);
         return problem_set(problem, STATUS_BROKEN, "internal", "no thread for the sender's ledger");
     }

@@ -1,11 +1,11 @@
 #include <assert.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include <sodium.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/thread.h"
 #include "sender_priv.h"
 
 /*
@@ -191,17 +191,6 @@ static bool sender_prepare(struct sender *sender)
            sender->gate != NULL;
 }
 
-static bool sender_start_thread(struct sender *sender)
-{
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    bool started = pthread_create(&sender->thread, NULL, sender_run, sender) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return started;
-}
-
 static enum status sender_launch(struct sender *sender, struct problem *problem)
 {
     const struct ledger_rules rules = {
@@ -224,7 +213,7 @@ static enum status sender_launch(struct sender *sender, struct problem *problem)
     if (status != STATUS_OK) {
         return status;
     }
-    if (!sender_start_thread(sender)) {
+    if (!thread_start(&sender->thread, sender_run, sender)) {
         ledger_stop(sender->ledger, 0);
         return problem_set(problem, STATUS_BROKEN, "internal", "no thread for the sender");
     }

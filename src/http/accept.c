@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/thread.h"
 #include "http_priv.h"
 
 /*
@@ -90,7 +91,7 @@ bool accept_begin(struct listener *listener)
     if (listener->wake_fd < 0) {
         return false;
     }
-    listener->is_accepting = pthread_create(&listener->acceptor, NULL, &accept_run, listener) == 0;
+    listener->is_accepting = thread_start(&listener->acceptor, accept_run, listener);
     if (!listener->is_accepting) {
         (void)close(listener->wake_fd);
     }

@@ -1,7 +1,6 @@
 #include "http/server.h"
 
 #include <assert.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -9,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "http_priv.h"
 
 /*
@@ -263,7 +263,7 @@ static enum status server_prepare(struct http_server *server, struct problem *pr
 
 static enum status server_run(struct http_server *server, struct problem *problem)
 {
-    if (pthread_create(&server->janitor, NULL, &janitor_run, server) != 0) {
+    if (!thread_start(&server->janitor, janitor_run, server)) {
         return problem_set(problem, STATUS_BROKEN, "internal", "no thread for the deadlines");
     }
     server->janitor_runs = true;
@@ -291,16 +291,13 @@ enum status http_server_start_tuned(const struct http_config *config,
     pthread_mutex_init(&server->connections_mutex, NULL);
     pthread_mutex_init(&server->watch_mutex, NULL);
 
-    /* Our threads inherit a full mask: signals are the main thread's. */
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    (void)pthread_sigmask(SIG_BLOCK, &all, &before);
+    sigset_t before; /* the daemons' threads inherit the mask */
+    thread_signals_block(&before);
     enum status status = server_prepare(server, problem);
     if (status == STATUS_OK) {
         status = server_run(server, problem);
     }
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    thread_signals_restore(&before);
     if (status != STATUS_OK) {
         http_server_destroy(server);
         return status;

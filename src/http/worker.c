@@ -1,6 +1,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/thread.h"
 #include "http_priv.h"
 
 /*
@@ -170,7 +171,7 @@ enum status workers_create(struct http_server *server, struct workers **out_work
         return status;
     }
     for (size_t i = 0; i < workers->thread_count; i++) {
-        if (pthread_create(&workers->threads[i].thread, NULL, &run, &workers->threads[i]) != 0) {
+        if (!thread_start(&workers->threads[i].thread, run, &workers->threads[i])) {
             join(workers, i);
             close_contexts(workers, workers->thread_count);
             release(workers);

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "intake_priv.h"
 
 /*
@@ -189,7 +190,7 @@ static enum status writer_start(struct intake *intake, struct writer *writer)
     writer->arena = arena_create(LIMIT_ARENA_BATCH_BYTES);
     if (writer->arena == NULL ||
         pg_open(intake->config.database_url, true, &writer->pg) != STATUS_OK ||
-        pthread_create(&writer->thread, NULL, writer_run, writer) != 0) {
+        !thread_start(&writer->thread, writer_run, writer)) {
         return STATUS_BROKEN;
     }
     writer->is_started = true;

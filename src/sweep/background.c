@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/thread.h"
 #include "store/batch.h"
 #include "store/endpoint_hour.h"
 #include "store/migrate.h"
@@ -336,7 +337,7 @@ enum status background_start(const struct background_config *config,
         background->hydrate.page == NULL ||
         pg_open(config->database_url, false, &background->pg) != STATUS_OK ||
         pg_open(config->database_url, true, &background->hydrate.pg) != STATUS_OK ||
-        pthread_create(&background->thread, NULL, background_thread, background) != 0) {
+        !thread_start(&background->thread, background_thread, background)) {
         pg_close(background->pg);
         pg_close(background->hydrate.pg);
         arena_destroy(background->arena);

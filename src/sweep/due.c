@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/thread.h"
 #include "core/decide.h"
 #include "store/batch.h"
 #include "store/delivery_store.h"
@@ -459,7 +460,7 @@ enum status due_start(const struct due_config *config, struct due_sweep **out_sw
     pthread_cond_init(&sweep->wake, NULL);
     sweep->arena = arena_create(LIMIT_ARENA_BATCH_BYTES);
     if (sweep->arena == NULL || pg_open(config->database_url, true, &sweep->pg) != STATUS_OK ||
-        pthread_create(&sweep->thread, NULL, due_thread, sweep) != 0) {
+        !thread_start(&sweep->thread, due_thread, sweep)) {
         pg_close(sweep->pg);
         arena_destroy(sweep->arena);
         free(sweep);

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/instant.h"
 #include "base/limits.h"
+#include "base/thread.h"
 #include "core/decide.h"
 #include "store/batch.h"
 #include "store/job_store.h"
@@ -413,7 +414,7 @@ enum status nightly_start(const struct nightly_config *config, struct nightly **
     nightly->arena = arena_create(LIMIT_ARENA_BATCH_BYTES);
     if (nightly->lasting == NULL || nightly->page == NULL || nightly->arena == NULL ||
         pg_open(config->database_url, false, &nightly->pg) != STATUS_OK ||
-        pthread_create(&nightly->thread, NULL, nightly_thread, nightly) != 0) {
+        !thread_start(&nightly->thread, nightly_thread, nightly)) {
         nightly_free(nightly);
         return problem_set(problem, STATUS_BROKEN, "internal", "statistics do not start");
     }
