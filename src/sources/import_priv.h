@@ -12,8 +12,7 @@
 #include "sources/csv.h"
 #include "sources/import.h"
 
-/* What a column of a platform's export means. The names, as a map uses them,
- * are in import.c. */
+/* What a column of a platform's export means. */
 enum import_field {
     FIELD_NONE,
     FIELD_ORDER_ID,
@@ -55,6 +54,9 @@ enum import_field {
     FIELD_LINE_ITEMS, /* all of them in one column */
     FIELD_COUNT
 };
+
+/* As a map uses it. */
+const char *import_field_name(enum import_field field);
 
 struct import_column { /* of a platform's export */
     const char *header;
@@ -180,13 +182,13 @@ import_build_fn import_woocommerce_order;
 /* --- our own -------------------------------------------------------------- */
 
 /* Where a header of our CSV goes; PLACE_NOWHERE when it is none of ours. */
-void import_canonical_give_variants(struct import_path *paths, size_t count);
 struct import_path import_canonical_path(struct arena *arena, enum import_kind kind,
                                          struct str header);
+void import_canonical_give_variants(struct import_path *paths, size_t count);
 import_build_fn import_canonical_rows;
-/* One line of NDJSON. False: turned down, with column and reason. */
 /* A product's members as the event that says them; empty when it is too large. */
 struct str product_line_event(struct arena *arena, json_t *product, struct str product_id);
+/* One line of NDJSON. False: turned down, with column and reason. */
 bool import_canonical_line(const struct import_reader *reader, struct arena *arena, struct str line,
                            struct import_record *out_record);
 
