@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/instant.h"
 #include "core/rule/feature.h"
+#include "seeds.h"
 
 /*
  * A feature against an oracle that keeps every fact and counts anew.
@@ -684,12 +685,10 @@ static void run(uint64_t seed, size_t *incomplete, size_t *at_least)
 
 int main(void)
 {
-    const char *given = getenv("SHOPBELL_SEED");
-    uint64_t first = given != NULL ? strtoull(given, NULL, 10) : 1;
-    uint64_t last = given != NULL ? first : SEEDS;
+    const struct seeds seeds = seeds_of(SEEDS);
     size_t incomplete[ARRAY_COUNT(plans)] = { 0 };
     size_t at_least[ARRAY_COUNT(plans)] = { 0 };
-    for (uint64_t seed = first; seed <= last; seed++) {
+    for (uint64_t seed = seeds.first; seed <= seeds.last; seed += seeds.step) {
         run(seed, incomplete, at_least);
     }
     for (size_t i = 0; i < ARRAY_COUNT(plans); i++) {

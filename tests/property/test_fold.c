@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "seeds.h"
 #include "world.h"
 
 /*
@@ -308,14 +309,12 @@ static void check_completed_once(uint64_t seed)
 
 int main(void)
 {
-    const char *given = getenv("SHOPBELL_SEED");
-    uint64_t first = given != NULL ? strtoull(given, NULL, 10) : 1;
-    uint64_t last = given != NULL ? first : SEEDS;
-    for (uint64_t seed = first; seed <= last; seed++) {
+    const struct seeds seeds = seeds_of(SEEDS);
+    for (uint64_t seed = seeds.first; seed <= seeds.last; seed += seeds.step) {
         check_any_order(seed);
         check_deterministic(seed);
         check_completed_once(seed);
     }
-    printf("%llu seeds\n", (unsigned long long)(last - first + 1));
+    printf("%zu seeds\n", seeds.count);
     return 0;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "draw.h"
+#include "seeds.h"
 
 /*
  * fold = hydrate (design 7): a profile that was brought forward event by event
@@ -219,15 +220,12 @@ static void run(uint64_t seed, struct tally *tally)
 
 int main(void)
 {
-    const char *given = getenv("SHOPBELL_SEED");
-    uint64_t first = given != NULL ? strtoull(given, NULL, 10) : 1;
-    uint64_t last = given != NULL ? first : SEEDS;
+    const struct seeds seeds = seeds_of(SEEDS);
     struct tally tally = { 0 };
-    for (uint64_t seed = first; seed <= last; seed++) {
+    for (uint64_t seed = seeds.first; seed <= seeds.last; seed += seeds.step) {
         run(seed, &tally);
     }
-    printf("%llu seeds, %zu profiles, %zu merges, %zu transitions, %zu differences\n",
-           (unsigned long long)(last - first + 1), tally.profiles, tally.merges, tally.transitions,
-           tally.differences);
+    printf("%zu seeds, %zu profiles, %zu merges, %zu transitions, %zu differences\n", seeds.count,
+           tally.profiles, tally.merges, tally.transitions, tally.differences);
     return tally.differences > 0;
 }

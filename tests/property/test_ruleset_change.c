@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "draw.h"
+#include "seeds.h"
 
 /*
  * Rules and statistics change under a shop that goes on (correctness 11 and 20).
@@ -291,18 +292,16 @@ static void check_statistics(void)
 
 int main(void)
 {
-    const char *given = getenv("SHOPBELL_SEED");
-    uint64_t first = given != NULL ? strtoull(given, NULL, 10) : 1;
-    uint64_t last = given != NULL ? first : SEEDS;
+    const struct seeds seeds = seeds_of(SEEDS);
     size_t silent = 0;
-    for (uint64_t seed = first; seed <= last; seed++) {
+    for (uint64_t seed = seeds.first; seed <= seeds.last; seed += seeds.step) {
         for (enum manner manner = BY_SWEEP; manner < MANNER_COUNT; manner++) {
             silent += check_change(seed, manner);
         }
     }
     check_edit_without_history();
     check_statistics();
-    printf("%llu seeds, %zu silent changes\n", (unsigned long long)(last - first + 1), silent);
+    printf("%zu seeds, %zu silent changes\n", seeds.count, silent);
     assert(silent > 0);
     return 0;
 }
