@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""clang-tidy over src/, one process a core, only what changed since it was clean.
+"""clang-tidy over src/ and clang's own warnings over tests/, one process a core, only what
+changed since it was clean.
 
     tests/lint/tidy.py BUILD [FILE...]
 
@@ -18,6 +19,10 @@ import re
 import subprocess
 import sys
 import time
+
+# The tool wants one check besides the compiler's.
+ONLY_WARNINGS = ("--checks=-*,readability-duplicate-include,clang-diagnostic-*,"
+                 "-clang-diagnostic-unknown-warning-option")
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -38,6 +43,10 @@ def dependencies(build):
     return found
 
 
+def is_within(source, *folders):
+    return source.startswith(tuple(os.path.join(ROOT, folder) + os.sep for folder in folders))
+
+
 def fingerprint(entry, paths):
     digest = hashlib.sha256(entry["command"].encode())
     for path in [os.path.join(ROOT, ".clang-tidy"), *sorted(paths)]:
@@ -54,7 +63,8 @@ def check(build, entry, paths):
         os.utime(stamp)
         with open(stamp, encoding="utf-8") as f:
             return source, True, f.read(), True
-    done = subprocess.run(["clang-tidy-14", "--quiet", "-p", build, source], cwd=build,
+    checks = [] if is_within(source, "src") else [ONLY_WARNINGS]
+    done = subprocess.run(["clang-tidy-14", "--quiet", "-p", build, *checks, source], cwd=build,
                           capture_output=True, text=True)
     clean = done.returncode == 0
     relative = os.path.relpath(ROOT, build)
@@ -80,14 +90,14 @@ def main():
     with open(os.path.join(build, "compile_commands.json"), encoding="utf-8") as f:
         entries = json.load(f)
     made_of = dependencies(build)
-    wanted = []
+    wanted = {}  # a file that several programs are made of is looked at once
     for entry in entries:
         source = os.path.realpath(os.path.join(entry["directory"], entry["file"]))
-        if source.startswith(os.path.join(ROOT, "src") + os.sep) and (not only or source in only):
-            wanted.append((entry, made_of.get(entry["output"], [])))
+        if is_within(source, "src", "tests") and (not only or source in only):
+            wanted.setdefault(source, (entry, made_of.get(entry["output"], [])))
     bad = advice = cached = 0
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 2) as pool:
-        for source, clean, said, was_cached in pool.map(lambda w: check(build, *w), wanted):
+        for source, clean, said, was_cached in pool.map(lambda w: check(build, *w), wanted.values()):
             cached += was_cached
             advice += len(re.findall(r"warning: .*\[readability-function", said))
             if not clean:

@@ -5,24 +5,21 @@ helper starts what it needs, stops only what it started, and leaves nothing.
 """
 
 import base64
-import glob
 import hashlib
 import hmac
 import http.client
 import http.server
 import json
 import os
-import pwd
 import re
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 import time
 import uuid
 
+import postgres
 import psycopg2
 import psycopg2.extras
 
@@ -70,51 +67,16 @@ def preloaded(name):
     return {"LD_PRELOAD": library, "ASAN_OPTIONS": asan}
 
 
-class Cluster:
-    """A PostgreSQL of its own: temporary directory, Unix socket, no TCP."""
+class Cluster(postgres.Cluster):
+    """A PostgreSQL of its own, which is asked in SQL."""
 
-    def __init__(self, fsync=False, settings=None):
-        versions = glob.glob("/usr/lib/postgresql/*/bin/initdb")
-        self.bin = os.path.dirname(max(versions, key=lambda p: float(p.split("/")[4])))
-        self.user = "postgres" if os.geteuid() == 0 else None
-        self.home = tempfile.mkdtemp(prefix="sbt-", dir="/tmp")
-        self.data = os.path.join(self.home, "data")
-        self.settings = {
-            "listen_addresses": "", "fsync": "on" if fsync else "off",
-            "full_page_writes": "on" if fsync else "off", "shared_buffers": "64MB",
-            "max_connections": "100", "log_min_messages": "panic", **(settings or {})}
-        self.process = None
-        if self.user:
-            owner = pwd.getpwnam(self.user)
-            os.chown(self.home, owner.pw_uid, owner.pw_gid)
-            os.chmod(self.home, 0o755)
-        subprocess.run(
-            [f"{self.bin}/initdb", "-D", self.data, "-U", "shopbell", "-A", "trust", "-E", "UTF8",
-             "--locale=C.UTF-8", "--no-sync", "--no-instructions"],
-            check=True, stdout=subprocess.DEVNULL, user=self.user, cwd=self.home)
-        self.start()
-        subprocess.run([f"{self.bin}/createdb", "-h", self.home, "-U", "shopbell", "shopbell"],
-                       check=True)
-
-    @property
-    def url(self):
-        return f"postgresql://shopbell@/shopbell?host={self.home}"
-
-    def start(self):
-        command = [f"{self.bin}/postgres", "-D", self.data, "-k", self.home]
-        for name, value in self.settings.items():
-            command += ["-c", f"{name}={value}"]
-        self.process = subprocess.Popen(command, user=self.user, cwd=self.home,
-                                        stdin=subprocess.DEVNULL)
-        ready = [f"{self.bin}/pg_isready", "-q", "-h", self.home, "-U", "shopbell",
-                 "-d", "postgres"]
-        wait_for(lambda: subprocess.run(ready).returncode == 0, 60, 0.05, "PostgreSQL is ready")
+    def __init__(self, settings=None):
+        self.kept = threading.local()
+        super().__init__(settings)
 
     def stop(self, how="fast"):
-        """how: fast, or immediate (a crash: no checkpoint, WAL is replayed)."""
-        if self.process and self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT if how == "fast" else signal.SIGQUIT)
-            self.process.wait(30)
+        self.kept = threading.local()
+        super().stop(how)
 
     def connect(self):
         connection = psycopg2.connect(self.url)
@@ -122,17 +84,13 @@ class Cluster:
         return connection
 
     def query(self, sql, *parameters):
-        connection = self.connect()
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute(sql, parameters)
-                return cursor.fetchall() if cursor.description else None
-        finally:
-            connection.close()
-
-    def remove(self):
-        self.stop()
-        shutil.rmtree(self.home, ignore_errors=True)
+        """On a connection that each thread keeps: what polls would fork a backend a time."""
+        connection = getattr(self.kept, "connection", None)
+        if connection is None or connection.closed:
+            connection = self.kept.connection = self.connect()
+        with connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            return cursor.fetchall() if cursor.description else None
 
 
 class Server:

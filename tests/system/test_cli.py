@@ -411,7 +411,7 @@ def test_tail_shows_what_happens(shop, server):
         assert "tail@example.com" not in "".join(lines)
     finally:
         tail.send_signal(signal.SIGINT)
-        tail.wait(5)
+        tail.wait(60)
     once = sb(shop, "tail", "--once", "--since", "10m", "--json")
     assert any("orders/create" in x for x in once.stdout.splitlines())
 
