@@ -31,16 +31,22 @@
  * told of nothing it had missed.
  */
 
+/* The attempts of one notification, fenced: the planner would take them from the log's
+ * own order, which is right for a table that it knows and walks all of today's before its
+ * first ANALYZE: 1.9 s a chunk of 200 among 6,000, and 36 ms so. */
+#define OF_NOTIFICATION                                                            \
+    " FROM (SELECT x.at, x.id, x.outcome FROM attempt x WHERE x.workspace_id = $1" \
+    " AND x.notification_id = a.notification_id AND x.subscription_id = $2"
+
 static const struct pg_statement replay_scan_sql = {
     "replay_scan",
     "SELECT a.at, a.id, a.notification_id, a.notification_created_at,"
-    " CASE WHEN a.outcome = 'retry' THEN false ELSE NOT EXISTS (SELECT 1 FROM attempt b"
-    "  WHERE b.workspace_id = $1 AND b.notification_id = a.notification_id AND b.at >= $8"
-    "  AND b.at <= a.at AND (b.at, b.id) < (a.at, a.id) AND b.subscription_id = $2"
-    "  AND b.outcome <> 'retry')"
-    " AND (NOT $4::boolean OR (SELECT l.outcome FROM attempt l WHERE l.workspace_id = $1"
-    "  AND l.notification_id = a.notification_id AND l.at >= a.at AND l.subscription_id = $2"
-    "  ORDER BY l.at DESC, l.id DESC LIMIT 1) IN ('gave_up', 'aborted', 'gone')) END"
+    " CASE WHEN a.outcome = 'retry' THEN false ELSE NOT EXISTS (SELECT 1" OF_NOTIFICATION
+    " AND x.at >= $8 AND x.at <= a.at OFFSET 0) b WHERE (b.at, b.id) < (a.at, a.id)"
+    " AND b.outcome <> 'retry')"
+    " AND (NOT $4::boolean OR (SELECT l.outcome" OF_NOTIFICATION
+    " AND x.at >= a.at OFFSET 0) l ORDER BY l.at DESC, l.id DESC LIMIT 1)"
+    " IN ('gave_up', 'aborted', 'gone')) END"
     " FROM attempt a WHERE a.workspace_id = $1 AND a.subscription_id = $2 AND a.at >= $5"
     " AND a.at < $3 AND (a.at, a.id) > ($5, $6) ORDER BY a.at, a.id LIMIT $7",
 };
