@@ -1,9 +1,8 @@
-#include "core/trigger/native.h"
-
 #include <assert.h>
 #include <string.h>
 
 #include "base/buf.h"
+#include "core/trigger/native.h"
 
 /*
  * Several notifications in one call.
