@@ -16,6 +16,7 @@
 struct topic_example {
     struct id id;
     int64_t at_ms;
+    int64_t expires_at_ms; /* 0: the schedule's end */
     struct str workspace;
     bool test;
 };

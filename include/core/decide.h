@@ -147,8 +147,8 @@ struct notification_row {
     struct str topic;
     struct str body; /* the bytes that every attempt sends (correctness 19) */
     int64_t sequence;
-    int64_t expires_at_ms;             /* not worth sending after this; 0: the schedule's end */
-    const struct id *subscription_ids; /* who gets it; deliveries follow from it */
+    int64_t expires_at_ms; /* not worth sending to anybody after this; 0: the schedule's end */
+    const struct id *subscription_ids;            /* who gets it; deliveries follow from it */
     const struct delivery_way *subscription_ways; /* and how; NULL: at once, in no order */
     size_t subscription_count;
     /* What each of them is sent instead of `body`; one with an empty body: nothing

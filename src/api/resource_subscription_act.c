@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/instant.h"
 #include "base/limits.h"
+#include "core/trigger/delivery.h"
 #include "core/trigger/subscription.h"
 #include "store/care_store.h"
 #include "subscription_priv.h"
@@ -353,6 +354,7 @@ enum status resource_subscription_test(const struct resource_request *request,
     struct topic_example example = {
         .id = id_create(),
         .at_ms = request->now_ms,
+        .expires_at_ms = delivery_expires_at_ms(request->now_ms, 0, row.max_age_ms),
         .workspace = request->principal->workspace_name,
         .test = true,
     };

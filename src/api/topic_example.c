@@ -170,6 +170,7 @@ struct str topic_example_write(struct arena *arena, struct str topic,
                                              .type = topic,
                                              .at_ms = example->at_ms,
                                              .recorded_at_ms = example->at_ms + 40,
+                                             .expires_at_ms = example->expires_at_ms,
                                              .workspace = example->workspace,
                                              .sequence = is_of_service ? 0 : 418,
                                              .test = example->test });

@@ -120,8 +120,6 @@ void outlet_retired(void *context, struct id subscription_id);
 #define ENDPOINT_GONE_MS 5000
 
 void verdict_settle(struct sender *sender, const struct settlement *settlement);
-/* After this instant the message is not wanted any more. */
-int64_t verdict_expires_at_ms(int64_t created_at_ms, int64_t expires_at_ms, int64_t max_age_ms);
 /* Has any of it expired? */
 bool verdict_is_expired(const struct delivery *delivery, int64_t max_age_ms, int64_t now_ms);
 /* Nothing is sent: what has a reason (by member, or the one) or expired is settled, the

@@ -60,16 +60,6 @@ static struct attempt attempt_of(const struct delivery *delivery, int64_t at_ms)
     };
 }
 
-int64_t verdict_expires_at_ms(int64_t created_at_ms, int64_t expires_at_ms, int64_t max_age_ms)
-{
-    int64_t by_age_ms = 0;
-    int64_t expires_ms = expires_at_ms > 0 ? expires_at_ms : INSTANT_NEVER;
-    if (max_age_ms <= 0 || __builtin_add_overflow(created_at_ms, max_age_ms, &by_age_ms)) {
-        return expires_ms;
-    }
-    return by_age_ms < expires_ms ? by_age_ms : expires_ms;
-}
-
 /* Who asked for it again knows how old it is: its age begins anew. */
 static int64_t age_begins_ms(int64_t created_at_ms, int64_t replayed_at_ms)
 {
@@ -78,7 +68,7 @@ static int64_t age_begins_ms(int64_t created_at_ms, int64_t replayed_at_ms)
 
 static int64_t member_expires_at_ms(const struct delivery_member *member, int64_t max_age_ms)
 {
-    return verdict_expires_at_ms(
+    return delivery_expires_at_ms(
         age_begins_ms(member->notification_created_at_ms, member->replayed_at_ms),
         member->expires_at_ms, max_age_ms);
 }
@@ -87,7 +77,7 @@ static int64_t member_expires_at_ms(const struct delivery_member *member, int64_
 static int64_t last_expires_at_ms(const struct delivery *delivery, int64_t max_age_ms)
 {
     if (delivery->member_count == 0) {
-        return verdict_expires_at_ms(
+        return delivery_expires_at_ms(
             age_begins_ms(delivery->notification_created_at_ms, delivery->replayed_at_ms),
             delivery->expires_at_ms, max_age_ms);
     }

@@ -930,7 +930,8 @@ static enum status make_deliveries(struct batch *batch, const struct batch_save 
                 .sequence = row->sequence,
                 .rank = (uint32_t)i,
                 .is_ordered = way.is_ordered,
-                .expires_at_ms = row->expires_at_ms,
+                .expires_at_ms =
+                    delivery_expires_at_ms(row->created_at_ms, row->expires_at_ms, way.max_age_ms),
                 .due_at_ms = row->created_at_ms,
                 .lease_until_ms = save->lease_until_ms,
                 .topic = row->topic,
@@ -982,8 +983,7 @@ static void put_deliveries(struct pg_params *params, const struct made_deliverie
         pg_array_i64(&c[5], deliveries[i].sequence);
         pg_array_i32(&c[6], (int32_t)deliveries[i].rank);
         pg_array_bool(&c[7], deliveries[i].is_ordered);
-        pg_array_instant(&c[8], deliveries[i].expires_at_ms > 0 ? deliveries[i].expires_at_ms
-                                                                : INSTANT_NONE);
+        pg_array_instant(&c[8], deliveries[i].expires_at_ms);
         pg_array_bool(&c[9], made->at_once[i]);
     }
     columns_end(&columns);

@@ -511,6 +511,7 @@ static enum status load_subscriptions(struct loading *loading)
             interest->way = (struct delivery_way){
                 .is_ordered = str_equal_z(subscription->ordering, "profile"),
                 .is_batched = subscription->batch_max > 0,
+                .max_age_ms = subscription->max_age_ms,
             };
             add_interest(workspace, interest++, subscription->id, rows, i, loading->arena);
             snapshot->interest_count++;

@@ -1,4 +1,5 @@
 #include "base/limits.h"
+#include "core/trigger/projection.h"
 #include "unit.h"
 #include "world.h"
 
@@ -654,6 +655,33 @@ static void writes_the_envelope(void **state)
     assert_true(str_ends_with(row->body, STR("\"sale\":\"never\"}}}}")));
 }
 
+/* One body per id and subscriber: who takes no message older than an hour is told so
+ * in bytes of his own, which those who want the same share. */
+static void the_envelope_says_until_when(void **state)
+{
+    struct world *world = *state;
+    static const int64_t max_ages_ms[] = { 0, INSTANT_HOUR_MS, 2 * INSTANT_HOUR_MS,
+                                           INSTANT_HOUR_MS };
+    for (size_t i = 0; i < ARRAY_COUNT(max_ages_ms); i++) {
+        world_subscribe(world, "page.viewed");
+        world->interests[i].way.max_age_ms = max_ages_ms[i];
+    }
+    struct event *event = world_event(world, "S e1");
+    event->occurred_at_ms -= 30 * INSTANT_MINUTE_MS; /* what counts is when we were told */
+    world_apply_one(world, event);
+    assert_int_equal(world->notification_count, 1);
+    const struct notification_row *row = &world->notifications[0];
+    assert_int_equal(row->subscription_count, ARRAY_COUNT(max_ages_ms));
+    assert_true(contains(row->body, "\"expires_at\":null,"));
+    assert_int_equal(row->renditions[0].body.size, 0);
+    assert_true(contains(row->renditions[1].body, "\"expires_at\":\"2026-06-01T13:00:00.000Z\","));
+    assert_true(contains(row->renditions[2].body, "\"expires_at\":\"2026-06-01T14:00:00.000Z\","));
+    assert_ptr_equal(row->renditions[3].body.data, row->renditions[1].body.data);
+    /* But for that it is the same message. */
+    assert_int_equal(row->renditions[1].body.size,
+                     row->body.size + sizeof("\"2026-06-01T13:00:00.000Z\"") - sizeof("null"));
+}
+
 static void large_bodies_are_sent_thin(void **state)
 {
     struct world *world = *state;
@@ -844,6 +872,7 @@ int main(void)
         IN_WORLD(a_late_payment_rings),
         IN_WORLD(nobody_asked_nothing_rings),
         IN_WORLD(writes_the_envelope),
+        IN_WORLD(the_envelope_says_until_when),
         IN_WORLD(large_bodies_are_sent_thin),
         IN_WORLD(a_full_arena_gives_up_the_batch),
         IN_WORLD(an_unloaded_owner_asks_for_a_reload),

@@ -96,6 +96,32 @@ static void ids_are_of_notification_and_subscription(void **state)
     assert_false(id_equal(delivery_id(a, a), delivery_id(a, b)));
 }
 
+static void expires_with_what_ends_first(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t created_at_ms;
+        int64_t expires_at_ms;
+        int64_t max_age_ms;
+        int64_t expected_ms;
+        const char *why;
+    } rows[] = {
+        { 1000, 0, 0, INSTANT_NEVER, "the schedule's end" },
+        { 1000, INSTANT_NONE, 0, INSTANT_NEVER, "as the store says it" },
+        { 1000, INSTANT_NEVER, 0, INSTANT_NEVER, "and as we do" },
+        { 1000, 0, 500, 1500, "too old for who is told" },
+        { 1000, 1400, 0, 1400, "not worth it to anybody" },
+        { 1000, 1400, 500, 1400, "which was sooner" },
+        { 1000, 1600, 500, 1500, "and which was later" },
+        { 1000, 0, INT64_MAX, INSTANT_NEVER, "beyond all instants" },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        assert_row(delivery_expires_at_ms(rows[i].created_at_ms, rows[i].expires_at_ms,
+                                          rows[i].max_age_ms) == rows[i].expected_ms,
+                   rows[i].why);
+    }
+}
+
 static void outcomes_have_names(void **state)
 {
     (void)state;
@@ -113,6 +139,7 @@ int main(void)
         cmocka_unit_test(waits_as_promised),
         cmocka_unit_test(honours_retry_after),
         cmocka_unit_test(ids_are_of_notification_and_subscription),
+        cmocka_unit_test(expires_with_what_ends_first),
         cmocka_unit_test(outcomes_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -178,6 +178,7 @@ static void tells_what_a_message_has(void **state)
         { "{merge.from_id}", "null", "nor a merge" },
         { "{notification.workspace}/{notification.sequence}", "\"aurora/418\"", "the envelope" },
         { "{notification.cause}", "\"event\"", "why" },
+        { "{notification.expires_at}", "null", "until the schedule ends" },
     };
     check(rows, ARRAY_COUNT(rows));
 }

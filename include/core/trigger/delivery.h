@@ -110,6 +110,11 @@ struct settlement {
 
 struct id delivery_id(struct id notification_id, struct id subscription_id);
 
+/* After this instant nobody is told any more: by what the message is worth
+ * (expires_at_ms, not above 0: as long as the schedule lasts) and by how old one may be
+ * for who is told (max_age_ms, 0: likewise). INSTANT_NEVER: the schedule's end. */
+int64_t delivery_expires_at_ms(int64_t created_at_ms, int64_t expires_at_ms, int64_t max_age_ms);
+
 /* What an HTTP answer means, and when to ask again. `attempt_number` is 1 for
  * the attempt just made; status 0 is a transport failure or silence;
  * retry_after_ms is 0 when not given; `jitter` is any random number. The

@@ -17,6 +17,7 @@ struct envelope {
     struct str type;
     int64_t at_ms;
     int64_t recorded_at_ms;
+    int64_t expires_at_ms; /* not above 0, or INSTANT_NEVER: the schedule's end */
     struct str workspace;
     int64_t sequence; /* of the profile; 0: it is about none */
     bool test;

@@ -16,7 +16,8 @@
  *                      name, title, from, to, rule_version, since, until, previous_since:
  *                      of a notification about a rule of that kind
  *   merge.<x>          id, from_id, into_id
- *   notification.<x>   id, type, timestamp, recorded_at, sequence, workspace, cause
+ *   notification.<x>   id, type, timestamp, recorded_at, expires_at, sequence, workspace,
+ *                      cause
  *
  * What a notification has none of is null. By time alone, event.* is null; where no
  * rule's verdict changed, transition.* is.
@@ -42,6 +43,7 @@ struct message {
     struct str topic;
     int64_t at_ms;
     int64_t recorded_at_ms;
+    int64_t expires_at_ms; /* as struct envelope has it */
     struct str workspace;
     struct str currency;
     int64_t sequence;

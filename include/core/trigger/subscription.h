@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/id.h"
 #include "base/str.h"
@@ -17,8 +18,9 @@ struct projection;
 
 /* How its deliveries leave. */
 struct delivery_way {
-    bool is_ordered; /* one about a customer at a time */
-    bool is_batched; /* not at once, but together with others */
+    bool is_ordered;    /* one about a customer at a time */
+    bool is_batched;    /* not at once, but together with others */
+    int64_t max_age_ms; /* older ones do not; 0: as long as the schedule lasts */
 };
 
 struct subscription_interest {

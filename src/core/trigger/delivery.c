@@ -40,6 +40,16 @@ struct id delivery_id(struct id notification_id, struct id subscription_id)
     return id_hash_end(&hash);
 }
 
+int64_t delivery_expires_at_ms(int64_t created_at_ms, int64_t expires_at_ms, int64_t max_age_ms)
+{
+    int64_t by_age_ms = 0;
+    int64_t expires_ms = expires_at_ms > 0 ? expires_at_ms : INSTANT_NEVER;
+    if (max_age_ms <= 0 || __builtin_add_overflow(created_at_ms, max_age_ms, &by_age_ms)) {
+        return expires_ms;
+    }
+    return by_age_ms < expires_ms ? by_age_ms : expires_ms;
+}
+
 static int64_t wait_ms(uint32_t attempt_number, uint32_t jitter, int64_t retry_after_ms)
 {
     if (retry_after_ms > RETRY_AFTER_MS_MAX) {

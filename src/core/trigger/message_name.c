@@ -41,6 +41,7 @@ static const struct fixed {
     { "notification.type", MESSAGE_NOTIFICATION, NOTIFICATION_TYPE, 0, true },
     { "notification.timestamp", MESSAGE_NOTIFICATION, NOTIFICATION_TIMESTAMP, 0, true },
     { "notification.recorded_at", MESSAGE_NOTIFICATION, NOTIFICATION_RECORDED_AT, 0, true },
+    { "notification.expires_at", MESSAGE_NOTIFICATION, NOTIFICATION_EXPIRES_AT, 0, true },
     { "notification.sequence", MESSAGE_NOTIFICATION, NOTIFICATION_SEQUENCE, 0, true },
     { "notification.workspace", MESSAGE_NOTIFICATION, NOTIFICATION_WORKSPACE, 0, true },
     { "notification.cause", MESSAGE_NOTIFICATION, NOTIFICATION_CAUSE, 0, true },

@@ -376,6 +376,8 @@ static struct told told_notification(struct arena *arena, const struct message *
         return told_instant(message->at_ms);
     case NOTIFICATION_RECORDED_AT:
         return told_instant(message->recorded_at_ms);
+    case NOTIFICATION_EXPIRES_AT:
+        return told_instant(message->expires_at_ms > 0 ? message->expires_at_ms : INSTANT_NONE);
     case NOTIFICATION_SEQUENCE:
         return told_count(message->sequence);
     case NOTIFICATION_WORKSPACE:

@@ -455,6 +455,7 @@ static void write_shopbell(const struct rendering *rendering, struct buf *buf)
                                              .type = message->topic,
                                              .at_ms = message->at_ms,
                                              .recorded_at_ms = message->recorded_at_ms,
+                                             .expires_at_ms = message->expires_at_ms,
                                              .workspace = message->workspace,
                                              .sequence = message->sequence,
                                              .test = message->is_test });

@@ -1,3 +1,4 @@
+#include "core/trigger/delivery.h"
 #include "core/trigger/projection.h"
 #include "decision_priv.h"
 
@@ -20,6 +21,7 @@ static void describe_bell(const struct decision *decision, const struct pending_
         .topic = bell->topic,
         .at_ms = bell->at_ms,
         .recorded_at_ms = recorded_at_ms,
+        .expires_at_ms = bell->row.expires_at_ms,
         .workspace = context->workspace_name,
         .currency = context->currency,
         .sequence = bell->row.sequence,
@@ -63,15 +65,34 @@ static bool gather_changes(const struct decision *decision, const struct pending
     return true;
 }
 
-/* Who was made for this projection before; the count when nobody was. */
+/* The envelope says until when it is sent, so who has a max_age is sent bytes of his
+ * own. */
+static bool wants_own(const struct subscription_interest *listener)
+{
+    return listener->projection != NULL || listener->way.max_age_ms > 0;
+}
+
+static bool wants_the_same(const struct subscription_interest *a,
+                           const struct subscription_interest *b)
+{
+    return a->projection == b->projection && a->way.max_age_ms == b->way.max_age_ms;
+}
+
+/* Who was made the same before; the index itself when nobody was. */
 static size_t find_same(const struct pending_bell *bell, size_t index)
 {
-    for (size_t i = 0; i < index; i++) {
-        if (bell->hearing.listeners[i]->projection == bell->hearing.listeners[index]->projection) {
-            return i;
-        }
+    const struct subscription_interest *const *listeners = bell->hearing.listeners;
+    size_t same = 0;
+    while (same < index && !wants_the_same(listeners[same], listeners[index])) {
+        same++;
     }
-    return index;
+    return same;
+}
+
+static bool wants_changes(const struct pending_bell *bell, const struct projection *projection)
+{
+    return projection != NULL && projection->fields == PROJECTION_CHANGED &&
+           bell->transition == NULL && bell->event != NULL;
 }
 
 static bool render_own(const struct decision *decision, struct pending_bell *bell,
@@ -80,21 +101,22 @@ static bool render_own(const struct decision *decision, struct pending_bell *bel
     struct arena *arena = decision->arena;
     struct rendition *renditions = ARENA_NEW_ARRAY(arena, bell->hearing.count, struct rendition);
     for (size_t i = 0; renditions != NULL && i < bell->hearing.count; i++) {
-        const struct projection *projection = bell->hearing.listeners[i]->projection;
-        size_t same = projection != NULL ? find_same(bell, i) : i;
-        if (projection == NULL) {
+        const struct subscription_interest *listener = bell->hearing.listeners[i];
+        if (!wants_own(listener)) {
             continue;
         }
+        size_t same = find_same(bell, i);
         if (same < i) {
             renditions[i] = renditions[same];
             continue;
         }
-        if (projection->fields == PROJECTION_CHANGED && bell->transition == NULL &&
-            bell->event != NULL && message->changes == NULL &&
+        if (wants_changes(bell, listener->projection) && message->changes == NULL &&
             !gather_changes(decision, bell, message)) {
             return false;
         }
-        if (!projection_render(arena, projection, message, &renditions[i])) {
+        message->expires_at_ms = delivery_expires_at_ms(
+            bell->row.created_at_ms, bell->row.expires_at_ms, listener->way.max_age_ms);
+        if (!projection_render(arena, listener->projection, message, &renditions[i])) {
             return false;
         }
     }
@@ -112,7 +134,7 @@ static bool name_listeners(const struct decision *decision, struct pending_bell 
     for (size_t i = 0; ids != NULL && ways != NULL && i < bell->hearing.count; i++) {
         ids[i] = bell->hearing.listeners[i]->subscription_id;
         ways[i] = bell->hearing.listeners[i]->way;
-        *out_has_own = *out_has_own || bell->hearing.listeners[i]->projection != NULL;
+        *out_has_own = *out_has_own || wants_own(bell->hearing.listeners[i]);
     }
     bell->row.subscription_ids = ids;
     bell->row.subscription_ways = ways;
