@@ -118,7 +118,7 @@ static const char *const OPERATORS[] = {
 /* Names of the event in filters and triggers, of the transition in filters. */
 static bool exists_in(const struct rule_name_info *info, struct str context)
 {
-    if (info->part != RULE_PART_EVENT) {
+    if ((1u << info->part & RULE_PARTS_TOLD) == 0) {
         return true;
     }
     return str_equal(context, STR("filter")) ||

@@ -29,9 +29,11 @@ enum rule_part {
     RULE_PART_ENGAGEMENT,  /* engagement.* */
     RULE_PART_HABITS,      /* habits.*, cycle and rfm read ORDERS too */
     RULE_PART_VERDICTS,    /* lifecycle tags segments tiers.*: by other rules' verdicts */
-    RULE_PART_EVENT,       /* the event and the transition told: no part of the profile */
+    RULE_PART_EVENT,       /* event.*: told with a message, no part of the profile */
+    RULE_PART_TRANSITION,  /* transition.*: likewise */
     RULE_PART_COUNT,
 };
+#define RULE_PARTS_TOLD (1u << RULE_PART_EVENT | 1u << RULE_PART_TRANSITION)
 
 enum rule_attribute {
     RULE_ATTRIBUTE_NONE, /* not a fixed name: see `key` */

@@ -123,13 +123,13 @@ static const struct rule_name_info names[] = {
          "The type of the event that caused it; null by time alone"),
     NAME(RULE_EVENT_SOURCE, "event.source", RULE_TEXT, RULE_PART_EVENT,
          "The name of the source that told of it"),
-    NAME(RULE_TRANSITION_RULE, "transition.rule", RULE_TEXT, RULE_PART_EVENT,
+    NAME(RULE_TRANSITION_RULE, "transition.rule", RULE_TEXT, RULE_PART_TRANSITION,
          "The rule whose verdict changed; null when none did"),
-    NAME(RULE_TRANSITION_KIND, "transition.kind", RULE_TEXT, RULE_PART_EVENT,
+    NAME(RULE_TRANSITION_KIND, "transition.kind", RULE_TEXT, RULE_PART_TRANSITION,
          "Its kind: tag, segment, lifecycle, tier"),
-    NAME(RULE_TRANSITION_FROM, "transition.from", RULE_TEXT, RULE_PART_EVENT,
+    NAME(RULE_TRANSITION_FROM, "transition.from", RULE_TEXT, RULE_PART_TRANSITION,
          "What it said before; of a tag or segment \"true\" or null"),
-    NAME(RULE_TRANSITION_TO, "transition.to", RULE_TEXT, RULE_PART_EVENT,
+    NAME(RULE_TRANSITION_TO, "transition.to", RULE_TEXT, RULE_PART_TRANSITION,
          "What it says now; of a tag or segment \"true\" or null"),
 };
 _Static_assert(ARRAY_COUNT(names) == RULE_ATTRIBUTE_COUNT - 1, "each attribute has a name");
@@ -255,7 +255,7 @@ static bool resolve_open(struct str path, struct rule_name *out_name)
 /* Is it told with a message, and no part of a profile? */
 static bool is_told(const struct rule_name_info *info)
 {
-    return info->part == RULE_PART_EVENT;
+    return (1u << info->part & RULE_PARTS_TOLD) != 0;
 }
 
 static bool is_pattern(const char *path)
