@@ -3,8 +3,8 @@
 
 /*
  * May what is about to be sent still be sent (correctness 19)? Consent for the
- * endpoint's channel, always; its filter, if it rechecks. On a connection of its own;
- * the checker's thread only.
+ * endpoint's channel, always; its filter, if it rechecks and the filter may say
+ * something else by now. On a connection of its own; the checker's thread only.
  */
 
 #include "base/status.h"
@@ -19,6 +19,9 @@ void delivery_permit_destroy(struct delivery_permit *permit); /* NULL is fine */
 
 /* Must be asked at all? */
 bool delivery_permit_is_needed(const struct registry_subscription *subscription);
+/* Can it be asked? A filter that a newer program saved may not compile here: what waits
+ * for it is left to who knows it. */
+bool delivery_permit_can_ask(const struct registry_subscription *subscription);
 
 /* sender_ops.permit. */
 NODISCARD enum status delivery_permit_run(struct delivery_permit *permit,

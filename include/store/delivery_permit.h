@@ -2,7 +2,8 @@
 #define STORE_DELIVERY_PERMIT_H
 
 /*
- * What is true of customers now, for the question whether they may still be told of.
+ * What is true of customers now, for the question whether they may still be told of;
+ * and what they were told of, as it was.
  */
 
 #include <stdbool.h>
@@ -10,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/status.h"
+#include "core/trigger/recheck.h"
 #include "store/pg.h"
 
 struct consent_question {
@@ -20,10 +22,32 @@ struct consent_question {
     struct str state; /* subscribed pending unsubscribed never invalid */
 };
 
-/* Of one workspace, in one round trip; who was merged is answered for by the survivor. */
+struct recheck_question {
+    struct id profile_id;
+    struct id notification_id;
+    int64_t notification_created_at_ms;
+    bool asks_event; /* which of what was told is wanted */
+    bool asks_transition;
+    /* The answers. */
+    bool is_known;           /* there is such a customer */
+    struct profile *profile; /* a copy of what is stored; NULL: it does not decode */
+    bool has_event;          /* it is known which it was, or that there was none */
+    bool has_transition;
+    struct recheck_told told;
+};
+
+struct permit_questions {
+    struct consent_question *consents;
+    size_t consent_count;
+    struct recheck_question *rechecks;
+    size_t recheck_count;
+};
+
+/* Of one workspace, in one round trip, a statement for each kind of question that is
+ * asked; who was merged is answered for by the survivor. */
 NODISCARD enum status delivery_permit_read(struct pg *pg, struct arena *arena,
                                            struct id workspace_id,
-                                           struct consent_question *questions, size_t count,
+                                           const struct permit_questions *questions,
                                            struct problem *problem);
 
 #endif

@@ -3,6 +3,7 @@
 #include "api/mask.h"
 #include "base/instant.h"
 #include "base/limits.h"
+#include "core/trigger/recheck.h"
 #include "core/trigger/subscription.h"
 #include "profile_priv.h"
 #include "store/attempt_read.h"
@@ -248,6 +249,24 @@ static void write_gate(struct jsonw *json, const char *gate, bool passed, const 
     jsonw_close(json);
 }
 
+/* What ended it when the filter was asked again, as its newest attempt says; NULL: it
+ * was not that. */
+static const char *recheck_end(const struct why *why, struct str name)
+{
+    static const char *const ends[] = { RECHECK_FALSE, RECHECK_UNTOLD };
+    size_t newest = 0;
+    while (newest < why->attempts.count &&
+           !str_equal(why->attempts.rows[newest].subscription, name)) {
+        newest++;
+    }
+    for (size_t i = 0; newest < why->attempts.count && i < ARRAY_COUNT(ends); i++) {
+        if (str_equal_z(why->attempts.rows[newest].error, ends[i])) {
+            return ends[i];
+        }
+    }
+    return NULL;
+}
+
 /* Was it let in, as far as it can be told? */
 static void write_gates(struct jsonw *json, const struct why *why,
                         const struct subscription_row *row, bool is_told)
@@ -265,6 +284,11 @@ static void write_gates(struct jsonw *json, const struct why *why,
     if (is_told) {
         write_gate(json, "filter", true,
                    row->filter.size > 0 ? "its filter was true" : "it has none");
+        const char *end = recheck_end(why, row->name);
+        if (end != NULL || row->recheck) {
+            write_gate(json, "recheck", end == NULL,
+                       end != NULL ? end : "its filter is asked again before each attempt");
+        }
     } else if (is_wanted && is_later) {
         write_gate(json, "since", false, "it was made after the notification");
     } else if (is_wanted && row->filter.size > 0) {

@@ -21,16 +21,13 @@ static const char *const FIELDS[] = {
     "timeout", "max_age", "rate_limit", "recheck",  "signature", "concurrency",
 };
 
-static void read_not_yet(struct document *document, const struct subscription_row *row)
+static void refuse_batch(struct document *document, const struct subscription_row *row)
 {
     bool is_single = !str_equal(row->format, STR("shopbell")) && !subscription_is_native(row);
     if (document->status == STATUS_OK && is_single && row->batch_max > 0) {
         document_fail(document, "batch", "invalid-field",
                       "batches are of the format \"shopbell\", or an ESP's that takes lists;"
                       " leave batch out");
-    }
-    if (document_bool(document, "recheck", false)) {
-        document_fail(document, "recheck", "invalid-field", "recheck is not available yet");
     }
 }
 
@@ -260,7 +257,7 @@ enum status subscription_read(const struct resource_request *request, struct str
     read_url(request, &document, row);
     read_topics(&document, row);
     refuse_service(&document, row);
-    read_not_yet(&document, row);
+    refuse_batch(&document, row);
     read_headers(&document, row);
     row->concurrency = (int32_t)document_i64(
         &document, "concurrency",

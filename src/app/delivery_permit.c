@@ -2,17 +2,27 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "core/trigger/recheck.h"
 #include "store/delivery_permit.h"
 
 /*
- * Asked for all that is about to be sent at once, answered with one statement for each
- * workspace. Whoever has not said yes has said no: only `subscribed` may be sent to.
- * A customer who is not there any more was erased, and nothing is sent about them.
+ * Asked for all that is about to be sent at once, answered with one round trip for each
+ * workspace. Of consent, whoever has not said yes has said no: only `subscribed` may be
+ * sent to. A filter that is asked again is the one that the subscription has now. A
+ * customer who is not there any more was erased, and nothing is sent about them.
  * Notifications of the service itself are about no customer.
+ *
+ * What cannot be known is not sent: what a filter asks of an event that is not kept any
+ * more, a customer who does not decode. That is the end of it, not a failure: a failure
+ * comes again and again, and with it all that was asked about together.
+ *
+ * A reading that does not fit into the arena (a thousand large events) is cut in half
+ * until it does.
  */
 
-#define PERMIT_ARENA_BYTES ((size_t)16 * 1024 * 1024)
+#define PERMIT_ARENA_BYTES ((size_t)64 * 1024 * 1024)
 
 struct delivery_permit {
     struct registry *registry;
@@ -47,12 +57,26 @@ void delivery_permit_destroy(struct delivery_permit *permit)
     free(permit);
 }
 
-bool delivery_permit_is_needed(const struct registry_subscription *subscription)
+static bool rechecks(const struct registry_subscription *subscription)
 {
-    return subscription->channel.size > 0;
+    const struct rule_program *filter = subscription->filter_program;
+    return subscription->recheck && filter != NULL && recheck_is_needed(filter);
 }
 
-static struct str reason_of(const struct consent_question *question)
+bool delivery_permit_is_needed(const struct registry_subscription *subscription)
+{
+    return subscription->channel.size > 0 || rechecks(subscription);
+}
+
+bool delivery_permit_can_ask(const struct registry_subscription *subscription)
+{
+    return !subscription->recheck || subscription->filter.size == 0 ||
+           subscription->filter_program != NULL;
+}
+
+#define ERASED_TEXT "the customer was erased"
+
+static struct str consent_reason(const struct consent_question *question)
 {
     static const struct {
         const char *state;
@@ -64,7 +88,7 @@ static struct str reason_of(const struct consent_question *question)
         { "never", "the customer never consented to the channel" },
     };
     if (!question->is_known) {
-        return STR("the customer was erased");
+        return STR(ERASED_TEXT);
     }
     if (str_equal(question->state, STR("subscribed"))) {
         return (struct str){ NULL, 0 };
@@ -79,26 +103,132 @@ static struct str reason_of(const struct consent_question *question)
 
 /* The questions of one workspace, and whose they are. */
 struct asking {
-    struct consent_question *questions;
-    size_t *request_indexes;
-    size_t count;
+    struct permit_questions questions;
+    size_t *consent_indexes; /* of requests */
+    size_t *recheck_indexes;
+    const struct rule_program **filters; /* of rechecks */
 };
+
+static bool asking_init(struct asking *asking, struct arena *arena, size_t count)
+{
+    *asking = (struct asking){
+        .questions = { .consents = ARENA_NEW_ARRAY(arena, count, struct consent_question),
+                       .rechecks = ARENA_NEW_ARRAY(arena, count, struct recheck_question) },
+        .consent_indexes = ARENA_NEW_ARRAY(arena, count, size_t),
+        .recheck_indexes = ARENA_NEW_ARRAY(arena, count, size_t),
+        .filters = ARENA_NEW_ARRAY(arena, count, const struct rule_program *),
+    };
+    return !arena_is_full(arena);
+}
+
+static void ask_consent(struct asking *asking, const struct registry_subscription *subscription,
+                        const struct permit_request *request, size_t index)
+{
+    size_t next = asking->questions.consent_count++;
+    asking->consent_indexes[next] = index;
+    asking->questions.consents[next] = (struct consent_question){
+        .profile_id = request->profile_id,
+        .channel = subscription->channel,
+    };
+}
+
+static void ask_filter(struct asking *asking, const struct registry_subscription *subscription,
+                       const struct permit_request *request, size_t index)
+{
+    size_t next = asking->questions.recheck_count++;
+    asking->recheck_indexes[next] = index;
+    asking->filters[next] = subscription->filter_program;
+    asking->questions.rechecks[next] = (struct recheck_question){
+        .profile_id = request->profile_id,
+        .notification_id = request->notification_id,
+        .notification_created_at_ms = request->notification_created_at_ms,
+        .asks_event = recheck_asks_event(subscription->filter_program),
+        .asks_transition = recheck_asks_transition(subscription->filter_program),
+    };
+}
 
 static void ask_about(struct asking *asking, const struct registry_snapshot *snapshot,
                       const struct permit_request *request, size_t index)
 {
     const struct registry_subscription *subscription =
         snapshot_subscription(snapshot, request->subscription_id);
-    if (subscription == NULL || subscription->channel.size == 0 ||
-        id_is_zero(request->profile_id)) {
+    if (subscription == NULL || id_is_zero(request->profile_id)) {
         return;
     }
-    asking->request_indexes[asking->count] = index;
-    asking->questions[asking->count++] = (struct consent_question){
-        .profile_id = request->profile_id,
-        .channel = subscription->channel,
-    };
+    if (subscription->channel.size > 0) {
+        ask_consent(asking, subscription, request, index);
+    }
+    if (rechecks(subscription)) {
+        ask_filter(asking, subscription, request, index);
+    }
 }
+
+/* --- filters ----------------------------------------------------------------- */
+
+static enum status filter_reason(struct decision *decision, const struct recheck_question *question,
+                                 const struct rule_program *filter, int64_t now_ms,
+                                 struct str *out_reason)
+{
+    bool is_untold = (question->asks_event && !question->has_event) ||
+                     (question->asks_transition && !question->has_transition);
+    bool holds = false;
+    if (!question->is_known) {
+        *out_reason = STR(ERASED_TEXT);
+        return STATUS_OK;
+    }
+    if (question->profile == NULL) {
+        log_event(LOG_ERROR, "a stored profile does not decode",
+                  LOG_ID("profile", question->profile_id));
+        *out_reason = STR("the customer's profile cannot be read");
+        return STATUS_OK;
+    }
+    if (is_untold) {
+        *out_reason = STR(RECHECK_UNTOLD);
+        return STATUS_OK;
+    }
+    enum status status =
+        recheck_filter(decision, question->profile, filter, &question->told, now_ms, &holds);
+    if (status == STATUS_OK && !holds) {
+        *out_reason = STR(RECHECK_FALSE);
+    }
+    return status;
+}
+
+static enum status ask_filters(struct delivery_permit *permit,
+                               const struct registry_snapshot *snapshot, struct id workspace_id,
+                               const struct asking *asking, struct str *reasons,
+                               struct problem *problem)
+{
+    const struct registry_workspace *workspace = snapshot_workspace(snapshot, workspace_id);
+    const struct recheck_question *questions = asking->questions.rechecks;
+    size_t count = asking->questions.recheck_count;
+    struct decide_context context;
+    if (workspace == NULL) {
+        return STATUS_RETRY;
+    }
+    registry_decide_context(workspace, &context);
+    context.interest_count = 0; /* nothing rings */
+    struct decision *decision = decision_create(permit->arena, &context, 0);
+    if (decision == NULL) {
+        return STATUS_LIMIT;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (questions[i].profile != NULL) {
+            decision_put_profile(decision, questions[i].profile);
+        }
+    }
+    enum status status = registry_catch_up(permit->registry, decision, problem);
+    int64_t now_ms = clock_now_ms();
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        struct str *reason = &reasons[asking->recheck_indexes[i]];
+        if (reason->size == 0) {
+            status = filter_reason(decision, &questions[i], asking->filters[i], now_ms, reason);
+        }
+    }
+    return status;
+}
+
+/* --- the whole --------------------------------------------------------------- */
 
 static enum status permit_workspace(struct delivery_permit *permit,
                                     const struct registry_snapshot *snapshot,
@@ -106,31 +236,38 @@ static enum status permit_workspace(struct delivery_permit *permit,
                                     struct str *out_reasons)
 {
     struct problem problem = { .detail = "" };
-    struct asking asking = {
-        .questions = ARENA_NEW_ARRAY(permit->arena, to - from, struct consent_question),
-        .request_indexes = ARENA_NEW_ARRAY(permit->arena, to - from, size_t),
-    };
-    if (asking.questions == NULL || asking.request_indexes == NULL) {
+    struct asking asking;
+    arena_reset(permit->arena);
+    if (!asking_init(&asking, permit->arena, to - from)) {
         return STATUS_LIMIT;
     }
     for (size_t i = from; i < to; i++) {
         ask_about(&asking, snapshot, &requests[i], i);
     }
-    if (asking.count == 0) {
-        return STATUS_OK;
+    enum status status = delivery_permit_read(
+        permit->pg, permit->arena, requests[from].workspace_id, &asking.questions, &problem);
+    for (size_t i = 0; i < asking.questions.consent_count && status == STATUS_OK; i++) {
+        out_reasons[asking.consent_indexes[i]] = consent_reason(&asking.questions.consents[i]);
     }
-    enum status status =
-        delivery_permit_read(permit->pg, permit->arena, requests[from].workspace_id,
-                             asking.questions, asking.count, &problem);
-    if (status != STATUS_OK) {
-        log_event(LOG_WARN, "consent could not be read", LOG_Z("status", status_name(status)),
-                  LOG_Z("detail", problem.detail));
-        return status;
+    if (status == STATUS_OK && asking.questions.recheck_count > 0) {
+        status = ask_filters(permit, snapshot, requests[from].workspace_id, &asking, out_reasons,
+                             &problem);
     }
-    for (size_t i = 0; i < asking.count; i++) {
-        out_reasons[asking.request_indexes[i]] = reason_of(&asking.questions[i]);
+    if (status != STATUS_OK && status != STATUS_LIMIT) {
+        log_event(LOG_WARN, "what may be sent could not be read",
+                  LOG_Z("status", status_name(status)), LOG_Z("detail", problem.detail));
     }
-    return STATUS_OK;
+    return status;
+}
+
+/* Where the next reading ends: of one workspace. */
+static size_t run_end(const struct permit_request *requests, size_t from, size_t count)
+{
+    size_t to = from;
+    while (to < count && id_equal(requests[to].workspace_id, requests[from].workspace_id)) {
+        to++;
+    }
+    return to;
 }
 
 enum status delivery_permit_run(struct delivery_permit *permit,
@@ -138,17 +275,17 @@ enum status delivery_permit_run(struct delivery_permit *permit,
                                 struct str *out_reasons)
 {
     enum status status = STATUS_OK;
-    arena_reset(permit->arena);
     const struct registry_snapshot *snapshot = registry_hold(permit->registry);
     if (snapshot == NULL) {
         return STATUS_RETRY;
     }
     for (size_t from = 0; from < count && status == STATUS_OK;) {
-        size_t to = from;
-        while (to < count && id_equal(requests[to].workspace_id, requests[from].workspace_id)) {
-            to++;
-        }
+        size_t to = run_end(requests, from, count);
         status = permit_workspace(permit, snapshot, requests, from, to, out_reasons);
+        while (status == STATUS_LIMIT && to - from > 1) {
+            to = from + (to - from) / 2;
+            status = permit_workspace(permit, snapshot, requests, from, to, out_reasons);
+        }
         from = to;
     }
     registry_release(permit->registry, snapshot);

@@ -93,7 +93,8 @@ static bool endpoint_copy(struct arena *arena, const struct registry_subscriptio
     bool can_prove = lines != NULL && (endpoint.format == NATIVE_NONE
                                            ? endpoint.secret_count > 0
                                            : native_copy(arena, subscription, lines, &endpoint));
-    endpoint.active = str_equal_z(subscription->status, "active") && can_prove;
+    endpoint.active = str_equal_z(subscription->status, "active") && can_prove &&
+                      delivery_permit_can_ask(subscription);
     *out_endpoint = endpoint;
     return !arena_is_full(arena);
 }

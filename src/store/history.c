@@ -1,6 +1,7 @@
 #include "store/history.h"
 
 #include "batch_priv.h"
+#include "history_priv.h"
 
 /*
  * Reads whole histories, many profiles at a time: three statements in one round
@@ -31,16 +32,14 @@ static const struct pg_statement history_events_sql = {
     " bytes AS facts, NULL::jsonb AS properties, NULL::jsonb AS context, NULL::boolean AS act"
     " FROM profile_base WHERE workspace_id = $1 AND origin_id = o.id)"
     " UNION ALL"
-    " (SELECT id, source_id, type, trust, occurred_at, received_at, product_id, category, currency,"
-    " amount_minor, order_ref, facts, properties, context, act"
+    " (SELECT " HISTORY_EVENT_COLUMNS
     " FROM interaction WHERE workspace_id = $1 AND origin_id = o.id AND occurred_at < $4"
     " ORDER BY occurred_at, id LIMIT $3)) i",
 };
 
 static const struct pg_statement history_page_sql = {
     "history_page",
-    "SELECT 1::bigint, id, source_id, type, trust, occurred_at, received_at, product_id, category,"
-    " currency, amount_minor, order_ref, facts, properties, context, act FROM interaction"
+    "SELECT 1::bigint, " HISTORY_EVENT_COLUMNS " FROM interaction"
     " WHERE workspace_id = $1 AND origin_id = $2 AND (occurred_at, id) > ($3, $4)"
     " ORDER BY occurred_at, id LIMIT $5",
 };
@@ -107,8 +106,8 @@ static size_t side_of(const struct history_run *run, const struct pg_result *res
 
 /* --- events ------------------------------------------------------------- */
 
-static enum status event_of_row(const struct history_run *run, const struct pg_result *result,
-                                size_t row, struct event *event)
+enum status history_event(struct arena *arena, const struct pg_result *result, size_t row,
+                          struct event *event, struct problem *problem)
 {
     event->id = pg_get_id(result, row, 1);
     event->source_id = pg_get_id(result, row, 2);
@@ -128,10 +127,9 @@ static enum status event_of_row(const struct history_run *run, const struct pg_r
     event->properties_json = pg_get_jsonb(result, row, 13);
     event->context_json = pg_get_jsonb(result, row, 14);
     if (!pg_is_null(result, row, 12) &&
-        !profile_facts_decode(run->arena, pg_get_bytes(result, row, 12), &event->facts,
+        !profile_facts_decode(arena, pg_get_bytes(result, row, 12), &event->facts,
                               &event->fact_count, &event->facts_at_ms)) {
-        return problem_set(run->problem, STATUS_BROKEN, "internal",
-                           "a stored fact does not decode");
+        return problem_set(problem, STATUS_BROKEN, "internal", "a stored fact does not decode");
     }
     return STATUS_OK;
 }
@@ -189,7 +187,8 @@ static enum status take_events(const struct history_run *run, const struct pg_re
             side->is_cut = true;
             continue;
         }
-        enum status status = event_of_row(run, result, row, &side->events[side->event_count++]);
+        enum status status = history_event(run->arena, result, row,
+                                           &side->events[side->event_count++], run->problem);
         if (status != STATUS_OK) {
             return status;
         }
@@ -251,7 +250,6 @@ enum status history_page(struct pg *pg, struct arena *arena, struct id workspace
                          struct id origin_id, struct history_place_after place, size_t limit,
                          struct event **out_events, size_t *out_count, struct problem *problem)
 {
-    const struct history_run run = { .arena = arena, .problem = problem };
     struct pg_params params;
     struct pg_result *result = NULL;
     pg_params_init(&params, arena);
@@ -267,7 +265,7 @@ enum status history_page(struct pg *pg, struct arena *arena, struct id workspace
         status = STATUS_LIMIT;
     }
     for (size_t row = 0; row < count && status == STATUS_OK; row++) {
-        status = event_of_row(&run, result, row, &events[row]);
+        status = history_event(arena, result, row, &events[row], problem);
     }
     if (status == STATUS_OK) {
         *out_events = events;

@@ -7,7 +7,6 @@
 #include "core/trigger/batch.h"
 #include "pg_fixture.h"
 #include "store/batch.h"
-#include "store/delivery_permit.h"
 #include "store/delivery_store.h"
 #include "unit.h"
 
@@ -695,49 +694,6 @@ static void leases_are_renewed_and_given_back(void **state)
     assert_int_equal(claim(&shop), 2);
 }
 
-static void consent_is_read_as_it_stands(void **state)
-{
-    struct shop shop;
-    struct problem problem = { .detail = "" };
-    shop_open(&shop, state);
-    pg_fixture_script(
-        shop.fixture->pg,
-        "INSERT INTO profile (workspace_id, id, merged_into, sequence, created_at, updated_at,"
-        " decided_at, first_seen_at, identified, state, consent)"
-        " SELECT '01000000-0000-0000-0000-000000000000', v.id::uuid, v.merged::uuid, 1, now(),"
-        " now(), now(), now(), true, '', v.consent::jsonb"
-        " FROM (VALUES ('40000000-0000-0000-0000-000000000001', NULL,"
-        " '{\"email\": \"subscribed\"}'),"
-        " ('40000000-0000-0000-0000-000000000002', NULL, '{\"email\": \"unsubscribed\"}'),"
-        " ('40000000-0000-0000-0000-000000000003', NULL, '{}'),"
-        " ('40000000-0000-0000-0000-000000000004', '40000000-0000-0000-0000-000000000001',"
-        " '{\"email\": \"unsubscribed\"}')) AS v (id, merged, consent)");
-    static const struct {
-        unsigned profile;
-        bool is_known;
-        const char *state;
-        const char *why;
-    } rows[] = {
-        { 1, true, "subscribed", "as it says" },
-        { 2, true, "unsubscribed", "as it says" },
-        { 3, true, "never", "nothing was ever said" },
-        { 4, true, "subscribed", "the survivor's counts" },
-        { 5, false, "", "erased" },
-    };
-    struct consent_question questions[ARRAY_COUNT(rows)];
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        questions[i] = (struct consent_question){ .profile_id = id_of(0x40, rows[i].profile),
-                                                  .channel = STR("email") };
-    }
-    assert_int_equal(delivery_permit_read(shop.fixture->pg, shop.fixture->arena, workspace,
-                                          questions, ARRAY_COUNT(rows), &problem),
-                     STATUS_OK);
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        assert_row(questions[i].is_known == rows[i].is_known, rows[i].why);
-        assert_row(str_equal_z(questions[i].state, rows[i].state), rows[i].why);
-    }
-}
-
 static void senders_count_each_other(void **state)
 {
     struct pg_fixture *fixture = *state;
@@ -1055,7 +1011,6 @@ int main(void)
         IN_A_DATABASE(a_batch_is_no_longer_than_a_message_may_be),
         IN_A_DATABASE(an_erased_member_leaves_its_batch),
         IN_A_DATABASE(leases_are_renewed_and_given_back),
-        IN_A_DATABASE(consent_is_read_as_it_stands),
         IN_A_DATABASE(senders_count_each_other),
         IN_A_DATABASE(a_claim_begins_with_its_endpoint),
         IN_A_DATABASE(nothing_overtakes_and_nothing_is_lost),
