@@ -28,6 +28,8 @@ struct recheck_question {
     int64_t notification_created_at_ms;
     bool asks_event; /* which of what was told is wanted */
     bool asks_transition;
+    const struct str *properties; /* of the event; others need not come along */
+    size_t property_count;
     /* The answers. */
     bool is_known;           /* there is such a customer */
     struct profile *profile; /* a copy of what is stored; NULL: it does not decode */

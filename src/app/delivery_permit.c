@@ -18,11 +18,11 @@
  * more, a customer who does not decode. That is the end of it, not a failure: a failure
  * comes again and again, and with it all that was asked about together.
  *
- * A reading that does not fit into the arena (a thousand large events) is cut in half
+ * A reading that does not fit into the arena (a thousand large customers) is cut in half
  * until it does.
  */
 
-#define PERMIT_ARENA_BYTES ((size_t)64 * 1024 * 1024)
+#define PERMIT_ARENA_BYTES ((size_t)16 * 1024 * 1024)
 
 struct delivery_permit {
     struct registry *registry;
@@ -144,6 +144,8 @@ static void ask_filter(struct asking *asking, const struct registry_subscription
         .notification_created_at_ms = request->notification_created_at_ms,
         .asks_event = recheck_asks_event(subscription->filter_program),
         .asks_transition = recheck_asks_transition(subscription->filter_program),
+        .properties = rule_program_reads(subscription->filter_program)->properties,
+        .property_count = rule_program_reads(subscription->filter_program)->property_count,
     };
 }
 

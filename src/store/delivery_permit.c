@@ -11,7 +11,9 @@
  * What a message told of is read back from where it was written down: which event it
  * was from the envelope that is kept with the notification, the event itself from the
  * timeline, where it lies under the customer or whoever was merged into him; the
- * transition from its log, by the instant and the rule that the body names. An event
+ * transition from its log, by the instant and the rule that the body names. Of the
+ * properties only those come along that a filter asks for: a reading that took most of
+ * its second would not be worth anything. An event
  * about an order whose properties were left in the order's body reads them, and what
  * was refunded, in the order as it stands, as rules do (correctness 5).
  * Rejected: keeping with each delivery what its filter asked. An edited filter asks for
@@ -44,7 +46,14 @@ enum {
 
 static const struct pg_statement delivery_permit_event = {
     "delivery_permit_event",
-    "SELECT u.n, e.*, c.event_id, c.source, d.refunded_minor, d.body"
+    "SELECT u.n, e.id, e.source_id, e.type, e.trust, e.occurred_at, e.received_at, e.product_id,"
+    " e.category, e.currency, e.amount_minor, e.order_ref, NULL::bytea,"
+    " (SELECT jsonb_object_agg(k, v) FROM (SELECT k, e.properties -> k AS v"
+    " FROM unnest($4::text[]) AS k OFFSET 0) x WHERE v IS NOT NULL), CASE WHEN 'context' = ANY "
+    "($4) THEN e.context END, e.act,"
+    " c.event_id, c.source, d.refunded_minor,"
+    " (SELECT jsonb_object_agg(k, v) FROM (SELECT k, d.body -> k AS v"
+    " FROM unnest($4::text[]) AS k OFFSET 0) x WHERE v IS NOT NULL)"
     " FROM unnest($2::timestamptz[], $3::uuid[]) WITH ORDINALITY AS u (made_at, told, n)"
     " CROSS JOIN LATERAL (SELECT profile_id AS told_of, body::json -> 'cause' AS cause"
     " FROM notification WHERE workspace_id = $1 AND created_at = u.made_at AND id = u.told"
@@ -144,23 +153,70 @@ static enum status queue_profiles(const struct reading *reading)
     return pg_queue(reading->pg, &delivery_permit_profile, &params);
 }
 
-static enum status queue_told(const struct reading *reading, const struct pg_statement *statement,
-                              const struct wanting *wanting)
+static void put_told(struct pg_params *params, const struct reading *reading,
+                     const struct wanting *wanting)
 {
-    struct pg_params params;
     struct pg_array instants;
     struct pg_array ids;
-    pg_params_init(&params, reading->arena);
-    pg_put_id(&params, reading->workspace_id);
-    pg_array_begin(&instants, &params, PG_INSTANT, wanting->count);
-    pg_array_begin(&ids, &params, PG_UUID, wanting->count);
+    pg_params_init(params, reading->arena);
+    pg_put_id(params, reading->workspace_id);
+    pg_array_begin(&instants, params, PG_INSTANT, wanting->count);
+    pg_array_begin(&ids, params, PG_UUID, wanting->count);
     for (size_t i = 0; i < wanting->count; i++) {
         pg_array_instant(&instants, wanting->items[i]->notification_created_at_ms);
         pg_array_id(&ids, wanting->items[i]->notification_id);
     }
     pg_array_end(&instants);
     pg_array_end(&ids);
-    return pg_queue(reading->pg, statement, &params);
+}
+
+static size_t add_words(struct str *words, size_t count, const struct recheck_question *question)
+{
+    for (size_t i = 0; i < question->property_count; i++) {
+        size_t known = 0;
+        while (known < count && !str_equal(words[known], question->properties[i])) {
+            known++;
+        }
+        words[known] = question->properties[i];
+        count += known == count ? 1 : 0;
+    }
+    return count;
+}
+
+/* What any of them asks for. Questions of one filter are neighbours mostly. */
+static enum status put_properties(struct pg_params *params, const struct reading *reading)
+{
+    const struct wanting *events = &reading->events;
+    size_t most = 0;
+    for (size_t i = 0; i < events->count; i++) {
+        most += events->items[i]->property_count;
+    }
+    struct str *words = ARENA_NEW_ARRAY(reading->arena, most + 1, struct str);
+    size_t count = 0;
+    if (words == NULL) {
+        return STATUS_LIMIT;
+    }
+    for (size_t i = 0; i < events->count; i++) {
+        bool is_same = i > 0 && events->items[i]->properties == events->items[i - 1]->properties;
+        count = is_same ? count : add_words(words, count, events->items[i]);
+    }
+    pg_put_text_array(params, words, count);
+    return STATUS_OK;
+}
+
+static enum status queue_events(const struct reading *reading)
+{
+    struct pg_params params;
+    put_told(&params, reading, &reading->events);
+    enum status status = put_properties(&params, reading);
+    return status == STATUS_OK ? pg_queue(reading->pg, &delivery_permit_event, &params) : status;
+}
+
+static enum status queue_transitions(const struct reading *reading)
+{
+    struct pg_params params;
+    put_told(&params, reading, &reading->transitions);
+    return pg_queue(reading->pg, &delivery_permit_transition, &params);
 }
 
 static bool find_wanting(struct reading *reading)
@@ -319,11 +375,11 @@ enum status delivery_permit_read(struct pg *pg, struct arena *arena, struct id w
     }
     if (status == STATUS_OK && reading.events.count > 0) {
         takes[count++] = take_events;
-        status = queue_told(&reading, &delivery_permit_event, &reading.events);
+        status = queue_events(&reading);
     }
     if (status == STATUS_OK && reading.transitions.count > 0) {
         takes[count++] = take_transitions;
-        status = queue_told(&reading, &delivery_permit_transition, &reading.transitions);
+        status = queue_transitions(&reading);
     }
     if (status != STATUS_OK) {
         pg_reset(pg); /* nothing of it may stay queued */

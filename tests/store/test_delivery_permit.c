@@ -202,7 +202,7 @@ static void the_event_is_found_on_the_timeline(void **state)
               " 'NOW', '80000000-0000-0000-0000-000000000000', v.type, 3, 'EUR', v.amount,"
               " v.order_ref, v.properties::jsonb, '{\"platform\": \"ios\"}' FROM (VALUES"
               " ('40000000-0000-0000-0000-000000000002', '70000000-0000-0000-0000-000000000001',"
-              " 'product.viewed', NULL, NULL, '{\"category\": \"Shoes\"}'),"
+              " 'product.viewed', NULL, NULL, '{\"category\": \"Shoes\", \"size\": \"42\"}'),"
               /* of who was merged, before and after */
               " ('40000000-0000-0000-0000-000000000004', '70000000-0000-0000-0000-000000000002',"
               " 'custom.quiz', NULL, NULL, '{\"category\": \"Hats\"}'),"
@@ -241,6 +241,7 @@ static void the_event_is_found_on_the_timeline(void **state)
         { 2, "{\"cause\":{\"kind\":\"time\",\"due_at\":\"NOW\"}}", true, NULL, "",
           "there was none" },
     };
+    static const struct str wanted[] = { { "category", 8 }, { "context", 7 } };
     struct recheck_question questions[ARRAY_COUNT(rows) + 1];
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         put_notification(fixture, now_ms, (unsigned)i, rows[i].profile, "segment.entered",
@@ -252,6 +253,8 @@ static void the_event_is_found_on_the_timeline(void **state)
             .notification_id = id_of(0x20, (unsigned)i),
             .notification_created_at_ms = now_ms,
             .asks_event = true,
+            .properties = wanted,
+            .property_count = ARRAY_COUNT(wanted),
         };
     }
     ask(fixture, &(struct permit_questions){ .rechecks = questions,
@@ -270,6 +273,8 @@ static void the_event_is_found_on_the_timeline(void **state)
         assert_row(event->occurred_at_ms == now_ms, rows[i].why);
     }
     assert_int_equal(questions[1].told.event->type, EVENT_CUSTOM);
+    /* Nobody asked for it. */
+    assert_true(str_equal_z(text_at(fixture, questions[0].told.event, "size"), "-"));
     assert_false(questions[ARRAY_COUNT(rows)].has_event); /* no such notification */
 }
 
@@ -280,16 +285,17 @@ static void the_transition_is_found_in_its_log(void **state)
     const struct pg_fixture *fixture = *state;
     int64_t now_ms = clock_now_ms();
     put_profiles(fixture);
-    put_facts(fixture, now_ms,
-              "INSERT INTO transition (workspace_id, occurred_at, id, profile_id, rule, from_value,"
-              " to_value, cause, decided_at, kind, rule_version, ruleset_version)"
-              " SELECT '01000000-0000-0000-0000-000000000000', 'NOW', gen_random_uuid(),"
-              " '40000000-0000-0000-0000-000000000004', v.rule, v.was, v.became, 'time', 'NOW', v.kind,"
-              " 1, 1 FROM (VALUES ('vip', NULL, 'true', 'tag'), ('vip', 'true', NULL, 'tag'),"
-              " ('hot', NULL, 'true', 'tag'), ('hot', 'true', NULL, 'segment'),"
-              " ('basket', 'mid', 'high', 'tier'), ('basket', 'high', 'mid', 'tier'),"
-              " ('stage', 'new', 'active', 'lifecycle'), ('stage', 'active', NULL, 'lifecycle'))"
-              " AS v (rule, was, became, kind)");
+    put_facts(
+        fixture, now_ms,
+        "INSERT INTO transition (workspace_id, occurred_at, id, profile_id, rule, from_value,"
+        " to_value, cause, decided_at, kind, rule_version, ruleset_version)"
+        " SELECT '01000000-0000-0000-0000-000000000000', 'NOW', gen_random_uuid(),"
+        " '40000000-0000-0000-0000-000000000004', v.rule, v.was, v.became, 'time', 'NOW', v.kind,"
+        " 1, 1 FROM (VALUES ('vip', NULL, 'true', 'tag'), ('vip', 'true', NULL, 'tag'),"
+        " ('hot', NULL, 'true', 'tag'), ('hot', 'true', NULL, 'segment'),"
+        " ('basket', 'mid', 'high', 'tier'), ('basket', 'high', 'mid', 'tier'),"
+        " ('stage', 'new', 'active', 'lifecycle'), ('stage', 'active', NULL, 'lifecycle'))"
+        " AS v (rule, was, became, kind)");
     static const struct {
         const char *topic;
         const char *body;

@@ -73,7 +73,7 @@ struct rule_value rule_evaluate_node(struct arena *arena, const struct rule_prog
                                      int64_t *out_until_ms, bool *out_at_least);
 
 /* What it reads: rule_part bits, feature numbers (ascending, unique), rules by
- * name; and whether time alone can change it. */
+ * name, properties by the first word of their path; and whether time alone can change it. */
 struct rule_reads {
     uint32_t parts; /* 1u << enum rule_part */
     const uint32_t *features;
@@ -81,6 +81,8 @@ struct rule_reads {
     const struct str *rules; /* tiers.<name>, and "x" in tags or segments: the literal names;
                                 lifecycle */
     size_t rule_count;
+    const struct str *properties; /* of the fact, each once: "category", "context", "products" */
+    size_t property_count;
     bool is_timed;
 };
 const struct rule_reads *rule_program_reads(const struct rule_program *program);

@@ -59,6 +59,8 @@ struct compiler {
     size_t feature_count;
     struct str *rules;
     size_t rule_count;
+    struct str *properties;
+    size_t property_count;
     struct program_percentile *percentiles;
     size_t percentile_count;
     bool reads_tags;
@@ -80,14 +82,28 @@ static void note_feature(struct compiler *compiler, const struct feature *featur
     compiler->is_timed = compiler->is_timed || feature->within_ms > 0;
 }
 
-static void note_rule(struct compiler *compiler, struct str name)
+static void note_word(struct str *words, size_t *count, struct str word)
 {
-    for (size_t i = 0; i < compiler->rule_count; i++) {
-        if (str_equal(compiler->rules[i], name)) {
+    for (size_t i = 0; i < *count; i++) {
+        if (str_equal(words[i], word)) {
             return;
         }
     }
-    compiler->rules[compiler->rule_count++] = name;
+    words[(*count)++] = word;
+}
+
+static void note_rule(struct compiler *compiler, struct str name)
+{
+    note_word(compiler->rules, &compiler->rule_count, name);
+}
+
+/* The member of the properties that the path begins with. */
+static void note_property(struct compiler *compiler, struct str name)
+{
+    struct str path = rule_property_path(name);
+    ptrdiff_t dot = str_find(path, '.', 0);
+    note_word(compiler->properties, &compiler->property_count,
+              dot < 0 ? path : str_take(path, (size_t)dot));
 }
 
 static void note_percentile(struct compiler *compiler, enum rule_attribute attribute,
@@ -140,6 +156,9 @@ static void note_name(struct compiler *compiler, const struct rule_name *name)
         break;
     case RULE_TIER:
         note_rule(compiler, name->key);
+        break;
+    case RULE_PROPERTY:
+        note_property(compiler, name->key);
         break;
     case RULE_RFM_RECENCY:
         note_quintiles(compiler, RULE_ORDERS_LAST_AT);
@@ -617,6 +636,7 @@ static bool compiler_begin(struct compiler *compiler, struct arena *arena,
         .tests = ARENA_NEW_ARRAY(arena, nodes, uint32_t),
         .features = ARENA_NEW_ARRAY(arena, nodes, const struct feature *),
         .rules = ARENA_NEW_ARRAY(arena, nodes, struct str),
+        .properties = ARENA_NEW_ARRAY(arena, nodes, struct str),
         .percentiles = ARENA_NEW_ARRAY(arena, 4 * nodes, struct program_percentile),
     };
     return !arena_is_full(arena);
@@ -640,6 +660,8 @@ static void fill_reads(const struct compiler *compiler, struct rule_program *pro
         .feature_count = compiler->feature_count,
         .rules = compiler->rules,
         .rule_count = compiler->rule_count,
+        .properties = compiler->properties,
+        .property_count = compiler->property_count,
         .is_timed = compiler->is_timed,
     };
     program->reads_tags = compiler->reads_tags;
