@@ -273,6 +273,11 @@ static void the_event_is_found_on_the_timeline(void **state)
         assert_row(event->occurred_at_ms == now_ms, rows[i].why);
     }
     assert_int_equal(questions[1].told.event->type, EVENT_CUSTOM);
+    struct recheck_question bare = questions[0];
+    bare.property_count = 0; /* a filter that asks for the event's type alone */
+    ask(fixture, &(struct permit_questions){ .rechecks = &bare, .recheck_count = 1 });
+    assert_true(str_equal_z(text_at(fixture, bare.told.event, "category"), "-"));
+    assert_true(str_equal_z(bare.told.event->name, "product.viewed"));
     /* Nobody asked for it. */
     assert_true(str_equal_z(text_at(fixture, questions[0].told.event, "size"), "-"));
     assert_false(questions[ARRAY_COUNT(rows)].has_event); /* no such notification */
