@@ -49,15 +49,20 @@ static const struct pg_statement delivery_batch_lock = {
     " AND b.id = u.id AND b.lease_owner = $4 AND b.attempt = u.attempt FOR UPDATE) r",
 };
 
-/* The members of batches that are still ours. */
-#define OURS                                                                  \
-    " WHERE EXISTS (SELECT 1 FROM delivery_batch b WHERE b.workspace_id = $1" \
-    " AND b.id = k.batch_id AND b.lease_owner = $4 AND b.attempt = k.batch_attempt) OFFSET 0) u"
+/* The batches that are still ours, each with the slice of the members' columns that is
+ * its own. Each is looked up by its key, once: compared with its members, a settlement
+ * of twenty batches looked two thousand members up in every batch there was. */
+#define OURS                                                                           \
+    " FROM unnest($2::uuid[], $3::integer[], $5::integer[], $6::integer[])"            \
+    " AS k (id, attempt, first_n, last_n)"                                             \
+    " CROSS JOIN LATERAL (SELECT r.id FROM delivery_batch r WHERE r.workspace_id = $1" \
+    " AND r.id = k.id AND r.lease_owner = $4 AND r.attempt = k.attempt OFFSET 0) b"    \
+    " CROSS JOIN LATERAL unnest("
 
 static const struct pg_statement delivery_member_delete = {
     "delivery_member_delete",
-    "DELETE FROM delivery AS d USING (SELECT $1::uuid AS workspace_id, k.id, k.batch_id"
-    " FROM unnest($2::uuid[], $3::uuid[], $5::integer[]) AS k (id, batch_id, batch_attempt)" OURS
+    "DELETE FROM delivery AS d USING (SELECT $1::uuid AS workspace_id, b.id AS batch_id, m.id" OURS
+    "($7::uuid[])[k.first_n:k.last_n]) AS m (id) OFFSET 0) u"
     " WHERE d.workspace_id = u.workspace_id AND d.id = u.id AND d.batch_id = u.batch_id",
 };
 
@@ -65,9 +70,9 @@ static const struct pg_statement delivery_member_free = {
     "delivery_member_free",
     "UPDATE delivery AS d SET batch_id = NULL, attempt = u.attempt, due_at = u.due_at,"
     " lease_owner = NULL, lease_until = NULL"
-    " FROM (SELECT $1::uuid AS workspace_id, k.id, k.batch_id, k.attempt, k.due_at"
-    " FROM unnest($2::uuid[], $3::uuid[], $5::integer[], $6::integer[], $7::timestamptz[])"
-    " AS k (id, batch_id, batch_attempt, attempt, due_at)" OURS
+    " FROM (SELECT $1::uuid AS workspace_id, b.id AS batch_id, m.id, m.attempt, m.due_at" OURS
+    "($7::uuid[])[k.first_n:k.last_n], ($8::integer[])[k.first_n:k.last_n],"
+    " ($9::timestamptz[])[k.first_n:k.last_n]) AS m (id, attempt, due_at) OFFSET 0) u"
     " WHERE d.workspace_id = u.workspace_id AND d.id = u.id AND d.batch_id = u.batch_id",
 };
 
@@ -241,21 +246,58 @@ static bool is_over(const struct member_end *end)
 
 typedef bool member_is_fn(const struct member_end *end);
 
-static size_t count_members(const struct settling *settling, member_is_fn *is_wanted)
+static size_t count_of_batch(const struct settlement *settlement, member_is_fn *is_wanted)
 {
     size_t count = 0;
-    for (size_t i = 0; i < settling->count; i++) {
-        for (size_t m = 0; m < settling->rows[i]->member_count; m++) {
-            count += is_wanted(&settling->rows[i]->members[m]) ? 1 : 0;
-        }
+    for (size_t m = 0; m < settlement->member_count; m++) {
+        count += is_wanted(&settlement->members[m]) ? 1 : 0;
     }
     return count;
 }
 
+static size_t count_members(const struct settling *settling, member_is_fn *is_wanted)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < settling->count; i++) {
+        count += count_of_batch(settling->rows[i], is_wanted);
+    }
+    return count;
+}
+
+/* $2, $3, $5 and $6: the batches, and where their slices begin and end. */
+static void put_batches(struct pg_params *params, const struct settling *settling,
+                        member_is_fn *is_wanted)
+{
+    size_t batches = count_rows(settling, is_batch);
+    struct pg_array ids;
+    struct pg_array attempts;
+    struct pg_array firsts;
+    struct pg_array lasts;
+    size_t before = 0;
+    pg_array_begin(&ids, params, PG_UUID, batches);
+    pg_array_begin(&attempts, params, PG_INT4, batches);
+    pg_put_id(params, settling->terms->owner);
+    pg_array_begin(&firsts, params, PG_INT4, batches);
+    pg_array_begin(&lasts, params, PG_INT4, batches);
+    for (size_t i = 0; i < settling->count; i++) {
+        const struct settlement *settlement = settling->rows[i];
+        if (is_batch(settlement)) {
+            size_t count = count_of_batch(settlement, is_wanted);
+            pg_array_id(&ids, settlement->attempt.delivery_id);
+            pg_array_i32(&attempts, (int32_t)settlement->attempt.number - 1);
+            pg_array_i32(&firsts, (int32_t)(before + 1));
+            pg_array_i32(&lasts, (int32_t)(before + count));
+            before += count;
+        }
+    }
+    pg_array_end(&ids);
+    pg_array_end(&attempts);
+    pg_array_end(&firsts);
+    pg_array_end(&lasts);
+}
+
 struct member_columns {
     struct pg_array ids;
-    struct pg_array batch_ids;
-    struct pg_array batch_attempts;
     struct pg_array attempts;
     struct pg_array instants;
 };
@@ -264,8 +306,6 @@ static void put_member(struct member_columns *columns, const struct settling *se
                        const struct settlement *settlement, const struct member_end *end)
 {
     pg_array_id(&columns->ids, end->member.delivery_id);
-    pg_array_id(&columns->batch_ids, settlement->attempt.delivery_id);
-    pg_array_i32(&columns->batch_attempts, (int32_t)settlement->attempt.number - 1);
     if (leaves(end)) {
         /* What the batch tried in vain before counts for its members too. */
         uint32_t made = end->member.attempt + settlement->attempt.number - 1;
@@ -289,10 +329,8 @@ static enum status queue_members(const struct settling *settling, member_is_fn *
     struct member_columns columns;
     pg_params_init(params, settling->arena);
     pg_put_id(params, settling->workspace_id);
+    put_batches(params, settling, is_wanted);
     pg_array_begin(&columns.ids, params, PG_UUID, wanted);
-    pg_array_begin(&columns.batch_ids, params, PG_UUID, wanted);
-    pg_put_id(params, settling->terms->owner);
-    pg_array_begin(&columns.batch_attempts, params, PG_INT4, wanted);
     if (is_free) {
         pg_array_begin(&columns.attempts, params, PG_INT4, wanted);
         pg_array_begin(&columns.instants, params, PG_INSTANT, wanted);
@@ -305,8 +343,6 @@ static enum status queue_members(const struct settling *settling, member_is_fn *
         }
     }
     pg_array_end(&columns.ids);
-    pg_array_end(&columns.batch_ids);
-    pg_array_end(&columns.batch_attempts);
     if (is_free) {
         pg_array_end(&columns.attempts);
         pg_array_end(&columns.instants);
