@@ -35,19 +35,20 @@ NODISCARD enum status care_list(struct pg *pg, struct arena *arena, struct id wo
                                 int64_t now_ms, struct care_row **out_rows, size_t *out_count,
                                 struct problem *problem);
 
-/* Among the calls since the last look: the newest that went well, and the first
- * that failed after it. INSTANT_NONE: there is none. */
+/* Of each row, among the calls since the last look: the newest that went well, and the
+ * first that failed after it. INSTANT_NONE: there is none. */
 struct care_calls {
     int64_t well_at_ms;
     int64_t failed_at_ms;
 };
 NODISCARD enum status care_calls(struct pg *pg, struct arena *arena, struct id workspace_id,
-                                 const struct care_row *row, int64_t now_ms,
+                                 const struct care_row *rows, size_t count, int64_t now_ms,
                                  struct care_calls *out_calls, struct problem *problem);
 
-/* Writes down row->failing_since_ms, told and called_at_ms of an active one. */
+/* Writes down failing_since_ms, told and called_at_ms of those that are active. */
 NODISCARD enum status care_mark(struct pg *pg, struct arena *arena, struct id workspace_id,
-                                const struct care_row *row, struct problem *problem);
+                                const struct care_row *const *rows, size_t count,
+                                struct problem *problem);
 
 struct care_telling {
     struct id workspace_id;

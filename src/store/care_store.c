@@ -36,36 +36,53 @@ enum {
 #define CARE_WELL "('delivered', 'aborted')"
 #define CARE_CALLS "('delivered', 'aborted', 'retry', 'gave_up', 'gone')"
 
+/* Calls of one subscription after one instant, up to another, the newest first. The rows
+ * are compared as (subscription, instant) because no other index has that order: asked
+ * for `at` alone, the planner may walk the whole workspace's calls for an endpoint that
+ * had none. The instants by themselves are there for the partitions. */
+#define CARE_NEWEST_FIRST(subscription, after)                                              \
+    " FROM attempt a WHERE a.workspace_id = $1 AND a.at > " after " AND a.at <= $2"         \
+    " AND (a.subscription_id, a.at) > (" subscription ", " after ")"                        \
+    " AND (a.subscription_id, a.at) <= (" subscription ", $2) AND a.outcome IN " CARE_CALLS \
+    " ORDER BY a.subscription_id DESC, a.at DESC"
+
 static const struct pg_statement care_list_sql = {
     "care_list",
-    "SELECT s.id, s.name, s.status_reason, s.status = 'disabled', s.updated_at, s.failing_since,"
+    "SELECT s.id, s.name, s.status_reason, s.is_disabled, s.updated_at, s.failing_since,"
     " s.failing_told, s.failing_seen, n.at, n.outcome IN " CARE_WELL
-    " FROM subscription s LEFT JOIN LATERAL (SELECT a.at, a.outcome FROM attempt a"
-    " WHERE a.workspace_id = $1 AND a.subscription_id = s.id AND a.at <= $2"
-    " AND a.at > CASE WHEN s.failing_since IS NULL"
-    " THEN greatest(s.failing_seen - interval '1 minute', $3)"
-    " ELSE coalesce(s.failing_seen - interval '1 minute', $3) END"
-    " AND a.outcome IN " CARE_CALLS " ORDER BY a.at DESC LIMIT 1) n ON s.status = 'active'"
-    " WHERE s.workspace_id = $1 AND (s.status = 'active' AND n.at IS NOT NULL"
-    " AND (s.failing_since IS NOT NULL OR n.outcome NOT IN " CARE_WELL ")"
-    " OR s.status = 'disabled' AND s.failing_told < 100)",
+    " FROM (SELECT b.id, b.name, b.status_reason, b.status = 'active' AS is_active,"
+    " b.status = 'disabled' AS is_disabled, b.updated_at, b.failing_since, b.failing_told,"
+    " b.failing_seen, CASE WHEN b.failing_since IS NULL"
+    " THEN greatest(b.failing_seen - interval '1 minute', $3)"
+    " ELSE coalesce(b.failing_seen - interval '1 minute', $3) END AS look_from"
+    " FROM subscription b WHERE b.workspace_id = $1 AND b.status IN ('active', 'disabled')"
+    " OFFSET 0) s LEFT JOIN LATERAL (SELECT a.at, a.outcome" CARE_NEWEST_FIRST(
+        "s.id", "s.look_from") " LIMIT 1) n ON s.is_active"
+                               " WHERE s.is_active AND n.at IS NOT NULL"
+                               " AND (s.failing_since IS NOT NULL OR n.outcome NOT IN " CARE_WELL
+                               ")"
+                               " OR s.is_disabled AND s.failing_told < 100",
 };
 
 static const struct pg_statement care_calls_sql = {
     "care_calls",
-    "WITH t AS (SELECT a.at, a.outcome IN " CARE_WELL " AS went_well FROM attempt a"
-    " WHERE a.workspace_id = $1 AND a.subscription_id = $2 AND a.at > $3 AND a.at <= $4"
-    " AND a.outcome IN " CARE_CALLS " ORDER BY a.at DESC LIMIT $5),"
-    " w AS (SELECT max(at) AS at FROM t WHERE went_well)"
-    " SELECT w.at, (SELECT min(t.at) FROM t WHERE NOT t.went_well"
-    " AND t.at > coalesce(w.at, '-infinity')) FROM w",
+    "SELECT u.n, r.well_at, r.failed_at FROM unnest($3::uuid[], $4::timestamptz[])"
+    " WITH ORDINALITY AS u (subscription_id, look_from, n) CROSS JOIN LATERAL ("
+    "WITH t AS (SELECT a.at, a.outcome IN " CARE_WELL " AS went_well" CARE_NEWEST_FIRST(
+        "u.subscription_id",
+        "u.look_from") " LIMIT $5),"
+                       " w AS (SELECT max(at) AS at FROM t WHERE went_well)"
+                       " SELECT w.at AS well_at, (SELECT min(t.at) FROM t WHERE NOT t.went_well"
+                       " AND t.at > coalesce(w.at, '-infinity')) AS failed_at FROM w) r",
 };
 
 static const struct pg_statement care_mark_sql = {
     "care_mark",
-    "UPDATE subscription SET failing_since = $3, failing_told = $4,"
-    " failing_seen = greatest(failing_seen, $5)"
-    " WHERE workspace_id = $1 AND id = $2 AND status = 'active'",
+    "UPDATE subscription AS s SET failing_since = u.since, failing_told = u.told,"
+    " failing_seen = greatest(s.failing_seen, u.seen)"
+    " FROM (SELECT $1::uuid AS workspace_id, k.* FROM unnest($2::uuid[], $3::timestamptz[],"
+    " $4::integer[], $5::timestamptz[]) AS k (id, since, told, seen) OFFSET 0) u"
+    " WHERE s.workspace_id = u.workspace_id AND s.id = u.id AND s.status = 'active'",
 };
 
 static const struct pg_statement care_tell_sql = {
@@ -144,37 +161,59 @@ static int64_t look_from_ms(const struct care_row *row, int64_t now_ms)
 }
 
 enum status care_calls(struct pg *pg, struct arena *arena, struct id workspace_id,
-                       const struct care_row *row, int64_t now_ms, struct care_calls *out_calls,
-                       struct problem *problem)
+                       const struct care_row *rows, size_t count, int64_t now_ms,
+                       struct care_calls *out_calls, struct problem *problem)
 {
     struct pg_params params;
+    struct pg_array ids;
+    struct pg_array instants;
     struct pg_result *result = NULL;
     pg_params_init(&params, arena);
     pg_put_id(&params, workspace_id);
-    pg_put_id(&params, row->subscription_id);
-    pg_put_instant(&params, look_from_ms(row, now_ms));
     pg_put_instant(&params, now_ms);
+    pg_array_begin(&ids, &params, PG_UUID, count);
+    pg_array_begin(&instants, &params, PG_INSTANT, count);
+    for (size_t i = 0; i < count; i++) {
+        pg_array_id(&ids, rows[i].subscription_id);
+        pg_array_instant(&instants, look_from_ms(&rows[i], now_ms));
+    }
+    pg_array_end(&ids);
+    pg_array_end(&instants);
     pg_put_i64(&params, CALLS_MAX);
     enum status status = pg_run(pg, arena, &care_calls_sql, &params, &result, problem);
-    if (status == STATUS_OK) {
-        *out_calls = (struct care_calls){
-            .well_at_ms = pg_get_instant(result, 0, 0),
-            .failed_at_ms = pg_get_instant(result, 0, 1),
+    for (size_t row = 0; status == STATUS_OK && row < pg_row_count(result); row++) {
+        out_calls[(size_t)pg_get_i64(result, row, 0) - 1] = (struct care_calls){
+            .well_at_ms = pg_get_instant(result, row, 1),
+            .failed_at_ms = pg_get_instant(result, row, 2),
         };
     }
     return status;
 }
 
 enum status care_mark(struct pg *pg, struct arena *arena, struct id workspace_id,
-                      const struct care_row *row, struct problem *problem)
+                      const struct care_row *const *rows, size_t count, struct problem *problem)
 {
     struct pg_params params;
+    struct pg_array ids;
+    struct pg_array since;
+    struct pg_array told;
+    struct pg_array seen;
     pg_params_init(&params, arena);
     pg_put_id(&params, workspace_id);
-    pg_put_id(&params, row->subscription_id);
-    pg_put_instant(&params, row->failing_since_ms);
-    pg_put_i32(&params, row->told);
-    pg_put_instant(&params, row->called_at_ms);
+    pg_array_begin(&ids, &params, PG_UUID, count);
+    pg_array_begin(&since, &params, PG_INSTANT, count);
+    pg_array_begin(&told, &params, PG_INT4, count);
+    pg_array_begin(&seen, &params, PG_INSTANT, count);
+    for (size_t i = 0; i < count; i++) {
+        pg_array_id(&ids, rows[i]->subscription_id);
+        pg_array_instant(&since, rows[i]->failing_since_ms);
+        pg_array_i32(&told, rows[i]->told);
+        pg_array_instant(&seen, rows[i]->called_at_ms);
+    }
+    pg_array_end(&ids);
+    pg_array_end(&since);
+    pg_array_end(&told);
+    pg_array_end(&seen);
     return pg_run(pg, arena, &care_mark_sql, &params, NULL, problem);
 }
 

@@ -76,37 +76,55 @@ static bool move_since(struct care_row *row, const struct care_calls *calls)
     return is_over || row->failing_since_ms != INSTANT_NONE;
 }
 
-static enum status look_at(const struct turn *turn, struct care_row *row, struct problem *problem)
+/* Moves every row to what its calls since the last look say, and writes down what is
+ * new: one statement each for all. */
+static enum status move_all(const struct turn *turn, struct care_row *rows, size_t count,
+                            struct problem *problem)
 {
-    struct care_calls calls = { .well_at_ms = INSTANT_NONE };
-    if (row->is_disabled) {
-        return tell(turn, row, CARE_DISABLE, problem);
+    struct care_calls *calls = ARENA_NEW_ARRAY(turn->arena, count, struct care_calls);
+    const struct care_row **moved = ARENA_NEW_ARRAY(turn->arena, count, const struct care_row *);
+    size_t moved_count = 0;
+    if (calls == NULL || moved == NULL) {
+        return STATUS_LIMIT;
     }
-    enum status status =
-        care_calls(turn->pg, turn->arena, turn->workspace->id, row, turn->now_ms, &calls, problem);
-    if (status != STATUS_OK) {
-        return status;
+    enum status status = care_calls(turn->pg, turn->arena, turn->workspace->id, rows, count,
+                                    turn->now_ms, calls, problem);
+    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
+        struct care_row *row = &rows[i];
+        bool is_moved = !row->is_disabled && move_since(row, &calls[i]);
+        bool is_seen = row->seen_ms != INSTANT_NONE && row->called_at_ms <= row->seen_ms;
+        if (is_moved || (!row->is_disabled && !is_seen)) {
+            moved[moved_count++] = row;
+        }
     }
-    bool is_moved = move_since(row, &calls);
-    bool is_seen = row->seen_ms != INSTANT_NONE && row->called_at_ms <= row->seen_ms;
-    if (is_moved || !is_seen) {
-        status = care_mark(turn->pg, turn->arena, turn->workspace->id, row, problem);
-    }
-    if (status != STATUS_OK || row->failing_since_ms == INSTANT_NONE || row->went_well) {
-        return status;
-    }
-    int32_t stage = care_stage(row->failing_since_ms, row->called_at_ms);
-    return stage > row->told ? tell(turn, row, stage, problem) : STATUS_OK;
+    return status != STATUS_OK || moved_count == 0
+               ? status
+               : care_mark(turn->pg, turn->arena, turn->workspace->id, moved, moved_count, problem);
+}
+
+static bool is_to_be_told(const struct care_row *row, int32_t *out_stage)
+{
+    bool is_failing = row->failing_since_ms != INSTANT_NONE && !row->went_well;
+    *out_stage = row->is_disabled ? CARE_DISABLE
+                 : is_failing     ? care_stage(row->failing_since_ms, row->called_at_ms)
+                                  : 0;
+    return *out_stage > row->told;
 }
 
 static enum status look_at_all(const struct turn *turn, struct problem *problem)
 {
     struct care_row *rows = NULL;
     size_t count = 0;
+    int32_t stage = 0;
     enum status status =
         care_list(turn->pg, turn->arena, turn->workspace->id, turn->now_ms, &rows, &count, problem);
+    if (status == STATUS_OK && count > 0) {
+        status = move_all(turn, rows, count, problem);
+    }
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
-        status = look_at(turn, &rows[i], problem);
+        if (is_to_be_told(&rows[i], &stage)) {
+            status = tell(turn, &rows[i], stage, problem);
+        }
     }
     return status;
 }
