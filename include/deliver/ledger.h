@@ -2,8 +2,8 @@
 #define DELIVER_LEDGER_H
 
 /*
- * The sender's book-keeper: a thread that settles, claims and renews through
- * sender_ops, so that no transfer waits for a commit. The other functions may
+ * The sender's book-keeper of leases: a thread that claims, renews and gives back
+ * through sender_ops, so that no transfer waits for a commit. The other functions may
  * be called from any thread; they never wait for the database.
  */
 
@@ -15,15 +15,6 @@
 #include "deliver/sender.h"
 
 struct ledger;
-
-/* A settlement with its texts and members, on its way into the database. */
-struct outcome {
-    struct outcome *next;
-    struct settlement settlement;
-};
-
-/* Copies; NULL when the system has no memory. */
-struct outcome *outcome_create(const struct settlement *settlement);
 
 struct ledger_rules {
     const struct sender_ops *ops; /* borrowed */
@@ -44,14 +35,9 @@ enum ledger_renewal {
 
 NODISCARD enum status ledger_start(const struct ledger_rules *rules, struct ledger **out_ledger,
                                    struct problem *problem);
-/* Claims no more. Settles what is there until the deadline (monotonic clock),
- * once at least, and joins the thread. What is then left unsettled is lost here and
- * comes back when its lease runs out. */
-void ledger_stop(struct ledger *ledger, int64_t deadline_ms);
+/* Claims no more, gives back what it was told to, and joins the thread. */
+void ledger_stop(struct ledger *ledger);
 void ledger_destroy(struct ledger *ledger); /* stopped before; NULL is fine */
-
-void ledger_add_take(struct ledger *ledger, struct outcome *outcome);
-size_t ledger_backlog(struct ledger *ledger);
 
 /* The delivery's lease ends now; a courtesy, without which it runs out. */
 void ledger_give_back(struct ledger *ledger, const struct delivery *delivery);

@@ -4,8 +4,8 @@
 /*
  * The sender: a thread around a libcurl multi handle that takes deliveries
  * (handed over in memory by intake after its commit, or claimed from the
- * queue), signs and sends them, and a second one, the ledger, that settles
- * them in batches, so that sending never waits for a commit.
+ * queue), signs and sends them; and two beside it, the ledger that claims and the
+ * settler that settles in batches, so that sending never waits for a commit.
  *
  * It knows no database: what it needs of the store comes through
  * struct sender_ops, which app wires. One endpoint never delays another: each
@@ -79,9 +79,9 @@ struct sender_gate {
     void *context;
 };
 
-/* claim, settle and renew are called on the ledger's thread, never two at a
- * time: they may share a connection of their own and may take their time.
- * permit is called on a thread of its own, and needs another connection.
+/* claim and renew are called on the ledger's thread, never two at a time: they may
+ * share a connection of their own and may take their time. settle is called on the
+ * settler's thread and permit on the checker's, and each needs another connection.
  * endpoint and observe are called on the sending thread, while one of the others
  * may be running: they must not use those connections, nor wait for them. */
 struct sender_ops {

@@ -17,9 +17,9 @@
  * Problem: the sender knows no database and the store no sockets, yet a
  * delivery must be claimed, sent and settled by one instance only.
  *
- * Three threads meet here: the ledger's (claims, settlements, leases, on one
- * connection), the checker's (delivery_permit.c, on another), and the sending one, which
- * only reads the registry.
+ * Four threads meet here: the ledger's (claims and leases, on one connection), the
+ * settler's (on a second), the checker's (delivery_permit.c, on a third), and the
+ * sending one, which only reads the registry.
  *
  * An endpoint's rate is shared by the instances: each takes its equal part, by a count
  * that is at most SHARE_FRESH_MS old. An instance that comes is believed a few seconds
@@ -34,8 +34,10 @@ enum {
 
 struct delivery_queue {
     struct delivery_queue_config config;
-    struct pg *pg;
-    struct arena *arena; /* one call of settle or renew */
+    struct pg *pg;       /* the ledger's */
+    struct arena *arena; /* one call of renew */
+    struct pg *settle_pg;
+    struct arena *settle_arena; /* one call of settle */
     struct delivery_claims *claims;
     struct delivery_permit *permit;
     int64_t share_at_ms; /* when the senders are to be counted again */
@@ -172,9 +174,9 @@ static void subscriptions_disable(struct delivery_queue *queue,
         }
         struct problem problem = { .detail = "" };
         const struct attempt *attempt = &settlements[i].attempt;
-        enum status status =
-            delivery_store_disable_subscription(queue->pg, queue->arena, attempt->workspace_id,
-                                                attempt->subscription_id, clock_now_ms(), &problem);
+        enum status status = delivery_store_disable_subscription(
+            queue->settle_pg, queue->settle_arena, attempt->workspace_id, attempt->subscription_id,
+            clock_now_ms(), &problem);
         if (status != STATUS_OK) {
             log_failure("disabling a subscription failed", status, &problem);
             continue;
@@ -192,15 +194,16 @@ static enum status queue_settle(void *app, const struct settlement *settlements,
 {
     struct delivery_queue *queue = app;
     struct problem problem = { .detail = "" };
-    arena_reset(queue->arena);
+    arena_reset(queue->settle_arena);
     int64_t now_ms = clock_now_ms();
     const struct settle_terms terms = {
         .owner = queue->config.instance_id,
         .now_ms = now_ms,
         .lease_until_ms = now_ms + LIMIT_DELIVERY_LEASE_MS,
     };
-    enum status status = delivery_store_settle(queue->pg, queue->arena, &terms, settlements, count,
-                                               out_next, out_next_count, &problem);
+    enum status status =
+        delivery_store_settle(queue->settle_pg, queue->settle_arena, &terms, settlements, count,
+                              out_next, out_next_count, &problem);
     if (status != STATUS_OK) {
         log_failure("settling failed", status, &problem);
         return status;
@@ -254,12 +257,14 @@ enum status delivery_queue_create(const struct delivery_queue_config *config,
     }
     queue->config = *config;
     queue->arena = arena_create(QUEUE_ARENA_BYTES);
+    queue->settle_arena = arena_create(QUEUE_ARENA_BYTES);
     queue->claims = delivery_claims_create(config->registry, config->instance_id);
     atomic_init(&queue->senders, 1);
-    if (queue->arena == NULL || queue->claims == NULL ||
+    if (queue->arena == NULL || queue->settle_arena == NULL || queue->claims == NULL ||
         delivery_permit_create(config->database_url, config->registry, &queue->permit) !=
             STATUS_OK ||
-        pg_open(config->database_url, true, &queue->pg) != STATUS_OK) {
+        pg_open(config->database_url, true, &queue->pg) != STATUS_OK ||
+        pg_open(config->database_url, true, &queue->settle_pg) != STATUS_OK) {
         delivery_queue_destroy(queue);
         return STATUS_BROKEN;
     }
@@ -273,9 +278,11 @@ void delivery_queue_destroy(struct delivery_queue *queue)
         return;
     }
     pg_close(queue->pg);
+    pg_close(queue->settle_pg);
     delivery_permit_destroy(queue->permit);
     delivery_claims_destroy(queue->claims);
     arena_destroy(queue->arena);
+    arena_destroy(queue->settle_arena);
     free(queue);
 }
 

@@ -11,13 +11,13 @@
 /*
  * From "handed over" to "settled".
  *
- *   hand_over, claim -> inbox -> queue -> [asked] -> flight -> outcome -> ledger -> database
+ *   hand_over, claim -> inbox -> queue -> [asked] -> flight -> outcome -> settler -> database
  *                         \________\________\________\________ given back, or its lease runs out
  *
- * Three threads: this one sends and never waits for anything but the network; the
- * ledger's talks to the database; the checker's asks it whether what is about to be
- * sent may be. The row in the database is the truth, what is here is a copy that may be
- * dropped at any time: when its lease does not outlive an attempt (another instance may
+ * Four threads: this one sends and never waits for anything but the network; the
+ * ledger's claims, the settler's settles, and the checker's asks the database whether
+ * what is about to be sent may be. The row in the database is the truth, what is here is a copy
+ * that may be dropped at any time: when its lease does not outlive an attempt (another instance may
  * own it by then), when its endpoint is gone, paused, resting or open, when its lane is
  * full, at the stop.
  *
@@ -148,6 +148,12 @@ static size_t ledger_take(void *context, const struct delivery *deliveries, size
     return sender_hand_over(context, deliveries, count);
 }
 
+static void sender_give_back(void *context, const struct delivery *delivery)
+{
+    struct sender *sender = context;
+    ledger_give_back(sender->ledger, delivery);
+}
+
 static void sender_free(struct sender *sender)
 {
     struct queued *queued = sender->inbox_first;
@@ -159,6 +165,7 @@ static void sender_free(struct sender *sender)
     queue_destroy(sender->queue);
     key_vault_destroy(sender->vault);
     engine_destroy(sender->engine);
+    settler_destroy(sender->settler);
     ledger_destroy(sender->ledger);
     checker_destroy(sender->checker);
     gate_destroy(sender->gate);
@@ -206,6 +213,12 @@ static enum status sender_launch(struct sender *sender, struct problem *problem)
         .wake = wake_sender,
         .context = sender,
     };
+    const struct settler_rules settler = {
+        .ops = &sender->config.ops,
+        .take = ledger_take,
+        .give_back = sender_give_back,
+        .context = sender,
+    };
     enum status status = checker_start(&checker, &sender->checker, problem);
     if (status == STATUS_OK) {
         status = ledger_start(&rules, &sender->ledger, problem);
@@ -213,11 +226,15 @@ static enum status sender_launch(struct sender *sender, struct problem *problem)
     if (status != STATUS_OK) {
         return status;
     }
-    if (!thread_start(&sender->thread, sender_run, sender)) {
-        ledger_stop(sender->ledger, 0);
-        return problem_set(problem, STATUS_BROKEN, "internal", "no thread for the sender");
+    status = settler_start(&settler, &sender->settler, problem);
+    if (status == STATUS_OK && !thread_start(&sender->thread, sender_run, sender)) {
+        settler_stop(sender->settler, 0);
+        status = problem_set(problem, STATUS_BROKEN, "internal", "no thread for the sender");
     }
-    return STATUS_OK;
+    if (status != STATUS_OK) {
+        ledger_stop(sender->ledger);
+    }
+    return status;
 }
 
 enum status sender_start(const struct sender_config *config, struct sender **out_sender,
@@ -268,7 +285,8 @@ void sender_stop(struct sender *sender, int64_t deadline_ms)
     atomic_store(&sender->stopping, true);
     engine_wake(sender->engine);
     pthread_join(sender->thread, NULL);
-    ledger_stop(sender->ledger, deadline_ms);
+    settler_stop(sender->settler, deadline_ms);
+    ledger_stop(sender->ledger);
     sender->joined = true;
 }
 

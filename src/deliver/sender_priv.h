@@ -22,6 +22,7 @@
 #include "deliver/port_rule.h"
 #include "deliver/queue.h"
 #include "deliver/sender.h"
+#include "deliver/settler.h"
 #include "deliver/transfer.h"
 
 /* What is kept for a lane: its endpoint as of fresh_until_ms, and transfers that are
@@ -59,6 +60,7 @@ struct sender {
     struct port_rule ports;
     struct transfer_rules rules;
     struct ledger *ledger;
+    struct settler *settler;
     struct checker *checker;
     struct engine *engine;
     struct gate *gate;

@@ -81,7 +81,7 @@ static void start_one(struct sender *sender, struct lane *lane, struct queued *q
 bool turns_start(struct sender *sender)
 {
     struct lane *lane = NULL;
-    while (ledger_backlog(sender->ledger) < SETTLE_BACKLOG_MAX) {
+    while (settler_backlog(sender->settler) < SETTLE_BACKLOG_MAX) {
         struct queued *queued = queue_start(sender->queue, clock_monotonic_ms(), &lane);
         if (queued == NULL) {
             return true;

@@ -36,7 +36,7 @@ void verdict_settle(struct sender *sender, const struct settlement *settlement)
                   LOG_ID("delivery", settlement->attempt.delivery_id));
         return;
     }
-    ledger_add_take(sender->ledger, outcome);
+    settler_add_take(sender->settler, outcome);
     if (sender->config.ops.observe != NULL) {
         sender->config.ops.observe(sender->config.ops.app, settlement->attempt.outcome,
                                    settlement->attempt.duration_ms);
