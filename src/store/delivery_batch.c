@@ -35,6 +35,7 @@
 
 enum {
     BATCHES_A_CLAIM = 32,
+    BATCHES_A_READ = 8, /* of those: whose bodies are in the arena before the first is sent */
     MEMBERS_A_FREEZE = 4000,
 };
 
@@ -59,21 +60,21 @@ static const struct pg_statement delivery_batch_claim_sql = {
 
 static const struct pg_statement delivery_batch_forget = {
     "delivery_batch_forget",
-    "DELETE FROM delivery_batch WHERE workspace_id = $1 AND id = $2",
+    "DELETE FROM delivery_batch AS d USING (SELECT $1::uuid AS workspace_id, u.id"
+    " FROM unnest($2::uuid[]) AS u (id) OFFSET 0) u"
+    " WHERE d.workspace_id = u.workspace_id AND d.id = u.id",
 };
 
+/* One walk for both questions, what is frozen already being the longest part of it. */
 static const struct pg_statement delivery_batch_ripe = {
     "delivery_batch_ripe",
     "SELECT u.n FROM unnest($2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::integer[])"
     " WITH ORDINALITY AS u (subscription_id, floor, ripe_by, most, n)"
-    " WHERE EXISTS (SELECT 1 FROM delivery c WHERE c.workspace_id = $1"
-    " AND c.subscription_id = u.subscription_id AND c.due_at >= u.floor"
-    " AND c.due_at <= u.ripe_by AND c.batch_id IS NULL"
-    " AND (c.lease_until IS NULL OR c.lease_until < $6))"
-    " OR EXISTS (SELECT 1 FROM delivery c WHERE c.workspace_id = $1"
-    " AND c.subscription_id = u.subscription_id AND c.due_at >= u.floor AND c.due_at <= $6"
-    " AND c.batch_id IS NULL AND (c.lease_until IS NULL OR c.lease_until < $6)"
-    " LIMIT 1 OFFSET u.most - 1)",
+    " CROSS JOIN LATERAL (SELECT count(*) AS count, min(c.due_at) AS oldest FROM (SELECT r.due_at"
+    " FROM delivery r WHERE r.workspace_id = $1 AND r.subscription_id = u.subscription_id"
+    " AND r.due_at >= u.floor AND r.due_at <= $6 AND r.batch_id IS NULL"
+    " AND (r.lease_until IS NULL OR r.lease_until < $6) ORDER BY r.due_at LIMIT u.most) c) w"
+    " WHERE w.count >= u.most OR w.oldest <= u.ripe_by",
 };
 
 static const struct pg_statement delivery_batch_pick = {
@@ -187,48 +188,111 @@ static struct claim_lane *lane_of(struct claim_lane *lanes, size_t lane_count, s
     return NULL;
 }
 
-static enum status take_batch(struct pg *pg, struct arena *arena, const struct claim_terms *terms,
-                              enum native_format format, const struct pg_result *result,
-                              size_t from, size_t to, struct delivery_list *list,
-                              struct problem *problem)
+/* The members of what was claimed, batch by batch, and where each batch's begin. */
+struct claimed {
+    const struct pg_result *result;
+    struct delivery *rows;
+    size_t row_count;
+    struct delivery *batches;
+    enum native_format *formats; /* of batches */
+    size_t *begins;              /* one more than batches */
+    size_t batch_count;
+    struct id *empty; /* all of whose members were erased */
+    size_t empty_count;
+};
+
+/* Rows from..to of the result are one batch. */
+static void sort_out(struct claimed *claimed, const struct claim_terms *terms, size_t from,
+                     size_t to)
 {
-    struct delivery *rows = ARENA_NEW_ARRAY(arena, to - from, struct delivery);
-    if (rows == NULL) {
-        return STATUS_LIMIT;
-    }
-    size_t count = 0;
+    const struct pg_result *result = claimed->result;
+    size_t begin = claimed->row_count;
     for (size_t row = from; row < to; row++) {
         if (!pg_is_null(result, row, 0)) {
-            rows[count++] =
+            claimed->rows[claimed->row_count++] =
                 delivery_of_row(result, row, terms->workspace_id, terms->lease_until_ms);
         }
     }
-    struct delivery batch = {
+    struct id id = pg_get_id(result, from, COLUMN_BATCH);
+    if (claimed->row_count == begin) {
+        claimed->empty[claimed->empty_count++] = id;
+        return;
+    }
+    claimed->batches[claimed->batch_count++] = (struct delivery){
         .workspace_id = terms->workspace_id,
-        .id = pg_get_id(result, from, COLUMN_BATCH),
+        .id = id,
         .subscription_id = pg_get_id(result, from, COLUMN_SUBSCRIPTION),
         .notification_created_at_ms = pg_get_instant(result, from, COLUMN_FROZEN_AT),
         .attempt = (uint32_t)pg_get_i64(result, from, COLUMN_ATTEMPT),
         .due_at_ms = pg_get_instant(result, from, COLUMN_DUE_AT),
         .lease_until_ms = terms->lease_until_ms,
     };
-    if (count == 0) {
-        struct pg_params params;
-        pg_params_init(&params, arena);
-        pg_put_id(&params, terms->workspace_id);
-        pg_put_id(&params, batch.id);
-        return pg_run(pg, arena, &delivery_batch_forget, &params, NULL, problem);
+    claimed->begins[claimed->batch_count] = claimed->row_count;
+}
+
+static enum status sort_all(struct claimed *claimed, struct arena *arena,
+                            const struct claim_terms *terms, struct claim_lane *lanes,
+                            size_t lane_count)
+{
+    size_t count = pg_row_count(claimed->result);
+    claimed->rows = ARENA_NEW_ARRAY(arena, count, struct delivery);
+    claimed->batches = ARENA_NEW_ARRAY(arena, BATCHES_A_CLAIM, struct delivery);
+    claimed->formats = ARENA_NEW_ARRAY(arena, BATCHES_A_CLAIM, enum native_format);
+    claimed->begins = ARENA_NEW_ARRAY(arena, BATCHES_A_CLAIM + 1, size_t);
+    claimed->empty = ARENA_NEW_ARRAY(arena, BATCHES_A_CLAIM, struct id);
+    if (arena_is_full(arena)) {
+        return STATUS_LIMIT;
     }
-    enum status status = delivery_read_bodies(pg, arena, terms->workspace_id, rows, count, problem);
-    if (status == STATUS_OK) {
-        status = compose(arena, terms->workspace_name, format, rows, count, &batch) ? STATUS_OK
-                                                                                    : STATUS_LIMIT;
+    for (size_t from = 0; from < count;) {
+        struct id id = pg_get_id(claimed->result, from, COLUMN_BATCH);
+        size_t to = from;
+        while (to < count && id_equal(pg_get_id(claimed->result, to, COLUMN_BATCH), id)) {
+            to++;
+        }
+        struct claim_lane *lane =
+            lane_of(lanes, lane_count, pg_get_id(claimed->result, from, COLUMN_SUBSCRIPTION));
+        assert(lane != NULL);
+        lane->claimed++;
+        claimed->formats[claimed->batch_count] = lane->format;
+        sort_out(claimed, terms, from, to);
+        from = to;
     }
-    if (status == STATUS_OK) {
-        status = delivery_list_reserve(list, arena, 1);
-    }
-    if (status == STATUS_OK) {
-        list->rows[list->count++] = batch;
+    return STATUS_OK;
+}
+
+static enum status forget_empty(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                const struct claimed *claimed, struct problem *problem)
+{
+    struct pg_params params;
+    pg_params_init(&params, arena);
+    pg_put_id(&params, workspace_id);
+    pg_put_ids(&params, claimed->empty, claimed->empty_count);
+    return pg_run(pg, arena, &delivery_batch_forget, &params, NULL, problem);
+}
+
+/* What fits into the arena is sent; the rest comes back when its lease runs out. */
+static enum status compose_all(struct pg *pg, struct arena *arena, const struct claim_terms *terms,
+                               const struct claimed *claimed, struct delivery_list *list,
+                               struct problem *problem)
+{
+    enum status status = delivery_list_reserve(list, arena, claimed->batch_count);
+    for (size_t first = 0; first < claimed->batch_count && status == STATUS_OK;) {
+        size_t left = claimed->batch_count - first;
+        size_t last = first + (left < BATCHES_A_READ ? left : BATCHES_A_READ);
+        size_t begin = claimed->begins[first];
+        status = delivery_read_bodies(pg, arena, terms->workspace_id, &claimed->rows[begin],
+                                      claimed->begins[last] - begin, problem);
+        for (; first < last && status == STATUS_OK; first++) {
+            struct delivery *batch = &claimed->batches[first];
+            size_t from = claimed->begins[first];
+            status = compose(arena, terms->workspace_name, claimed->formats[first],
+                             &claimed->rows[from], claimed->begins[first + 1] - from, batch)
+                         ? STATUS_OK
+                         : STATUS_LIMIT;
+            if (status == STATUS_OK) {
+                list->rows[list->count++] = *batch;
+            }
+        }
     }
     return status;
 }
@@ -257,21 +321,15 @@ enum status delivery_batch_claim(struct pg *pg, struct arena *arena,
     pg_array_end(&rooms);
     pg_put_i64(&params, BATCHES_A_CLAIM);
     enum status status = pg_run(pg, arena, &delivery_batch_claim_sql, &params, &result, problem);
-    size_t count = status == STATUS_OK ? pg_row_count(result) : 0;
-    for (size_t from = 0; from < count && status == STATUS_OK;) {
-        struct id id = pg_get_id(result, from, COLUMN_BATCH);
-        size_t to = from;
-        while (to < count && id_equal(pg_get_id(result, to, COLUMN_BATCH), id)) {
-            to++;
-        }
-        struct claim_lane *lane =
-            lane_of(lanes, lane_count, pg_get_id(result, from, COLUMN_SUBSCRIPTION));
-        assert(lane != NULL);
-        lane->claimed++;
-        status = take_batch(pg, arena, terms, lane->format, result, from, to, list, problem);
-        from = to;
+    if (status != STATUS_OK || pg_row_count(result) == 0) {
+        return status;
     }
-    return status;
+    struct claimed claimed = { .result = result };
+    status = sort_all(&claimed, arena, terms, lanes, lane_count);
+    if (status == STATUS_OK && claimed.empty_count > 0) {
+        status = forget_empty(pg, arena, terms->workspace_id, &claimed, problem);
+    }
+    return status == STATUS_OK ? compose_all(pg, arena, terms, &claimed, list, problem) : status;
 }
 
 /* --- order ---------------------------------------------------------------- */
@@ -415,6 +473,16 @@ static enum status find_ripe(struct freezing *freezing, size_t lane_count, struc
     return status;
 }
 
+/* Whole batches, and as many for each lane that is ripe, or the first few would be given
+ * all that a freeze may hold, turn by turn. */
+static size_t most_members(const struct freezing *freezing, const struct claim_lane *lane)
+{
+    size_t batches = MEMBERS_A_FREEZE / freezing->ripe_count / lane->batch_max;
+    size_t room = lane->room - lane->claimed;
+    batches = batches == 0 ? 1 : batches;
+    return lane->batch_max * (batches < room ? batches : room);
+}
+
 /* In a transaction that stays open. */
 static enum status pick(struct freezing *freezing, struct problem *problem)
 {
@@ -430,11 +498,9 @@ static enum status pick(struct freezing *freezing, struct problem *problem)
     pg_array_begin(&mosts, &params, PG_INT4, freezing->ripe_count);
     for (size_t i = 0; i < freezing->ripe_count; i++) {
         const struct claim_lane *lane = freezing->ripe[i];
-        size_t most = lane->batch_max * (lane->room - lane->claimed);
-        most = most < MEMBERS_A_FREEZE ? most : MEMBERS_A_FREEZE;
         pg_array_id(&ids, lane->subscription_id);
         pg_array_instant(&floors, lane->floor_ms == INSTANT_NONE ? 0 : lane->floor_ms);
-        pg_array_i32(&mosts, (int32_t)most);
+        pg_array_i32(&mosts, (int32_t)most_members(freezing, lane));
     }
     pg_array_end(&ids);
     pg_array_end(&floors);
@@ -543,6 +609,20 @@ static int64_t oldest_due_ms(const struct delivery *rows, size_t count)
     return oldest;
 }
 
+static int64_t newest_due_ms(const struct delivery *rows, size_t count)
+{
+    int64_t newest = INSTANT_NONE;
+    for (size_t i = 0; i < count; i++) {
+        newest = rows[i].due_at_ms > newest ? rows[i].due_at_ms : newest;
+    }
+    return newest;
+}
+
+static int64_t earlier_ms(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 static bool freeze_one(struct freezing *freezing, const struct claim_lane *lane, size_t from,
                        size_t count)
 {
@@ -566,6 +646,7 @@ static bool freeze_one(struct freezing *freezing, const struct claim_lane *lane,
 static enum status cut_lane(struct freezing *freezing, struct claim_lane *lane, size_t from,
                             size_t to)
 {
+    int64_t frozen_ms = INSTANT_NONE;
     while (from < to && lane->claimed < lane->room) {
         size_t count = to - from < lane->batch_max ? to - from : lane->batch_max;
         bool is_cut = false;
@@ -578,14 +659,20 @@ static enum status cut_lane(struct freezing *freezing, struct claim_lane *lane, 
             return STATUS_LIMIT;
         }
         const struct delivery *batch = &freezing->batches[freezing->batch_count - 1];
-        int64_t floor_ms = oldest_due_ms(rows, fit) - FLOOR_SLACK_MS;
-        lane->floor_ms = floor_ms > lane->floor_ms ? floor_ms : lane->floor_ms;
+        int64_t newest_ms = newest_due_ms(rows, fit);
+        frozen_ms = newest_ms > frozen_ms ? newest_ms : frozen_ms;
         lane->claimed++;
         from += fit;
         if (batch->is_ordered) {
             break;
         }
     }
+    /* Not beyond what stays, nor what may yet be committed. What stands behind something
+     * earlier was left out before: it is woken. */
+    int64_t stays_ms = oldest_due_ms(&freezing->rows[from], to - from);
+    int64_t floor_ms =
+        earlier_ms(earlier_ms(frozen_ms, stays_ms), freezing->terms->now_ms - FLOOR_SLACK_MS);
+    lane->floor_ms = floor_ms > lane->floor_ms ? floor_ms : lane->floor_ms;
     return STATUS_OK;
 }
 

@@ -575,6 +575,111 @@ static void rejected_members_come_again_in_another_batch(void **state)
     assert_true(id_equal(shop.claimed[0].members[0].delivery_id, id_of(0x30, 2)));
 }
 
+/* A floor that stayed five seconds behind made every claim walk all that was frozen. */
+static void a_floor_follows_what_was_frozen(void **state)
+{
+    struct shop shop;
+    shop_open(&shop, state);
+    struct claim_lane *lane = batched(&shop, 1, 2, 60000);
+    for (unsigned i = 0; i < 3; i++) {
+        put(&shop, &(struct wanted){ .number = i + 1,
+                                     .subscription = 1,
+                                     .profile = i,
+                                     .due_ms = -20000 + (int64_t)i * 1000 });
+    }
+    assert_int_equal(claim(&shop), 1);
+    assert_int_equal(lane->floor_ms, shop.now_ms - 19000);
+}
+
+/* The customer's first message fell due last: what stays is older than what was frozen. */
+static void a_floor_does_not_pass_what_stays(void **state)
+{
+    struct shop shop;
+    shop_open(&shop, state);
+    struct claim_lane *lane = batched(&shop, 1, 1, 0);
+    for (unsigned i = 1; i <= 2; i++) {
+        put(&shop, &(struct wanted){ .number = i,
+                                     .subscription = 1,
+                                     .profile = 7,
+                                     .sequence = 3 - (int64_t)i,
+                                     .is_ordered = true,
+                                     .due_ms = i == 1 ? -20000 : -10000 });
+    }
+    assert_int_equal(claim(&shop), 1);
+    assert_true(id_equal(shop.claimed[0].members[0].delivery_id, id_of(0x30, 2)));
+    assert_int_equal(lane->floor_ms, shop.now_ms - 20000);
+}
+
+static void fill(struct shop *shop, unsigned subscriptions, unsigned each)
+{
+    char sql[SQL_SIZE];
+    char ids[2][ID_TEXT_SIZE];
+    for (unsigned i = 1; i <= subscriptions; i++) {
+        snprintf(sql, sizeof(sql),
+                 "WITH n AS (INSERT INTO notification (workspace_id, created_at, id, profile_id,"
+                 " topic, sequence, body) SELECT '%s', date_trunc('second', now()), md5('%u-' ||"
+                 " g)::uuid, md5('p')::uuid, 'tag.added', 1, '{}' FROM generate_series(1, %u) g"
+                 " RETURNING workspace_id, created_at, id, profile_id) INSERT INTO delivery"
+                 " (workspace_id, id, notification_id, notification_created_at, subscription_id,"
+                 " profile_id, sequence, due_at) SELECT workspace_id, id, id, created_at, '%s',"
+                 " profile_id, 1, now() - interval '10 seconds' FROM n",
+                 text_of(workspace, ids[0]), i, each, text_of(subscription(i), ids[1]));
+        pg_fixture_script(shop->fixture->pg, sql);
+    }
+}
+
+/* The first lanes took all that one freeze may hold, turn by turn. */
+static void ripe_lanes_share_a_freeze(void **state)
+{
+    struct shop shop;
+    shop_open(&shop, state);
+    fill(&shop, 4, 1600);
+    for (unsigned i = 1; i <= 4; i++) {
+        (void)batched(&shop, i, 100, 0);
+    }
+    assert_int_equal(claim(&shop), 40);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(shop.lanes[i].claimed, 10);
+    }
+}
+
+static int64_t batches_looked_at(struct shop *shop)
+{
+    (void)count(shop, "flush", "SELECT count(pg_stat_force_next_flush()::text)");
+    return count(shop, "looked",
+                 "SELECT (seq_tup_read + idx_tup_fetch)::bigint FROM pg_stat_user_tables"
+                 " WHERE relname = 'delivery_batch'");
+}
+
+/* Every member was compared with every batch that was under way. */
+static void a_settlement_looks_at_its_own_batches(void **state)
+{
+    struct shop shop;
+    shop_open(&shop, state);
+    fill(&shop, 2, 160);
+    for (unsigned i = 1; i <= 2; i++) {
+        (void)batched(&shop, i, 10, 0);
+    }
+    assert_int_equal(claim(&shop), 32);
+    const struct delivery *batch = &shop.claimed[7];
+    struct member_end ends[10];
+    for (size_t i = 0; i < ARRAY_COUNT(ends); i++) {
+        ends[i] = (struct member_end){ .member = batch->members[i],
+                                       .fate = i < 9 ? MEMBER_SETTLED : MEMBER_FREED,
+                                       .outcome = ATTEMPT_DELIVERED,
+                                       .next_at_ms = INSTANT_NONE };
+    }
+    struct settlement settlement = settlement_of(&shop, batch, 0);
+    settlement.members = ends;
+    settlement.member_count = ARRAY_COUNT(ends);
+    int64_t before = batches_looked_at(&shop);
+    settle_as(&shop, 1, &settlement);
+    assert_in_range(batches_looked_at(&shop) - before, 1, 4);
+    assert_int_equal(count(&shop, "left", "SELECT count(*) FROM delivery"), 311);
+    assert_int_equal(count(&shop, "free", "SELECT count(*) FROM delivery WHERE batch_id IS NULL"),
+                     1);
+}
+
 static void a_batch_keeps_the_order_about_a_customer(void **state)
 {
     struct shop shop;
@@ -1007,6 +1112,10 @@ int main(void)
         IN_A_DATABASE(a_batch_ripens_by_number_or_time),
         IN_A_DATABASE(a_frozen_batch_stays_what_it_is),
         IN_A_DATABASE(rejected_members_come_again_in_another_batch),
+        IN_A_DATABASE(a_floor_follows_what_was_frozen),
+        IN_A_DATABASE(a_floor_does_not_pass_what_stays),
+        IN_A_DATABASE(ripe_lanes_share_a_freeze),
+        IN_A_DATABASE(a_settlement_looks_at_its_own_batches),
         IN_A_DATABASE(a_batch_keeps_the_order_about_a_customer),
         IN_A_DATABASE(a_batch_is_no_longer_than_a_message_may_be),
         IN_A_DATABASE(an_erased_member_leaves_its_batch),
