@@ -31,9 +31,11 @@ struct endpoint_hour {
     int64_t hour_ms;
     struct endpoint_counts counts;
 };
-/* Adds to the hour's row. */
+/* Adds to the hours' rows: of one workspace, in order of subscription (two instances
+ * take the rows in the same order), each subscription once. */
 NODISCARD enum status endpoint_hour_add(struct pg *pg, struct arena *arena,
-                                        const struct endpoint_hour *delta, struct problem *problem);
+                                        const struct endpoint_hour *deltas, size_t count,
+                                        struct problem *problem);
 /* The sum of the hours that begin at or after from_ms. */
 NODISCARD enum status endpoint_hour_sum(struct pg *pg, struct arena *arena, struct id workspace_id,
                                         struct id subscription_id, int64_t from_ms,

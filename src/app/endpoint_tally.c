@@ -13,7 +13,7 @@
  * nothing but the number of endpoints.
  *
  * So they are added up in memory, and once a second what is new goes into the row
- * of its hour, one upsert for each subscription that was called. A crash loses a
+ * of its hour, one upsert for all subscriptions of a workspace that were called. A crash loses a
  * second of counts, never a fact: the log of attempts has them.
  *
  * The table is open addressing over subscriptions. It is emptied when it is three
@@ -26,7 +26,7 @@ enum {
     SLOTS = 16384,
     FILLED_MAX = SLOTS / 4 * 3,
     SHOWN_MAX = 200,
-    FLUSH_ARENA_BYTES = 1024 * 1024,
+    FLUSH_ARENA_BYTES = 4 * 1024 * 1024,
     FLUSHED_AT_ONCE = 2048,
 };
 
@@ -182,18 +182,34 @@ static void put_back(struct endpoint_tally *tally, const struct endpoint_hour *d
     pthread_mutex_unlock(&tally->lock);
 }
 
+static int compare_delta(const void *a, const void *b)
+{
+    const struct endpoint_hour *left = a;
+    const struct endpoint_hour *right = b;
+    int order = id_compare(left->workspace_id, right->workspace_id);
+    return order != 0 ? order : id_compare(left->subscription_id, right->subscription_id);
+}
+
+/* One statement for each workspace. */
 static void flush_some(struct endpoint_tally *tally, struct pg *pg, struct arena *arena,
-                       const struct endpoint_hour *deltas, size_t count)
+                       struct endpoint_hour *deltas, size_t count)
 {
     struct problem problem = { .detail = "" };
     enum status status = STATUS_OK;
-    for (size_t i = 0; i < count; i++) {
+    qsort(deltas, count, sizeof(*deltas), compare_delta);
+    for (size_t from = 0; from < count;) {
+        size_t to = from + 1;
+        while (to < count && id_equal(deltas[to].workspace_id, deltas[from].workspace_id)) {
+            to++;
+        }
         if (status == STATUS_OK) {
             arena_reset(arena);
-            status = endpoint_hour_add(pg, arena, &deltas[i], &problem);
+            status = endpoint_hour_add(pg, arena, &deltas[from], to - from, &problem);
         }
-        if (status != STATUS_OK) {
-            put_back(tally, &deltas[i]);
+        for (; from < to; from++) {
+            if (status != STATUS_OK) {
+                put_back(tally, &deltas[from]);
+            }
         }
     }
     if (status != STATUS_OK && status != STATUS_RETRY) {

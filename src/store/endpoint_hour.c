@@ -16,10 +16,16 @@
  * week are its last minutes), and rows by the minute.
  */
 
+/* $9 holds the classes of one after the other, so many each. */
 static const struct pg_statement endpoint_hour_add_sql = {
     "endpoint_hour_add",
     "INSERT INTO endpoint_hour AS h (workspace_id, subscription_id, hour, delivered, retry,"
-    " gave_up, gone, aborted, durations) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+    " gave_up, gone, aborted, durations) SELECT $1, u.subscription_id, u.hour, u.delivered,"
+    " u.retry, u.gave_up, u.gone, u.aborted,"
+    " ($9::bigint[])[(u.n - 1) * $10::integer + 1 : u.n * $10::integer]"
+    " FROM unnest($2::uuid[], $3::timestamptz[], $4::bigint[], $5::bigint[], $6::bigint[],"
+    " $7::bigint[], $8::bigint[]) WITH ORDINALITY"
+    " AS u (subscription_id, hour, delivered, retry, gave_up, gone, aborted, n)"
     " ON CONFLICT (workspace_id, subscription_id, hour) DO UPDATE SET"
     " delivered = h.delivered + excluded.delivered, retry = h.retry + excluded.retry,"
     " gave_up = h.gave_up + excluded.gave_up, gone = h.gone + excluded.gone,"
@@ -67,25 +73,47 @@ static const struct pg_statement endpoint_failing_sql = {
     "SELECT failing_since, failing_told FROM subscription WHERE workspace_id = $1 AND id = $2",
 };
 
-enum status endpoint_hour_add(struct pg *pg, struct arena *arena, const struct endpoint_hour *delta,
+enum {
+    ADD_COLUMNS = 7
+};
+
+static void put_delta(struct pg_array *columns, const struct endpoint_hour *delta)
+{
+    pg_array_id(&columns[0], delta->subscription_id);
+    pg_array_instant(&columns[1], delta->hour_ms);
+    pg_array_i64(&columns[2], delta->counts.delivered);
+    pg_array_i64(&columns[3], delta->counts.retry);
+    pg_array_i64(&columns[4], delta->counts.gave_up);
+    pg_array_i64(&columns[5], delta->counts.gone);
+    pg_array_i64(&columns[6], delta->counts.aborted);
+}
+
+enum status endpoint_hour_add(struct pg *pg, struct arena *arena,
+                              const struct endpoint_hour *deltas, size_t count,
                               struct problem *problem)
 {
+    static const enum pg_type types[ADD_COLUMNS] = { PG_UUID, PG_INSTANT, PG_INT8, PG_INT8,
+                                                     PG_INT8, PG_INT8,    PG_INT8 };
     struct pg_params params;
+    struct pg_array columns[ADD_COLUMNS];
     struct pg_array durations;
     pg_params_init(&params, arena);
-    pg_put_id(&params, delta->workspace_id);
-    pg_put_id(&params, delta->subscription_id);
-    pg_put_instant(&params, delta->hour_ms);
-    pg_put_i64(&params, delta->counts.delivered);
-    pg_put_i64(&params, delta->counts.retry);
-    pg_put_i64(&params, delta->counts.gave_up);
-    pg_put_i64(&params, delta->counts.gone);
-    pg_put_i64(&params, delta->counts.aborted);
-    pg_array_begin(&durations, &params, PG_INT8, LATENCY_CLASSES);
-    for (size_t i = 0; i < LATENCY_CLASSES; i++) {
-        pg_array_i64(&durations, delta->counts.durations[i]);
+    pg_put_id(&params, deltas[0].workspace_id);
+    for (size_t c = 0; c < ARRAY_COUNT(types); c++) {
+        pg_array_begin(&columns[c], &params, types[c], count);
+    }
+    pg_array_begin(&durations, &params, PG_INT8, count * LATENCY_CLASSES);
+    for (size_t i = 0; i < count; i++) {
+        put_delta(columns, &deltas[i]);
+        for (size_t c = 0; c < LATENCY_CLASSES; c++) {
+            pg_array_i64(&durations, deltas[i].counts.durations[c]);
+        }
+    }
+    for (size_t c = 0; c < ARRAY_COUNT(types); c++) {
+        pg_array_end(&columns[c]);
     }
     pg_array_end(&durations);
+    pg_put_i32(&params, LATENCY_CLASSES);
     return pg_run(pg, arena, &endpoint_hour_add_sql, &params, NULL, problem);
 }
 

@@ -229,6 +229,31 @@ static void what_one_answer_ended_is_told_once(void **state)
     close_scene(&scene);
 }
 
+static int64_t calls_looked_at(struct scene *scene)
+{
+    (void)number(scene, "flush", "SELECT count(pg_stat_force_next_flush()::text)");
+    return number(scene, "looked",
+                  "SELECT sum(seq_tup_read + idx_tup_fetch)::bigint FROM pg_stat_user_tables"
+                  " WHERE relname LIKE 'attempt%'");
+}
+
+/* The calls of the busy one were walked for each that had none. */
+static void an_idle_endpoint_costs_no_walk(void **state)
+{
+    struct scene scene = open_scene(state);
+    pg_fixture_script(
+        scene.fixture->pg,
+        "INSERT INTO attempt (workspace_id, at, id, notification_id, subscription_id, profile_id,"
+        " number, outcome, response_status, duration_ms, body_bytes, error, response)"
+        " SELECT " WORKSPACE ", now() - interval '1 ms' * g, md5('a' || g)::uuid,"
+        " md5('n')::uuid, " OPS ", md5('p')::uuid, 1, 'delivered', 200, 3, 1, '', ''"
+        " FROM generate_series(1, 2000) g");
+    int64_t before = calls_looked_at(&scene);
+    look(&scene, scene.began_ms + 1000);
+    assert_in_range(calls_looked_at(&scene) - before, 1, 20);
+    close_scene(&scene);
+}
+
 static void hours_add_up(void **state)
 {
     struct pg_fixture *fixture = *state;
@@ -241,12 +266,22 @@ static void hours_add_up(void **state)
     delta.counts.durations[4] = 2;
     delta.counts.durations[22] = 1;
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(endpoint_hour_add(fixture->pg, fixture->arena, &delta, &problem),
+        assert_int_equal(endpoint_hour_add(fixture->pg, fixture->arena, &delta, 1, &problem),
                          STATUS_OK);
     }
-    delta.hour_ms -= INSTANT_HOUR_MS;
-    delta.counts.gone = 1;
-    assert_int_equal(endpoint_hour_add(fixture->pg, fixture->arena, &delta, &problem), STATUS_OK);
+    struct endpoint_hour deltas[2] = { delta, delta };
+    deltas[0].hour_ms -= INSTANT_HOUR_MS;
+    deltas[0].counts.gone = 1;
+    deltas[1].subscription_id.bytes[15]++;
+    deltas[1].counts.durations[0] = 7;
+    assert_int_equal(endpoint_hour_add(fixture->pg, fixture->arena, deltas, 2, &problem),
+                     STATUS_OK);
+    assert_int_equal(endpoint_hour_sum(fixture->pg, fixture->arena, WORKSPACE_ID,
+                                       deltas[1].subscription_id, 0, &sum, &problem),
+                     STATUS_OK);
+    assert_int_equal(sum.delivered, 3);
+    assert_int_equal(sum.durations[0], 7);
+    assert_int_equal(sum.durations[4], 2);
     assert_int_equal(endpoint_hour_sum(fixture->pg, fixture->arena, WORKSPACE_ID, SICK_ID,
                                        500 * INSTANT_HOUR_MS, &sum, &problem),
                      STATUS_OK);
@@ -262,7 +297,7 @@ static void hours_add_up(void **state)
     assert_int_equal(endpoint_hour_expire(fixture->pg, fixture->arena, WORKSPACE_ID,
                                           500 * INSTANT_HOUR_MS, &problem),
                      STATUS_OK);
-    assert_int_equal(pg_fixture_i64(fixture, "hours", "SELECT count(*) FROM endpoint_hour"), 1);
+    assert_int_equal(pg_fixture_i64(fixture, "hours", "SELECT count(*) FROM endpoint_hour"), 2);
 }
 
 /* A lease means that somebody may have it in the air. */
@@ -343,6 +378,7 @@ int main(void)
         IN_A_DATABASE(a_success_written_late_counts),
         IN_A_DATABASE(who_is_resumed_is_forgiven),
         IN_A_DATABASE(what_one_answer_ended_is_told_once),
+        IN_A_DATABASE(an_idle_endpoint_costs_no_walk),
         IN_A_DATABASE(hours_add_up),
         IN_A_DATABASE(what_is_leased_is_not_dropped),
         IN_A_DATABASE(a_walk_takes_each_notification_once),
