@@ -137,12 +137,6 @@ static const struct pg_statement delivery_wake = {
     " AND d.lease_owner IS NULL AND d.due_at < $4",
 };
 
-/* A repeat after a crash carries the same id, so the log may lag the disk. */
-static const struct pg_statement delivery_async_commit = {
-    "delivery_async_commit",
-    "SET LOCAL synchronous_commit TO off",
-};
-
 /* --- rows ----------------------------------------------------------------- */
 
 /* The settlements of one workspace, in order of id: rows are locked in that order. */
