@@ -36,14 +36,14 @@ enum {
 #define CARE_WELL "('delivered', 'aborted')"
 #define CARE_CALLS "('delivered', 'aborted', 'retry', 'gave_up', 'gone')"
 
-/* Calls of one subscription after one instant, up to another, the newest first. The rows
+/* Calls of the subscription s.id after s.look_from, up to now, the newest first. The rows
  * are compared as (subscription, instant) because no other index has that order: asked
  * for `at` alone, the planner may walk the whole workspace's calls for an endpoint that
  * had none. The instants by themselves are there for the partitions. */
-#define CARE_NEWEST_FIRST(subscription, after)                                              \
-    " FROM attempt a WHERE a.workspace_id = $1 AND a.at > " after " AND a.at <= $2"         \
-    " AND (a.subscription_id, a.at) > (" subscription ", " after ")"                        \
-    " AND (a.subscription_id, a.at) <= (" subscription ", $2) AND a.outcome IN " CARE_CALLS \
+#define CARE_NEWEST_FIRST                                                             \
+    " FROM attempt a WHERE a.workspace_id = $1 AND a.at > s.look_from AND a.at <= $2" \
+    " AND (a.subscription_id, a.at) > (s.id, s.look_from)"                            \
+    " AND (a.subscription_id, a.at) <= (s.id, $2) AND a.outcome IN " CARE_CALLS       \
     " ORDER BY a.subscription_id DESC, a.at DESC"
 
 static const struct pg_statement care_list_sql = {
@@ -56,24 +56,22 @@ static const struct pg_statement care_list_sql = {
     " THEN greatest(b.failing_seen - interval '1 minute', $3)"
     " ELSE coalesce(b.failing_seen - interval '1 minute', $3) END AS look_from"
     " FROM subscription b WHERE b.workspace_id = $1 AND b.status IN ('active', 'disabled')"
-    " OFFSET 0) s LEFT JOIN LATERAL (SELECT a.at, a.outcome" CARE_NEWEST_FIRST(
-        "s.id", "s.look_from") " LIMIT 1) n ON s.is_active"
-                               " WHERE s.is_active AND n.at IS NOT NULL"
-                               " AND (s.failing_since IS NOT NULL OR n.outcome NOT IN " CARE_WELL
-                               ")"
-                               " OR s.is_disabled AND s.failing_told < 100",
+    " OFFSET 0) s LEFT JOIN LATERAL (SELECT a.at, a.outcome" CARE_NEWEST_FIRST
+    " LIMIT 1) n ON s.is_active"
+    " WHERE s.is_active AND n.at IS NOT NULL"
+    " AND (s.failing_since IS NOT NULL OR n.outcome NOT IN " CARE_WELL ")"
+    " OR s.is_disabled AND s.failing_told < 100",
 };
 
 static const struct pg_statement care_calls_sql = {
     "care_calls",
-    "SELECT u.n, r.well_at, r.failed_at FROM unnest($3::uuid[], $4::timestamptz[])"
-    " WITH ORDINALITY AS u (subscription_id, look_from, n) CROSS JOIN LATERAL ("
-    "WITH t AS (SELECT a.at, a.outcome IN " CARE_WELL " AS went_well" CARE_NEWEST_FIRST(
-        "u.subscription_id",
-        "u.look_from") " LIMIT $5),"
-                       " w AS (SELECT max(at) AS at FROM t WHERE went_well)"
-                       " SELECT w.at AS well_at, (SELECT min(t.at) FROM t WHERE NOT t.went_well"
-                       " AND t.at > coalesce(w.at, '-infinity')) AS failed_at FROM w) r",
+    "SELECT s.n, r.well_at, r.failed_at FROM unnest($3::uuid[], $4::timestamptz[])"
+    " WITH ORDINALITY AS s (id, look_from, n) CROSS JOIN LATERAL ("
+    "WITH t AS (SELECT a.at, a.outcome IN " CARE_WELL " AS went_well" CARE_NEWEST_FIRST
+    " LIMIT $5),"
+    " w AS (SELECT max(at) AS at FROM t WHERE went_well)"
+    " SELECT w.at AS well_at, (SELECT min(t.at) FROM t WHERE NOT t.went_well"
+    " AND t.at > coalesce(w.at, '-infinity')) AS failed_at FROM w) r",
 };
 
 static const struct pg_statement care_mark_sql = {
