@@ -422,19 +422,78 @@ class Analysts:
 
 
 def claim_times(path, begin):
-    """Milliseconds that PostgreSQL spent on each claim since that byte of its log, binding
-    and executing; every statement whose name begins with delivery_claim is one."""
-    pattern = re.compile(r"\[(\d+)\] LOG:  duration: ([0-9.]+) ms  (bind|execute) delivery_claim")
-    bound, found = {}, []
+    """Milliseconds that PostgreSQL spent on each claim since that byte of its log: binding
+    and executing the statement, and the commit that follows it in the same session."""
+    pattern = re.compile(r"\[(\d+)\] LOG:  duration: ([0-9.]+) ms  (bind|execute) "
+                         r"(delivery_claim|pg_commit):")
+    running, found = {}, []
     with open(path, errors="replace") as log:
         log.seek(begin)
         for line in log:
             match = pattern.search(line)
-            if match and match.group(3) == "bind":
-                bound[match.group(1)] = float(match.group(2))
-            elif match:
-                found.append(float(match.group(2)) + bound.pop(match.group(1), 0.0))
+            if not match:
+                continue
+            pid, took, step, name = match.groups()
+            if name == "delivery_claim":
+                running[pid] = float(took) + (running.get(pid, 0.0) if step == "execute" else 0.0)
+            elif pid in running:
+                running[pid] += float(took)
+                if step == "execute":
+                    found.append(running.pop(pid))
     return found
+
+
+class Others:
+    """What the machine makes of statements that touch no queue, in the same run beside the
+    same analysts: the least there is, and one that computes as long as a claim takes
+    alone. What these wait for, no claim can do without."""
+
+    LEAST = "SELECT 1 AS least"
+    COMPUTES = "SELECT count(*) AS computes FROM generate_series(1, {})"
+
+    def __init__(self, bench, database, log, as_long_ms):
+        self.bench, self.database, self.log = bench, database, log
+        self.stops = False
+        begin = os.path.getsize(log)
+        with Asker(bench, database) as asker:
+            for _ in range(50):
+                asker.ask(self.COMPUTES.format(10000))
+        one_ms = engine.percentile(self.times(begin, "computes"), 0.1)
+        self.computes = self.COMPUTES.format(round(10000 * as_long_ms / one_ms))
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    def times(self, begin, name):
+        pattern = re.compile(r"duration: ([0-9.]+) ms  statement: SELECT \S+ AS " + name)
+        with open(self.log, errors="replace") as log:
+            log.seek(begin)
+            return [float(match.group(1)) for match in map(pattern.search, log) if match]
+
+    def run(self):
+        with Asker(self.bench, self.database) as asker:
+            while not self.stops:
+                asker.ask(self.LEAST)
+                asker.ask(self.computes)
+                time.sleep(0.005)
+
+    def __enter__(self):
+        self.begin = os.path.getsize(self.log)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stops = True
+        self.thread.join(60)
+
+    def report(self):
+        for name, figure, what in (
+                ("least", "select_1_p99_ms_beside_analysts", "SELECT 1"),
+                ("computes", "computing_p99_ms_beside_analysts",
+                 "a statement that only computes, as long as a claim takes alone")):
+            found = self.times(self.begin, name)
+            self.bench.figure(figure, engine.percentile(found, 0.99),
+                              f"{what}, of a session that is idle before it, {len(found):,} times "
+                              f"beside the same analysts: p50 {statistics.median(found):.2f}, max "
+                              f"{max(found):.1f} ms")
 
 
 def claims_of(path, seconds):
@@ -464,7 +523,9 @@ def claims(bench):
             alone = claims_of(log, seconds / 4)
             with Analysts(bench, database) as analysts:
                 time.sleep(1)
-                found = claims_of(log, seconds)
+                with Others(bench, database, log,
+                            engine.percentile(alone, 0.1)) as others:
+                    found = claims_of(log, seconds)
             left = int(bench.cluster.sql(database, "SELECT count(*) FROM delivery")[0][0])
             keep_rss(bench, server)
     bench.must(alone and found, "the server claimed nothing")
@@ -474,6 +535,7 @@ def claims(bench):
                  f"analysts had {analysts.asked} answers, one of them all within one snapshot; "
                  f"before they came p99 {engine.percentile(alone, 0.99):.2f} ms (p50 "
                  f"{statistics.median(alone):.2f}, max {max(alone):.1f})")
+    others.report()
 
 
 PARTS = {
