@@ -116,7 +116,6 @@ struct reading {
     const struct permit_questions *questions;
     struct wanting events;
     struct wanting transitions;
-    struct problem *problem;
 };
 
 static enum status queue_consents(const struct reading *reading)
@@ -356,11 +355,9 @@ typedef enum status take_fn(const struct reading *reading, const struct pg_resul
 enum status delivery_permit_read(struct pg *pg, struct arena *arena, struct id workspace_id,
                                  const struct permit_questions *questions, struct problem *problem)
 {
-    struct reading reading = { .pg = pg,
-                               .arena = arena,
-                               .workspace_id = workspace_id,
-                               .questions = questions,
-                               .problem = problem };
+    struct reading reading = {
+        .pg = pg, .arena = arena, .workspace_id = workspace_id, .questions = questions
+    };
     struct pg_result *results[4] = { NULL };
     take_fn *takes[ARRAY_COUNT(results)] = { NULL };
     size_t count = 0;
