@@ -5,7 +5,7 @@
  * What becomes of calls, counted per subscription until it is added to the
  * hour's row, and shown to Prometheus for a bounded number of subscriptions.
  *
- * Threading: add by the ledger's thread, flush by the background's, write by any.
+ * Threading: add by the settler's thread, flush by the background's, write by any.
  */
 
 #include "base/buf.h"
