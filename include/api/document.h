@@ -29,10 +29,15 @@ struct document {
 /* An empty body is an empty object. STATUS_INVALID with "malformed-json". */
 NODISCARD enum status document_open(struct document *document, struct arena *arena, struct str body,
                                     struct problem *problem);
+/* An object or an array, for who takes either; the caller's to release. NULL with
+ * "malformed-json". */
+struct json_t *document_parse(struct str body, struct problem *problem);
 /* Takes the tree over. */
 void document_wrap(struct document *document, struct arena *arena, struct json_t *root_taken,
                    struct problem *problem);
 void document_close(struct document *document); /* for CLEANUP() */
+/* The member `name` as a document of its own. False: absent, or not an object. */
+bool document_open_member(struct document *document, const char *name, struct document *out_member);
 /* Ends the reading of the member `name` as a document of its own: its fault becomes the
  * whole's, and points into the member. */
 void document_close_member(struct document *document, const char *name, struct document *member);
@@ -51,6 +56,9 @@ struct str document_text(struct document *document, const char *name, size_t byt
 bool document_bool(struct document *document, const char *name, bool otherwise);
 int64_t document_i64(struct document *document, const char *name, int64_t otherwise, int64_t least,
                      int64_t most);
+/* A number of two decimals, in hundredths; from 0 to `most` of them. */
+int64_t document_hundredths(struct document *document, const char *name, int64_t otherwise,
+                            int64_t most);
 int64_t document_duration(struct document *document, const char *name, int64_t otherwise,
                           int64_t least, int64_t most);
 int64_t document_instant(struct document *document, const char *name);

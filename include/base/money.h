@@ -8,6 +8,7 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/str.h"
@@ -19,6 +20,8 @@ enum {
 /* Three upper-case letters. Unknown codes count as having two decimals. */
 bool money_currency_is_valid(struct str currency);
 unsigned money_decimals(struct str currency);
+/* The currencies that do not have two decimals; NULL behind the last. */
+const char *money_exception(size_t index);
 
 /* Decimal text with optional sign and exponent-free fraction. False when it
  * is not such text or does not fit (beyond 9.2e18 minor units). */

@@ -18,13 +18,14 @@
 #include "store/pg.h"
 
 enum {
-    CATALOGUE_STATEMENTS_MAX = 5
+    CATALOGUE_STATEMENTS_MAX = 8
 };
 
 /* Queues what the batch's new events say about products and stock, in the open
  * transaction; nothing at all when they say nothing. Behind the locks of
- * correctness 2, in its own order: products, inventory items, variants. */
-NODISCARD enum status catalogue_queue(struct batch *batch);
+ * correctness 2, in its own order: products, inventory items, variants. What has
+ * changed becomes universal events, if it `tells`; else it is only learnt. */
+NODISCARD enum status catalogue_queue(struct batch *batch, bool tells);
 
 struct product_view {
     struct str source; /* its name */

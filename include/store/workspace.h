@@ -17,6 +17,14 @@
 #include "base/str.h"
 #include "store/pg.h"
 
+/* When a difference in the catalogue is worth telling. */
+struct catalogue_settings {
+    int64_t back_in_stock_min;
+    int64_t price_percent_hundredths; /* both must be reached */
+    int64_t price_amount_hundredths;  /* of a major unit of the product's currency */
+    int64_t quiet_ms;                 /* the same is not told of a variant again */
+};
+
 struct workspace {
     struct id id;
     struct str name;
@@ -27,6 +35,7 @@ struct workspace {
     int64_t updated_at_ms;
     int64_t held_at_ms; /* INSTANT_NONE: not held */
     struct str held_reason;
+    struct catalogue_settings catalogue;
 };
 
 NODISCARD enum status workspace_insert(struct pg *pg, struct arena *arena,
@@ -40,7 +49,7 @@ NODISCARD enum status workspace_list(struct pg *pg, struct arena *arena, struct 
                                      size_t *out_count, struct problem *problem);
 NODISCARD enum status workspace_count(struct pg *pg, struct arena *arena, int64_t *out_count,
                                       struct problem *problem);
-/* Title, time zone and updated_at. */
+/* Title, time zone, the catalogue's settings and updated_at. */
 NODISCARD enum status workspace_update(struct pg *pg, struct arena *arena,
                                        const struct workspace *workspace, struct problem *problem);
 

@@ -18,6 +18,9 @@
  * limited before jansson sees the text, since its parser recurses.
  */
 
+/* 0.07 * 100 is not 7: what a double adds to a number of two decimals is less. */
+#define HUNDREDTH_NOISE 1e-6
+
 bool document_is_shallow(struct str body)
 {
     size_t depth = 0;
@@ -44,7 +47,7 @@ bool document_is_shallow(struct str body)
     return true;
 }
 
-static json_t *tree_of(struct str body, struct problem *problem)
+struct json_t *document_parse(struct str body, struct problem *problem)
 {
     if (!document_is_shallow(body)) {
         (void)problem_set(problem, STATUS_INVALID, "malformed-json",
@@ -56,9 +59,14 @@ static json_t *tree_of(struct str body, struct problem *problem)
     if (root == NULL) {
         (void)problem_set(problem, STATUS_INVALID, "malformed-json", "line %d, column %d: %s",
                           error.line, error.column, error.text);
-        return NULL;
     }
-    if (!json_is_object(root)) {
+    return root;
+}
+
+static json_t *tree_of(struct str body, struct problem *problem)
+{
+    json_t *root = document_parse(body, problem);
+    if (root != NULL && !json_is_object(root)) {
         (void)problem_set(problem, STATUS_INVALID, "malformed-json", "a JSON object is expected");
         json_decref(root);
         return NULL;
@@ -89,6 +97,29 @@ void document_close(struct document *document)
 {
     json_decref(document->root);
     document->root = NULL;
+}
+
+static json_t *member(const struct document *document, const char *name)
+{
+    if (document->status != STATUS_OK) {
+        return NULL;
+    }
+    json_t *value = json_object_get(document->root, name);
+    return json_is_null(value) ? NULL : value;
+}
+
+bool document_open_member(struct document *document, const char *name, struct document *out_member)
+{
+    json_t *value = member(document, name);
+    if (value == NULL) {
+        return false;
+    }
+    if (!json_is_object(value)) {
+        document_fail(document, name, "invalid-field", "%s is an object", name);
+        return false;
+    }
+    document_wrap(out_member, document->arena, json_incref(value), document->problem);
+    return true;
 }
 
 void document_close_member(struct document *document, const char *name, struct document *member)
@@ -137,15 +168,6 @@ void document_allow(struct document *document, const char *const *names, size_t 
             return;
         }
     }
-}
-
-static json_t *member(const struct document *document, const char *name)
-{
-    if (document->status != STATUS_OK) {
-        return NULL;
-    }
-    json_t *value = json_object_get(document->root, name);
-    return json_is_null(value) ? NULL : value;
 }
 
 bool document_has(const struct document *document, const char *name)
@@ -214,6 +236,25 @@ int64_t document_i64(struct document *document, const char *name, int64_t otherw
         return otherwise;
     }
     return number;
+}
+
+int64_t document_hundredths(struct document *document, const char *name, int64_t otherwise,
+                            int64_t most)
+{
+    const json_t *value = member(document, name);
+    if (value == NULL) {
+        return otherwise;
+    }
+    double scaled = json_is_number(value) ? json_number_value(value) * 100 : -1;
+    if (scaled < 0 || scaled > (double)most ||
+        scaled - (double)(int64_t)(scaled + 0.5) > HUNDREDTH_NOISE ||
+        (double)(int64_t)(scaled + 0.5) - scaled > HUNDREDTH_NOISE) {
+        document_fail(document, name, "invalid-field",
+                      "%s is a number from 0 to %lld with at most two decimals", name,
+                      (long long)most / 100);
+        return otherwise;
+    }
+    return (int64_t)(scaled + 0.5);
 }
 
 int64_t document_duration(struct document *document, const char *name, int64_t otherwise,

@@ -13,6 +13,34 @@
  * stands in every notification, and sums of money were counted in the currency.
  */
 
+enum {
+    CATALOGUE_STOCK_MIN_MAX = 1000000,
+    CATALOGUE_PERCENT_HUNDREDTHS_MAX = 100 * 100,
+    CATALOGUE_AMOUNT_HUNDREDTHS_MAX = 1000000 * 100,
+};
+
+/* A month: longer, and a season's first restocking would not be told. */
+#define CATALOGUE_QUIET_MS_MAX (30 * INSTANT_DAY_MS)
+
+static const struct catalogue_settings usual_catalogue = {
+    .back_in_stock_min = 1,
+    .price_percent_hundredths = 100,
+    .quiet_ms = INSTANT_HOUR_MS,
+};
+
+static void write_catalogue(struct jsonw *json, const struct catalogue_settings *settings)
+{
+    char quiet[32];
+    duration_format(settings->quiet_ms, quiet);
+    jsonw_key(json, "catalogue");
+    jsonw_open(json);
+    jsonw_put_i64(json, "back_in_stock_min", settings->back_in_stock_min);
+    jsonw_put_money(json, "price_change_percent", settings->price_percent_hundredths, STR("EUR"));
+    jsonw_put_money(json, "price_change_amount", settings->price_amount_hundredths, STR("EUR"));
+    jsonw_put_z(json, "quiet", quiet);
+    jsonw_close(json);
+}
+
 void workspace_write_members(struct jsonw *json, const struct workspace *workspace)
 {
     jsonw_put_id(json, "id", workspace->id);
@@ -20,6 +48,7 @@ void workspace_write_members(struct jsonw *json, const struct workspace *workspa
     jsonw_put_str(json, "title", workspace->title);
     jsonw_put_str(json, "currency", workspace->currency);
     jsonw_put_str(json, "time_zone", workspace->time_zone);
+    write_catalogue(json, &workspace->catalogue);
     jsonw_put_instant(json, "held_at", workspace->held_at_ms);
     jsonw_put_str_or_null(json, "held_reason", workspace->held_reason);
     jsonw_put_instant(json, "created_at", workspace->created_at_ms);
@@ -59,6 +88,29 @@ static void read_time_zone(struct document *document, struct arena *arena,
     }
 }
 
+/* What is not named stays as it is. */
+static void read_catalogue(struct document *document, struct catalogue_settings *settings)
+{
+    static const char *const members[] = { "back_in_stock_min", "price_change_percent",
+                                           "price_change_amount", "quiet" };
+    struct document inner;
+    if (!document_open_member(document, "catalogue", &inner)) {
+        return;
+    }
+    document_allow(&inner, members, ARRAY_COUNT(members));
+    settings->back_in_stock_min = document_i64(
+        &inner, "back_in_stock_min", settings->back_in_stock_min, 1, CATALOGUE_STOCK_MIN_MAX);
+    settings->price_percent_hundredths =
+        document_hundredths(&inner, "price_change_percent", settings->price_percent_hundredths,
+                            CATALOGUE_PERCENT_HUNDREDTHS_MAX);
+    settings->price_amount_hundredths =
+        document_hundredths(&inner, "price_change_amount", settings->price_amount_hundredths,
+                            CATALOGUE_AMOUNT_HUNDREDTHS_MAX);
+    settings->quiet_ms =
+        document_duration(&inner, "quiet", settings->quiet_ms, 0, CATALOGUE_QUIET_MS_MAX);
+    document_close_member(document, "catalogue", &inner);
+}
+
 static enum status insert_workspace(const struct resource_request *request, const void *what,
                                     struct problem *problem)
 {
@@ -85,7 +137,7 @@ static enum status insert_workspace(const struct resource_request *request, cons
 enum status resource_workspace_create(const struct resource_request *request,
                                       struct resource_answer *out_answer, struct problem *problem)
 {
-    static const char *const fields[] = { "name", "title", "currency", "time_zone" };
+    static const char *const fields[] = { "name", "title", "currency", "time_zone", "catalogue" };
     struct document CLEANUP(document_close) document = { .root = NULL };
     enum status status = document_open(&document, request->arena, request->body, problem);
     if (status != STATUS_OK) {
@@ -100,6 +152,7 @@ enum status resource_workspace_create(const struct resource_request *request,
         .created_at_ms = request->now_ms,
         .updated_at_ms = request->now_ms,
         .held_at_ms = INSTANT_NONE,
+        .catalogue = usual_catalogue,
     };
     document_need(&document, "currency");
     workspace.currency = document_text(&document, "currency", 3);
@@ -108,6 +161,7 @@ enum status resource_workspace_create(const struct resource_request *request,
                       "currency is an ISO 4217 code like \"EUR\"");
     }
     read_time_zone(&document, request->arena, &workspace);
+    read_catalogue(&document, &workspace.catalogue);
     int64_t count = 0;
     status = document.status;
     if (status == STATUS_OK) {
@@ -198,7 +252,7 @@ static enum status update_workspace(const struct resource_request *request, cons
 enum status resource_workspace_update(const struct resource_request *request,
                                       struct resource_answer *out_answer, struct problem *problem)
 {
-    static const char *const fields[] = { "title", "time_zone" };
+    static const char *const fields[] = { "title", "time_zone", "catalogue" };
     struct workspace workspace = { 0 };
     enum status status = workspace_find_visible(request, &workspace, problem);
     if (status != STATUS_OK) {
@@ -218,6 +272,7 @@ enum status resource_workspace_update(const struct resource_request *request,
         workspace.title = document_text(&document, "title", LIMIT_TEXT_BYTES);
     }
     read_time_zone(&document, request->arena, &workspace);
+    read_catalogue(&document, &workspace.catalogue);
     workspace.updated_at_ms = request->now_ms;
     status = document.status;
     if (status == STATUS_OK && !request->validate_only) {

@@ -106,28 +106,13 @@ static struct str read_members(struct document *document, const char *name, size
     return object;
 }
 
-/* The member as a document of its own; its faults point into it. False: absent. */
-static bool member_open(struct document *document, const char *name, struct document *out_inner)
-{
-    json_t *value = json_object_get(document->root, name);
-    if (!document_has(document, name)) {
-        return false;
-    }
-    if (!json_is_object(value)) {
-        document_fail(document, name, "invalid-field", "%s is an object", name);
-        return false;
-    }
-    document_wrap(out_inner, document->arena, json_incref(value), document->problem);
-    return true;
-}
-
 static void read_batch(struct document *document, struct subscription_row *row)
 {
     static const char *const members[] = { "max", "wait" };
     struct document inner;
     row->batch_max = 0;
     row->batch_wait_ms = 0;
-    if (!member_open(document, "batch", &inner)) {
+    if (!document_open_member(document, "batch", &inner)) {
         return;
     }
     document_allow(&inner, members, ARRAY_COUNT(members));
@@ -144,7 +129,7 @@ static void read_rate(struct document *document, struct subscription_row *row)
     struct document inner;
     row->rate_count = 0;
     row->rate_per_ms = 0;
-    if (!member_open(document, "rate_limit", &inner)) {
+    if (!document_open_member(document, "rate_limit", &inner)) {
         return;
     }
     document_allow(&inner, members, ARRAY_COUNT(members));

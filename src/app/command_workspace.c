@@ -16,6 +16,10 @@ static const struct command_field create_fields[] = {
 static const struct command_field update_fields[] = {
     { "title", "title", FIELD_TEXT },
     { "time-zone", "time_zone", FIELD_TEXT },
+    { "back-in-stock-min", "catalogue.back_in_stock_min", FIELD_COUNT },
+    { "price-change-percent", "catalogue.price_change_percent", FIELD_JSON },
+    { "price-change-amount", "catalogue.price_change_amount", FIELD_JSON },
+    { "catalogue-quiet", "catalogue.quiet", FIELD_TEXT },
     { NULL, NULL, FIELD_TEXT },
 };
 

@@ -82,6 +82,10 @@ static const struct command_option workspace_create_options[] = {
 static const struct command_option workspace_update_options[] = {
     { "title", "TEXT", "for people" },
     { "time-zone", "ZONE", "IANA: Europe/Paris" },
+    { "back-in-stock-min", "COUNT", "what was sold out is back from so many on (1)" },
+    { "price-change-percent", "NUMBER", "a price has changed from so many per cent on (1)" },
+    { "price-change-amount", "NUMBER", "and by at least so much of its currency (0)" },
+    { "catalogue-quiet", "DURATION", "the same is not told again of a variant within (1h)" },
     { NULL, NULL, NULL },
 };
 
@@ -269,9 +273,10 @@ static const struct command command_list[] = {
       command_workspace_list },
     { "workspace show", "NAME", "one brand", "shopbell workspace show aurora", NULL, 1, 1,
       command_workspace_show },
-    { "workspace update", "NAME", "change its title or time zone",
-      "shopbell workspace update aurora --title \"Aurora Outdoor\"", workspace_update_options, 1, 1,
-      command_workspace_update },
+    { "workspace update", "NAME", "change its title, time zone, or when the catalogue is news",
+      "shopbell workspace update aurora --title \"Aurora Outdoor\"\n"
+      "shopbell workspace update aurora --back-in-stock-min 3 --price-change-percent 5",
+      workspace_update_options, 1, 1, command_workspace_update },
 
     { "source create", "NAME --platform PLATFORM", "add a sender of webhooks",
       "shopbell source create shopify_main --platform shopify --shop-domain "

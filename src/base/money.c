@@ -51,6 +51,11 @@ unsigned money_decimals(struct str currency)
     return 2;
 }
 
+const char *money_exception(size_t index)
+{
+    return index < ARRAY_COUNT(exceptions) ? exceptions[index].code : NULL;
+}
+
 static bool all_digits(struct str s)
 {
     for (size_t i = 0; i < s.size; i++) {

@@ -395,7 +395,7 @@ static enum status save_decision(struct attempt_state *attempt, struct decision_
     if (status == STATUS_OK) {
         status = decision_finish(attempt->decision, clock_now_ms(), rows);
     }
-    struct batch_save save = { .rows = rows };
+    struct batch_save save = { .rows = rows, .tells_world = true };
     if (status == STATUS_OK) {
         status = collect_webhooks(attempt, &save);
     }

@@ -1145,7 +1145,7 @@ static enum status queue_rows(struct batch *batch, const struct batch_save *save
             queue_memberships(batch, rows->memberships_come, rows->membership_come_count, true);
     }
     if (status == STATUS_OK) {
-        status = catalogue_queue(batch);
+        status = catalogue_queue(batch, save->tells_world);
     }
     *statement_count = pg_queued(batch->pg) - before;
     return status;

@@ -1,6 +1,8 @@
 #include "store/catalogue.h"
 
+#include "base/clock.h"
 #include "base/money.h"
+#include "catalogue_priv.h"
 
 /*
  * The catalogue as a fold of documents and stock levels.
@@ -19,38 +21,14 @@
  * Locks: a document locks its product, then the inventory items of its
  * variants, then writes variants; a level locks its item, then the variants.
  * Each statement sees what the writers it waited for have committed: that is
- * why they are five in one round trip, and none where no event speaks of
- * products. What changed (a price, the last piece sold) is known in
- * `settle_stock` and `put_variants`: the locks are held, and the rows still
- * hold what was. A comparison of old and new belongs between `lock_items` and
- * them.
+ * why they are eight in one round trip, and none where no event speaks of
+ * products. The last three tell what has changed (catalogue_tell.c).
  *
  * Documents are taken apart by the database, which unnests them anyway. What is
  * not of its type is not there: a shop's odd field must not fail a batch.
  */
 
-enum catalogue_kind {
-    CATALOGUE_DOCUMENT = 1,
-    CATALOGUE_LEVEL,
-};
-
-/* Texts with macros between them are taken apart by the formatter. */
 /* clang-format off */
-#define FACTS                                                                        \
-    "unnest($2::uuid[], $3::text[], $4::timestamptz[], $5::uuid[], $6::boolean[],"   \
-    " $7::int[], $8::text[], $9::timestamptz[], $10::smallint[], $11::jsonb[])"      \
-    " AS u (source_id, product_id, version_at, version_hash, is_deleted, decimals,"  \
-    " currency, received_at, kind, body)"
-
-/* One document per product: the newest of the batch. */
-#define DOCUMENTS                                                                    \
-    "(SELECT DISTINCT ON (source_id, product_id) * FROM " FACTS " WHERE u.kind = 1"  \
-    " ORDER BY source_id, product_id, version_at DESC, version_hash DESC) d"
-#define LEVELS "(SELECT u.* FROM " FACTS " WHERE u.kind = 2) d"
-
-#define TEXT_OF(object, key)                                                         \
-    "CASE WHEN jsonb_typeof(" object "->'" key "') IN ('string', 'number')"          \
-    " THEN nullif(left(" object "->>'" key "', 1024), '') END"
 #define NUMBER_OF(object, key, factor)                                               \
     "CASE WHEN jsonb_typeof(" object "->'" key "') = 'number'"                       \
     " AND abs((" object "->>'" key "')::numeric) < 1e12"                             \
@@ -71,12 +49,6 @@ enum catalogue_kind {
     " AS id, v FROM jsonb_array_elements(CASE jsonb_typeof(d.body->'variants')"      \
     " WHEN 'array' THEN d.body->'variants' ELSE '[]' END) AS v) e"                   \
     " WHERE e.id IS NOT NULL ORDER BY e.id) v"
-
-#define ITEM_OF(object, variant)                                                     \
-    "coalesce(" TEXT_OF(object, "inventory_item_id")                                 \
-    ", d.product_id || '/' || " variant ")"
-#define LEVEL_ITEM                                                                   \
-    ITEM_OF("d.body", "coalesce(" TEXT_OF("d.body", "variant_id") ", '')")
 
 /* Every inventory item that the batch speaks of; stock is NULL where only its
  * document does. */
@@ -148,14 +120,15 @@ static const struct pg_statement put_variants = {
     "INSERT INTO product AS p (workspace_id, source_id, product_id, variant_id,"
     " inventory_item_id, name, variant_name, category, brand, url, image_url, substitutes,"
     " currency, sku, price_minor, compare_at_minor, own_stock, stock_total, version_at,"
-    " version_hash, first_seen_at)"
+    " version_hash, first_seen_at, told_price_minor, told_currency)"
     " SELECT $1, h.source_id, h.product_id, v.id, " ITEM_OF("v.v", "v.id") ", h.name,"
     " " TEXT_OF("v.v", "name") ", h.category, h.brand,"
     " coalesce(" TEXT_OF("v.v", "url") ", h.url),"
     " coalesce(" TEXT_OF("v.v", "image_url") ", h.image_url), h.substitutes, h.currency,"
     " " TEXT_OF("v.v", "sku") ", " MONEY_OF("v.v", "price") ","
     " " MONEY_OF("v.v", "compare_at_price") ", " WHOLE_OF("v.v", "stock") ","
-    " " WHOLE_OF("v.v", "stock") ", h.version_at, h.version_hash, d.received_at"
+    " " WHOLE_OF("v.v", "stock") ", h.version_at, h.version_hash, d.received_at,"
+    " " MONEY_OF("v.v", "price") ", h.currency"
     " FROM " HEADS " CROSS JOIN LATERAL " VARIANTS " WHERE h.deleted_at IS NULL"
     " ORDER BY h.source_id, h.product_id, v.id"
     " ON CONFLICT (workspace_id, source_id, product_id, variant_id) DO UPDATE SET"
@@ -255,12 +228,33 @@ static void put_fact(struct pg_array *c, const struct event *event)
     pg_array_jsonb_or_null(&c[9], is_deleted ? (struct str){ NULL, 0 } : event->properties_json);
 }
 
-enum status catalogue_queue(struct batch *batch)
+static void put_exceptions(struct pg_params *params)
+{
+    struct pg_array codes;
+    struct pg_array decimals;
+    size_t count = 0;
+    while (money_exception(count) != NULL) {
+        count++;
+    }
+    pg_array_begin(&codes, params, PG_TEXT, count);
+    pg_array_begin(&decimals, params, PG_INT4, count);
+    for (size_t i = 0; i < count; i++) {
+        struct str code = str_from_z(money_exception(i));
+        pg_array_text(&codes, code);
+        pg_array_i32(&decimals, (int32_t)money_decimals(code));
+    }
+    pg_array_end(&codes);
+    pg_array_end(&decimals);
+}
+
+enum status catalogue_queue(struct batch *batch, bool tells)
 {
     static const enum pg_type types[] = { PG_UUID, PG_TEXT, PG_INSTANT, PG_UUID, PG_BOOL,
                                           PG_INT4, PG_TEXT, PG_INSTANT, PG_INT2, PG_JSONB };
     static const struct pg_statement *const statements[CATALOGUE_STATEMENTS_MAX] = {
-        &put_products, &lock_items, &put_variants, &drop_variants, &settle_stock,
+        &put_products,          &lock_items,     &put_variants,
+        &drop_variants,         &settle_stock,   &catalogue_learn_stock,
+        &catalogue_learn_price, &catalogue_tell,
     };
     size_t count = find_facts(batch, NULL);
     if (count == 0) {
@@ -284,6 +278,9 @@ enum status catalogue_queue(struct batch *batch)
     for (size_t i = 0; i < ARRAY_COUNT(types); i++) {
         pg_array_end(&columns[i]);
     }
+    pg_put_bool(&params, tells);
+    pg_put_instant(&params, clock_now_ms());
+    put_exceptions(&params);
     enum status status = STATUS_OK;
     for (size_t i = 0; status == STATUS_OK && i < ARRAY_COUNT(statements); i++) {
         status = pg_queue(batch->pg, statements[i], &params);

@@ -12,14 +12,16 @@
  * a lookup of the name in a cache that may be a quarter of a second old.
  */
 
-#define WORKSPACE_COLUMNS                                                    \
-    "id, name, title, currency, time_zone, created_at, updated_at, held_at," \
-    " held_reason"
+#define WORKSPACE_COLUMNS                                                         \
+    "id, name, title, currency, time_zone, created_at, updated_at, held_at,"      \
+    " held_reason, back_in_stock_min, price_change_percent, price_change_amount," \
+    " catalogue_quiet_ms"
 
 static const struct pg_statement workspace_insert_sql = {
     "workspace_insert",
-    "INSERT INTO workspace (id, name, title, currency, time_zone, created_at, updated_at)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $6)",
+    "INSERT INTO workspace (id, name, title, currency, time_zone, created_at, updated_at,"
+    " back_in_stock_min, price_change_percent, price_change_amount, catalogue_quiet_ms)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9, $10)",
 };
 
 static const struct pg_statement workspace_find_sql = {
@@ -39,7 +41,8 @@ static const struct pg_statement workspace_count_sql = {
 
 static const struct pg_statement workspace_update_sql = {
     "workspace_update",
-    "UPDATE workspace SET title = $2, time_zone = $3, updated_at = $4 WHERE id = $1",
+    "UPDATE workspace SET title = $2, time_zone = $3, updated_at = $4, back_in_stock_min = $5,"
+    " price_change_percent = $6, price_change_amount = $7, catalogue_quiet_ms = $8 WHERE id = $1",
 };
 
 /* Held already: since then, whatever the new reason. */
@@ -78,7 +81,21 @@ static struct workspace workspace_row(const struct pg_result *result, size_t row
         .updated_at_ms = pg_get_instant(result, row, 6),
         .held_at_ms = pg_get_instant(result, row, 7),
         .held_reason = pg_get_text(result, row, 8),
+        .catalogue = {
+            .back_in_stock_min = pg_get_i64(result, row, 9),
+            .price_percent_hundredths = pg_get_i64(result, row, 10),
+            .price_amount_hundredths = pg_get_i64(result, row, 11),
+            .quiet_ms = pg_get_i64(result, row, 12),
+        },
     };
+}
+
+static void put_catalogue(struct pg_params *params, const struct catalogue_settings *settings)
+{
+    pg_put_i64(params, settings->back_in_stock_min);
+    pg_put_i64(params, settings->price_percent_hundredths);
+    pg_put_i64(params, settings->price_amount_hundredths);
+    pg_put_i64(params, settings->quiet_ms);
 }
 
 enum status workspace_insert(struct pg *pg, struct arena *arena, const struct workspace *workspace,
@@ -92,6 +109,7 @@ enum status workspace_insert(struct pg *pg, struct arena *arena, const struct wo
     pg_put_text(&params, workspace->currency);
     pg_put_text(&params, workspace->time_zone);
     pg_put_instant(&params, workspace->created_at_ms);
+    put_catalogue(&params, &workspace->catalogue);
     return pg_run(pg, arena, &workspace_insert_sql, &params, NULL, problem);
 }
 
@@ -164,6 +182,7 @@ enum status workspace_update(struct pg *pg, struct arena *arena, const struct wo
     pg_put_text(&params, workspace->title);
     pg_put_text(&params, workspace->time_zone);
     pg_put_instant(&params, workspace->updated_at_ms);
+    put_catalogue(&params, &workspace->catalogue);
     return pg_run(pg, arena, &workspace_update_sql, &params, NULL, problem);
 }
 
