@@ -53,6 +53,7 @@ struct resource_request {
     struct str product_id;
     struct str sku;
     struct str topic;
+    struct str type; /* of a universal event */
     struct str profile;
     struct str subscription;
     struct str rule;
@@ -74,7 +75,7 @@ struct resource_request {
 enum resource_effect {
     RESOURCE_SHOWN,
     RESOURCE_CREATED,
-    RESOURCE_ACCEPTED, /* a job was queued for it */
+    RESOURCE_ACCEPTED, /* jobs do the rest */
     RESOURCE_CHANGED,
     RESOURCE_DELETED
 };
@@ -186,6 +187,10 @@ resource_fn resource_attempt_list;
 resource_fn resource_delivery_list;
 
 resource_fn resource_product_list;
+/* One event or a list of them; request->source: in whose name, "api" if empty. */
+resource_fn resource_universal_post;
+resource_fn resource_universal_list;
+resource_fn resource_universal_show;
 resource_fn resource_quarantine_list;
 resource_fn resource_quarantine_show;
 /* Queues a job for one, or with an empty name for those that the body describes. */

@@ -45,6 +45,10 @@ command_fn command_key_list;
 command_fn command_key_show;
 command_fn command_key_delete;
 
+command_fn command_universal_post;
+command_fn command_universal_list;
+command_fn command_universal_show;
+
 command_fn command_quarantine_list;
 command_fn command_quarantine_show;
 command_fn command_quarantine_replay;

@@ -21,6 +21,9 @@ NODISCARD enum status file_read(struct arena *arena, const char *path, size_t ma
 NODISCARD enum status file_read_from(struct arena *arena, int fd, const char *name,
                                      size_t max_bytes, struct str *out_text,
                                      struct problem *problem);
+/* One or the other: "-" is stdin. */
+NODISCARD enum status file_read_or_stdin(struct arena *arena, const char *path, size_t max_bytes,
+                                         struct str *out_text, struct problem *problem);
 
 /* Durable on return. STATUS_CONFLICT when the file exists. */
 NODISCARD enum status file_create(const char *path, mode_t mode, struct str text,

@@ -27,6 +27,8 @@ struct id {
 bool id_is_zero(struct id id);
 bool id_equal(struct id a, struct id b);
 int id_compare(struct id a, struct id b); /* by bytes, as PostgreSQL orders uuid */
+/* Puts them in order, each once; how many are left. */
+size_t id_sort_unique(struct id *ids, size_t count);
 
 /* Lower-case text of ID_TEXT_SIZE bytes. */
 void id_format(struct id id, char *text);

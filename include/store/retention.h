@@ -18,6 +18,10 @@
 NODISCARD enum status retention_receipts(struct pg *pg, struct arena *arena, struct id workspace_id,
                                          int64_t before_ms, size_t limit, size_t *out_deleted,
                                          struct problem *problem);
+/* The same of universal events, without those that have not expired. */
+NODISCARD enum status retention_universal(struct pg *pg, struct arena *arena,
+                                          struct id workspace_id, int64_t before_ms, size_t limit,
+                                          size_t *out_deleted, struct problem *problem);
 NODISCARD enum status retention_idempotency(struct pg *pg, struct arena *arena,
                                             struct id workspace_id, int64_t before_ms,
                                             size_t *out_deleted, struct problem *problem);

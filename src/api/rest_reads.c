@@ -96,6 +96,21 @@ enum http_outcome handle_product_list(struct http_exchange *x, void *app)
     return rest_run(x, app, resource_product_list, REST_PAGE | REST_TOTAL | REST_PRODUCTS);
 }
 
+enum http_outcome handle_universal_post(struct http_exchange *x, void *app)
+{
+    return rest_run(x, app, resource_universal_post, REST_CREATE | REST_SOURCE);
+}
+
+enum http_outcome handle_universal_list(struct http_exchange *x, void *app)
+{
+    return rest_run(x, app, resource_universal_list, REST_PAGE | REST_RANGE | REST_UNIVERSAL);
+}
+
+enum http_outcome handle_universal_show(struct http_exchange *x, void *app)
+{
+    return rest_run(x, app, resource_universal_show, 0);
+}
+
 enum http_outcome handle_quarantine_list(struct http_exchange *x, void *app)
 {
     return rest_run(x, app, resource_quarantine_list, REST_PAGE | REST_SOURCE);

@@ -136,6 +136,10 @@ const struct http_route api_routes[] = {
     { HTTP_POST, "/v1/products/bulk", handle_product_bulk, SCOPE_INGEST, HTTP_ANY_BODY | HTTP_BODY_NEEDED, LIMIT_EVENTS_BODY_BYTES },
     { HTTP_PUT, "/v1/sources/{name}/products/{product_id}", handle_product_put, SCOPE_INGEST, HTTP_BODY_NEEDED, 0 },
 
+    { HTTP_POST, "/v1/universal-events", handle_universal_post, SCOPE_INGEST, HTTP_WORKER | HTTP_BODY_NEEDED, 0 },
+    { HTTP_GET, "/v1/universal-events", handle_universal_list, SCOPE_READ | SCOPE_INGEST, HTTP_WORKER, 0 },
+    { HTTP_GET, "/v1/universal-events/{id}", handle_universal_show, SCOPE_READ | SCOPE_INGEST, HTTP_WORKER, 0 },
+
     { HTTP_GET, "/v1/quarantine", handle_quarantine_list, SEE_SETUP, HTTP_WORKER, 0 },
     { HTTP_GET, "/v1/quarantine/{id}", handle_quarantine_show, SEE_SETUP, HTTP_WORKER, 0 },
     { HTTP_POST, "/v1/sources/{name}/replay", handle_source_replay, SCOPE_CONFIGURE, HTTP_WORKER, 0 },

@@ -1,5 +1,3 @@
-#include <string.h>
-
 #include "app/commands.h"
 #include "app/file.h"
 #include "app/resource_command.h"
@@ -43,15 +41,6 @@ enum status command_rule_delete(struct cli *cli, struct problem *problem)
     return resource_command(cli, &command, problem);
 }
 
-/* "-" is stdin. */
-static enum status read_file(struct cli *cli, const char *path, struct str *out_text,
-                             struct problem *problem)
-{
-    return strcmp(path, "-") == 0
-               ? file_read_from(cli->arena, 0, "stdin", FILE_BYTES_MAX, out_text, problem)
-               : file_read(cli->arena, path, FILE_BYTES_MAX, out_text, problem);
-}
-
 static enum status open_request(struct cli *cli, struct api *api, struct principal *principal,
                                 struct resource_request *request, struct problem *problem)
 {
@@ -69,7 +58,8 @@ enum status command_rule_set(struct cli *cli, struct problem *problem)
     struct resource_request request;
     struct resource_answer answer = { .effect = RESOURCE_SHOWN };
     struct str body = { NULL, 0 };
-    enum status status = read_file(cli, arguments_positional(cli->arguments, 1), &body, problem);
+    enum status status = file_read_or_stdin(cli->arena, arguments_positional(cli->arguments, 1),
+                                            FILE_BYTES_MAX, &body, problem);
     if (status == STATUS_OK) {
         status = open_request(cli, &api, &principal, &request, problem);
     }
@@ -102,8 +92,8 @@ static enum status apply_body(struct cli *cli, struct str *out_body, struct prob
     buf_add_z(&body, "{\"rules\":[");
     for (size_t i = 0; i < cli->arguments->positional_count; i++) {
         struct str text = { NULL, 0 };
-        enum status status =
-            read_file(cli, arguments_positional(cli->arguments, i), &text, problem);
+        enum status status = file_read_or_stdin(cli->arena, arguments_positional(cli->arguments, i),
+                                                FILE_BYTES_MAX, &text, problem);
         if (status != STATUS_OK) {
             return status;
         }

@@ -49,6 +49,21 @@ static const struct command_option check_options[] = {
     { NULL, NULL, NULL },
 };
 
+static const struct command_option universal_post_options[] = {
+    { "source", "NAME", "in whose name (api)" },
+    { "dry-run", NULL, "check it, keep nothing" },
+    { NULL, NULL, NULL },
+};
+
+static const struct command_option universal_list_options[] = {
+    { "type", "TYPE", "product.back_in_stock, weather.changed, universal.<name>, ..." },
+    { "source", "NAME", "of this source only" },
+    { "product", "ID", "of this product only" },
+    { "since", "INSTANT|DURATION", "happened since then, or so long ago: 2d" },
+    { "until", "INSTANT|DURATION", "happened before then" },
+    { NULL, NULL, NULL },
+};
+
 static const struct command_option quarantine_list_options[] = {
     { "source", "NAME", "of this source only" },
     { NULL, NULL, NULL },
@@ -340,6 +355,20 @@ static const struct command command_list[] = {
     { "rule restore", "[NAME]", "put a shipped rule back, or all of them",
       "shopbell rule restore lifecycle --yes\nshopbell rule restore --dry-run", rule_options, 0, 1,
       command_rule_restore },
+
+    { "universal post", "FILE|-", "tell what happens in the world: an event, or a list of them",
+      "shopbell universal post storm.json\n"
+      "echo '{\"id\": \"storm-1\", \"type\": \"weather.changed\", \"selector\": {\"regions\": "
+      "[\"FR-29\"]}, \"properties\": {\"condition\": \"storm\"}}' | shopbell universal post -\n"
+      "deploy/cap-alerts https://alerts.example/feed.xml --print | shopbell universal post -",
+      universal_post_options, 1, 1, command_universal_post },
+    { "universal list", "", "what happened: stock, prices, weather",
+      "shopbell universal list --since 2d\n"
+      "shopbell universal list --type product.back_in_stock --product 8213868347682 --json",
+      universal_list_options, 0, 0, command_universal_list },
+    { "universal show", "ID", "one of them",
+      "shopbell universal show 9a3b0c1d-77e2-8f10-8c44-d1e2f3a4b5c6", NULL, 1, 1,
+      command_universal_show },
 
     { "quarantine list", "[--source NAME]", "what was signed but not understood",
       "shopbell quarantine list --source atelier", quarantine_list_options, 0, 0,

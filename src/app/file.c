@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -76,6 +77,14 @@ enum status file_read(struct arena *arena, const char *path, size_t max_bytes, s
         return refuse(problem, "read", path);
     }
     return file_read_from(arena, fd, path, max_bytes, out_text, problem);
+}
+
+enum status file_read_or_stdin(struct arena *arena, const char *path, size_t max_bytes,
+                               struct str *out_text, struct problem *problem)
+{
+    return strcmp(path, "-") == 0
+               ? file_read_from(arena, STDIN_FILENO, "stdin", max_bytes, out_text, problem)
+               : file_read(arena, path, max_bytes, out_text, problem);
 }
 
 static bool write_all(int fd, struct str text)

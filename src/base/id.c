@@ -1,6 +1,7 @@
 #include "base/id.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <sodium.h>
@@ -45,6 +46,25 @@ int id_compare(struct id a, struct id b)
 {
     int order = memcmp(a.bytes, b.bytes, ID_SIZE);
     return order < 0 ? -1 : order > 0;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    const struct id *left = a;
+    const struct id *right = b;
+    return id_compare(*left, *right);
+}
+
+size_t id_sort_unique(struct id *ids, size_t count)
+{
+    size_t kept = 0;
+    qsort(ids, count, sizeof(*ids), compare_ids);
+    for (size_t i = 0; i < count; i++) {
+        if (i == 0 || !id_equal(ids[i], ids[kept - 1])) {
+            ids[kept++] = ids[i];
+        }
+    }
+    return kept;
 }
 
 static bool has_dash_before(size_t index)

@@ -13,6 +13,14 @@ static const struct pg_statement retention_receipt = {
     " WHERE workspace_id = $1 AND received_at < $2 LIMIT $3) AND received_at < $2",
 };
 
+/* What is still true is kept: a sale of three months is asked for until its end. */
+static const struct pg_statement retention_universal_sql = {
+    "retention_universal",
+    "DELETE FROM universal_event WHERE workspace_id = $1 AND id IN (SELECT id FROM universal_event"
+    " WHERE workspace_id = $1 AND recorded_at < $2 AND (expires_at IS NULL OR expires_at < $2)"
+    " LIMIT $3) AND recorded_at < $2",
+};
+
 static const struct pg_statement retention_idempotent = {
     "retention_idempotent",
     "DELETE FROM idempotency WHERE workspace_id = $1 AND created_at < $2",
@@ -23,7 +31,8 @@ static const struct pg_statement retention_clock = {
     "SELECT clock_timestamp()",
 };
 
-enum status retention_receipts(struct pg *pg, struct arena *arena, struct id workspace_id,
+static enum status delete_some(struct pg *pg, struct arena *arena,
+                               const struct pg_statement *statement, struct id workspace_id,
                                int64_t before_ms, size_t limit, size_t *out_deleted,
                                struct problem *problem)
 {
@@ -33,11 +42,27 @@ enum status retention_receipts(struct pg *pg, struct arena *arena, struct id wor
     pg_put_id(&params, workspace_id);
     pg_put_instant(&params, before_ms);
     pg_put_i64(&params, (int64_t)limit);
-    enum status status = pg_run(pg, arena, &retention_receipt, &params, &result, problem);
+    enum status status = pg_run(pg, arena, statement, &params, &result, problem);
     if (status == STATUS_OK) {
         *out_deleted = pg_affected(result);
     }
     return status;
+}
+
+enum status retention_receipts(struct pg *pg, struct arena *arena, struct id workspace_id,
+                               int64_t before_ms, size_t limit, size_t *out_deleted,
+                               struct problem *problem)
+{
+    return delete_some(pg, arena, &retention_receipt, workspace_id, before_ms, limit, out_deleted,
+                       problem);
+}
+
+enum status retention_universal(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                int64_t before_ms, size_t limit, size_t *out_deleted,
+                                struct problem *problem)
+{
+    return delete_some(pg, arena, &retention_universal_sql, workspace_id, before_ms, limit,
+                       out_deleted, problem);
 }
 
 enum status retention_idempotency(struct pg *pg, struct arena *arena, struct id workspace_id,

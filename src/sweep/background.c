@@ -108,19 +108,35 @@ static enum status task_partitions(struct background *background, struct problem
     return status;
 }
 
+typedef enum status expire_fn(struct pg *pg, struct arena *arena, struct id workspace_id,
+                              int64_t before_ms, size_t limit, size_t *out_deleted,
+                              struct problem *problem);
+
 /* Up to BACKGROUND_SWEEP_MS each time, in statements of BACKGROUND_RECEIPTS. */
-static enum status expire_workspace(struct background *background, struct id workspace_id,
-                                    int64_t until_ms, struct problem *problem)
+static enum status expire_rows(struct background *background, expire_fn *expire,
+                               struct id workspace_id, int64_t until_ms, struct problem *problem)
 {
-    int64_t now_ms = clock_now_ms();
+    int64_t before_ms = clock_now_ms() - BATCH_RECEIPT_HORIZON_MS;
     size_t deleted = BACKGROUND_RECEIPTS;
     enum status status = STATUS_OK;
     while (status == STATUS_OK && deleted == BACKGROUND_RECEIPTS &&
            clock_monotonic_ms() < until_ms) {
         arena_reset(background->arena);
-        status = retention_receipts(background->pg, background->arena, workspace_id,
-                                    now_ms - BATCH_RECEIPT_HORIZON_MS, BACKGROUND_RECEIPTS,
-                                    &deleted, problem);
+        status = expire(background->pg, background->arena, workspace_id, before_ms,
+                        BACKGROUND_RECEIPTS, &deleted, problem);
+    }
+    return status;
+}
+
+static enum status expire_workspace(struct background *background, struct id workspace_id,
+                                    int64_t until_ms, struct problem *problem)
+{
+    int64_t now_ms = clock_now_ms();
+    size_t deleted = 0;
+    enum status status =
+        expire_rows(background, retention_receipts, workspace_id, until_ms, problem);
+    if (status == STATUS_OK) {
+        status = expire_rows(background, retention_universal, workspace_id, until_ms, problem);
     }
     if (status == STATUS_OK) {
         status = endpoint_hour_expire(background->pg, background->arena, workspace_id,

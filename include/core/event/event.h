@@ -77,6 +77,8 @@ static inline bool event_type_is_of_order(enum event_type type)
 const struct event_type_info *event_type_info(enum event_type type);
 /* 0 when there is none. "custom.x" gives EVENT_CUSTOM when x is a valid name. */
 enum event_type event_type_from_name(struct str name);
+/* What may stand behind "custom." and "universal.". */
+bool event_own_name_is_valid(struct str name);
 
 /* Ranked: a smaller number is a stronger identifier (correctness 3).
  * Exclusive: external_id, customer_id. Strong: email, phone. Weak: the rest. */

@@ -72,7 +72,7 @@ const struct event_type_info *event_type_info(enum event_type type)
 }
 
 /* The same form as any configured name (contract 1): ^[a-z][a-z0-9_]{0,62}$. */
-static bool is_custom_name(struct str name)
+bool event_own_name_is_valid(struct str name)
 {
     if (name.size == 0 || name.size > 63 || name.data[0] < 'a' || name.data[0] > 'z') {
         return false;
@@ -91,7 +91,7 @@ enum event_type event_type_from_name(struct str name)
 {
     struct str prefix = STR("custom.");
     if (str_starts_with(name, prefix)) {
-        return is_custom_name(str_drop(name, prefix.size)) ? EVENT_CUSTOM : 0;
+        return event_own_name_is_valid(str_drop(name, prefix.size)) ? EVENT_CUSTOM : 0;
     }
     for (int type = EVENT_SESSION_STARTED; type < EVENT_CUSTOM; type++) {
         if (str_equal_z(name, types[type].name)) {
