@@ -20,7 +20,8 @@ from test_sql import TABLES, statements  # noqa: E402
 HOT_FILES = ("src/store/batch_load.c", "src/store/batch_save.c", "src/store/batch_rare.c",
              "src/store/batch_due.c", "src/store/delivery_store.c", "src/store/delivery_permit.c",
              "src/sweep/due.c")
-HOT_MACRO_FILES = ("src/store/catalogue.c", "src/store/catalogue_tell.c")
+HOT_MACRO_FILES = ("src/store/catalogue.c", "src/store/catalogue_tell.c",
+                   "src/store/universal_audience.c")
 COLD = {"delivery_disable"}  # configuration: a handful of rows, once in a subscription's life
 KEYS = r"\b(workspace_id|id|event_id|kind|source_id|value|order_ref|origin_id|occurred_at|" \
        r"created_at|merged_into|profile_id)\b"
