@@ -57,7 +57,8 @@ ALTER TABLE workspace
     ADD COLUMN catalogue_quiet_ms    bigint NOT NULL DEFAULT 3600000;
 
 -- Whom a place concerns. Profiles that say nothing of where they are have no
--- entry. By pattern, so that a postal code is found by its first characters
+-- entry, and an update that leaves traits alone stays HOT; one that changes any of
+-- them is not. By pattern, so that a postal code is found by its first characters
 -- whatever the database's collation.
 CREATE INDEX profile_region ON profile (workspace_id, (traits ->> 'region') text_pattern_ops, id)
     WHERE traits ? 'region';

@@ -32,23 +32,23 @@
 #define OF_TYPE " AND e.type = $2"
 #define OF_ALL " AND $2::text IS NULL"
 
+static const struct pg_statement page_product = { "universal_page_product",
+                                                  UNIVERSAL_PAGE(OF_PRODUCT) };
+static const struct pg_statement page_type = { "universal_page_type", UNIVERSAL_PAGE(OF_TYPE) };
+static const struct pg_statement page_time = { "universal_page_time", UNIVERSAL_PAGE(OF_ALL) };
+static const struct pg_statement cut_product = { "universal_cut_product",
+                                                 UNIVERSAL_CUT(OF_PRODUCT) };
+static const struct pg_statement cut_type = { "universal_cut_type", UNIVERSAL_CUT(OF_TYPE) };
+static const struct pg_statement cut_time = { "universal_cut_time", UNIVERSAL_CUT(OF_ALL) };
+
+/* By the narrowest index first. */
 enum universal_index {
     BY_PRODUCT,
     BY_TYPE,
     BY_TIME,
 };
-
-static const struct pg_statement universal_pages[] = {
-    [BY_PRODUCT] = { "universal_page_product", UNIVERSAL_PAGE(OF_PRODUCT) },
-    [BY_TYPE] = { "universal_page_type", UNIVERSAL_PAGE(OF_TYPE) },
-    [BY_TIME] = { "universal_page_time", UNIVERSAL_PAGE(OF_ALL) },
-};
-
-static const struct pg_statement universal_cuts[] = {
-    [BY_PRODUCT] = { "universal_cut_product", UNIVERSAL_CUT(OF_PRODUCT) },
-    [BY_TYPE] = { "universal_cut_type", UNIVERSAL_CUT(OF_TYPE) },
-    [BY_TIME] = { "universal_cut_time", UNIVERSAL_CUT(OF_ALL) },
-};
+static const struct pg_statement *const pages[] = { &page_product, &page_type, &page_time };
+static const struct pg_statement *const cuts[] = { &cut_product, &cut_type, &cut_time };
 
 static const struct pg_statement universal_find_sql = {
     "universal_find",
@@ -174,8 +174,7 @@ static enum status find_cut(struct pg *pg, struct arena *arena, const struct uni
     struct pg_result *result = NULL;
     put_range(&params, arena, query);
     pg_put_i64(&params, (int64_t)query->scan_limit - 1);
-    enum status status =
-        pg_run(pg, arena, &universal_cuts[index_for(query)], &params, &result, problem);
+    enum status status = pg_run(pg, arena, cuts[index_for(query)], &params, &result, problem);
     if (status == STATUS_OK && pg_row_count(result) > 0) {
         page->is_cut = true;
         page->cut_ms = pg_get_instant(result, 0, 0);
@@ -194,8 +193,7 @@ enum status universal_page(struct pg *pg, struct arena *arena, const struct univ
     pg_put_text_or_null(&params, query->type);
     pg_put_id_or_null(&params, query->source_id);
     pg_put_i64(&params, (int64_t)query->limit);
-    enum status status =
-        pg_run(pg, arena, &universal_pages[index_for(query)], &params, &result, problem);
+    enum status status = pg_run(pg, arena, pages[index_for(query)], &params, &result, problem);
     if (status != STATUS_OK) {
         return status;
     }

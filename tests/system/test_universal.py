@@ -2,12 +2,14 @@
 is posted. Each once, with its cause."""
 
 import json
+import re
 import threading
 import time
 import uuid
 
 import pytest
 from shopbell import Api, Shopify, make_workspace
+from test_plans import preprocessed
 
 BEGIN = 1780000000
 
@@ -361,3 +363,32 @@ def test_at_the_desk(api, server, tmp_path):
     shown = server.command("universal", "show", done["data"][0]["event_id"], "--workspace",
                            api.workspace).stdout
     assert "meteo-2026-11-22-FR-75" in shown
+
+
+def test_lists_are_read_by_their_indexes(cluster):
+    """With the generic plans of a busy month."""
+    connection = cluster.connect()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO universal_event (workspace_id, id, type, source_id, product_id, occurred_at,"
+            " recorded_at, properties) SELECT '55555555-5555-7555-8555-555555555555',"
+            " md5(g::text)::uuid, 'product.price_' || g %% 9, md5('s')::uuid, (g %% 999)::text,"
+            " now() - g * interval '1 minute', now(), '{}' FROM generate_series(1, 30000) g", ())
+        cursor.execute("ANALYZE universal_event")
+        cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        seen = 0
+        for _, name, sql in preprocessed("src/store/universal_store.c"):
+            if not sql.startswith("SELECT"):
+                continue
+            seen += 1
+            count = max(int(n) for n in re.findall(r"\$(\d+)", sql))
+            cursor.execute("DEALLOCATE ALL")
+            cursor.execute(f"PREPARE s AS {sql.replace('%', '%%')}")
+            cursor.execute(f"EXPLAIN EXECUTE s({', '.join(['NULL'] * count)})")
+            plan = "\n".join(row[0] for row in cursor.fetchall())
+            index = "universal_event_" + name.partition("_")[2]
+            assert "Seq Scan on universal" not in plan, (name, plan)
+            assert index in plan or name == "universal_find_sql", (name, plan)
+        assert seen == 7
+    connection.rollback()
+    connection.close()

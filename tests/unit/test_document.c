@@ -121,6 +121,38 @@ static void test_the_first_fault_sticks(void **state)
     }
 }
 
+static void test_hundredths(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *why;
+        const char *json;
+        int64_t expected; /* -1: refused */
+    } ROWS[] = {
+        { "absent", "{}", 7 },
+        { "whole", "{\"n\":3}", 300 },
+        { "what no double is exactly", "{\"n\":0.07}", 7 },
+        { "the greatest that is allowed", "{\"n\":100}", 10000 },
+        { "one past it", "{\"n\":100.01}", -1 },
+        { "less than nothing", "{\"n\":-0.01}", -1 },
+        { "a third decimal", "{\"n\":1.005}", -1 },
+        { "text", "{\"n\":\"1\"}", -1 },
+        { "huge", "{\"n\":1e300}", -1 },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(ROWS); i++) {
+        struct arena *arena = arena_create(1 << 20);
+        struct problem problem = { .type = "" };
+        struct document document;
+        assert_int_equal(document_open(&document, arena, str_from_z(ROWS[i].json), &problem),
+                         STATUS_OK);
+        int64_t number = document_hundredths(&document, "n", 7, 10000);
+        assert_row((document.status == STATUS_OK) == (ROWS[i].expected >= 0), ROWS[i].why);
+        assert_row(ROWS[i].expected < 0 || number == ROWS[i].expected, ROWS[i].why);
+        document_close(&document);
+        arena_destroy(arena);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -128,6 +160,7 @@ int main(void)
         cmocka_unit_test(test_what_is_no_document),
         cmocka_unit_test(test_depth_at_the_limit_and_one_past_it),
         cmocka_unit_test(test_the_first_fault_sticks),
+        cmocka_unit_test(test_hundredths),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -133,6 +133,17 @@ static void hashes_for_tables(void **state)
     assert_true(hash64(STR("jane@example.com"), 7) == UINT64_C(0x6df0ba6f0797e7b5));
 }
 
+static void sorts_each_once(void **state)
+{
+    (void)state;
+    struct id ids[] = { { { 3 } }, { { 1 } }, { { 3 } }, { { 2 } }, { { 1 } } };
+    assert_int_equal(id_sort_unique(ids, 0), 0);
+    assert_int_equal(id_sort_unique(ids, ARRAY_COUNT(ids)), 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(ids[i].bytes[0], i + 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -143,6 +154,7 @@ int main(void)
         cmocka_unit_test(hashes_as_ever),
         cmocka_unit_test(hashes_tell_parts_apart),
         cmocka_unit_test(hashes_for_tables),
+        cmocka_unit_test(sorts_each_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

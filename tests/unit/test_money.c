@@ -121,6 +121,12 @@ static void knows_currencies(void **state)
                        names[decimals][i]);
         }
     }
+    size_t exceptions = 0;
+    for (; money_exception(exceptions) != NULL; exceptions++) {
+        assert_row(money_decimals(str_from_z(money_exception(exceptions))) != 2,
+                   money_exception(exceptions));
+    }
+    assert_int_equal(exceptions, 26);
     assert_true(money_currency_is_valid(STR("EUR")));
     assert_true(money_currency_is_valid(STR("XXX")));
     assert_false(money_currency_is_valid(STR("eur")));
