@@ -38,17 +38,19 @@
  */
 
 /* clang-format off */
-/* Whatever the batch spoke of, whether or not it changed. */
+/* Whatever the batch spoke of, whether or not it changed. (Compared with an
+ * expression, a level's item would not be sought by its index.) */
 #define TOUCHED                                                                      \
     "(SELECT DISTINCT r.source_id, r.product_id, r.variant_id FROM"                  \
     " unnest($2::uuid[], $3::text[], $10::smallint[], $11::jsonb[])"                 \
-    " AS d (source_id, product_id, kind, body) CROSS JOIN LATERAL"                   \
+    " AS d (source_id, product_id, kind, body)"                                      \
+    " CROSS JOIN LATERAL (SELECT " LEVEL_ITEM " AS item OFFSET 0) i CROSS JOIN LATERAL"\
     " (SELECT p.source_id, p.product_id, p.variant_id FROM product p WHERE d.kind = 1"\
     "  AND p.workspace_id = $1 AND p.source_id = d.source_id"                        \
     "  AND p.product_id = d.product_id UNION ALL"                                    \
     "  SELECT p.source_id, p.product_id, p.variant_id FROM product p WHERE d.kind = 2"\
     "  AND p.workspace_id = $1 AND p.source_id = d.source_id"                        \
-    "  AND p.inventory_item_id = " LEVEL_ITEM ") r) t"
+    "  AND p.inventory_item_id = i.item) r) t"
 #define OF_TOUCHED                                                                   \
     "p.workspace_id = $1 AND p.source_id = t.source_id AND p.product_id = t.product_id"\
     " AND p.variant_id = t.variant_id"

@@ -24,7 +24,7 @@ HOT_MACRO_FILES = ("src/store/catalogue.c", "src/store/catalogue_tell.c",
                    "src/store/universal_audience.c")
 COLD = {"delivery_disable"}  # configuration: a handful of rows, once in a subscription's life
 KEYS = r"\b(workspace_id|id|event_id|kind|source_id|value|order_ref|origin_id|occurred_at|" \
-       r"created_at|merged_into|profile_id)\b"
+       r"created_at|merged_into|profile_id|product_id|inventory_item_id)\b"
 HOT_SETTINGS = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit")
 
 
