@@ -174,6 +174,7 @@ resource_fn resource_profile_lookup;
 resource_fn resource_profile_timeline;
 resource_fn resource_profile_orders;
 resource_fn resource_profile_merges;
+resource_fn resource_profile_interests;
 /* Body {"merge_id":"..."}: takes the edge away. Needs the registry. */
 resource_fn resource_profile_unmerge;
 

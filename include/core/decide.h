@@ -23,6 +23,7 @@
 #include "base/status.h"
 #include "base/str.h"
 #include "core/event/event.h"
+#include "core/interest/interest.h"
 #include "core/order/order.h"
 #include "core/profile/profile.h"
 #include "core/rule/ruleset.h"
@@ -274,6 +275,18 @@ struct decision_rows {
     size_t membership_come_count;
     struct notification_row *notifications;
     size_t notification_count;
+    /* What the batch adds to interests: each key once, ascending. */
+    struct interest_row **interests;
+    size_t interest_count;
+    /* What an order no longer says: when it was last bought is asked of the orders
+     * that remain, once these are written. */
+    struct interest_loss *interest_losses;
+    size_t interest_loss_count;
+};
+
+struct interest_loss {
+    struct interest_key key;
+    struct id profile_id; /* who owns the origin's orders now */
 };
 
 /* Renders the notifications (with recorded_at = recorded_at_ms). Profiles keep

@@ -102,6 +102,7 @@ struct batch_save {
     bool orders_are_stored; /* all orders are updates (un-merge) */
     bool stays_open;        /* no COMMIT: the caller has more to say */
     bool tells_world;       /* it happens now: what changes in the catalogue is news */
+    bool leaves_interests;  /* the caller makes them anew (replay) */
 };
 
 /* Round trip 3. *out_deliveries are those whose rows were really inserted, and leased

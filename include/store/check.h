@@ -5,7 +5,7 @@
  * Does what is stored of a profile follow from its history? Each profile is
  * folded anew out of the facts, orders and identities in the database and
  * compared with its row: features, facts, indicators, sums of orders, verdicts,
- * labels, memberships, and due_at, which may be earlier than computed but never
+ * labels, memberships, interests, and due_at, which may be earlier than computed but never
  * later (correctness 16).
  *
  * Beside running servers: a page of profiles is read in one transaction of its

@@ -72,6 +72,7 @@ http_handler_fn handle_profile_lookup;
 http_handler_fn handle_profile_timeline;
 http_handler_fn handle_profile_orders;
 http_handler_fn handle_profile_merges;
+http_handler_fn handle_profile_interests;
 http_handler_fn handle_profile_unmerge;
 http_handler_fn handle_notification_list;
 http_handler_fn handle_notification_show;

@@ -33,6 +33,7 @@ enum rest_flag {
     REST_STATUS = 1 << 22,
     REST_OUTCOME = 1 << 23,
     REST_UNIVERSAL = 1 << 24, /* type, source, product_id */
+    REST_INTERESTS = 1 << 25, /* source, product_id */
 };
 
 enum http_outcome rest_run(struct http_exchange *x, void *app, resource_fn *resource,

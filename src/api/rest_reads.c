@@ -41,6 +41,11 @@ enum http_outcome handle_profile_orders(struct http_exchange *x, void *app)
     return rest_run(x, app, resource_profile_orders, REST_PAGE);
 }
 
+enum http_outcome handle_profile_interests(struct http_exchange *x, void *app)
+{
+    return rest_run(x, app, resource_profile_interests, REST_PAGE | REST_INTERESTS);
+}
+
 enum http_outcome handle_profile_merges(struct http_exchange *x, void *app)
 {
     return rest_run(x, app, resource_profile_merges, REST_PAGE);

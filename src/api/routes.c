@@ -121,6 +121,7 @@ const struct http_route api_routes[] = {
     { HTTP_GET, "/v1/profiles/{id}/explain", handle_profile_explain, SCOPE_READ, HTTP_WORKER, 0 },
     { HTTP_GET, "/v1/profiles/{id}/timeline", handle_profile_timeline, SCOPE_READ, HTTP_WORKER, 0 },
     { HTTP_GET, "/v1/profiles/{id}/orders", handle_profile_orders, SCOPE_READ, HTTP_WORKER, 0 },
+    { HTTP_GET, "/v1/profiles/{id}/interests", handle_profile_interests, SCOPE_READ, HTTP_WORKER, 0 },
     { HTTP_GET, "/v1/profiles/{id}/merges", handle_profile_merges, SCOPE_READ, HTTP_WORKER, 0 },
     { HTTP_POST, "/v1/profiles/{id}/unmerge", handle_profile_unmerge, SCOPE_CONFIGURE, HTTP_WORKER | HTTP_BODY_NEEDED, 0 },
 

@@ -168,6 +168,7 @@ static enum status fold_order(struct decision *decision, const struct event *eve
         list_add(decision->arena, &resolution->touched, owner);
     }
     const struct order before = *order;
+    interest_remember(decision, reach->order);
     reach->order->is_dirty = true;
     order->profile_id = owner_id;
     order_fold(decision->arena, order, event->order);

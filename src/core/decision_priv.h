@@ -42,6 +42,7 @@ struct identity_slot {
 
 struct order_slot {
     struct order *order;
+    const struct order *loaded; /* as it was counted before this batch; NULL: not at all */
     bool is_planned;
     bool is_attached;
     bool is_dirty;
@@ -135,6 +136,13 @@ struct order_slot *decision_add_order(struct decision *decision, struct order *o
 struct id decision_fresh_id(struct decision *decision, int64_t now_ms);
 struct event_slot *decision_find_event(const struct decision *decision, struct id event_id);
 void decision_add_event(struct decision *decision, struct id event_id, struct id profile_id);
+
+/* --- interest/gather.c --------------------------------------------------- */
+
+/* Before an order is changed: remembers what it said, once. */
+void interest_remember(struct decision *decision, struct order_slot *slot);
+/* What the batch's facts and orders say of products. */
+NODISCARD bool interest_gather(struct decision *decision, struct decision_rows *rows);
 
 /* --- decide.c ----------------------------------------------------------- */
 

@@ -246,7 +246,8 @@ enum status decision_finish(struct decision *decision, int64_t recorded_at_ms,
     bool complete = finish_profiles(decision, &rows) && finish_identities(decision, &rows) &&
                     finish_orders(decision, &rows) && finish_log(decision, &rows) &&
                     finish_memberships(decision, &rows) &&
-                    finish_bells(decision, recorded_at_ms, &rows);
+                    finish_bells(decision, recorded_at_ms, &rows) &&
+                    interest_gather(decision, &rows);
     if (!complete || arena_is_full(decision->arena)) {
         return STATUS_LIMIT;
     }

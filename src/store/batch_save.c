@@ -8,6 +8,7 @@
 #include "core/trigger/projection.h"
 #include "store/batch.h"
 #include "store/catalogue.h"
+#include "store/interest_save.h"
 
 /*
  * Save: what was decided, one unnest statement per table, in the round trip
@@ -157,7 +158,8 @@ static const struct pg_statement save_order_insert = {
 
 static const struct pg_statement save_order_update = {
     "save_order_update",
-    "UPDATE orders AS o SET profile_id = u.profile_id, has_body = u.has_body,"
+    "UPDATE orders AS o SET origin_id = u.origin_id, profile_id = u.profile_id,"
+    " has_body = u.has_body,"
     " version_at = u.version_at, rank = u.rank, counts = u.counts, placed_at = u.placed_at,"
     " number = u.number, status = u.status, currency = u.currency,"
     " total_minor = u.total_minor, refunded_minor = u.refunded_minor,"
@@ -241,7 +243,7 @@ static const struct pg_statement save_rendition = {
 };
 
 enum {
-    SAVE_STATEMENTS_MAX = 20 + CATALOGUE_STATEMENTS_MAX
+    SAVE_STATEMENTS_MAX = 20 + INTEREST_STATEMENTS_MAX + CATALOGUE_STATEMENTS_MAX
 };
 
 /* --- columns ------------------------------------------------------------ */
@@ -1143,6 +1145,9 @@ static enum status queue_rows(struct batch *batch, const struct batch_save *save
     if (status == STATUS_OK) {
         status =
             queue_memberships(batch, rows->memberships_come, rows->membership_come_count, true);
+    }
+    if (status == STATUS_OK && !save->leaves_interests) {
+        status = interest_queue(batch, rows);
     }
     if (status == STATUS_OK) {
         status = catalogue_queue(batch, save->tells_world);

@@ -4,9 +4,13 @@
 
 #include "base/clock.h"
 #include "batch_priv.h"
+#include "check_priv.h"
 #include "core/profile/hydrate.h"
 #include "store/bring_up.h"
 #include "store/history.h"
+#include "store/interest_read.h"
+#include "store/interest_rebuild.h"
+#include "store/profile_base.h"
 
 /*
  * A page of ids, their rows and histories in one repeatable read, then pure
@@ -87,6 +91,9 @@ struct check_run {
     size_t profile_count;
     struct history_side *sides;
     const struct pg_result *members;
+    struct interest_stored *interests; /* of all of them, by index */
+    size_t interest_count;
+    int64_t folded_before_ms; /* facts before may be gone */
 };
 
 /* One profile being compared. */
@@ -360,6 +367,36 @@ static void compare_members(struct comparison *comparison, size_t index)
     }
 }
 
+/* --- interests ------------------------------------------------------------- */
+
+static void differ_in_interest(void *user, struct str what, struct str stored, struct str computed)
+{
+    differ(user, what, stored, computed);
+}
+
+static void compare_interests(struct comparison *comparison, size_t index)
+{
+    struct check_run *run = comparison->run;
+    size_t first = 0;
+    while (first < run->interest_count && run->interests[first].group < index) {
+        first++;
+    }
+    size_t end = first;
+    while (end < run->interest_count && run->interests[end].group == index) {
+        end++;
+    }
+    const struct check_interests check = {
+        .arena = run->arena,
+        .stored = run->interests + first,
+        .stored_count = end - first,
+        .side = &run->sides[index],
+        .folded_before_ms = run->folded_before_ms,
+        .differ = differ_in_interest,
+        .user = comparison,
+    };
+    check_interests(&check);
+}
+
 /* --- one profile ---------------------------------------------------------- */
 
 static const struct ruleset *ruleset_of(const struct check_run *run, const struct profile *profile)
@@ -407,6 +444,7 @@ static enum status check_one(struct check_run *run, size_t index)
     compare_verdicts(&comparison);
     compare_labels(&comparison, run->labels[index]);
     compare_members(&comparison, index);
+    compare_interests(&comparison, index);
     if (comparison.differs) {
         run->counts.differing++;
         run->differing[run->differing_count++] = comparison.stored->id;
@@ -489,6 +527,26 @@ static enum status read_rows(struct check_run *run)
     return STATUS_OK;
 }
 
+static enum status read_interests(struct check_run *run, const struct history_origin *origins,
+                                  size_t count)
+{
+    struct id workspace_id = run->options->workspace->id;
+    struct id *ids = ARENA_NEW_ARRAY(run->arena, count + 1, struct id);
+    size_t *groups = ARENA_NEW_ARRAY(run->arena, count + 1, size_t);
+    if (ids == NULL || groups == NULL) {
+        return STATUS_LIMIT;
+    }
+    for (size_t i = 0; i < count; i++) {
+        ids[i] = origins[i].id;
+        groups[i] = origins[i].side;
+    }
+    enum status status = interest_stored_read(run->pg, run->arena, workspace_id, ids, groups, count,
+                                              &run->interests, &run->interest_count, run->problem);
+    return status == STATUS_OK ? base_folded_before(run->pg, run->arena, workspace_id,
+                                                    &run->folded_before_ms, run->problem)
+                               : status;
+}
+
 static enum status read_histories(struct check_run *run)
 {
     struct id ids[PAGE_PROFILES];
@@ -509,6 +567,10 @@ static enum status read_histories(struct check_run *run)
                                              .side_count = run->profile_count,
                                              .facts_max = CHECK_FACTS_MAX };
     status = history_read(run->pg, run->arena, &request, &run->sides, run->problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = read_interests(run, origins, origin_count);
     if (status != STATUS_OK) {
         return status;
     }
@@ -565,10 +627,29 @@ static enum status fold_claimed(struct check_run *run, struct batch *batch,
     if (status == STATUS_OK) {
         status = decision_finish(batch->decision, clock_now_ms(), &rows);
     }
-    const struct batch_save what = { .rows = &rows, .raises_due = true };
+    const struct batch_save what = { .rows = &rows, .raises_due = true, .stays_open = true };
     return status == STATUS_OK
                ? batch_save(batch, &what, &deliveries, &delivery_count, run->problem)
                : status;
+}
+
+static enum status rebuild_interests(struct check_run *run, const struct id *ids, size_t count)
+{
+    struct id workspace_id = run->options->workspace->id;
+    struct history_origin *origins = NULL;
+    size_t origin_count = 0;
+    enum status status = history_origins(run->pg, run->arena, workspace_id, ids, count, &origins,
+                                         &origin_count, run->problem);
+    struct id *origin_ids = ARENA_NEW_ARRAY(run->arena, origin_count + 1, struct id);
+    if (status == STATUS_OK && origin_ids == NULL) {
+        return STATUS_LIMIT;
+    }
+    for (size_t i = 0; i < origin_count; i++) {
+        origin_ids[i] = origins[i].id;
+    }
+    return status == STATUS_OK ? interest_rebuild(run->pg, run->arena, workspace_id, origin_ids,
+                                                  origin_count, run->problem)
+                               : status;
 }
 
 static enum status repair(struct check_run *run)
@@ -601,6 +682,12 @@ static enum status repair(struct check_run *run)
     }
     if (status == STATUS_OK && count > 0) {
         status = fold_claimed(run, &batch, &context, profiles, count);
+    }
+    if (status == STATUS_OK && count > 0) {
+        status = rebuild_interests(run, claimed, count);
+    }
+    if (status == STATUS_OK) {
+        status = pg_run(run->pg, run->arena, &pg_commit, NULL, NULL, run->problem);
     }
     if (status == STATUS_OK) {
         run->counts.repaired += (int64_t)count;

@@ -89,6 +89,15 @@ static const struct pg_statement base_facts_gone = {
     " AND i.occurred_at < $2 AND (i.occurred_at, i.id) <= (u.last_at, u.last_id)",
 };
 
+/* An interest goes when the last of its facts has. */
+static const struct pg_statement base_interests_gone = {
+    "base_interests_gone",
+    "DELETE FROM interest i USING (SELECT $1::uuid AS workspace_id, u.origin_id FROM"
+    " unnest($3::uuid[]) AS u (origin_id) OFFSET 0) u WHERE i.workspace_id = u.workspace_id"
+    " AND i.origin_id = u.origin_id AND coalesce(greatest(i.viewed_at, i.carted_at,"
+    " i.wished_at, i.unwished_at, i.bought_at), '-infinity') < $2",
+};
+
 static const struct pg_statement base_workspace = {
     "base_workspace",
     "UPDATE workspace SET folded_before = $2"
@@ -422,6 +431,20 @@ static enum status queue_gone(struct base_run *run)
     return pg_queue(run->pg, &base_facts_gone, &params);
 }
 
+static enum status queue_interests_gone(struct base_run *run)
+{
+    struct pg_params params;
+    struct pg_array ids;
+    params_begin(run, &params);
+    pg_put_instant(&params, run->walk->before_ms);
+    pg_array_begin(&ids, &params, PG_UUID, run->origin_count);
+    for (size_t i = 0; i < run->origin_count; i++) {
+        pg_array_id(&ids, run->origins[i].id);
+    }
+    pg_array_end(&ids);
+    return pg_queue(run->pg, &base_interests_gone, &params);
+}
+
 static enum status queue_workspace(struct base_run *run)
 {
     struct pg_params params;
@@ -434,7 +457,7 @@ static enum status save(struct base_run *run)
 {
     enum {
         GONE = 2,
-        STATEMENTS = 4
+        STATEMENTS = 5
     };
     struct pg_result *results[STATEMENTS] = { NULL };
     enum status status = queue_bases(run);
@@ -443,6 +466,9 @@ static enum status save(struct base_run *run)
     }
     if (status == STATUS_OK) {
         status = queue_gone(run);
+    }
+    if (status == STATUS_OK) {
+        status = queue_interests_gone(run);
     }
     if (status == STATUS_OK) {
         status = queue_workspace(run);

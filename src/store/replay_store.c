@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "silent_priv.h"
+#include "store/interest_rebuild.h"
 
 /*
  * Problem: subtracting from a profile what a wrong fact had added to it is a second
@@ -121,6 +122,13 @@ static const struct pg_statement replay_facts_delete_sql = {
     "replay_facts_delete",
     "DELETE FROM interaction WHERE workspace_id = $1 AND source_id = $2"
     " AND received_at = ANY ($3::timestamptz[])",
+};
+
+/* Under which interests may lie. */
+static const struct pg_statement replay_origins_sql = {
+    "replay_origins",
+    "SELECT origin_id FROM " SET_FACTS " f UNION SELECT o.origin_id FROM orders o"
+    " WHERE o.workspace_id = $1 AND o.source_id = $2 AND o.order_ref IN " SET_ORDERS,
 };
 
 /* A negative version waits for its history. */
@@ -275,6 +283,8 @@ struct replacing {
     const struct replay_set *set;
     struct id *owners; /* of what it was */
     size_t owner_count;
+    struct id *origins; /* of what it was */
+    size_t origin_count;
     struct str before;
 };
 
@@ -290,12 +300,12 @@ static enum status digest(const struct replacing *run, struct str *out_digest,
     return status;
 }
 
-static enum status read_owners(const struct replacing *run, struct id **out_ids, size_t *out_count,
-                               struct problem *problem)
+static enum status read_ids(const struct replacing *run, const struct pg_statement *statement,
+                            struct id **out_ids, size_t *out_count, struct problem *problem)
 {
     struct pg_result *result = NULL;
-    enum status status = run_set(run->silent.pg, run->silent.arena, &replay_owners_sql, run->set,
-                                 true, &result, problem);
+    enum status status =
+        run_set(run->silent.pg, run->silent.arena, statement, run->set, true, &result, problem);
     if (status != STATUS_OK) {
         return status;
     }
@@ -313,7 +323,8 @@ static enum status lock_owners(struct replacing *run, struct problem *problem)
     struct pg_params params;
     struct id *again = NULL;
     size_t count = 0;
-    enum status status = read_owners(run, &run->owners, &run->owner_count, problem);
+    enum status status =
+        read_ids(run, &replay_owners_sql, &run->owners, &run->owner_count, problem);
     if (status == STATUS_OK) {
         pg_params_init(&params, run->silent.arena);
         pg_put_id(&params, run->set->workspace_id);
@@ -322,7 +333,7 @@ static enum status lock_owners(struct replacing *run, struct problem *problem)
             pg_run(run->silent.pg, run->silent.arena, &replay_lock_sql, &params, NULL, problem);
     }
     if (status == STATUS_OK) {
-        status = read_owners(run, &again, &count, problem);
+        status = read_ids(run, &replay_owners_sql, &again, &count, problem);
     }
     if (status != STATUS_OK) {
         return status;
@@ -347,6 +358,9 @@ static enum status take_out(struct replacing *run, struct problem *problem)
         status = lock_owners(run, problem);
     }
     if (status == STATUS_OK) {
+        status = read_ids(run, &replay_origins_sql, &run->origins, &run->origin_count, problem);
+    }
+    if (status == STATUS_OK) {
         status = digest(run, &run->before, problem);
     }
     if (status == STATUS_OK) {
@@ -360,7 +374,7 @@ static enum status take_out(struct replacing *run, struct problem *problem)
 
 static enum status put_in(struct replacing *run, int64_t *out_applied, struct problem *problem)
 {
-    const struct batch_save save = { .stays_open = true };
+    const struct batch_save save = { .stays_open = true, .leaves_interests = true };
     if (run->set->event_count == 0) {
         return STATUS_OK;
     }
@@ -373,13 +387,33 @@ static enum status put_in(struct replacing *run, int64_t *out_applied, struct pr
                                                        : status;
 }
 
+/* Of whoever had one of the facts, or has one now. */
+static enum status rebuild_interests(const struct replacing *run, struct problem *problem)
+{
+    struct pg *pg = run->silent.pg;
+    struct arena *arena = run->silent.arena;
+    struct id workspace_id = run->set->workspace_id;
+    struct id *now = NULL;
+    size_t count = 0;
+    enum status status = read_ids(run, &replay_origins_sql, &now, &count, problem);
+    if (status == STATUS_OK) {
+        status =
+            interest_rebuild(pg, arena, workspace_id, run->origins, run->origin_count, problem);
+    }
+    return status == STATUS_OK ? interest_rebuild(pg, arena, workspace_id, now, count, problem)
+                               : status;
+}
+
 static enum status mark_and_commit(struct replacing *run, struct problem *problem)
 {
     struct pg_params params;
+    enum status status = rebuild_interests(run, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
     put_set(&params, run->silent.arena, run->set, true);
     pg_put_ids(&params, run->owners, run->owner_count);
-    enum status status =
-        pg_run(run->silent.pg, run->silent.arena, &replay_mark_sql, &params, NULL, problem);
+    status = pg_run(run->silent.pg, run->silent.arena, &replay_mark_sql, &params, NULL, problem);
     return status == STATUS_OK
                ? pg_run(run->silent.pg, run->silent.arena, &pg_commit, NULL, NULL, problem)
                : status;

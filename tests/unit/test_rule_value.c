@@ -346,9 +346,12 @@ static void every_attribute_has_a_name(void **state)
         struct rule_name name = { 0 };
         const char *nearest = NULL;
         bool is_open = str_find(str_from_z(info->path), '<', 0) >= 0;
+        struct str path = str_from_z(info->path);
         bool is_told = (1u << info->part & RULE_PARTS_TOLD) != 0;
-        bool is_found = is_told ? rule_name_resolve_told(str_from_z(info->path), &name, &nearest)
-                                : rule_name_resolve(str_from_z(info->path), &name, &nearest);
+        bool is_found = info->part == RULE_PART_INTEREST
+                            ? rule_name_resolve_interest(path, &name, &nearest)
+                        : is_told ? rule_name_resolve_told(path, &name, &nearest)
+                                  : rule_name_resolve(path, &name, &nearest);
         assert_row(is_open || is_found, info->path);
         assert_row(is_open || name.attribute == info->attribute, info->path);
     }

@@ -31,9 +31,11 @@ enum rule_part {
     RULE_PART_VERDICTS,    /* lifecycle tags segments tiers.*: by other rules' verdicts */
     RULE_PART_EVENT,       /* event.*: told with a message, no part of the profile */
     RULE_PART_TRANSITION,  /* transition.*: likewise */
+    RULE_PART_INTEREST, /* likewise the product that a trigger is about, and the interest in it */
     RULE_PART_COUNT,
 };
-#define RULE_PARTS_TOLD (1u << RULE_PART_EVENT | 1u << RULE_PART_TRANSITION)
+#define RULE_PARTS_TOLD \
+    (1u << RULE_PART_EVENT | 1u << RULE_PART_TRANSITION | 1u << RULE_PART_INTEREST)
 
 enum rule_attribute {
     RULE_ATTRIBUTE_NONE, /* not a fixed name: see `key` */
@@ -81,12 +83,31 @@ enum rule_attribute {
     RULE_PREFERENCE, /* preferences.<key>: open */
     RULE_CONSENT,    /* consent.<channel> */
     RULE_PROPERTY,   /* in where, or event.<key>: open but for the typed core */
-    RULE_EVENT_TYPE, /* in filters, as all that follow */
+    RULE_EVENT_TYPE, /* in filters, as those of transitions */
     RULE_EVENT_SOURCE,
     RULE_TRANSITION_RULE,
     RULE_TRANSITION_KIND,
     RULE_TRANSITION_FROM,
     RULE_TRANSITION_TO,
+    RULE_INTEREST_VIEWED_AT, /* in triggers, as all that follow */
+    RULE_INTEREST_VIEW_COUNT,
+    RULE_INTEREST_OUT_OF_STOCK_SEEN_AT,
+    RULE_INTEREST_PRICE_SEEN,
+    RULE_INTEREST_CARTED_AT,
+    RULE_INTEREST_WISHED_AT,
+    RULE_INTEREST_BOUGHT_AT,
+    RULE_INTEREST_SUBSTITUTE_BOUGHT_AT,
+    RULE_INTEREST_WAITING,
+    RULE_PRODUCT_PRODUCT_ID,
+    RULE_PRODUCT_VARIANT_ID,
+    RULE_PRODUCT_SKU,
+    RULE_PRODUCT_NAME,
+    RULE_PRODUCT_CATEGORY,
+    RULE_PRODUCT_BRAND,
+    RULE_PRODUCT_PRICE,
+    RULE_PRODUCT_COMPARE_AT_PRICE,
+    RULE_PRODUCT_CURRENCY,
+    RULE_PRODUCT_STOCK,
     RULE_ATTRIBUTE_COUNT,
 };
 
@@ -131,6 +152,9 @@ bool rule_name_resolve(struct str path, struct rule_name *out_name, const char *
 /* Those of what is told to a subscriber: event.type, event.source, transition.*;
  * they are no part of a profile. */
 bool rule_name_resolve_told(struct str path, struct rule_name *out_name, const char **out_nearest);
+/* And of what a trigger is about: interest.*, product.*. */
+bool rule_name_resolve_interest(struct str path, struct rule_name *out_name,
+                                const char **out_nearest);
 
 /* The typed core of properties (contract 2): price is a number, category a
  * text, product_id a text, ...; RULE_NULL for all others. */

@@ -32,6 +32,7 @@ struct profile;
 struct ruleset;
 struct feature_table;
 struct property_view;
+struct interest;
 
 struct rule_program; /* immutable; lives in the arena it was compiled in */
 
@@ -43,6 +44,28 @@ struct rule_transition {
     struct str to;
 };
 
+/* A product as triggers name it; empty texts are null. */
+struct rule_product {
+    struct str source; /* name */
+    struct str product_id;
+    struct str variant_id;
+    struct str sku;
+    struct str name;
+    struct str variant_name;
+    const struct str *category; /* a path, the widest first */
+    size_t category_count;
+    struct str brand;
+    struct str url;
+    struct str image_url;
+    struct str currency;
+    bool has_price;
+    int64_t price_minor;
+    bool has_compare_at;
+    int64_t compare_at_minor;
+    bool has_stock;
+    int64_t stock;
+};
+
 /* Everything a program may look at. What is NULL reads as nothing. */
 struct rule_subject {
     const struct profile *profile; /* with features, verdicts, indicators */
@@ -52,6 +75,8 @@ struct rule_subject {
     struct property_view *fact; /* the event: of where, filters and triggers */
     struct str source;          /* of the event, by name: of filters */
     const struct rule_transition *transition;
+    const struct interest *interest; /* in `product`: of triggers, as the next */
+    const struct rule_product *product;
 };
 
 /* Compiles a checked tree. Aggregates become features of `table`, which is

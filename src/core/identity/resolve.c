@@ -302,12 +302,15 @@ static void move_order(struct decision *decision, int64_t now_ms, struct resolut
     const struct order_contribution none = { 0 };
     struct order *order = slot->order;
     decide_step(decision, owner, now_ms);
+    interest_remember(decision, slot);
     if (order->contribution.counted) {
         profile_count_order(owner, &order->contribution, &none, order->placed_at_ms);
         decide_change_order(decision, owner, order, NULL, now_ms);
         order->contribution = none;
     }
+    /* The shop says that it never was the other's: its origin goes with it. */
     order->profile_id = resolution->target->id;
+    order->origin_id = resolution->target->id;
     slot->is_dirty = true;
     list_add(decision->arena, &resolution->touched, owner);
 }

@@ -465,6 +465,9 @@ struct rule_value attribute_read(struct arena *arena, const struct rule_subject 
     if (name->attribute == RULE_PROPERTY) {
         return read_property(arena, subject, name->key);
     }
+    if (name->attribute >= RULE_INTEREST_VIEWED_AT) {
+        return attribute_of_interest(arena, subject, name->attribute);
+    }
     if (name->attribute >= RULE_EVENT_TYPE) {
         return read_told(subject, name->attribute);
     }
@@ -529,6 +532,25 @@ struct rule_value attribute_read(struct arena *arena, const struct rule_subject 
     case RULE_TRANSITION_KIND:
     case RULE_TRANSITION_FROM:
     case RULE_TRANSITION_TO:
+    case RULE_INTEREST_VIEWED_AT:
+    case RULE_INTEREST_VIEW_COUNT:
+    case RULE_INTEREST_OUT_OF_STOCK_SEEN_AT:
+    case RULE_INTEREST_PRICE_SEEN:
+    case RULE_INTEREST_CARTED_AT:
+    case RULE_INTEREST_WISHED_AT:
+    case RULE_INTEREST_BOUGHT_AT:
+    case RULE_INTEREST_SUBSTITUTE_BOUGHT_AT:
+    case RULE_INTEREST_WAITING:
+    case RULE_PRODUCT_PRODUCT_ID:
+    case RULE_PRODUCT_VARIANT_ID:
+    case RULE_PRODUCT_SKU:
+    case RULE_PRODUCT_NAME:
+    case RULE_PRODUCT_CATEGORY:
+    case RULE_PRODUCT_BRAND:
+    case RULE_PRODUCT_PRICE:
+    case RULE_PRODUCT_COMPARE_AT_PRICE:
+    case RULE_PRODUCT_CURRENCY:
+    case RULE_PRODUCT_STOCK:
     case RULE_ATTRIBUTE_NONE:
     case RULE_ATTRIBUTE_COUNT:
         break;

@@ -144,12 +144,13 @@ static bool check_where_name(struct check *check, struct rule_node *node)
     return check_property(check, node, path);
 }
 
-/* event.type, event.source and transition.*: of filters alone. */
-static bool check_told_name(struct check *check, struct rule_node *node)
+typedef bool resolve_fn(struct str path, struct rule_name *out_name, const char **out_nearest);
+
+static bool check_fixed_name(struct check *check, struct rule_node *node, resolve_fn *resolve)
 {
     const char *nearest = NULL;
     struct str path = node->name.key;
-    if (!rule_name_resolve_told(path, &node->name, &nearest)) {
+    if (!resolve(path, &node->name, &nearest)) {
         return check_fail_unknown(check, rule_node_span(node), "a name", check_shown(check, node),
                                   nearest);
     }
@@ -157,6 +158,7 @@ static bool check_told_name(struct check *check, struct rule_node *node)
     return true;
 }
 
+/* event.type, event.source and transition.*: of filters alone. */
 static bool is_told_name(const struct check *check, struct str path)
 {
     struct rule_name name;
@@ -166,17 +168,40 @@ static bool is_told_name(const struct check *check, struct str path)
             rule_name_resolve_told(path, &name, &nearest));
 }
 
+/* interest.* and product.*: of triggers alone. An event's name is none. */
+static bool is_interest_name(struct str path)
+{
+    return (str_starts_with(path, STR("interest.")) || str_starts_with(path, STR("product."))) &&
+           !is_event_name(path);
+}
+
+static bool refuse_interest_name(struct check *check, const struct rule_node *node, bool is_rule)
+{
+    struct str family = str_take(node->name.key, (size_t)str_find(node->name.key, '.', 0) + 1);
+    return check_fail(check, node,
+                      str_printf(check->parser->arena,
+                                 is_rule ? "%.*s* exists only in triggers"
+                                         : "%.*s* exists only in triggers; a filter is asked about "
+                                           "a customer, whatever the message is of",
+                                 STR_ARG(family)),
+                      is_rule ? "a name of the profile" : "a name of the profile or the event",
+                      NULL);
+}
+
 /* Names of filters and triggers. */
 static bool check_outer_name(struct check *check, struct rule_node *node, bool *out_is_outer)
 {
-    static const struct str families[] = { { "transition.", 11 },
-                                           { "interest.", 9 },
-                                           { "product.", 8 } };
     struct str path = node->name.key;
-    bool is_rule = check->parser->vocabulary->context == RULE_CONTEXT_RULE;
+    enum rule_context context = check->parser->vocabulary->context;
+    bool is_rule = context == RULE_CONTEXT_RULE;
     *out_is_outer = true;
     if (is_told_name(check, path)) {
-        return check_told_name(check, node);
+        return check_fixed_name(check, node, rule_name_resolve_told);
+    }
+    if (is_interest_name(path)) {
+        return context == RULE_CONTEXT_TRIGGER
+                   ? check_fixed_name(check, node, rule_name_resolve_interest)
+                   : refuse_interest_name(check, node, is_rule);
     }
     if (str_starts_with(path, STR("event."))) {
         return is_rule
@@ -186,15 +211,10 @@ static bool check_outer_name(struct check *check, struct rule_node *node, bool *
                                 "a name of the profile", NULL)
                    : check_property(check, node, str_drop(path, STR("event.").size));
     }
-    for (size_t i = 0; i < ARRAY_COUNT(families); i++) {
-        if (!str_starts_with(path, families[i]) || is_event_name(path)) {
-            continue;
-        }
-        struct str detail =
-            str_printf(check->parser->arena,
-                       is_rule ? "%.*s* exists only in triggers" : "%.*s* cannot be used here yet",
-                       STR_ARG(families[i]));
-        return check_fail(check, node, detail,
+    if (str_starts_with(path, STR("transition."))) {
+        return check_fail(check, node,
+                          is_rule ? STR("transition.* exists only in triggers")
+                                  : STR("transition.* cannot be used here yet"),
                           is_rule ? "a name of the profile" : "a name of the profile or the event",
                           NULL);
     }

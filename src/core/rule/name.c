@@ -131,6 +131,42 @@ static const struct rule_name_info names[] = {
          "What it said before; of a tag or segment \"true\" or null"),
     NAME(RULE_TRANSITION_TO, "transition.to", RULE_TEXT, RULE_PART_TRANSITION,
          "What it says now; of a tag or segment \"true\" or null"),
+    NAME(RULE_INTEREST_VIEWED_AT, "interest.viewed_at", RULE_INSTANT, RULE_PART_INTEREST,
+         "When the customer last looked at the product"),
+    NAME(RULE_INTEREST_VIEW_COUNT, "interest.view_count", RULE_NUMBER, RULE_PART_INTEREST,
+         "How often the customer looked at it"),
+    NAME(RULE_INTEREST_OUT_OF_STOCK_SEEN_AT, "interest.out_of_stock_seen_at", RULE_INSTANT,
+         RULE_PART_INTEREST, "When the customer last saw it sold out"),
+    NAME(RULE_INTEREST_PRICE_SEEN, "interest.price_seen", RULE_NUMBER, RULE_PART_INTEREST,
+         "The price the customer last saw; null if it was in another currency"),
+    NAME(RULE_INTEREST_CARTED_AT, "interest.carted_at", RULE_INSTANT, RULE_PART_INTEREST,
+         "When it was last put into the cart or seen there"),
+    NAME(RULE_INTEREST_WISHED_AT, "interest.wished_at", RULE_INSTANT, RULE_PART_INTEREST,
+         "When it came on the wish list; null if it was taken off since"),
+    NAME(RULE_INTEREST_BOUGHT_AT, "interest.bought_at", RULE_INSTANT, RULE_PART_INTEREST,
+         "When the customer last bought it, by an order that counts"),
+    NAME(RULE_INTEREST_SUBSTITUTE_BOUGHT_AT, "interest.substitute_bought_at", RULE_INSTANT,
+         RULE_PART_INTEREST,
+         "When another variant, a declared substitute or one of its category was bought"),
+    NAME(RULE_INTEREST_WAITING, "interest.waiting", RULE_BOOL, RULE_PART_INTEREST,
+         "Saw it sold out, and bought neither it nor a substitute since"),
+    NAME(RULE_PRODUCT_PRODUCT_ID, "product.product_id", RULE_TEXT, RULE_PART_INTEREST,
+         "The product's id in its shop"),
+    NAME(RULE_PRODUCT_VARIANT_ID, "product.variant_id", RULE_TEXT, RULE_PART_INTEREST,
+         "The variant's; null where all variants are meant"),
+    NAME(RULE_PRODUCT_SKU, "product.sku", RULE_TEXT, RULE_PART_INTEREST, "Its SKU"),
+    NAME(RULE_PRODUCT_NAME, "product.name", RULE_TEXT, RULE_PART_INTEREST, "Its name"),
+    NAME(RULE_PRODUCT_CATEGORY, "product.category", RULE_LIST, RULE_PART_INTEREST,
+         "The path of its category, the widest first"),
+    NAME(RULE_PRODUCT_BRAND, "product.brand", RULE_TEXT, RULE_PART_INTEREST, "Its brand"),
+    NAME(RULE_PRODUCT_PRICE, "product.price", RULE_NUMBER, RULE_PART_INTEREST,
+         "Its price now, in its own currency"),
+    NAME(RULE_PRODUCT_COMPARE_AT_PRICE, "product.compare_at_price", RULE_NUMBER, RULE_PART_INTEREST,
+         "Its price before a reduction"),
+    NAME(RULE_PRODUCT_CURRENCY, "product.currency", RULE_TEXT, RULE_PART_INTEREST,
+         "The currency of its prices"),
+    NAME(RULE_PRODUCT_STOCK, "product.stock", RULE_NUMBER, RULE_PART_INTEREST,
+         "Pieces in stock; null where they are not counted"),
 };
 _Static_assert(ARRAY_COUNT(names) == RULE_ATTRIBUTE_COUNT - 1, "each attribute has a name");
 
@@ -343,12 +379,14 @@ bool rule_name_resolve(struct str path, struct rule_name *out_name, const char *
     return false;
 }
 
-bool rule_name_resolve_told(struct str path, struct rule_name *out_name, const char **out_nearest)
+/* Among the names of some parts. */
+static bool resolve_among(uint32_t parts, struct str path, struct rule_name *out_name,
+                          const char **out_nearest)
 {
     const char *paths[ARRAY_COUNT(names)];
     size_t count = 0;
     for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
-        if (!is_told(&names[i]) || is_pattern(names[i].path)) {
+        if ((1u << names[i].part & parts) == 0 || is_pattern(names[i].path)) {
             continue;
         }
         if (str_equal_z(path, names[i].path)) {
@@ -359,6 +397,18 @@ bool rule_name_resolve_told(struct str path, struct rule_name *out_name, const c
     }
     *out_nearest = str_nearest(path, paths, count);
     return false;
+}
+
+bool rule_name_resolve_told(struct str path, struct rule_name *out_name, const char **out_nearest)
+{
+    return resolve_among(1u << RULE_PART_EVENT | 1u << RULE_PART_TRANSITION, path, out_name,
+                         out_nearest);
+}
+
+bool rule_name_resolve_interest(struct str path, struct rule_name *out_name,
+                                const char **out_nearest)
+{
+    return resolve_among(1u << RULE_PART_INTEREST, path, out_name, out_nearest);
 }
 
 enum rule_type rule_property_type(struct str property)

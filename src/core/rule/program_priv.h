@@ -139,6 +139,11 @@ bool program_evaluate(struct arena *arena, const struct rule_program *program,
 struct rule_value attribute_read(struct arena *arena, const struct rule_subject *subject,
                                  const struct rule_name *name, int64_t at_ms,
                                  int64_t *out_until_ms);
+/* --- attribute_interest.c: of the product told, and the interest in it ---- */
+
+struct rule_value attribute_of_interest(struct arena *arena, const struct rule_subject *subject,
+                                        enum rule_attribute attribute);
+
 /* NULL when there is none. */
 const struct profile_fact *attribute_fact(const struct profile *profile, enum fact_kind kind,
                                           struct str key);

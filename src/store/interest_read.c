@@ -1,0 +1,513 @@
+#include "store/interest_read.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/instant.h"
+#include "interest_priv.h"
+
+/*
+ * Problem: a hundred thousand customers may wait for one product, merges go on while
+ * they are walked, and the one of them that bought something else must be known in
+ * time for the message.
+ *
+ * The walk is in steps (correctness 14): keys alone, by ranges of the primary key;
+ * then whose they are; then, by probes of whole keys, what they say. Nothing is
+ * joined while walking, so a page in the middle costs what the first one costs.
+ *
+ * A substitute is looked for here and not kept (interest_save.c says why): of each
+ * customer the index of origins gives the rows that were bought, a handful, and each
+ * is held against the catalogue. It is another variant of the product, a product that
+ * the shop declares, or one of the very same category path.
+ */
+
+/* A page's source has no catalogue of its own: it speaks of everyone's. Of a variant
+ * only its own rows and those of '' count. The variants by a loose scan. */
+static const struct pg_statement target_sides = {
+    "interest_target_sides",
+    "SELECT s.id, v.id FROM source s CROSS JOIN LATERAL (WITH RECURSIVE w (id) AS ("
+    "(SELECT i.variant_id FROM interest i WHERE i.workspace_id = $1 AND i.source_id = s.id"
+    " AND i.product_id = $3 ORDER BY i.variant_id LIMIT 1)"
+    " UNION ALL SELECT (SELECT i.variant_id FROM interest i WHERE i.workspace_id = $1"
+    " AND i.source_id = s.id AND i.product_id = $3 AND i.variant_id > w.id"
+    " ORDER BY i.variant_id LIMIT 1) FROM w WHERE w.id IS NOT NULL)"
+    " SELECT w.id FROM w WHERE w.id IS NOT NULL) v"
+    " WHERE s.workspace_id = $1 AND ($4 = '' OR v.id IN ('', $4)) AND (s.id = $2 OR NOT EXISTS"
+    " (SELECT 1 FROM product p WHERE p.workspace_id = $1 AND p.source_id = s.id))"
+    " ORDER BY s.id, v.id",
+};
+
+static const struct pg_statement target_product = {
+    "interest_target_product",
+    "SELECT s.name, p.variant_id, p.sku, p.name, p.variant_name, p.category, p.brand, p.url,"
+    " p.image_url, p.currency, p.price_minor, p.compare_at_minor, p.stock_total, p.substitutes"
+    " FROM source s LEFT JOIN LATERAL (SELECT r.variant_id, r.sku, r.name, r.variant_name,"
+    " r.category, r.brand, r.url, r.image_url, r.currency, r.price_minor, r.compare_at_minor,"
+    " r.stock_total, r.substitutes FROM product r WHERE r.workspace_id = $1"
+    " AND r.source_id = $2 AND r.product_id = $3 AND r.variant_id IN ('', $4)"
+    " ORDER BY r.variant_id DESC LIMIT 1) p ON true"
+    " WHERE s.workspace_id = $1 AND s.id = $2",
+};
+
+static const struct pg_statement page_keys = {
+    "interest_page_keys",
+    "SELECT DISTINCT k.origin_id FROM unnest($2::uuid[], $3::text[]) AS s (source_id, variant_id)"
+    " CROSS JOIN LATERAL (SELECT i.origin_id FROM interest i WHERE i.workspace_id = $1"
+    " AND i.source_id = s.source_id AND i.product_id = $4 AND i.variant_id = s.variant_id"
+    " AND i.origin_id > $5 ORDER BY i.origin_id LIMIT $6) k ORDER BY k.origin_id LIMIT $6",
+};
+
+/* Whose some origins are, and all origins of those. */
+static const struct pg_statement page_owners = {
+    "interest_page_owners",
+    "SELECT c.id, m.id FROM (SELECT DISTINCT r.id FROM unnest($2::uuid[]) AS o (id)"
+    " CROSS JOIN LATERAL (SELECT COALESCE(p.merged_into, p.id) AS id FROM profile p"
+    " WHERE p.workspace_id = $1 AND p.id = o.id OFFSET 0) r) c"
+    " CROSS JOIN LATERAL (SELECT c.id UNION ALL SELECT p.id FROM profile p"
+    " WHERE p.workspace_id = $1 AND p.merged_into = c.id) m (id) ORDER BY c.id, m.id",
+};
+
+static const struct pg_statement page_facts = {
+    "interest_page_facts",
+    "SELECT w.profile_id, bool_or(i.origin_id <= $7), " INTEREST_JOINED
+    " FROM unnest($2::uuid[], $3::uuid[]) AS w (profile_id, origin_id)"
+    " CROSS JOIN unnest($4::uuid[], $5::text[]) AS s (source_id, variant_id)"
+    " CROSS JOIN LATERAL (SELECT n.origin_id, n.viewed_at, n.view_count,"
+    " n.out_of_stock_seen_at, n.price_seen_at, n.price_minor, n.currency, n.carted_at,"
+    " n.wished_at, n.unwished_at, n.bought_at FROM interest n WHERE n.workspace_id = $1"
+    " AND n.source_id = s.source_id AND n.product_id = $6 AND n.variant_id = s.variant_id"
+    " AND n.origin_id = w.origin_id OFFSET 0) i GROUP BY w.profile_id ORDER BY w.profile_id",
+};
+
+/* Is bought row `b` in place of product `k`? */
+#define IS_SUBSTITUTE(product, variant, declared, category)                               \
+    "CASE WHEN b.product_id = " product " THEN " variant                                  \
+    " <> '' AND b.variant_id NOT IN ('', " variant ") ELSE b.product_id = ANY (" declared \
+    ") OR EXISTS (SELECT 1 FROM product q"                                                \
+    " WHERE q.workspace_id = $1 AND q.product_id = b.product_id AND q.variant_id = ''"    \
+    " AND q.category = nullif(" category ", '{}')) END"
+
+static const struct pg_statement page_substitutes = {
+    "interest_page_substitutes",
+    "SELECT w.profile_id, max(b.bought_at)"
+    " FROM unnest($2::uuid[], $3::uuid[]) AS w (profile_id, origin_id)"
+    " CROSS JOIN LATERAL (SELECT n.product_id, n.variant_id, n.bought_at FROM interest n"
+    " WHERE n.workspace_id = $1 AND n.origin_id = w.origin_id AND n.bought_at IS NOT NULL"
+    " OFFSET 0) b WHERE " IS_SUBSTITUTE(
+        "$4", "$5", "$6::text[]", "$7::text[]") " GROUP BY w.profile_id ORDER BY w.profile_id",
+};
+
+/* Under the source whose catalogue knows the product: its own, else the first. */
+static const struct pg_statement list_rows = {
+    "interest_list",
+    "WITH own AS MATERIALIZED (SELECT COALESCE((SELECT p.source_id FROM product p"
+    " WHERE p.workspace_id = $1 AND p.product_id = n.product_id AND p.variant_id = ''"
+    " ORDER BY p.source_id <> n.source_id, p.source_id LIMIT 1), n.source_id) AS shop_id,"
+    " n.product_id, n.variant_id, n.viewed_at, n.view_count, n.out_of_stock_seen_at,"
+    " n.price_seen_at, n.price_minor, n.currency, n.carted_at, n.wished_at, n.unwished_at,"
+    " n.bought_at FROM unnest($2::uuid[]) AS o (id) CROSS JOIN LATERAL"
+    " (SELECT i.source_id, i.product_id, i.variant_id, i.viewed_at, i.view_count,"
+    " i.out_of_stock_seen_at, i.price_seen_at, i.price_minor, i.currency, i.carted_at,"
+    " i.wished_at, i.unwished_at, i.bought_at FROM interest i WHERE i.workspace_id = $1"
+    " AND i.origin_id = o.id OFFSET 0) n),"
+    " page AS (SELECT i.shop_id, i.product_id, i.variant_id, greatest(max(i.viewed_at),"
+    " max(i.carted_at), max(i.wished_at), max(i.unwished_at), max(i.bought_at)) AS newest_at,"
+    " " INTEREST_JOINED " FROM own i WHERE ($3::uuid IS NULL OR i.shop_id = $3)"
+    " AND ($4::text IS NULL OR i.product_id = $4)"
+    " GROUP BY i.shop_id, i.product_id, i.variant_id)"
+    " SELECT k.shop_id, s.name, k.product_id, k.variant_id, t.name, v.variant_name,"
+    " k.newest_at, (SELECT max(b.bought_at) FROM own b WHERE b.bought_at IS NOT NULL"
+    " AND " IS_SUBSTITUTE(
+        "k.product_id", "k.variant_id", "t.substitutes",
+        "t.category") "),"
+                      " k.* FROM (SELECT page.* FROM page WHERE newest_at IS NOT NULL AND "
+                      "($5::timestamptz IS NULL"
+                      " OR (newest_at, shop_id, product_id, variant_id) < ($5, $6, $7, $8))"
+                      " ORDER BY newest_at DESC, shop_id DESC, product_id DESC, variant_id DESC "
+                      "LIMIT $9) k"
+                      " LEFT JOIN source s ON s.workspace_id = $1 AND s.id = k.shop_id"
+                      " LEFT JOIN product t ON t.workspace_id = $1 AND t.source_id = k.shop_id"
+                      " AND t.product_id = k.product_id AND t.variant_id = ''"
+                      " LEFT JOIN product v ON v.workspace_id = $1 AND v.source_id = k.shop_id"
+                      " AND v.product_id = k.product_id AND v.variant_id = k.variant_id"
+                      " ORDER BY k.newest_at DESC, k.shop_id DESC, k.product_id DESC, k.variant_id "
+                      "DESC",
+};
+enum {
+    LIST_JOINED = 12 /* the column at which INTEREST_JOINED begins */
+};
+
+static const struct pg_statement stored_rows = {
+    "interest_stored",
+    "SELECT o.n, i.source_id, i.product_id, i.variant_id, " INTEREST_JOINED
+    " FROM unnest($2::uuid[], $3::bigint[]) AS o (id, n) CROSS JOIN LATERAL"
+    " (SELECT r.source_id, r.product_id, r.variant_id, r.viewed_at, r.view_count,"
+    " r.out_of_stock_seen_at, r.price_seen_at, r.price_minor, r.currency, r.carted_at,"
+    " r.wished_at, r.unwished_at, r.bought_at FROM interest r WHERE r.workspace_id = $1"
+    " AND r.origin_id = o.id OFFSET 0) i"
+    " GROUP BY o.n, i.source_id, i.product_id, i.variant_id"
+    " ORDER BY o.n, i.source_id, i.product_id COLLATE \"C\", i.variant_id COLLATE \"C\"",
+};
+
+struct interest interest_decode(const struct pg_result *result, size_t row, int first)
+{
+    return (struct interest){
+        .viewed_at_ms = pg_get_instant(result, row, first),
+        .view_count = pg_get_i64(result, row, first + 1),
+        .out_of_stock_seen_at_ms = pg_get_instant(result, row, first + 2),
+        .price_seen_at_ms = pg_get_instant(result, row, first + 3),
+        .price_minor = pg_get_i64(result, row, first + 4),
+        .currency = pg_get_text(result, row, first + 5),
+        .carted_at_ms = pg_get_instant(result, row, first + 6),
+        .wished_at_ms = pg_get_instant(result, row, first + 7),
+        .unwished_at_ms = pg_get_instant(result, row, first + 8),
+        .bought_at_ms = pg_get_instant(result, row, first + 9),
+        .substitute_bought_at_ms = INSTANT_NONE,
+    };
+}
+
+/* --- what is asked about --------------------------------------------------- */
+
+static bool take_sides(struct arena *arena, const struct pg_result *result,
+                       struct interest_target *target)
+{
+    size_t count = pg_row_count(result);
+    target->side_source_ids = ARENA_NEW_ARRAY(arena, count + 1, struct id);
+    target->side_variant_ids = ARENA_NEW_ARRAY(arena, count + 1, struct str);
+    if (target->side_source_ids == NULL || target->side_variant_ids == NULL) {
+        return false;
+    }
+    for (size_t row = 0; row < count; row++) {
+        target->side_source_ids[row] = pg_get_id(result, row, 0);
+        target->side_variant_ids[row] = pg_get_text(result, row, 1);
+    }
+    target->side_count = count;
+    return true;
+}
+
+static void take_product(struct arena *arena, const struct pg_result *result,
+                         struct interest_target *target)
+{
+    struct rule_product product = { .product_id = target->product_id,
+                                    .variant_id = target->variant_id };
+    if (pg_row_count(result) > 0) {
+        struct str *category = NULL;
+        product.source = pg_get_text(result, 0, 0);
+        product.sku = pg_get_text(result, 0, 2);
+        product.name = pg_get_text(result, 0, 3);
+        product.variant_name = pg_get_text(result, 0, 4);
+        product.category_count = pg_get_text_array(result, arena, 0, 5, &category);
+        product.category = category;
+        product.brand = pg_get_text(result, 0, 6);
+        product.url = pg_get_text(result, 0, 7);
+        product.image_url = pg_get_text(result, 0, 8);
+        product.currency = pg_get_text(result, 0, 9);
+        product.has_price = !pg_is_null(result, 0, 10);
+        product.price_minor = pg_get_i64(result, 0, 10);
+        product.has_compare_at = !pg_is_null(result, 0, 11);
+        product.compare_at_minor = pg_get_i64(result, 0, 11);
+        product.has_stock = !pg_is_null(result, 0, 12);
+        product.stock = pg_get_i64(result, 0, 12);
+        target->substitute_count = pg_get_text_array(result, arena, 0, 13, &target->substitutes);
+    }
+    target->product = product;
+}
+
+enum status interest_target_read(struct pg *pg, struct arena *arena, struct interest_target *target,
+                                 struct problem *problem)
+{
+    struct pg_params params;
+    struct pg_result *results[2] = { NULL };
+    pg_params_init(&params, arena);
+    pg_put_id(&params, target->workspace_id);
+    pg_put_id(&params, target->source_id);
+    pg_put_text(&params, target->product_id);
+    pg_put_text(&params, target->variant_id);
+    enum status status = pg_queue(pg, &target_sides, &params);
+    if (status == STATUS_OK) {
+        status = pg_queue(pg, &target_product, &params);
+    }
+    if (status == STATUS_OK) {
+        status = pg_sync(pg, arena, results, ARRAY_COUNT(results), problem);
+    }
+    if (status == STATUS_OK && !take_sides(arena, results[0], target)) {
+        status = STATUS_LIMIT;
+    }
+    if (status == STATUS_OK) {
+        take_product(arena, results[1], target);
+    }
+    return status;
+}
+
+/* --- a page ---------------------------------------------------------------- */
+
+/* Profiles and their origins, side by side, ascending. */
+struct owners {
+    struct id *profile_ids;
+    struct id *origin_ids;
+    size_t count;
+};
+
+struct page_run {
+    struct pg *pg;
+    struct arena *arena;
+    const struct interest_target *target;
+    struct problem *problem;
+    struct owners owners;
+    struct pg_result *facts;
+    struct pg_result *substitutes;
+};
+
+static void begin(const struct page_run *run, struct pg_params *params)
+{
+    pg_params_init(params, run->arena);
+    pg_put_id(params, run->target->workspace_id);
+}
+
+static enum status read_keys(const struct page_run *run, struct id after_id, size_t limit,
+                             struct id **out_ids, size_t *out_count)
+{
+    const struct interest_target *target = run->target;
+    struct pg_params params;
+    struct pg_result *result = NULL;
+    begin(run, &params);
+    pg_put_ids(&params, target->side_source_ids, target->side_count);
+    pg_put_text_array(&params, target->side_variant_ids, target->side_count);
+    pg_put_text(&params, target->product_id);
+    pg_put_id(&params, after_id);
+    pg_put_i64(&params, (int64_t)limit);
+    enum status status = pg_run(run->pg, run->arena, &page_keys, &params, &result, run->problem);
+    size_t count = status == STATUS_OK ? pg_row_count(result) : 0;
+    struct id *ids = ARENA_NEW_ARRAY(run->arena, count + 1, struct id);
+    if (status == STATUS_OK && ids == NULL) {
+        return STATUS_LIMIT;
+    }
+    for (size_t row = 0; row < count; row++) {
+        ids[row] = pg_get_id(result, row, 0);
+    }
+    *out_ids = ids;
+    *out_count = count;
+    return status;
+}
+
+static enum status read_owners(struct page_run *run, const struct id *ids, size_t count)
+{
+    struct pg_params params;
+    struct pg_result *result = NULL;
+    begin(run, &params);
+    pg_put_ids(&params, ids, count);
+    enum status status = pg_run(run->pg, run->arena, &page_owners, &params, &result, run->problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct owners *owners = &run->owners;
+    owners->count = pg_row_count(result);
+    owners->profile_ids = ARENA_NEW_ARRAY(run->arena, owners->count + 1, struct id);
+    owners->origin_ids = ARENA_NEW_ARRAY(run->arena, owners->count + 1, struct id);
+    if (owners->profile_ids == NULL || owners->origin_ids == NULL) {
+        return STATUS_LIMIT;
+    }
+    for (size_t row = 0; row < owners->count; row++) {
+        owners->profile_ids[row] = pg_get_id(result, row, 0);
+        owners->origin_ids[row] = pg_get_id(result, row, 1);
+    }
+    return STATUS_OK;
+}
+
+static void put_owners(const struct page_run *run, struct pg_params *params)
+{
+    begin(run, params);
+    pg_put_ids(params, run->owners.profile_ids, run->owners.count);
+    pg_put_ids(params, run->owners.origin_ids, run->owners.count);
+}
+
+/* What the owners' rows say, and what they bought instead, in one round trip. */
+static enum status read_facts(struct page_run *run, struct id after_id)
+{
+    const struct interest_target *target = run->target;
+    struct pg_params params;
+    struct pg_result *results[2] = { NULL };
+    put_owners(run, &params);
+    pg_put_ids(&params, target->side_source_ids, target->side_count);
+    pg_put_text_array(&params, target->side_variant_ids, target->side_count);
+    pg_put_text(&params, target->product_id);
+    pg_put_id(&params, after_id);
+    enum status status = pg_queue(run->pg, &page_facts, &params);
+    put_owners(run, &params);
+    pg_put_text(&params, target->product_id);
+    pg_put_text(&params, target->variant_id);
+    pg_put_text_array(&params, target->substitutes, target->substitute_count);
+    pg_put_text_array(&params, target->product.category, target->product.category_count);
+    if (status == STATUS_OK) {
+        status = pg_queue(run->pg, &page_substitutes, &params);
+    }
+    if (status == STATUS_OK) {
+        status = pg_sync(run->pg, run->arena, results, ARRAY_COUNT(results), run->problem);
+    }
+    run->facts = results[0];
+    run->substitutes = results[1];
+    return status;
+}
+
+/* Both results are sorted by profile: `*at` goes through that of substitutes. */
+static int64_t substitute_of(const struct page_run *run, struct id profile_id, size_t *at)
+{
+    size_t count = pg_row_count(run->substitutes);
+    while (*at < count && id_compare(pg_get_id(run->substitutes, *at, 0), profile_id) < 0) {
+        (*at)++;
+    }
+    bool is_his = *at < count && id_equal(pg_get_id(run->substitutes, *at, 0), profile_id);
+    return is_his ? pg_get_instant(run->substitutes, *at, 1) : INSTANT_NONE;
+}
+
+static enum status take_page(struct page_run *run, struct interest_page *page)
+{
+    size_t at = 0;
+    size_t count = pg_row_count(run->facts);
+    page->items = ARENA_NEW_ARRAY(run->arena, count + 1, struct interested);
+    if (page->items == NULL) {
+        return STATUS_LIMIT;
+    }
+    for (size_t row = 0; row < count; row++) {
+        struct interested item = { .profile_id = pg_get_id(run->facts, row, 0),
+                                   .interest = interest_decode(run->facts, row, 2) };
+        bool was_there = pg_get_bool(run->facts, row, 1);
+        if (!was_there && interest_newest_ms(&item.interest) != INSTANT_NONE) {
+            item.interest.substitute_bought_at_ms = substitute_of(run, item.profile_id, &at);
+            page->items[page->count++] = item;
+        }
+    }
+    return STATUS_OK;
+}
+
+enum status interest_page_read(struct pg *pg, struct arena *arena,
+                               const struct interest_target *target, struct id after_id,
+                               size_t limit, struct interest_page *out_page,
+                               struct problem *problem)
+{
+    struct page_run run = { .pg = pg, .arena = arena, .target = target, .problem = problem };
+    struct interest_page page = { .last_id = after_id };
+    struct id *ids = NULL;
+    assert(limit > 0);
+    enum status status = read_keys(&run, after_id, limit, &ids, &page.walked);
+    page.is_end = page.walked < limit;
+    if (status == STATUS_OK && page.walked > 0) {
+        page.last_id = ids[page.walked - 1];
+        status = read_owners(&run, ids, page.walked);
+        if (status == STATUS_OK) {
+            status = read_facts(&run, after_id);
+        }
+        if (status == STATUS_OK) {
+            status = take_page(&run, &page);
+        }
+    }
+    if (status == STATUS_OK) {
+        *out_page = page;
+    }
+    return status;
+}
+
+enum status interest_of_profiles(struct pg *pg, struct arena *arena,
+                                 const struct interest_target *target, const struct id *profile_ids,
+                                 size_t count, struct interest *out_interests,
+                                 struct problem *problem)
+{
+    struct page_run run = { .pg = pg, .arena = arena, .target = target, .problem = problem };
+    struct interest_page page = { .count = 0 };
+    enum status status = read_owners(&run, profile_ids, count);
+    if (status == STATUS_OK) {
+        status = read_facts(&run, ID_ZERO);
+    }
+    if (status == STATUS_OK) {
+        status = take_page(&run, &page);
+    }
+    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
+        interest_init(&out_interests[i]);
+        for (size_t k = 0; k < page.count; k++) {
+            if (id_equal(page.items[k].profile_id, profile_ids[i])) {
+                out_interests[i] = page.items[k].interest;
+            }
+        }
+    }
+    return status;
+}
+
+/* --- one customer's -------------------------------------------------------- */
+
+enum status interest_list_read(struct pg *pg, struct arena *arena,
+                               const struct interest_query *query, struct interest_view **out_rows,
+                               size_t *out_count, struct problem *problem)
+{
+    struct pg_params params;
+    struct pg_result *result = NULL;
+    pg_params_init(&params, arena);
+    pg_put_id(&params, query->workspace_id);
+    pg_put_ids(&params, query->origins, query->origin_count);
+    pg_put_id_or_null(&params, query->source_id);
+    pg_put_text_or_null(&params, query->product_id);
+    pg_put_instant(&params, query->before_ms);
+    pg_put_id(&params, query->before_source_id);
+    pg_put_text(&params, query->before_product_id);
+    pg_put_text(&params, query->before_variant_id);
+    pg_put_i64(&params, (int64_t)query->limit);
+    enum status status = pg_run(pg, arena, &list_rows, &params, &result, problem);
+    size_t count = status == STATUS_OK ? pg_row_count(result) : 0;
+    struct interest_view *rows = ARENA_NEW_ARRAY(arena, count + 1, struct interest_view);
+    if (status == STATUS_OK && rows == NULL) {
+        return STATUS_LIMIT;
+    }
+    for (size_t i = 0; i < count; i++) {
+        rows[i] = (struct interest_view){
+            .source_id = pg_get_id(result, i, 0),
+            .source = pg_get_text(result, i, 1),
+            .product_id = pg_get_text(result, i, 2),
+            .variant_id = pg_get_text(result, i, 3),
+            .name = pg_get_text(result, i, 4),
+            .variant_name = pg_get_text(result, i, 5),
+            .newest_at_ms = pg_get_instant(result, i, 6),
+            .interest = interest_decode(result, i, LIST_JOINED),
+        };
+        rows[i].interest.substitute_bought_at_ms = pg_get_instant(result, i, 7);
+    }
+    *out_rows = rows;
+    *out_count = count;
+    return status;
+}
+
+/* --- as stored -------------------------------------------------------------- */
+
+enum status interest_stored_read(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                 const struct id *origins, const size_t *groups, size_t count,
+                                 struct interest_stored **out_rows, size_t *out_count,
+                                 struct problem *problem)
+{
+    struct pg_params params;
+    struct pg_array numbers;
+    struct pg_result *result = NULL;
+    pg_params_init(&params, arena);
+    pg_put_id(&params, workspace_id);
+    pg_put_ids(&params, origins, count);
+    pg_array_begin(&numbers, &params, PG_INT8, count);
+    for (size_t i = 0; i < count; i++) {
+        pg_array_i64(&numbers, (int64_t)groups[i]);
+    }
+    pg_array_end(&numbers);
+    enum status status = pg_run(pg, arena, &stored_rows, &params, &result, problem);
+    size_t rows = status == STATUS_OK ? pg_row_count(result) : 0;
+    *out_rows = ARENA_NEW_ARRAY(arena, rows + 1, struct interest_stored);
+    if (status == STATUS_OK && *out_rows == NULL) {
+        return STATUS_LIMIT;
+    }
+    for (size_t i = 0; i < rows; i++) {
+        (*out_rows)[i] = (struct interest_stored){
+            .group = (size_t)pg_get_i64(result, i, 0),
+            .row = { .key = { .source_id = pg_get_id(result, i, 1),
+                              .product_id = pg_get_text(result, i, 2),
+                              .variant_id = pg_get_text(result, i, 3) },
+                     .facts = interest_decode(result, i, 4),
+                     .asked_at_ms = INSTANT_NONE },
+        };
+    }
+    *out_count = rows;
+    return status;
+}
