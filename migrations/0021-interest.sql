@@ -25,5 +25,8 @@ CREATE TABLE interest (
 -- alone, as identity_profile is by the profile.
 CREATE INDEX interest_origin ON interest (origin_id, bought_at);
 
--- A page tells of a product by its id, not by the shop's source.
-CREATE INDEX product_ref ON product (workspace_id, product_id, variant_id);
+-- Led by the item, for the reason that identity_profile is led by the profile: one
+-- that began as the primary key does was taken in its place, on a table that the
+-- planner believed empty, and a whole shop read for each product.
+DROP INDEX product_item;
+CREATE INDEX product_item ON product (inventory_item_id, source_id, workspace_id);

@@ -25,15 +25,16 @@
  * only its own rows and those of '' count. The variants by a loose scan. */
 static const struct pg_statement target_sides = {
     "interest_target_sides",
-    "SELECT s.id, v.id FROM source s CROSS JOIN LATERAL (WITH RECURSIVE w (id) AS ("
+    "SELECT s.id, v.id FROM (SELECT n.id, NOT EXISTS (SELECT 1 FROM product p"
+    " WHERE p.workspace_id = $1 AND p.source_id = n.id) AS is_page FROM source n"
+    " WHERE n.workspace_id = $1 OFFSET 0) s CROSS JOIN LATERAL (WITH RECURSIVE w (id) AS ("
     "(SELECT i.variant_id FROM interest i WHERE i.workspace_id = $1 AND i.source_id = s.id"
     " AND i.product_id = $3 ORDER BY i.variant_id LIMIT 1)"
     " UNION ALL SELECT (SELECT i.variant_id FROM interest i WHERE i.workspace_id = $1"
     " AND i.source_id = s.id AND i.product_id = $3 AND i.variant_id > w.id"
     " ORDER BY i.variant_id LIMIT 1) FROM w WHERE w.id IS NOT NULL)"
     " SELECT w.id FROM w WHERE w.id IS NOT NULL) v"
-    " WHERE s.workspace_id = $1 AND ($4 = '' OR v.id IN ('', $4)) AND (s.id = $2 OR NOT EXISTS"
-    " (SELECT 1 FROM product p WHERE p.workspace_id = $1 AND p.source_id = s.id))"
+    " WHERE (s.id = $2 OR s.is_page) AND ($4 = '' OR v.id IN ('', $4))"
     " ORDER BY s.id, v.id",
 };
 
@@ -67,6 +68,8 @@ static const struct pg_statement page_owners = {
     " WHERE p.workspace_id = $1 AND p.merged_into = c.id) m (id) ORDER BY c.id, m.id",
 };
 
+/* Texts with macros between them are taken apart by the formatter. */
+/* clang-format off */
 static const struct pg_statement page_facts = {
     "interest_page_facts",
     "SELECT w.profile_id, bool_or(i.origin_id <= $7), " INTEREST_JOINED
@@ -74,35 +77,40 @@ static const struct pg_statement page_facts = {
     " CROSS JOIN unnest($4::uuid[], $5::text[]) AS s (source_id, variant_id)"
     " CROSS JOIN LATERAL (SELECT n.origin_id, n.viewed_at, n.view_count,"
     " n.out_of_stock_seen_at, n.price_seen_at, n.price_minor, n.currency, n.carted_at,"
-    " n.wished_at, n.unwished_at, n.bought_at FROM interest n WHERE n.workspace_id = $1"
-    " AND n.source_id = s.source_id AND n.product_id = $6 AND n.variant_id = s.variant_id"
-    " AND n.origin_id = w.origin_id OFFSET 0) i GROUP BY w.profile_id ORDER BY w.profile_id",
+    " n.wished_at, n.unwished_at, n.bought_at FROM interest n WHERE "
+    INTEREST_IS("n", "$1, s.source_id, $6, s.variant_id, w.origin_id") " OFFSET 0) i"
+    " GROUP BY w.profile_id ORDER BY w.profile_id",
 };
 
-/* Is bought row `b` in place of product `k`? */
-#define IS_SUBSTITUTE(product, variant, declared, category)                               \
-    "CASE WHEN b.product_id = " product " THEN " variant                                  \
-    " <> '' AND b.variant_id NOT IN ('', " variant ") ELSE b.product_id = ANY (" declared \
-    ") OR EXISTS (SELECT 1 FROM product q"                                                \
-    " WHERE q.workspace_id = $1 AND q.product_id = b.product_id AND q.variant_id = ''"    \
-    " AND q.category = nullif(" category ", '{}')) END"
+/* Is bought row `b` in place of product `k`? Its category is told by the catalogue of
+ * its source or, where that has none, of the product's. */
+#define IS_SUBSTITUTE(product, variant, declared, category, shops)                            \
+    "CASE WHEN b.product_id = " product " THEN " variant " <> ''"                             \
+    " AND b.variant_id NOT IN ('', " variant ") ELSE b.product_id = ANY (" declared ")"       \
+    " OR EXISTS (SELECT 1 FROM unnest(ARRAY[" shops "]) AS x (id) CROSS JOIN LATERAL"         \
+    " (SELECT q.category FROM product q WHERE q.workspace_id = $1 AND q.source_id = x.id"     \
+    " AND q.product_id = b.product_id AND q.variant_id = '' OFFSET 0) c"                      \
+    " WHERE c.category = nullif(" category ", '{}')) END"
 
 static const struct pg_statement page_substitutes = {
     "interest_page_substitutes",
     "SELECT w.profile_id, max(b.bought_at)"
     " FROM unnest($2::uuid[], $3::uuid[]) AS w (profile_id, origin_id)"
-    " CROSS JOIN LATERAL (SELECT n.product_id, n.variant_id, n.bought_at FROM interest n"
-    " WHERE n.workspace_id = $1 AND n.origin_id = w.origin_id AND n.bought_at IS NOT NULL"
-    " OFFSET 0) b WHERE " IS_SUBSTITUTE(
-        "$4", "$5", "$6::text[]", "$7::text[]") " GROUP BY w.profile_id ORDER BY w.profile_id",
+    " CROSS JOIN LATERAL (SELECT n.source_id, n.product_id, n.variant_id, n.bought_at"
+    " FROM interest n WHERE n.workspace_id = $1 AND n.origin_id = w.origin_id"
+    " AND n.bought_at IS NOT NULL OFFSET 0) b"
+    " WHERE " IS_SUBSTITUTE("$4", "$5", "$6::text[]", "$7::text[]", "b.source_id, $8")
+    " GROUP BY w.profile_id ORDER BY w.profile_id",
 };
 
 /* Under the source whose catalogue knows the product: its own, else the first. */
 static const struct pg_statement list_rows = {
     "interest_list",
-    "WITH own AS MATERIALIZED (SELECT COALESCE((SELECT p.source_id FROM product p"
-    " WHERE p.workspace_id = $1 AND p.product_id = n.product_id AND p.variant_id = ''"
-    " ORDER BY p.source_id <> n.source_id, p.source_id LIMIT 1), n.source_id) AS shop_id,"
+    "WITH own AS MATERIALIZED (SELECT COALESCE((SELECT s.id FROM source s CROSS JOIN LATERAL"
+    " (SELECT 1 FROM product p WHERE p.workspace_id = $1 AND p.source_id = s.id"
+    " AND p.product_id = n.product_id AND p.variant_id = '' OFFSET 0) p"
+    " WHERE s.workspace_id = $1 ORDER BY s.id <> n.source_id, s.id LIMIT 1), n.source_id)"
+    " AS shop_id,"
     " n.product_id, n.variant_id, n.viewed_at, n.view_count, n.out_of_stock_seen_at,"
     " n.price_seen_at, n.price_minor, n.currency, n.carted_at, n.wished_at, n.unwished_at,"
     " n.bought_at FROM unnest($2::uuid[]) AS o (id) CROSS JOIN LATERAL"
@@ -117,22 +125,20 @@ static const struct pg_statement list_rows = {
     " GROUP BY i.shop_id, i.product_id, i.variant_id)"
     " SELECT k.shop_id, s.name, k.product_id, k.variant_id, t.name, v.variant_name,"
     " k.newest_at, (SELECT max(b.bought_at) FROM own b WHERE b.bought_at IS NOT NULL"
-    " AND " IS_SUBSTITUTE(
-        "k.product_id", "k.variant_id", "t.substitutes",
-        "t.category") "),"
-                      " k.* FROM (SELECT page.* FROM page WHERE newest_at IS NOT NULL AND "
-                      "($5::timestamptz IS NULL"
-                      " OR (newest_at, shop_id, product_id, variant_id) < ($5, $6, $7, $8))"
-                      " ORDER BY newest_at DESC, shop_id DESC, product_id DESC, variant_id DESC "
-                      "LIMIT $9) k"
-                      " LEFT JOIN source s ON s.workspace_id = $1 AND s.id = k.shop_id"
-                      " LEFT JOIN product t ON t.workspace_id = $1 AND t.source_id = k.shop_id"
-                      " AND t.product_id = k.product_id AND t.variant_id = ''"
-                      " LEFT JOIN product v ON v.workspace_id = $1 AND v.source_id = k.shop_id"
-                      " AND v.product_id = k.product_id AND v.variant_id = k.variant_id"
-                      " ORDER BY k.newest_at DESC, k.shop_id DESC, k.product_id DESC, k.variant_id "
-                      "DESC",
+    " AND " IS_SUBSTITUTE("k.product_id", "k.variant_id", "t.substitutes", "t.category",
+                          "b.shop_id, k.shop_id") "),"
+    " k.* FROM (SELECT page.* FROM page WHERE newest_at IS NOT NULL AND ($5::timestamptz IS NULL"
+    " OR (newest_at, shop_id, product_id, variant_id) < ($5, $6, $7, $8))"
+    " ORDER BY newest_at DESC, shop_id DESC, product_id DESC, variant_id DESC LIMIT $9) k"
+    " LEFT JOIN source s ON s.workspace_id = $1 AND s.id = k.shop_id"
+    " LEFT JOIN product t ON t.workspace_id = $1 AND t.source_id = k.shop_id"
+    " AND t.product_id = k.product_id AND t.variant_id = ''"
+    " LEFT JOIN product v ON v.workspace_id = $1 AND v.source_id = k.shop_id"
+    " AND v.product_id = k.product_id AND v.variant_id = k.variant_id"
+    " ORDER BY k.newest_at DESC, k.shop_id DESC, k.product_id DESC, k.variant_id DESC",
 };
+/* clang-format on */
+
 enum {
     LIST_JOINED = 12 /* the column at which INTEREST_JOINED begins */
 };
@@ -338,6 +344,7 @@ static enum status read_facts(struct page_run *run, struct id after_id)
     pg_put_text(&params, target->variant_id);
     pg_put_text_array(&params, target->substitutes, target->substitute_count);
     pg_put_text_array(&params, target->product.category, target->product.category_count);
+    pg_put_id(&params, target->source_id);
     if (status == STATUS_OK) {
         status = pg_queue(run->pg, &page_substitutes, &params);
     }

@@ -15,9 +15,9 @@
  * What a page showed of the stock it says itself, or the catalogue says what it
  * was: but only if that has stood since before the look, so that history which
  * comes in late, and is older than the stock we know, is not called sold out. The
- * page's source is seldom the shop's: the product is found by its id alone, in the
- * page's own catalogue first. It is the one thing here that depends on when a fact
- * comes in, like `since` of a verdict: an observation, never computed again.
+ * page's source is seldom the shop's: the catalogues of the workspace's sources are
+ * asked for the product's id, the page's own first. It is the one thing here that depends on when a
+ * fact comes in, like `since` of a verdict: an observation, never computed again.
  *
  * Whether the customer bought a substitute is not kept: it would be a write to all
  * interests of the customer in a category with each order, to be taken back with
@@ -29,21 +29,20 @@
 /* clang-format off */
 #define IS_OUT                                                                        \
     "coalesce(p.stock_total, 1) <= 0 AND coalesce(p.stock_at, p.version_at) <= u.asked_at"
-#define OWN_FIRST "p.source_id <> u.source_id, p.source_id LIMIT 1"
+/* Of whichever catalogue knows it. */
+#define WAS_OUT_OF(verdict, variant)                                                  \
+    "(SELECT o.is_out FROM source s CROSS JOIN LATERAL (SELECT " verdict " AS is_out" \
+    " FROM product p WHERE p.workspace_id = $1 AND p.source_id = s.id"                \
+    " AND p.product_id = u.product_id AND p.variant_id " variant                      \
+    " AND p.deleted_at IS NULL OFFSET 0) o WHERE s.workspace_id = $1"                 \
+    " AND o.is_out IS NOT NULL ORDER BY s.id <> u.source_id, s.id LIMIT 1)"
 
 /* A product without the variant named, or without variants: its own row. One that
  * was looked at as a whole: sold out when all its variants are. */
 #define WAS_OUT                                                                       \
     "coalesce(CASE WHEN u.variant_id = '' THEN"                                       \
-    " (SELECT bool_and(" IS_OUT ") FROM product p WHERE p.workspace_id = $1"          \
-    " AND p.product_id = u.product_id AND p.variant_id > '' AND p.deleted_at IS NULL" \
-    " GROUP BY p.source_id ORDER BY " OWN_FIRST ") ELSE"                              \
-    " (SELECT " IS_OUT " FROM product p WHERE p.workspace_id = $1"                    \
-    " AND p.product_id = u.product_id AND p.variant_id = u.variant_id"                \
-    " AND p.deleted_at IS NULL ORDER BY " OWN_FIRST ") END,"                          \
-    " (SELECT " IS_OUT " FROM product p WHERE p.workspace_id = $1"                    \
-    " AND p.product_id = u.product_id AND p.variant_id = '' AND p.deleted_at IS NULL" \
-    " ORDER BY " OWN_FIRST "))"
+    " " WAS_OUT_OF("bool_and(" IS_OUT ")", "> ''") " ELSE"                            \
+    " " WAS_OUT_OF(IS_OUT, "= u.variant_id") " END, " WAS_OUT_OF(IS_OUT, "= ''") ")"
 
 /* Null where neither has one; of two in one millisecond the greater. */
 #define OF_NEWER_PRICE(column)                                                        \
@@ -89,20 +88,18 @@ static const struct pg_statement save_interest_loss = {
     " k.origin_id, (SELECT max(o.placed_at)"
     " FROM (SELECT k.profile_id AS id UNION ALL SELECT p.id FROM profile p"
     " WHERE p.workspace_id = $1 AND p.merged_into = k.profile_id) w"
-    " CROSS JOIN LATERAL (SELECT r.placed_at, r.body FROM orders r"
-    " WHERE r.workspace_id = $1 AND r.profile_id = w.id AND r.counted"
-    " AND r.source_id = k.source_id AND r.origin_id = k.origin_id OFFSET 0) o"
+    " CROSS JOIN LATERAL (SELECT r.source_id, r.origin_id, r.placed_at, r.body FROM orders r"
+    " WHERE r.workspace_id = $1 AND r.profile_id = w.id AND r.counted OFFSET 0) o"
     " CROSS JOIN LATERAL jsonb_array_elements(CASE jsonb_typeof(o.body->'products')"
     " WHEN 'array' THEN o.body->'products' ELSE '[]' END) WITH ORDINALITY AS l (line, place)"
-    " WHERE l.place <= $7 AND l.line->>'product_id' = k.product_id"
+    " WHERE o.source_id = k.source_id AND o.origin_id = k.origin_id AND l.place <= $7"
+    " AND l.line->>'product_id' = k.product_id"
     " AND coalesce(l.line->>'variant_id', '') = k.variant_id"
     " AND coalesce(l.line->>'quantity', '') <> '0') AS bought_at"
     " FROM unnest($2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::uuid[])"
     " AS k (source_id, product_id, variant_id, origin_id, profile_id)"
     " OFFSET 0) u"
-    " WHERE i.workspace_id = u.workspace_id AND i.source_id = u.source_id"
-    " AND i.product_id = u.product_id AND i.variant_id = u.variant_id"
-    " AND i.origin_id = u.origin_id",
+    " WHERE " INTEREST_IS("i", INTEREST_KEY("u")),
 };
 /* clang-format on */
 

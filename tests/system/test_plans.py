@@ -21,10 +21,12 @@ HOT_FILES = ("src/store/batch_load.c", "src/store/batch_save.c", "src/store/batc
              "src/store/batch_due.c", "src/store/delivery_store.c", "src/store/delivery_permit.c",
              "src/sweep/due.c")
 HOT_MACRO_FILES = ("src/store/catalogue.c", "src/store/catalogue_tell.c",
-                   "src/store/universal_audience.c")
-COLD = {"delivery_disable"}  # configuration: a handful of rows, once in a subscription's life
-KEYS = r"\b(workspace_id|id|event_id|kind|source_id|value|order_ref|origin_id|occurred_at|" \
-       r"created_at|merged_into|profile_id|product_id|inventory_item_id)\b"
+                   "src/store/universal_audience.c", "src/store/interest_save.c",
+                   "src/store/interest_read.c")
+COLD = {"delivery_disable",  # configuration: a handful of rows, once in a subscription's life
+        "target_product", "list_rows", "stored_rows"}  # once a fan-out; a person's; a check's
+KEYS = r"(workspace_id|id|event_id|kind|source_id|value|order_ref|origin_id|occurred_at|" \
+       r"created_at|merged_into|profile_id|product_id|variant_id|inventory_item_id)"
 HOT_SETTINGS = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit")
 
 
@@ -72,7 +74,7 @@ def faults_of(plan):
         if node["Node Type"] == "Seq Scan":
             yield f"sequential scan of {relation}"
         filter_text = re.sub(r"'[^']*'", "", node.get("Filter", ""))
-        if re.search(r"profile_id", node.get("Index Cond", "")):
+        if re.search(r"profile_id|\(origin_id", node.get("Index Cond", "")):
             # Sought by a profile, which is unique everywhere; the workspace is checked.
             filter_text = filter_text.replace("workspace_id", "")
         if base == "transition":
@@ -109,6 +111,8 @@ FILL = [
     "INSERT INTO product (workspace_id, source_id, product_id, variant_id, inventory_item_id,"
     " version_at, version_hash, first_seen_at) SELECT {ws}, {ws}, n::text, n % 3, n::text, now(),"
     " gen_random_uuid(), now() FROM generate_series(1, {n}) n ON CONFLICT DO NOTHING",
+    "INSERT INTO interest (workspace_id, source_id, product_id, variant_id, origin_id, view_count)"
+    " SELECT {ws}, {ws}, n % 7, n % 3, gen_random_uuid(), 1 FROM generate_series(1, {n}) n",
     "INSERT INTO inventory_item SELECT {ws}, {ws}, n::text, '{{}}', now()"
     " FROM generate_series(1, {n}) n ON CONFLICT DO NOTHING",
     "INSERT INTO delivery SELECT {ws}, gen_random_uuid(), gen_random_uuid(), now(),"
@@ -122,7 +126,8 @@ def fill(connection, workspace, count):
             cursor.execute(statement.format(ws=f"'{workspace}'::uuid", n=count))
         # As autovacuum would: it leaves alone what nothing was written to, so the
         # partitions of days to come are planned by their size, not as empty.
-        cursor.execute("ANALYZE profile, identity, receipt, orders, delivery, product, inventory_item")
+        cursor.execute("ANALYZE profile, identity, receipt, orders, delivery, product, inventory_item,"
+                       " interest")
 
 
 def sorted_ranges(plan):
