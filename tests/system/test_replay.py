@@ -243,6 +243,29 @@ def test_a_replay_gives_what_the_right_mapping_would_have(api, server, esp):
     assert everything(wrong) == known
 
 
+def test_interests_are_those_of_the_right_mapping(api, server):
+    shop = make_shop(api, server, seen="wishlist.product_added")
+
+    def interests(mail="jane@example.com"):
+        profile = api.post("/v1/profiles/lookup", {"kind": "email", "value": mail}, expect=200)
+        return {r["product_id"]: (r["view_count"], r["wished_at"] is not None)
+                for r in api.get(f"/v1/profiles/{profile['id']}/interests")["data"]}
+
+    for n in range(3):
+        shop.send({"event": "view", "id": f"v{n}", "mail": "jane@example.com", "ref": f"p{n % 2}",
+                   "at": "2026-11-02T10:00:00Z"}, f"d{n}")
+    assert interests() == {"p0": (0, True), "p1": (0, True)}
+    shop.mend(seen="product.viewed")
+    for _ in range(2):  # once, for good
+        replayed(api, "/v1/sources/atelier/replay", {})
+        assert interests() == {"p0": (2, False), "p1": (1, False)}
+    settled(shop)
+    assert server.command("check", "--workspace", api.workspace, check=False).returncode == 0
+    shop.mend(seen="page.viewed")
+    replayed(api, "/v1/sources/atelier/replay", {})
+    assert interests() == {}
+
+
 def test_what_was_another_customers_moves(api, server):
     wrong = make_shop(api, server, email="/order/payer")
     for n in (1, 2):
