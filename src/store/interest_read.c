@@ -77,8 +77,8 @@ static const struct pg_statement page_facts = {
     " CROSS JOIN unnest($4::uuid[], $5::text[]) AS s (source_id, variant_id)"
     " CROSS JOIN LATERAL (SELECT n.origin_id, n.viewed_at, n.view_count,"
     " n.out_of_stock_seen_at, n.price_seen_at, n.price_minor, n.currency, n.carted_at,"
-    " n.wished_at, n.unwished_at, n.bought_at FROM interest n WHERE "
-    INTEREST_IS("n", "$1, s.source_id, $6, s.variant_id, w.origin_id") " OFFSET 0) i"
+    " n.wished_at, n.unwished_at, n.bought_at FROM interest n WHERE n.workspace_id = $1"
+    " AND " INTEREST_IS("n", "$1, s.source_id, $6, s.variant_id, w.origin_id") " OFFSET 0) i"
     " GROUP BY w.profile_id ORDER BY w.profile_id",
 };
 
