@@ -127,6 +127,14 @@ resource_fn resource_key_show;
 resource_fn resource_key_revoke;
 
 resource_fn resource_source_snippet;
+resource_fn resource_trigger_list;
+resource_fn resource_trigger_show;
+resource_fn resource_trigger_put;
+resource_fn resource_trigger_delete;
+resource_fn resource_trigger_pause;
+resource_fn resource_trigger_resume;
+resource_fn resource_trigger_outcomes;
+
 resource_fn resource_subscription_create;
 resource_fn resource_subscription_list;
 resource_fn resource_subscription_show;

@@ -60,6 +60,13 @@ command_fn command_rule_apply;
 command_fn command_rule_delete;
 command_fn command_rule_members;
 command_fn command_rule_restore;
+command_fn command_trigger_list;
+command_fn command_trigger_show;
+command_fn command_trigger_set;
+command_fn command_trigger_delete;
+command_fn command_trigger_pause;
+command_fn command_trigger_resume;
+command_fn command_trigger_outcomes;
 
 command_fn command_job_list;
 command_fn command_job_show;

@@ -28,6 +28,7 @@
 #include "core/profile/profile.h"
 #include "core/rule/ruleset.h"
 #include "core/rule/statistic.h"
+#include "core/trigger/gates.h"
 #include "core/trigger/subscription.h"
 
 struct decision; /* opaque: the working set of one batch */
@@ -46,6 +47,12 @@ struct rule_backfill {
     int64_t saved_at_ms;
 };
 
+/* How often a customer is rung on one channel, whatever triggers do it. */
+struct channel_cap {
+    struct str channel;
+    struct trigger_cap cap;
+};
+
 /* What does not change while a batch is decided. Borrowed. */
 struct decide_context {
     struct id workspace_id;
@@ -62,7 +69,13 @@ struct decide_context {
     const struct statistics *statistics; /* NULL: never computed */
     const struct rule_backfill *backfills;
     size_t backfill_count;
-    size_t backfill_bells_max; /* beyond it they change silently, and are counted */
+    size_t backfill_bells_max;          /* beyond it they change silently, and are counted */
+    const struct trigger_set *triggers; /* NULL: none */
+    const struct channel_cap *channel_caps;
+    size_t channel_cap_count;
+    bool knows_history; /* every source's is complete */
+    struct str time_zone;
+    const struct zone *(*find_zone)(const char *name); /* NULL: all zones are UTC */
     /* History coming in: nothing rings, rules are decided once, at the end, and
      * what changed has the cause `import`. */
     bool is_import;
@@ -158,6 +171,21 @@ struct notification_row {
     bool is_backfill; /* rings because a rule was saved */
 };
 
+/* What was rung, as it is to be stored. */
+struct rung_row {
+    struct rung_key key;
+    struct rung rung;
+};
+
+/* So many causes of a trigger came to this. */
+struct outcome_row {
+    struct id trigger_id;
+    int64_t at_ms; /* an instant of the day */
+    enum trigger_mode mode;
+    enum trigger_outcome outcome;
+    int64_t count;
+};
+
 /* Who has which verdict now: what membership lists. */
 struct membership_row {
     struct id profile_id;
@@ -248,6 +276,19 @@ size_t decision_merged_here(const struct decision *decision, struct profile *con
  * orders themselves before Save (at most once per profile). */
 size_t decision_shrunk_profiles(const struct decision *decision, struct profile ***out_profiles);
 
+/* Between the last decide and decision_finish, where triggers fired: the rows of what
+ * was rung that their gates need. The shell locks them, reads those of whoever was
+ * merged into the profiles too, and gives all that exist to decision_put_rung. No keys:
+ * nothing to do. The keys are sorted as rows are locked. */
+NODISCARD enum status decision_rung_keys(struct decision *decision,
+                                         const struct rung_key **out_keys, size_t *out_count);
+/* Who was merged into a profile in this batch; in the arena. */
+size_t decision_merged_into(const struct decision *decision, struct id profile_id,
+                            struct id **out_ids);
+/* A row of keys[index], or of somebody who was merged into its profile. */
+NODISCARD bool decision_put_rung(struct decision *decision, size_t index, struct id profile_id,
+                                 const struct rung *rung);
+
 /* The profile that an id stands for after the merges of this batch: for rows
  * of a loser that are not in the working set. */
 struct id decision_canonical_id(const struct decision *decision, struct id profile_id);
@@ -282,6 +323,10 @@ struct decision_rows {
      * that remain, once these are written. */
     struct interest_loss *interest_losses;
     size_t interest_loss_count;
+    struct rung_row *rungs;
+    size_t rung_count;
+    struct outcome_row *outcomes;
+    size_t outcome_count;
 };
 
 struct interest_loss {

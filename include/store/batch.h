@@ -11,7 +11,8 @@
  *   save   one unnest statement per table; COMMIT
  *
  * Between lock and save there are more only where a batch needs them: one when
- * orders shrank (batch_restore_extremes), two when a profile's rules ask for its
+ * orders shrank (batch_restore_extremes), one when triggers fired that ask what was
+ * rung before (batch_fire), two when a profile's rules ask for its
  * history, and two for each event that made a profile lose sight of it
  * (store/bring_up.h). The sweeps claim profiles instead of load and lock.
  *
@@ -77,6 +78,10 @@ NODISCARD enum status batch_plan_and_lock(struct batch *batch, int64_t now_ms, b
 /* The counted orders of a profile whose contribution shrank: first, last and
  * largest are read from the orders themselves, less those in this decision. */
 NODISCARD enum status batch_restore_extremes(struct batch *batch, struct problem *problem);
+
+/* Between deciding and decision_finish: where triggers fired, what was rung before is
+ * locked and given to the decision, in one round trip; else nothing is asked. */
+NODISCARD enum status batch_fire(struct batch *batch, struct problem *problem);
 
 struct batch_webhook { /* a raw delivery to keep */
     struct id id;

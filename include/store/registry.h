@@ -80,6 +80,12 @@ struct registry_workspace {
     size_t exposure_count;
     const struct registry_schema *schemas; /* ascending by source and event type */
     size_t schema_count;
+    const struct trigger *triggers; /* those that compile, by id; paused ones too */
+    size_t trigger_count;
+    const struct trigger_set *trigger_set; /* of those that fire; NULL: none */
+    const struct channel_cap *channel_caps;
+    size_t channel_cap_count;
+    bool knows_history; /* every source's is complete */
 };
 
 struct registry_subscription {

@@ -98,6 +98,8 @@ struct rule_fault {
     size_t used_by_count;
     const struct str *subscriptions; /* of "rule-in-use" too: names of subscriptions */
     size_t subscription_count;
+    const struct str *triggers; /* and of triggers */
+    size_t trigger_count;
 };
 
 /* All changes together are one new version, or none if none changes a meaning
@@ -110,6 +112,13 @@ NODISCARD enum status rule_store_save(struct pg *pg, struct arena *arena, struct
                                       const struct rule_change *changes, size_t count,
                                       int64_t now_ms, struct rule_saved *out_saved,
                                       struct rule_fault *out_fault, struct problem *problem);
+
+/* In the caller's transaction, after the conditions of triggers changed: a version
+ * that keeps what they count, and a job that brings everybody to it. STATUS_INVALID
+ * with *out_error when one of them asks for more than a ruleset keeps. */
+NODISCARD enum status rule_store_keep(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                      int64_t now_ms, struct ruleset_error *out_error,
+                                      struct problem *problem);
 
 /* The newest version, compiled in `arena` from its row. STATUS_MISSING: none. */
 NODISCARD enum status rule_store_compile(struct pg *pg, struct arena *arena, struct id workspace_id,

@@ -2,7 +2,7 @@
 #include "rest_priv.h"
 
 /*
- * Routes of rules, of what came of them, and of the jobs that bring it about.
+ * Routes of rules and triggers, of what came of them, and of the jobs that bring it about.
  */
 
 enum http_outcome handle_rule_create(struct http_exchange *x, void *app)
@@ -48,6 +48,41 @@ enum http_outcome handle_rule_backtest(struct http_exchange *x, void *app)
 enum http_outcome handle_rule_restore(struct http_exchange *x, void *app)
 {
     return rest_run(x, app, resource_rule_restore, REST_WRITE);
+}
+
+enum http_outcome handle_trigger_list(struct http_exchange *x, void *app)
+{
+    return rest_run(x, app, resource_trigger_list, REST_PAGE | REST_TOTAL);
+}
+
+enum http_outcome handle_trigger_show(struct http_exchange *x, void *app)
+{
+    return rest_run(x, app, resource_trigger_show, 0);
+}
+
+enum http_outcome handle_trigger_put(struct http_exchange *x, void *app)
+{
+    return rest_run(x, app, resource_trigger_put, REST_WRITE);
+}
+
+enum http_outcome handle_trigger_delete(struct http_exchange *x, void *app)
+{
+    return rest_run(x, app, resource_trigger_delete, REST_WRITE);
+}
+
+enum http_outcome handle_trigger_pause(struct http_exchange *x, void *app)
+{
+    return rest_run(x, app, resource_trigger_pause, REST_WRITE);
+}
+
+enum http_outcome handle_trigger_resume(struct http_exchange *x, void *app)
+{
+    return rest_run(x, app, resource_trigger_resume, REST_WRITE);
+}
+
+enum http_outcome handle_trigger_outcomes(struct http_exchange *x, void *app)
+{
+    return rest_run(x, app, resource_trigger_outcomes, REST_RANGE);
 }
 
 enum http_outcome handle_name_list(struct http_exchange *x, void *app)

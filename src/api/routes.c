@@ -105,6 +105,15 @@ const struct http_route api_routes[] = {
     { HTTP_DELETE, "/v1/rules/{name}", handle_rule_delete, SCOPE_CONFIGURE, HTTP_WORKER, 0 },
     { HTTP_GET, "/v1/rules/{name}/members", handle_rule_members, SCOPE_READ, HTTP_WORKER, 0 },
     { HTTP_POST, "/v1/rules/{name}/restore", handle_rule_restore, SCOPE_CONFIGURE, HTTP_WORKER, 0 },
+
+    { HTTP_GET, "/v1/triggers", handle_trigger_list, SEE_SETUP, HTTP_WORKER, 0 },
+    { HTTP_GET, "/v1/triggers/{name}", handle_trigger_show, SEE_SETUP, HTTP_WORKER, 0 },
+    { HTTP_PUT, "/v1/triggers/{name}", handle_trigger_put, SCOPE_CONFIGURE, HTTP_WORKER | HTTP_BODY_NEEDED, 0 },
+    { HTTP_DELETE, "/v1/triggers/{name}", handle_trigger_delete, SCOPE_CONFIGURE, HTTP_WORKER, 0 },
+    { HTTP_POST, "/v1/triggers/{name}/pause", handle_trigger_pause, SCOPE_CONFIGURE, HTTP_WORKER, 0 },
+    { HTTP_POST, "/v1/triggers/{name}/resume", handle_trigger_resume, SCOPE_CONFIGURE, HTTP_WORKER, 0 },
+    { HTTP_GET, "/v1/triggers/{name}/outcomes", handle_trigger_outcomes, SEE_SETUP, HTTP_WORKER, 0 },
+
     { HTTP_GET, "/v1/names", handle_name_list, SEE_SETUP | SCOPE_SUBSCRIBE, HTTP_WORKER, 0 },
     { HTTP_GET, "/v1/transitions", handle_transition_list, SCOPE_READ, HTTP_WORKER, 0 },
 

@@ -149,6 +149,21 @@ static void write_subscribers(struct jsonw *json, const struct rule_view *view,
     }
 }
 
+static void write_triggers(struct jsonw *json, const struct rule_view *view, struct id workspace_id,
+                           struct str rule)
+{
+    const struct registry_workspace *workspace =
+        view->snapshot != NULL ? snapshot_workspace(view->snapshot, workspace_id) : NULL;
+    for (size_t i = 0; workspace != NULL && i < workspace->trigger_count; i++) {
+        if (trigger_uses_rule(&workspace->triggers[i], rule)) {
+            char text[80];
+            (void)snprintf(text, sizeof(text), "trigger:%.*s",
+                           STR_ARG(str_take_text(workspace->triggers[i].name, 63)));
+            jsonw_z(json, text);
+        }
+    }
+}
+
 static void write_used_by(struct jsonw *json, const struct rule_view *view, struct id workspace_id,
                           const struct rule *rule)
 {
@@ -157,6 +172,7 @@ static void write_used_by(struct jsonw *json, const struct rule_view *view, stru
     jsonw_open_array(json);
     if (rule != NULL) {
         write_subscribers(json, view, workspace_id, rule->definition.name);
+        write_triggers(json, view, workspace_id, rule->definition.name);
     }
     for (size_t i = 0; rule != NULL && i < ruleset->rule_count; i++) {
         const struct rule *other = &ruleset->rules[i];
@@ -310,6 +326,9 @@ static void write_users(struct jsonw *json, const struct rule_fault *fault)
     for (size_t i = 0; i < fault->subscription_count; i++) {
         write_user(json, "subscription", fault->subscriptions[i]);
     }
+    for (size_t i = 0; i < fault->trigger_count; i++) {
+        write_user(json, "trigger", fault->triggers[i]);
+    }
     jsonw_close_array(json);
 }
 
@@ -336,7 +355,7 @@ void rule_fault_write(const struct resource_request *request, const struct rule_
     struct jsonw json;
     buf_init(&buf, request->arena, RESOURCE_BYTES_MAX);
     jsonw_begin(&json, &buf);
-    if (fault->used_by_count + fault->subscription_count > 0) {
+    if (fault->used_by_count + fault->subscription_count + fault->trigger_count > 0) {
         write_users(&json, fault);
     } else if (fault->rule.size > 0) {
         struct str pointer = pointer_of(request->arena, changes, fault, is_bulk);

@@ -355,6 +355,24 @@ static const struct command command_list[] = {
     { "rule restore", "[NAME]", "put a shipped rule back, or all of them",
       "shopbell rule restore lifecycle --yes\nshopbell rule restore --dry-run", rule_options, 0, 1,
       command_rule_restore },
+    { "trigger list", "", "when this happens and this holds, ring", "shopbell trigger list", NULL,
+      0, 0, command_trigger_list },
+    { "trigger show", "NAME", "one trigger, as it can be kept in git",
+      "shopbell trigger show tenth_order --json > triggers/tenth_order.json", NULL, 1, 1,
+      command_trigger_show },
+    { "trigger set", "NAME FILE", "create or replace one trigger",
+      "shopbell trigger set tenth_order triggers/tenth_order.json --dry-run\n"
+      "echo '{\"when\":{\"event\":\"order.completed\"},\"if\":\"orders.count >= 10\","
+      "\"once\":true,\"mode\":\"live\"}' | shopbell trigger set tenth_order -",
+      rule_options, 2, 2, command_trigger_set },
+    { "trigger delete", "NAME", "delete a trigger, and what was counted of it",
+      "shopbell trigger delete tenth_order --yes", NULL, 1, 1, command_trigger_delete },
+    { "trigger pause", "NAME", "let a trigger rest: its causes pass unheard",
+      "shopbell trigger pause tenth_order", NULL, 1, 1, command_trigger_pause },
+    { "trigger resume", "NAME", "wake a trigger that was paused",
+      "shopbell trigger resume tenth_order", NULL, 1, 1, command_trigger_resume },
+    { "trigger outcomes", "NAME", "what became of its causes in the last 31 days",
+      "shopbell trigger outcomes tenth_order --json", NULL, 1, 1, command_trigger_outcomes },
 
     { "universal post", "FILE|-", "tell what happens in the world: an event, or a list of them",
       "shopbell universal post storm.json\n"

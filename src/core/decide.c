@@ -323,6 +323,7 @@ static void ring_event(struct decision *decision, struct profile *profile,
         .at_ms = recorded->occurred_at_ms,
     };
     bell_ring(decision, &bell, now_ms);
+    fire_event(decision, &bell, now_ms);
 }
 
 static void ring_profile(struct decision *decision, struct profile *profile, const char *topic,

@@ -141,6 +141,20 @@ static bool event_slot_equal(const void *item, const void *key)
     return id_equal(((const struct event_slot *)item)->event_id, *(const struct id *)key);
 }
 
+static uint64_t rung_hash(const struct decision *decision, const struct rung_key *key)
+{
+    uint64_t by_trigger = id_hash64(key->trigger_id, decision->map_seed);
+    return hash64(key->part, id_hash64(key->profile_id, by_trigger));
+}
+
+static bool rung_slot_equal(const void *item, const void *key)
+{
+    const struct rung_key *a = &((const struct rung_slot *)item)->key;
+    const struct rung_key *b = key;
+    return id_equal(a->trigger_id, b->trigger_id) && id_equal(a->profile_id, b->profile_id) &&
+           str_equal(a->part, b->part);
+}
+
 /* --- the working set ---------------------------------------------------- */
 
 struct decision *decision_create(struct arena *arena, const struct decide_context *context,
@@ -286,6 +300,26 @@ void decision_add_event(struct decision *decision, struct id event_id, struct id
         map_add(decision->arena, &decision->event_map, id_hash64(event_id, decision->map_seed),
                 slot);
     }
+}
+
+struct rung_slot *decision_find_rung(const struct decision *decision, const struct rung_key *key)
+{
+    return map_find(&decision->rung_map, rung_hash(decision, key), rung_slot_equal, key);
+}
+
+struct rung_slot *decision_add_rung(struct decision *decision, const struct rung_key *key)
+{
+    struct rung_slot *slot = decision_find_rung(decision, key);
+    if (slot != NULL) {
+        return slot;
+    }
+    slot = ARENA_NEW(decision->arena, struct rung_slot);
+    if (slot != NULL) {
+        *slot = (struct rung_slot){ .key = *key, .own = rung_none(), .seen = rung_none() };
+        map_add(decision->arena, &decision->rung_map, rung_hash(decision, key), slot);
+        list_add(decision->arena, &decision->rungs, slot);
+    }
+    return slot;
 }
 
 /* --- what the shell asks between the steps ------------------------------ */

@@ -16,6 +16,7 @@
 
 #include "core/decide.h"
 #include "core/rule/verdict.h"
+#include "core/trigger/gates.h"
 
 struct map_slot {
     uint64_t hash;
@@ -61,6 +62,26 @@ struct shrunk {
     int64_t now_ms;
 };
 
+/* One row of what was rung, and the rows of who was merged. */
+struct rung_slot {
+    struct rung_key key;
+    struct rung own;  /* as it is stored, and will be */
+    struct rung seen; /* joined with the others */
+    bool is_dirty;
+};
+
+/* A trigger and a cause of it: one outcome. */
+struct firing {
+    const struct trigger *trigger;
+    struct bell *bell;            /* what it would ring */
+    struct pending_bell *pending; /* kept for it; NULL: nobody hears it */
+    struct profile *profile;      /* as it is at the end */
+    int64_t now_ms;
+    size_t order;   /* of decision */
+    bool asks_late; /* an order went: its gates wait for those that remain */
+    enum trigger_outcome outcome;
+};
+
 struct unsaid; /* decide.c: an event that waits for a history */
 
 /* Who may hear a bell: by topic, and by filter unless the filters wait for what the
@@ -85,6 +106,8 @@ struct pending_bell {
     int64_t previous_since_ms;
     const struct identity_decision_row *merge;
     const struct rule_backfill *backfill;
+    const struct trigger *trigger; /* NULL: it rings by itself */
+    bool is_silent;                /* a gate of its trigger said no */
     const struct ruleset *ruleset; /* whose names the labels have */
     struct hearing hearing;
     struct notification_row row;
@@ -115,6 +138,11 @@ struct decision {
     int64_t import_now_ms;
     struct unsaid *unsaid; /* NULL: none */
     struct list bells;
+    struct list firings; /* of struct firing: causes of triggers */
+    struct list rungs;   /* of struct rung_slot */
+    struct map rung_map; /* of the same */
+    bool knows_rungs;    /* the shell asked which */
+    bool is_closed;
     size_t stale_count;
     size_t backfill_count; /* bells that ring since a rule was saved */
     size_t backfill_held_count;
@@ -136,6 +164,9 @@ struct order_slot *decision_add_order(struct decision *decision, struct order *o
 struct id decision_fresh_id(struct decision *decision, int64_t now_ms);
 struct event_slot *decision_find_event(const struct decision *decision, struct id event_id);
 void decision_add_event(struct decision *decision, struct id event_id, struct id profile_id);
+/* What was rung of a key; one that was never wanted is NULL, and added as never rung. */
+struct rung_slot *decision_find_rung(const struct decision *decision, const struct rung_key *key);
+struct rung_slot *decision_add_rung(struct decision *decision, const struct rung_key *key);
 
 /* --- interest/gather.c --------------------------------------------------- */
 
@@ -148,6 +179,12 @@ NODISCARD bool interest_gather(struct decision *decision, struct decision_rows *
 
 /* Asks the rules about the event decided last, if that is still to be done. */
 NODISCARD enum status decide_rest(struct decision *decision);
+
+/* --- finish.c ------------------------------------------------------------ */
+
+/* Nothing more is decided: imports and shrunk orders are settled, and the causes of
+ * triggers are all known. Once. */
+NODISCARD enum status decision_close(struct decision *decision);
 
 /* --- identity/resolve.c ------------------------------------------------- */
 
@@ -263,10 +300,20 @@ struct bell {
     int64_t previous_since_ms;
     const struct identity_decision_row *merge;
     const struct rule_backfill *backfill; /* the save is the cause; NULL: it is not */
+    const struct trigger *trigger;        /* NULL: it rings by itself */
 };
 
 /* Keeps the bell if somebody wants it and it is not stale. */
 void bell_ring(struct decision *decision, const struct bell *bell, int64_t now_ms);
+
+/* The steps of it, for triggers: is its cause too old, who hears it, and keeping it. */
+bool bell_is_stale(const struct bell *bell, int64_t now_ms);
+struct hearing bell_hear(const struct decision *decision, const struct bell *bell, int64_t now_ms);
+struct pending_bell *bell_keep(struct decision *decision, const struct bell *bell,
+                               const struct hearing *hearing);
+/* As of when filters are asked: of time alone the instant at which it became true, as
+ * the rules were. */
+int64_t bell_asked_at_ms(const struct bell *bell, int64_t now_ms);
 
 /* Asks the filters that waited. False when nobody is left. */
 bool bell_settle(struct decision *decision, struct pending_bell *bell);
@@ -274,6 +321,18 @@ bool bell_settle(struct decision *decision, struct pending_bell *bell);
  * an event. */
 struct rule_subject bell_subject(const struct decision *decision, const struct profile *profile,
                                  const struct event *event, struct property_view *fact);
+
+/* --- trigger/fire.c ------------------------------------------------------- */
+
+/* The triggers of an event, and those of a change of a verdict: their gates are asked
+ * as far as the customer decides. */
+void fire_event(struct decision *decision, const struct bell *bell, int64_t now_ms);
+void fire_transition(struct decision *decision, const struct bell *bell, int64_t now_ms);
+/* What waited for the orders that remain, and which rows the rest needs. */
+void fire_close(struct decision *decision);
+/* The gates that rest on what was rung, in order of priority. */
+void fire_settle(struct decision *decision);
+bool fire_finish(struct decision *decision, int64_t recorded_at_ms, struct decision_rows *rows);
 
 /* --- trigger/render.c --------------------------------------------------- */
 

@@ -1,3 +1,5 @@
+#include <assert.h>
+
 #include "decision_priv.h"
 
 /*
@@ -222,7 +224,7 @@ static bool finish_bells(struct decision *decision, int64_t recorded_at_ms,
     for (size_t i = 0; rows->notifications != NULL && i < decision->bells.count; i++) {
         struct pending_bell *bell = decision->bells.items[i];
         render_extremes(bell);
-        if (!bell_settle(decision, bell)) {
+        if (bell->is_silent || !bell_settle(decision, bell)) {
             continue;
         }
         if (!render_row(decision, bell, recorded_at_ms)) {
@@ -233,20 +235,37 @@ static bool finish_bells(struct decision *decision, int64_t recorded_at_ms,
     return rows->notifications != NULL;
 }
 
-enum status decision_finish(struct decision *decision, int64_t recorded_at_ms,
-                            struct decision_rows *out_rows)
+enum status decision_close(struct decision *decision)
 {
-    struct decision_rows rows = { 0 };
+    if (decision->is_closed) {
+        return STATUS_OK;
+    }
     enum status status = decide_rest(decision);
     if (status != STATUS_OK) {
         return status;
     }
+    decision->is_closed = true;
     finish_import(decision);
     finish_shrunk(decision);
+    fire_close(decision);
+    return arena_is_full(decision->arena) ? STATUS_LIMIT : STATUS_OK;
+}
+
+enum status decision_finish(struct decision *decision, int64_t recorded_at_ms,
+                            struct decision_rows *out_rows)
+{
+    struct decision_rows rows = { 0 };
+    enum status status = decision_close(decision);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    assert(decision->rungs.count == 0 || decision->knows_rungs);
+    fire_settle(decision);
     bool complete = finish_profiles(decision, &rows) && finish_identities(decision, &rows) &&
                     finish_orders(decision, &rows) && finish_log(decision, &rows) &&
                     finish_memberships(decision, &rows) &&
                     finish_bells(decision, recorded_at_ms, &rows) &&
+                    fire_finish(decision, recorded_at_ms, &rows) &&
                     interest_gather(decision, &rows);
     if (!complete || arena_is_full(decision->arena)) {
         return STATUS_LIMIT;

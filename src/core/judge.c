@@ -401,6 +401,7 @@ void judge_ring(struct decision *decision, struct profile *profile,
         bell.event = event;
         bell.cause_at_ms = cause_at_ms;
         bell_ring(decision, &bell, now_ms);
+        fire_transition(decision, &bell, now_ms);
     }
 }
 

@@ -115,3 +115,25 @@ size_t decision_merged_here(const struct decision *decision, struct profile *con
     *out_owners = owners;
     return found;
 }
+
+size_t decision_merged_into(const struct decision *decision, struct id profile_id,
+                            struct id **out_ids)
+{
+    struct id *ids = NULL;
+    size_t found = 0;
+    for (size_t i = 0; i < decision->profiles.count; i++) {
+        const struct profile *loser = decision->profiles.items[i];
+        if (id_is_zero(loser->merged_into) ||
+            !id_equal(decision_canonical_id(decision, loser->id), profile_id)) {
+            continue;
+        }
+        ids = ids != NULL ? ids
+                          : ARENA_NEW_ARRAY(decision->arena, decision->profiles.count, struct id);
+        if (ids == NULL) {
+            break; /* the arena is full, which is said elsewhere */
+        }
+        ids[found++] = loser->id;
+    }
+    *out_ids = ids;
+    return found;
+}

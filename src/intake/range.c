@@ -393,6 +393,9 @@ static enum status save_decision(struct attempt_state *attempt, struct decision_
     const struct intake_config *config = &writer->intake->config;
     enum status status = batch_restore_extremes(&attempt->batch, problem);
     if (status == STATUS_OK) {
+        status = batch_fire(&attempt->batch, problem);
+    }
+    if (status == STATUS_OK) {
         status = decision_finish(attempt->decision, clock_now_ms(), rows);
     }
     struct batch_save save = { .rows = rows, .tells_world = true };

@@ -52,4 +52,9 @@ NODISCARD enum status batch_order_decode(struct arena *arena, const struct pg_re
                                          size_t row, int first, struct order *order,
                                          struct problem *problem);
 
+/* --- batch_fire.c --- what triggers rang, and what came of their causes; nothing when
+ * none fired. */
+NODISCARD enum status batch_queue_rungs(struct batch *batch, const struct decision_rows *rows);
+NODISCARD enum status batch_queue_outcomes(struct batch *batch, const struct decision_rows *rows);
+
 #endif

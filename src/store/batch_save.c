@@ -243,7 +243,7 @@ static const struct pg_statement save_rendition = {
 };
 
 enum {
-    SAVE_STATEMENTS_MAX = 20 + INTEREST_STATEMENTS_MAX + CATALOGUE_STATEMENTS_MAX
+    SAVE_STATEMENTS_MAX = 24 + INTEREST_STATEMENTS_MAX + CATALOGUE_STATEMENTS_MAX
 };
 
 /* --- columns ------------------------------------------------------------ */
@@ -1148,6 +1148,12 @@ static enum status queue_rows(struct batch *batch, const struct batch_save *save
     }
     if (status == STATUS_OK && !save->leaves_interests) {
         status = interest_queue(batch, rows);
+    }
+    if (status == STATUS_OK) {
+        status = batch_queue_rungs(batch, rows);
+    }
+    if (status == STATUS_OK) {
+        status = batch_queue_outcomes(batch, rows);
     }
     if (status == STATUS_OK) {
         status = catalogue_queue(batch, save->tells_world);

@@ -159,6 +159,9 @@ static enum status finish(struct long_run *run, struct batch *batch,
     }
     struct decision_rows rows = { 0 };
     if (status == STATUS_OK) {
+        status = batch_fire(batch, problem);
+    }
+    if (status == STATUS_OK) {
         status = decision_finish(batch->decision, bring_up->now_ms, &rows);
     }
     const struct batch_save save = { .rows = &rows, .raises_due = true };

@@ -135,13 +135,17 @@ static enum status refresh(struct registry *registry, bool force, struct problem
     size_t source_count = snapshot->unreadable_source_count;
     size_t ruleset_count = snapshot->unreadable_ruleset_count;
     size_t choice_count = snapshot->unreadable_choice_count;
+    size_t trigger_count = snapshot->unreadable_trigger_count;
     publish(registry, snapshot);
-    if (is_first && secret_count + source_count + ruleset_count + choice_count > 0) {
-        return problem_set(problem, STATUS_OK, "internal",
-                           "%zu secrets do not open under this master key, the settings of"
-                           " %zu sources do not parse, %zu versions of rules do not compile, nor do"
-                           " the filters or fields of %zu subscriptions; they are left out",
-                           secret_count, source_count, ruleset_count, choice_count);
+    if (is_first &&
+        secret_count + source_count + ruleset_count + choice_count + trigger_count > 0) {
+        return problem_set(
+            problem, STATUS_OK, "internal",
+            "%zu secrets do not open under this master key, the settings of"
+            " %zu sources do not parse, %zu versions of rules do not compile, nor do"
+            " the filters or fields of %zu subscriptions, nor %zu triggers; they are left"
+            " out",
+            secret_count, source_count, ruleset_count, choice_count, trigger_count);
     }
     return STATUS_OK;
 }
@@ -264,6 +268,12 @@ void registry_decide_context(const struct registry_workspace *workspace,
         .backfills = workspace->backfills,
         .backfill_count = workspace->backfill_count,
         .backfill_bells_max = SIZE_MAX,
+        .triggers = workspace->trigger_set,
+        .channel_caps = workspace->channel_caps,
+        .channel_cap_count = workspace->channel_cap_count,
+        .knows_history = workspace->knows_history,
+        .time_zone = workspace->time_zone,
+        .find_zone = instant_zone,
     };
 }
 

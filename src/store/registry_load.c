@@ -7,7 +7,7 @@
 #include "registry_priv.h"
 
 /*
- * How a snapshot is built: twelve reads in one round trip, joined in memory.
+ * How a snapshot is built: fourteen reads in one round trip, joined in memory.
  *
  * Problem: the parts must belong together (a source and its secrets, the
  * number that says how new all of it is), and one bad row must not stop the
@@ -44,7 +44,9 @@ static const struct pg_statement registry_begin = {
 
 static const struct pg_statement registry_workspaces = {
     "registry_workspaces",
-    "SELECT id, name, currency, time_zone, held_at IS NOT NULL FROM workspace ORDER BY id",
+    "SELECT w.id, w.name, w.currency, w.time_zone, w.held_at IS NOT NULL, NOT EXISTS (SELECT 1"
+    " FROM source s WHERE s.workspace_id = w.id AND s.deleted_at IS NULL"
+    " AND NOT s.history_complete) FROM workspace w ORDER BY w.id",
 };
 
 static const struct pg_statement registry_sources = {
@@ -99,6 +101,8 @@ enum {
     RESULT_BACKFILLS,
     RESULT_EXPOSURES,
     RESULT_SCHEMAS,
+    RESULT_TRIGGERS,
+    RESULT_CHANNEL_CAPS,
     RESULT_COMMIT,
     RESULT_COUNT,
 };
@@ -269,6 +273,7 @@ static enum status load_workspaces(struct loading *loading)
             .currency = pg_get_text(rows, i, 2),
             .time_zone = copy_z(loading->arena, pg_get_text(rows, i, 3)),
             .held = pg_get_bool(rows, i, 4),
+            .knows_history = pg_get_bool(rows, i, 5),
         };
     }
     snapshot->workspace_count = count;
@@ -598,6 +603,8 @@ static enum status read_rows(struct pg *pg, struct loading *loading, int64_t now
         [RESULT_BACKFILLS] = &registry_backfills_sql,
         [RESULT_EXPOSURES] = &registry_exposures_sql,
         [RESULT_SCHEMAS] = &registry_schemas_sql,
+        [RESULT_TRIGGERS] = &registry_triggers_sql,
+        [RESULT_CHANNEL_CAPS] = &registry_channel_caps_sql,
         [RESULT_COMMIT] = &pg_commit,
     };
     struct pg_params now;
@@ -644,12 +651,22 @@ static enum status load_choices(struct loading *loading)
     return registry_choices_load(loading->snapshot);
 }
 
+static enum status load_triggers(struct loading *loading)
+{
+    return registry_triggers_load(loading->results[RESULT_TRIGGERS], loading->snapshot);
+}
+
+static enum status load_channel_caps(struct loading *loading)
+{
+    return registry_channel_caps_load(loading->results[RESULT_CHANNEL_CAPS], loading->snapshot);
+}
+
 static enum status build(struct loading *loading)
 {
     static enum status (*const steps[])(struct loading *) = {
-        vault_create,       load_workspaces, load_sources,   load_keys,
-        load_subscriptions, load_statistics, load_backfills, load_exposures,
-        load_schemas,       attach_rules,    load_choices,
+        vault_create,    load_workspaces, load_sources,      load_keys,    load_subscriptions,
+        load_statistics, load_backfills,  load_exposures,    load_schemas, attach_rules,
+        load_choices,    load_triggers,   load_channel_caps,
     };
     loading->snapshot->number = number_of(loading->results[RESULT_NUMBER]);
     for (size_t i = 0; i < ARRAY_COUNT(steps); i++) {

@@ -39,6 +39,7 @@ struct registry_snapshot {
     size_t unreadable_source_count;
     size_t unreadable_ruleset_count;
     size_t unreadable_choice_count;
+    size_t unreadable_trigger_count;
 
     struct registry_workspace *workspaces;
     size_t workspace_count;
@@ -112,6 +113,15 @@ NODISCARD enum status registry_backfills_load(const struct pg_result *rows,
                                               struct registry_snapshot *snapshot);
 /* After the rules were attached: their names are what filters may say. */
 NODISCARD enum status registry_choices_load(struct registry_snapshot *snapshot);
+/* Rows: as trigger_row_read takes them. */
+extern const struct pg_statement registry_triggers_sql;
+/* Rows: workspace_id, channel, count, per_ms. */
+extern const struct pg_statement registry_channel_caps_sql;
+/* After the rules were attached, too. */
+NODISCARD enum status registry_triggers_load(const struct pg_result *rows,
+                                             struct registry_snapshot *snapshot);
+NODISCARD enum status registry_channel_caps_load(const struct pg_result *rows,
+                                                 struct registry_snapshot *snapshot);
 void registry_rules_release(struct registry_rules *rules);
 
 #endif

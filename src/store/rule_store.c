@@ -7,6 +7,7 @@
 #include "rule_store_priv.h"
 #include "store/job_store.h"
 #include "store/subscription_store.h"
+#include "store/trigger_store.h"
 #include "store/workspace.h"
 
 /*
@@ -323,14 +324,32 @@ static enum status apply_changes(struct saving *saving)
 
 /* --- compiling ------------------------------------------------------------ */
 
-static struct rule_definition *definitions_of(struct arena *arena, const struct rule_row *rules,
-                                              size_t count)
+/* The rules, and behind them the conditions of triggers. */
+static enum status definitions_of(struct saving *saving, struct rule_definition **out_definitions,
+                                  size_t *out_count)
 {
-    struct rule_definition *definitions = ARENA_NEW_ARRAY(arena, count, struct rule_definition);
-    for (size_t i = 0; definitions != NULL && i < count; i++) {
-        definitions[i] = rules[i].definition;
+    struct rule_definition *conditions = NULL;
+    size_t condition_count = 0;
+    enum status status = trigger_conditions(saving->pg, saving->arena, saving->workspace_id,
+                                            &conditions, &condition_count, saving->problem);
+    if (status != STATUS_OK) {
+        return status;
     }
-    return definitions;
+    size_t count = saving->rule_count + condition_count;
+    struct rule_definition *definitions =
+        ARENA_NEW_ARRAY(saving->arena, count, struct rule_definition);
+    if (definitions == NULL) {
+        return too_big(saving);
+    }
+    for (size_t i = 0; i < saving->rule_count; i++) {
+        definitions[i] = saving->rules[i].definition;
+    }
+    for (size_t i = 0; i < condition_count; i++) {
+        definitions[saving->rule_count + i] = conditions[i];
+    }
+    *out_definitions = definitions;
+    *out_count = count;
+    return STATUS_OK;
 }
 
 static size_t change_of(const struct saving *saving, struct str name)
@@ -355,20 +374,44 @@ static enum status report(struct saving *saving, const struct ruleset_error *err
     return problem_set(saving->problem, STATUS_INVALID, error->type, "%s", error->error.detail);
 }
 
-static enum status build(struct saving *saving, struct ruleset **out_ruleset)
+static enum status refuse_broken(struct saving *saving, struct str *names, size_t count)
 {
-    struct rule_definition *definitions =
-        definitions_of(saving->arena, saving->rules, saving->rule_count);
-    if (definitions == NULL) {
+    saving->fault->triggers = names;
+    saving->fault->trigger_count = count;
+    return problem_set(saving->problem, STATUS_CONFLICT, "rule-in-use",
+                       "trigger \"%.*s\"%s says a name that would be gone", STR_ARG(names[0]),
+                       count > 1 ? " (and others)" : "");
+}
+
+/* A trigger's condition stood among the rules before: this save takes a name away. */
+static enum status report_condition(struct saving *saving, struct str trigger)
+{
+    struct str *names = ARENA_NEW_ARRAY(saving->arena, 1, struct str);
+    if (names == NULL) {
         return too_big(saving);
     }
+    names[0] = trigger;
+    return refuse_broken(saving, names, 1);
+}
+
+static enum status build(struct saving *saving, struct ruleset **out_ruleset)
+{
+    struct rule_definition *definitions = NULL;
+    size_t count = 0;
+    enum status status = definitions_of(saving, &definitions, &count);
+    if (status != STATUS_OK) {
+        return status;
+    }
     struct ruleset_error error = { .type = "invalid-expression" };
-    enum status status =
-        ruleset_build(saving->arena, saving->head.version + 1, definitions, saving->rule_count,
-                      saving->head.known, saving->head.known_count, &saving->head.next_feature,
-                      out_ruleset, &error);
+    status = ruleset_build(saving->arena, saving->head.version + 1, definitions, count,
+                           saving->head.known, saving->head.known_count, &saving->head.next_feature,
+                           out_ruleset, &error);
     if (status == STATUS_LIMIT) {
         return too_big(saving);
+    }
+    bool is_of_trigger = error.rule >= saving->rule_count && error.rule < count;
+    if (status != STATUS_OK && is_of_trigger && saving->change_count > 0) {
+        return report_condition(saving, definitions[error.rule].name);
     }
     if (status != STATUS_OK) {
         return report(saving, &error);
@@ -445,6 +488,16 @@ static enum status check_subscriptions(struct saving *saving, const struct rules
     return problem_set(saving->problem, STATUS_CONFLICT, "rule-in-use",
                        "subscription \"%.*s\"%s says a name that would be gone", STR_ARG(names[0]),
                        count > 1 ? " (and others)" : "");
+}
+
+/* And the triggers. */
+static enum status check_triggers(struct saving *saving, const struct ruleset *ruleset)
+{
+    struct str *names = NULL;
+    size_t count = 0;
+    enum status status = trigger_find_broken(saving->pg, saving->arena, saving->workspace_id,
+                                             ruleset, &names, &count, saving->problem);
+    return status == STATUS_OK && count > 0 ? refuse_broken(saving, names, count) : status;
 }
 
 static bool deletes_any(const struct saving *saving)
@@ -547,6 +600,14 @@ static bool changes_meaning(const struct saving *saving)
     return is_changed;
 }
 
+static enum status write_version(struct saving *saving, const struct ruleset *ruleset,
+                                 struct id *out_job_id)
+{
+    enum status status = ruleset_insert(saving->pg, saving->arena, saving->workspace_id, ruleset,
+                                        &saving->head, saving->now_ms, saving->problem);
+    return status == STATUS_OK ? queue_hydration(saving, ruleset->version, out_job_id) : status;
+}
+
 static enum status write_all(struct saving *saving, const struct ruleset *ruleset,
                              struct id *out_job_id)
 {
@@ -556,15 +617,7 @@ static enum status write_all(struct saving *saving, const struct ruleset *rulese
             return status;
         }
     }
-    if (!changes_meaning(saving)) {
-        return STATUS_OK;
-    }
-    enum status status = ruleset_insert(saving->pg, saving->arena, saving->workspace_id, ruleset,
-                                        &saving->head, saving->now_ms, saving->problem);
-    if (status == STATUS_OK) {
-        status = queue_hydration(saving, ruleset->version, out_job_id);
-    }
-    return status;
+    return changes_meaning(saving) ? write_version(saving, ruleset, out_job_id) : STATUS_OK;
 }
 
 enum status rule_store_save(struct pg *pg, struct arena *arena, struct id workspace_id,
@@ -600,6 +653,9 @@ enum status rule_store_save(struct pg *pg, struct arena *arena, struct id worksp
     if (status == STATUS_OK && changes_meaning(&saving)) {
         status = check_subscriptions(&saving, ruleset);
     }
+    if (status == STATUS_OK && changes_meaning(&saving)) {
+        status = check_triggers(&saving, ruleset);
+    }
     if (status == STATUS_OK) {
         status = write_all(&saving, ruleset, &job_id);
     }
@@ -614,6 +670,34 @@ enum status rule_store_save(struct pg *pg, struct arena *arena, struct id worksp
         .job_id = job_id,
     };
     return STATUS_OK;
+}
+
+enum status rule_store_keep(struct pg *pg, struct arena *arena, struct id workspace_id,
+                            int64_t now_ms, struct ruleset_error *out_error,
+                            struct problem *problem)
+{
+    struct rule_fault fault = { .change_index = SIZE_MAX };
+    struct saving saving = {
+        .pg = pg,
+        .arena = arena,
+        .workspace_id = workspace_id,
+        .now_ms = now_ms,
+        .fault = &fault,
+        .problem = problem,
+    };
+    struct ruleset *ruleset = NULL;
+    struct id job_id = ID_ZERO;
+    enum status status = load(&saving);
+    if (status == STATUS_OK) {
+        status = build(&saving, &ruleset);
+    }
+    if (status == STATUS_OK) {
+        status = write_version(&saving, ruleset, &job_id);
+    }
+    if (status == STATUS_INVALID) {
+        *out_error = fault.error;
+    }
+    return status;
 }
 
 /* --- what every workspace starts with --------------------------------------- */

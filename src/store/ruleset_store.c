@@ -39,7 +39,7 @@ static const struct pg_statement ruleset_rules_sql = {
     "  WITH ORDINALITY AS c(item, place) ORDER BY c.place)"
     " FROM ruleset s CROSS JOIN LATERAL jsonb_to_recordset(s.rules) AS d(id uuid, name text,"
     " title text, kind text, slot bigint, version bigint, since_version bigint,"
-    " hysteresis bigint, enabled boolean, cases jsonb)" RULESET_OF " ORDER BY d.slot",
+    " hysteresis bigint, enabled boolean, cases jsonb)" RULESET_OF " ORDER BY d.slot, d.id",
 };
 
 static const struct pg_statement ruleset_insert_sql = {
@@ -49,7 +49,12 @@ static const struct pg_statement ruleset_insert_sql = {
     " (SELECT coalesce(jsonb_agg(jsonb_build_object('id', r.id, 'name', r.name, 'title',"
     "  r.title, 'kind', r.kind, 'slot', r.slot, 'version', r.version, 'since_version',"
     "  r.since_version, 'hysteresis', r.hysteresis, 'enabled', r.enabled, 'cases', r.cases)"
-    "  ORDER BY r.slot), '[]') FROM rule r WHERE r.workspace_id = $1),"
+    "  ORDER BY r.slot), '[]') FROM rule r WHERE r.workspace_id = $1)"
+    " || (SELECT coalesce(jsonb_agg(jsonb_build_object('id', t.id, 'name', t.name, 'title', '',"
+    "  'kind', 'condition', 'slot', 0, 'version', t.version, 'since_version', 0, 'hysteresis', 0,"
+    "  'enabled', true, 'cases', jsonb_build_array(jsonb_build_object('value', NULL, 'when',"
+    "  t.condition))) ORDER BY t.id), '[]') FROM trigger t WHERE t.workspace_id = $1"
+    "  AND t.keeps),"
     " (SELECT coalesce(jsonb_agg(jsonb_build_object('key', f.key, 'number', f.number,"
     "  'version', f.version, 'keep', f.keep) ORDER BY f.number), '[]')"
     "  FROM unnest($4::text[], $5::bigint[], $6::bigint[], $7::bigint[])"
@@ -151,6 +156,7 @@ static bool read_definition(const struct pg_result *rows, struct arena *arena, s
         .id = pg_get_id(rows, row, 0),
         .name = pg_get_text(rows, row, 1),
         .title = pg_get_text(rows, row, 2),
+        .is_condition = str_equal(pg_get_text(rows, row, 3), STR("condition")),
         .kind = rule_kind_from_name(pg_get_text(rows, row, 3)),
         .slot = (uint32_t)pg_get_i64(rows, row, 4),
         .version = pg_get_i64(rows, row, 5),
@@ -160,7 +166,7 @@ static bool read_definition(const struct pg_result *rows, struct arena *arena, s
         .cases = cases,
         .case_count = count,
     };
-    return definition->kind != 0;
+    return definition->kind != 0 || definition->is_condition;
 }
 
 /* A zone that this machine does not have is UTC here. */

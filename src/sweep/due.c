@@ -188,7 +188,10 @@ static enum status due_save(struct due_run *run, struct decision *decision, stru
 {
     const struct due_config *config = &run->sweep->config;
     struct decision_rows rows = { 0 };
-    enum status status = decision_finish(decision, clock_now_ms(), &rows);
+    enum status status = batch_fire(&run->batch, problem);
+    if (status == STATUS_OK) {
+        status = decision_finish(decision, clock_now_ms(), &rows);
+    }
     if (status != STATUS_OK) {
         return status;
     }

@@ -115,7 +115,10 @@ static enum status save(struct hydrate_run *run, struct problem *problem)
     struct decision_rows rows = { 0 };
     struct delivery *deliveries = NULL;
     size_t delivery_count = 0;
-    enum status status = decision_finish(run->decision, clock_now_ms(), &rows);
+    enum status status = batch_fire(&run->batch, problem);
+    if (status == STATUS_OK) {
+        status = decision_finish(run->decision, clock_now_ms(), &rows);
+    }
     const struct batch_save what = { .rows = &rows, .raises_due = true };
     if (status == STATUS_OK) {
         status = batch_save(&run->batch, &what, &deliveries, &delivery_count, problem);

@@ -176,6 +176,9 @@ static enum status save_page(struct nightly_job *work, struct batch *batch,
     enum status status = job_progress(nightly->pg, nightly->arena, &progress, out_cancel, problem);
     struct decision_rows rows = { 0 };
     if (status == STATUS_OK) {
+        status = batch_fire(batch, problem);
+    }
+    if (status == STATUS_OK) {
         status = decision_finish(decision, clock_now_ms(), &rows);
     }
     const struct batch_save save = { .rows = &rows, .raises_due = true };

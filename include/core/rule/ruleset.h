@@ -43,6 +43,9 @@ struct rule_definition {
     size_t case_count;
     int64_t hysteresis; /* tiers: millionths; a tier is left only this share below its threshold */
     bool enabled;
+    /* The condition of a trigger: what it counts is kept as a rule's is, and nothing
+     * is decided by it. It has one case and neither kind nor slot. */
+    bool is_condition;
 };
 
 struct rule {

@@ -16,6 +16,7 @@
  *                      name, title, from, to, rule_version, since, until, previous_since:
  *                      of a notification about a rule of that kind
  *   merge.<x>          id, from_id, into_id
+ *   trigger.<x>        name, title, version: of a notification that a trigger rang
  *   notification.<x>   id, type, timestamp, recorded_at, expires_at, sequence, workspace,
  *                      cause
  *
@@ -58,6 +59,7 @@ struct message {
     int64_t previous_since_ms;
     const struct identity_decision_row *merge;
     const struct rule_backfill *backfill;
+    const struct trigger *trigger;               /* NULL: none rang it */
     const struct transition_row *const *changes; /* of this event and profile */
     size_t change_count;
     bool is_masked; /* addresses masked, people's names null */
@@ -70,6 +72,7 @@ enum message_object {
     MESSAGE_TRANSITION,
     MESSAGE_RULE, /* segment, tag, tier, lifecycle: the object of `data` */
     MESSAGE_MERGE,
+    MESSAGE_TRIGGER,
     MESSAGE_NOTIFICATION,
 };
 

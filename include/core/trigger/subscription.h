@@ -46,6 +46,12 @@ bool subscription_wants(const struct subscription_interest *interest, struct str
  * (an event type of a customer, custom.<name>, or a derived topic). */
 bool topic_pattern_is_valid(struct str pattern);
 
+/* Is it "object.action" in lower case? */
+bool topic_is_well_formed(struct str topic);
+/* Is it an event's name, a derived topic, or kept for the service? Others are free for
+ * triggers, whose own is trigger.<name>. */
+bool topic_is_built_in(struct str topic);
+
 /* Derived topics of this version, for GET /v1/topics: static names. */
 struct topic_info {
     const char *name;

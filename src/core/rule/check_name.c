@@ -163,7 +163,7 @@ static bool is_told_name(const struct check *check, struct str path)
 {
     struct rule_name name;
     const char *nearest = NULL;
-    return check->parser->vocabulary->context == RULE_CONTEXT_FILTER &&
+    return check->parser->vocabulary->context != RULE_CONTEXT_RULE &&
            (str_starts_with(path, STR("transition.")) ||
             rule_name_resolve_told(path, &name, &nearest));
 }

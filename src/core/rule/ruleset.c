@@ -39,6 +39,8 @@ struct builder {
     struct arena *arena;
     struct draft *drafts;
     size_t draft_count;
+    struct draft *conditions; /* of triggers */
+    size_t condition_count;
     uint32_t *order; /* drafts in order of dependence */
     size_t placed_count;
     struct rule_vocabulary vocabulary;
@@ -182,13 +184,18 @@ static enum status take_definitions(struct builder *builder,
                                     const struct rule_definition *definitions, size_t count)
 {
     builder->drafts = ARENA_NEW_ARRAY(builder->arena, count + 1, struct draft);
+    builder->conditions = ARENA_NEW_ARRAY(builder->arena, count + 1, struct draft);
     struct rule_known *names = ARENA_NEW_ARRAY(builder->arena, count + 1, struct rule_known);
-    if (builder->drafts == NULL || names == NULL) {
+    if (builder->drafts == NULL || builder->conditions == NULL || names == NULL) {
         return STATUS_LIMIT;
     }
     enum status status = STATUS_OK;
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
-        if (!definitions[i].enabled) {
+        if (definitions[i].is_condition) {
+            builder->conditions[builder->condition_count++] =
+                (struct draft){ .definition = &definitions[i], .index = i };
+        }
+        if (!definitions[i].enabled || definitions[i].is_condition) {
             continue;
         }
         if (builder->draft_count == RULESET_RULES_MAX) {
@@ -216,8 +223,10 @@ static enum status compile_case(struct builder *builder, struct draft *draft, si
 {
     struct rule_node *root = NULL;
     struct rule_error error = { 0 };
-    enum status status = rule_parse(builder->arena, draft->definition->cases[index].when,
-                                    &builder->vocabulary, &root, &error);
+    struct rule_vocabulary names = builder->vocabulary;
+    names.context = draft->definition->is_condition ? RULE_CONTEXT_TRIGGER : names.context;
+    enum status status =
+        rule_parse(builder->arena, draft->definition->cases[index].when, &names, &root, &error);
     if (status == STATUS_INVALID) {
         *builder->error = (struct ruleset_error){
             .rule = draft->index,
@@ -245,11 +254,11 @@ static enum status compile_case(struct builder *builder, struct draft *draft, si
     return STATUS_OK;
 }
 
-static enum status compile_drafts(struct builder *builder)
+static enum status compile_drafts(struct builder *builder, struct draft *drafts, size_t draft_count)
 {
     enum status status = STATUS_OK;
-    for (size_t i = 0; i < builder->draft_count && status == STATUS_OK; i++) {
-        struct draft *draft = &builder->drafts[i];
+    for (size_t i = 0; i < draft_count && status == STATUS_OK; i++) {
+        struct draft *draft = &drafts[i];
         size_t count = draft->definition->case_count;
         draft->trees = ARENA_NEW_ARRAY(builder->arena, count, const struct rule_node *);
         draft->programs = ARENA_NEW_ARRAY(builder->arena, count, const struct rule_program *);
@@ -469,7 +478,7 @@ static enum status check_state(const struct builder *builder, const struct draft
     }
     return refuse(builder, draft->index, "limit-reached",
                   str_printf(builder->arena,
-                             "the rule's aggregates can take %zu bytes of a profile, at most %d; "
+                             "its aggregates can take %zu bytes of a profile, at most %d; "
                              "the largest is %.*s with %zu",
                              total, RULE_STATE_BYTES_MAX, STR_ARG(largest->text), largest_bytes));
 }
@@ -495,6 +504,22 @@ static enum status fill_rules(struct builder *builder)
     return STATUS_OK;
 }
 
+static enum status check_conditions(const struct builder *builder)
+{
+    for (size_t i = 0; i < builder->condition_count; i++) {
+        const struct draft *draft = &builder->conditions[i];
+        struct rule rule = { .definition = *draft->definition, .programs = draft->programs };
+        if (!collect_features(builder->arena, &rule)) {
+            return STATUS_LIMIT;
+        }
+        enum status status = check_state(builder, draft, &rule);
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
+    return STATUS_OK;
+}
+
 /* --- percentiles ---------------------------------------------------------------- */
 
 static void add_percentile(struct ruleset *ruleset, int64_t *percents,
@@ -510,28 +535,43 @@ static void add_percentile(struct ruleset *ruleset, int64_t *percents,
     attributes[ruleset->percent_count++] = percentile->attribute;
 }
 
-static enum status collect_percentiles(struct builder *builder)
+static size_t count_percentiles(const struct draft *drafts, size_t count)
 {
-    size_t most = 0;
-    for (size_t i = 0; i < builder->draft_count; i++) {
-        for (size_t k = 0; k < builder->drafts[i].definition->case_count; k++) {
-            most += builder->drafts[i].programs[k]->percentile_count;
+    size_t total = 0;
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < drafts[i].definition->case_count; k++) {
+            total += drafts[i].programs[k]->percentile_count;
         }
     }
+    return total;
+}
+
+static void add_percentiles(struct ruleset *ruleset, const struct draft *drafts, size_t count,
+                            int64_t *percents, enum rule_attribute *attributes)
+{
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < drafts[i].definition->case_count; k++) {
+            const struct rule_program *program = drafts[i].programs[k];
+            for (size_t n = 0; n < program->percentile_count; n++) {
+                add_percentile(ruleset, percents, attributes, &program->percentiles[n]);
+            }
+        }
+    }
+}
+
+static enum status collect_percentiles(struct builder *builder)
+{
+    size_t most = count_percentiles(builder->drafts, builder->draft_count) +
+                  count_percentiles(builder->conditions, builder->condition_count);
     int64_t *percents = ARENA_NEW_ARRAY(builder->arena, most + 1, int64_t);
     enum rule_attribute *attributes =
         ARENA_NEW_ARRAY(builder->arena, most + 1, enum rule_attribute);
     if (percents == NULL || attributes == NULL) {
         return STATUS_LIMIT;
     }
-    for (size_t i = 0; i < builder->draft_count; i++) {
-        for (size_t k = 0; k < builder->drafts[i].definition->case_count; k++) {
-            const struct rule_program *program = builder->drafts[i].programs[k];
-            for (size_t n = 0; n < program->percentile_count; n++) {
-                add_percentile(builder->ruleset, percents, attributes, &program->percentiles[n]);
-            }
-        }
-    }
+    add_percentiles(builder->ruleset, builder->drafts, builder->draft_count, percents, attributes);
+    add_percentiles(builder->ruleset, builder->conditions, builder->condition_count, percents,
+                    attributes);
     builder->ruleset->percents = percents;
     builder->ruleset->percent_attributes = attributes;
     return STATUS_OK;
@@ -583,7 +623,12 @@ enum status ruleset_build(struct arena *arena, int64_t version,
     uint32_t number = *next_number;
     builder.ruleset->version = version;
     enum status status = take_definitions(&builder, definitions, count);
-    status = status == STATUS_OK ? compile_drafts(&builder) : status;
+    if (status == STATUS_OK) {
+        status = compile_drafts(&builder, builder.drafts, builder.draft_count);
+    }
+    if (status == STATUS_OK) {
+        status = compile_drafts(&builder, builder.conditions, builder.condition_count);
+    }
     status = status == STATUS_OK ? find_uses(&builder) : status;
     status = status == STATUS_OK ? order_drafts(&builder) : status;
     if (status == STATUS_OK &&
@@ -592,6 +637,7 @@ enum status ruleset_build(struct arena *arena, int64_t version,
         status = STATUS_LIMIT;
     }
     status = status == STATUS_OK ? fill_rules(&builder) : status;
+    status = status == STATUS_OK ? check_conditions(&builder) : status;
     status = status == STATUS_OK ? collect_percentiles(&builder) : status;
     if (status != STATUS_OK) {
         return status;

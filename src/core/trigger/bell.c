@@ -33,6 +33,9 @@ static struct id bell_id(const struct decision *decision, const struct bell *bel
     id_hash_add_id(&hash, decision->context->workspace_id);
     id_hash_add(&hash, bell->topic);
     id_hash_add_id(&hash, bell->profile->id);
+    if (bell->trigger != NULL) {
+        id_hash_add_id(&hash, bell->trigger->id);
+    }
     if (bell->backfill != NULL) {
         id_hash_add_id(&hash, bell->backfill->rule_id);
         id_hash_add_i64(&hash, bell->backfill->version);
@@ -151,33 +154,41 @@ static int64_t created_at_ms(const struct bell *bell)
     return bell->event != NULL ? bell->event->received_at_ms : bell->at_ms;
 }
 
-void bell_ring(struct decision *decision, const struct bell *bell, int64_t now_ms)
+bool bell_is_stale(const struct bell *bell, int64_t now_ms)
 {
-    if (bell->event != NULL && decision->context->is_import) {
-        return;
-    }
-    struct hearing hearing = find_listeners(decision, bell->topic);
-    if (hearing.count == 0) {
-        return;
-    }
     int64_t heard_at_ms = bell->event != NULL ? bell->event->received_at_ms : now_ms;
-    if (bell->cause_at_ms < heard_at_ms - BELL_AGE_MS_MAX) {
-        decision->stale_count++;
-        return;
-    }
-    /* Of time alone the instant at which it became true, as the rules were asked. */
+    return bell->cause_at_ms < heard_at_ms - BELL_AGE_MS_MAX;
+}
+
+int64_t bell_asked_at_ms(const struct bell *bell, int64_t now_ms)
+{
     bool is_timed = bell->event == NULL && bell->backfill == NULL;
-    hearing.decided_at_ms = is_timed ? bell->at_ms : now_ms;
-    hearing.filters_wait = hearing.has_filter && bell->profile->orders_shrunk;
-    if (hearing.has_filter && !hearing.filters_wait) {
-        ask_filters(decision, &hearing, bell->profile, bell->event, bell->transition);
+    return is_timed ? bell->at_ms : now_ms;
+}
+
+static void ask_now_or_later(const struct decision *decision, const struct bell *bell,
+                             int64_t now_ms, struct hearing *hearing)
+{
+    hearing->decided_at_ms = bell_asked_at_ms(bell, now_ms);
+    hearing->filters_wait = hearing->has_filter && bell->profile->orders_shrunk;
+    if (hearing->has_filter && !hearing->filters_wait) {
+        ask_filters(decision, hearing, bell->profile, bell->event, bell->transition);
     }
-    if (hearing.count == 0) {
-        return;
-    }
+}
+
+struct hearing bell_hear(const struct decision *decision, const struct bell *bell, int64_t now_ms)
+{
+    struct hearing hearing = find_listeners(decision, bell->topic);
+    ask_now_or_later(decision, bell, now_ms, &hearing);
+    return hearing;
+}
+
+struct pending_bell *bell_keep(struct decision *decision, const struct bell *bell,
+                               const struct hearing *hearing)
+{
     struct pending_bell *pending = ARENA_NEW(decision->arena, struct pending_bell);
     if (pending == NULL) {
-        return;
+        return NULL;
     }
     *pending = (struct pending_bell){
         .topic = bell->topic,
@@ -190,8 +201,9 @@ void bell_ring(struct decision *decision, const struct bell *bell, int64_t now_m
         .previous_since_ms = bell->previous_since_ms,
         .merge = bell->merge,
         .backfill = bell->backfill,
+        .trigger = bell->trigger,
         .ruleset = judge_ruleset(decision, bell->profile),
-        .hearing = hearing,
+        .hearing = *hearing,
         .row = {
             .id = bell_id(decision, bell),
             .created_at_ms = created_at_ms(bell),
@@ -203,4 +215,24 @@ void bell_ring(struct decision *decision, const struct bell *bell, int64_t now_m
         },
     };
     list_add(decision->arena, &decision->bells, pending);
+    return pending;
+}
+
+void bell_ring(struct decision *decision, const struct bell *bell, int64_t now_ms)
+{
+    if (bell->event != NULL && decision->context->is_import) {
+        return;
+    }
+    struct hearing hearing = find_listeners(decision, bell->topic);
+    if (hearing.count == 0) {
+        return;
+    }
+    if (bell_is_stale(bell, now_ms)) {
+        decision->stale_count++;
+        return;
+    }
+    ask_now_or_later(decision, bell, now_ms, &hearing);
+    if (hearing.count > 0) {
+        (void)bell_keep(decision, bell, &hearing);
+    }
 }

@@ -109,15 +109,9 @@ static void write_object_ids(struct jsonw *json, const struct event *event)
     jsonw_close(json);
 }
 
-static void write_event_object(struct arena *arena, struct jsonw *json,
-                               const struct message *message, bool is_thin)
+static void write_properties(struct arena *arena, struct jsonw *json, const struct message *message,
+                             bool is_thin)
 {
-    struct str object = { 0 };
-    struct str action = { 0 };
-    if (!str_split(message->topic, '.', &object, &action)) {
-        object = message->topic;
-    }
-    jsonw_key_str(json, object);
     if (is_thin) {
         write_object_ids(json, message->event);
         return;
@@ -132,6 +126,55 @@ static void write_event_object(struct arena *arena, struct jsonw *json,
     jsonw_raw(json, properties.size > 0 ? properties : STR("{}"));
 }
 
+static void write_event_object(struct arena *arena, struct jsonw *json,
+                               const struct message *message, bool is_thin)
+{
+    struct str object = { 0 };
+    struct str action = { 0 };
+    if (!str_split(message->topic, '.', &object, &action)) {
+        object = message->topic;
+    }
+    jsonw_key_str(json, object);
+    write_properties(arena, json, message, is_thin);
+}
+
+/* The event under its own name: the topic's first half is the trigger's. */
+static void write_causing_event(struct arena *arena, struct jsonw *json,
+                                const struct message *message, bool is_thin)
+{
+    const struct event *event = message->event;
+    jsonw_key(json, "event");
+    jsonw_open(json);
+    jsonw_put_id(json, "id", event->id);
+    jsonw_put_str(json, "type", event->name);
+    if (!is_thin) {
+        jsonw_put_str_or_null(json, "source", message->source);
+        jsonw_put_instant(json, "occurred_at", event->occurred_at_ms);
+    }
+    jsonw_key(json, "properties");
+    write_properties(arena, json, message, is_thin);
+    jsonw_close(json);
+}
+
+static void write_trigger(struct arena *arena, struct jsonw *json, const struct message *message,
+                          bool is_thin)
+{
+    const struct trigger *trigger = message->trigger;
+    jsonw_key(json, "trigger");
+    jsonw_open(json);
+    jsonw_put_str(json, "name", trigger->name);
+    if (!is_thin) {
+        jsonw_put_str(json, "title", trigger->title);
+    }
+    jsonw_put_i64(json, "version", trigger->version);
+    jsonw_close(json);
+    if (message->transition != NULL) {
+        write_transition(json, message, is_thin);
+    } else {
+        write_causing_event(arena, json, message, is_thin);
+    }
+}
+
 static bool is_of_profile(const struct message *message)
 {
     return str_starts_with(message->topic, STR("profile."));
@@ -140,7 +183,9 @@ static bool is_of_profile(const struct message *message)
 static void write_object(struct arena *arena, struct jsonw *json, const struct message *message,
                          bool is_thin)
 {
-    if (message->transition != NULL) {
+    if (message->trigger != NULL) {
+        write_trigger(arena, json, message, is_thin);
+    } else if (message->transition != NULL) {
         write_transition(json, message, is_thin);
     } else if (message->merge != NULL) {
         write_merge(json, message->merge, is_thin);

@@ -54,6 +54,12 @@ enum merge_member {
     MERGE_INTO_ID,
 };
 
+enum trigger_member {
+    TRIGGER_NAME = 1,
+    TRIGGER_TITLE,
+    TRIGGER_VERSION,
+};
+
 enum notification_member {
     NOTIFICATION_ID = 1,
     NOTIFICATION_TYPE,

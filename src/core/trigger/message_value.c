@@ -364,6 +364,24 @@ static struct told told_merge(struct arena *arena, const struct message *message
     return told_text((struct str){ NULL, 0 });
 }
 
+static struct told told_trigger(const struct message *message, const struct message_name *name)
+{
+    const struct trigger *trigger = message->trigger;
+    if (trigger == NULL) {
+        return told_text((struct str){ NULL, 0 });
+    }
+    switch ((enum trigger_member)name->member) {
+    case TRIGGER_NAME:
+        return told_text(trigger->name);
+    case TRIGGER_TITLE:
+        return told_text(trigger->title);
+    case TRIGGER_VERSION:
+        return told_count(trigger->version);
+    }
+    assert(false);
+    return told_text((struct str){ NULL, 0 });
+}
+
 static struct told told_notification(struct arena *arena, const struct message *message,
                                      const struct message_name *name)
 {
@@ -405,6 +423,8 @@ static struct told read_name(struct arena *arena, const struct message *message,
         return told_rule(message, name);
     case MESSAGE_MERGE:
         return told_merge(arena, message, name);
+    case MESSAGE_TRIGGER:
+        return told_trigger(message, name);
     case MESSAGE_NOTIFICATION:
         return told_notification(arena, message, name);
     }

@@ -32,6 +32,8 @@ static void describe_bell(const struct decision *decision, const struct pending_
         .previous_since_ms = bell->previous_since_ms,
         .merge = bell->merge,
         .backfill = bell->backfill,
+        .trigger = bell->trigger,
+        .is_test = bell->trigger != NULL && bell->trigger->mode == TRIGGER_TEST,
     };
 }
 

@@ -11,6 +11,10 @@
  * woken by our alarms.
  */
 
+enum {
+    TOPIC_BYTES_MAX = 127 /* two names and the dot */
+};
+
 static const struct topic_info derived[] = {
     { "profile.created", "A profile came into being", NULL },
     { "profile.identified", "A profile got its first exclusive or strong identity", NULL },
@@ -84,9 +88,38 @@ static bool is_known_topic(struct str topic)
     return type != 0 && !event_type_info(type)->universal;
 }
 
+bool topic_is_well_formed(struct str topic)
+{
+    struct str object = { NULL, 0 };
+    struct str action = { NULL, 0 };
+    return topic.size <= TOPIC_BYTES_MAX && str_split(topic, '.', &object, &action) &&
+           is_segment(object) && is_segment(action);
+}
+
+bool topic_is_built_in(struct str topic)
+{
+    static const char *const kept[] = { "trigger.", "ops.",    "subscription.", "notification.",
+                                        "profile.", "custom.", "universal." };
+    for (size_t i = 0; i < ARRAY_COUNT(kept); i++) {
+        if (str_starts_with(topic, str_from_z(kept[i]))) {
+            return true;
+        }
+    }
+    return is_known_topic(topic) || event_type_from_name(topic) != 0;
+}
+
+/* trigger.<name>: whether there is such a trigger may come later. */
+static bool is_of_trigger(struct str topic)
+{
+    return str_starts_with(topic, STR("trigger.")) && topic_is_well_formed(topic);
+}
+
 /* Does any topic begin with this segment? */
 static bool is_known_segment(struct str prefix)
 {
+    if (str_equal(prefix, STR("trigger."))) {
+        return true;
+    }
     for (size_t i = 0; i < ARRAY_COUNT(derived); i++) {
         if (str_starts_with(str_from_z(derived[i].name), prefix)) {
             return true;
@@ -110,5 +143,5 @@ bool topic_pattern_is_valid(struct str pattern)
         struct str segment = str_take(pattern, pattern.size - 2);
         return is_segment(segment) && is_known_segment(str_take(pattern, pattern.size - 1));
     }
-    return is_known_topic(pattern);
+    return is_known_topic(pattern) || is_of_trigger(pattern);
 }

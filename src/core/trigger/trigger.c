@@ -1,0 +1,398 @@
+#include "core/trigger/trigger.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/trigger/subscription.h"
+#include "feature_table_priv.h"
+#include "program_priv.h"
+
+/*
+ * Definitions of triggers: their words, what they name, and their index.
+ *
+ * A condition is a rule's expression that may also ask about the event or the
+ * change that fires it. What it counts is kept by the workspace's ruleset, which a
+ * save of the trigger makes know it (store/trigger_store.c): here its aggregates are
+ * only found again among the ruleset's features. One that is not there yet is not
+ * guessed: a customer whose state does not keep it is not rung.
+ */
+
+struct word {
+    int value;
+    const char *name;
+};
+
+static const struct word whens[] = {
+    { TRIGGER_EVENT, "event" },
+    { TRIGGER_ENTERS, "enters" },
+    { TRIGGER_LEAVES, "leaves" },
+    { TRIGGER_CHANGES, "changes" },
+};
+
+static const struct word modes[] = {
+    { TRIGGER_DRAFT, "draft" },
+    { TRIGGER_TEST, "test" },
+    { TRIGGER_LIVE, "live" },
+};
+
+static const struct word pers[] = {
+    { TRIGGER_PER_PROFILE, "profile" },
+    { TRIGGER_PER_PRODUCT, "product" },
+    { TRIGGER_PER_VARIANT, "variant" },
+};
+
+static const char *name_of(const struct word *words, size_t count, int value)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (words[i].value == value) {
+            return words[i].name;
+        }
+    }
+    return "";
+}
+
+static int value_of(const struct word *words, size_t count, struct str name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (str_equal_z(name, words[i].name)) {
+            return words[i].value;
+        }
+    }
+    return 0;
+}
+
+const char *trigger_when_name(enum trigger_when when)
+{
+    return name_of(whens, ARRAY_COUNT(whens), (int)when);
+}
+
+enum trigger_when trigger_when_from_name(struct str name)
+{
+    return (enum trigger_when)value_of(whens, ARRAY_COUNT(whens), name);
+}
+
+const char *trigger_mode_name(enum trigger_mode mode)
+{
+    return name_of(modes, ARRAY_COUNT(modes), (int)mode);
+}
+
+enum trigger_mode trigger_mode_from_name(struct str name)
+{
+    return (enum trigger_mode)value_of(modes, ARRAY_COUNT(modes), name);
+}
+
+const char *trigger_per_name(enum trigger_per per)
+{
+    return name_of(pers, ARRAY_COUNT(pers), (int)per);
+}
+
+enum trigger_per trigger_per_from_name(struct str name)
+{
+    return (enum trigger_per)value_of(pers, ARRAY_COUNT(pers), name);
+}
+
+/* --- what is wrong ----------------------------------------------------------- */
+
+static enum status refuse(struct trigger_error *error, const char *member, struct str detail,
+                          const char *suggestion)
+{
+    *error = (struct trigger_error){ .member = member };
+    size_t size =
+        detail.size < sizeof(error->error.detail) ? detail.size : sizeof(error->error.detail) - 1;
+    memcpy(error->error.detail, detail.data, size);
+    if (suggestion != NULL && strlen(suggestion) < sizeof(error->error.suggestion)) {
+        memcpy(error->error.suggestion, suggestion, strlen(suggestion));
+    }
+    return STATUS_INVALID;
+}
+
+/* "no <kind> is called "<name>"", and what is nearest. */
+static enum status refuse_unknown(struct arena *arena, struct trigger_error *error,
+                                  const char *member, const char *kind, struct str name,
+                                  const char *nearest)
+{
+    struct str shown = str_take_text(name, 80);
+    struct str detail = nearest != NULL
+                            ? str_printf(arena, "no %s is called \"%.*s\"; did you mean \"%s\"?",
+                                         kind, STR_ARG(shown), nearest)
+                            : str_printf(arena, "no %s is called \"%.*s\"", kind, STR_ARG(shown));
+    return detail.data == NULL ? STATUS_LIMIT : refuse(error, member, detail, nearest);
+}
+
+/* --- when -------------------------------------------------------------------- */
+
+static const char *nearest_event(struct str name)
+{
+    const char *names[EVENT_TYPE_COUNT];
+    size_t count = 0;
+    for (int type = EVENT_SESSION_STARTED; type < EVENT_TYPE_COUNT; type++) {
+        if (!event_type_info((enum event_type)type)->universal) {
+            names[count++] = event_type_info((enum event_type)type)->name;
+        }
+    }
+    return str_nearest(name, names, count);
+}
+
+static enum status resolve_event(struct arena *arena, struct trigger *trigger,
+                                 struct trigger_error *out_error)
+{
+    enum event_type type = event_type_from_name(trigger->what);
+    if (type == 0) {
+        return refuse_unknown(arena, out_error, "when/event", "event", trigger->what,
+                              nearest_event(trigger->what));
+    }
+    if (event_type_info(type)->universal) {
+        return refuse(out_error, "when/event",
+                      STR("it is about the world, not about one customer: {\"universal\": ...}, "
+                          "which is not available yet"),
+                      NULL);
+    }
+    trigger->event_type = type;
+    return STATUS_OK;
+}
+
+static bool fires_by(enum trigger_when when, enum rule_kind kind)
+{
+    bool has_values = kind == RULE_KIND_LIFECYCLE || kind == RULE_KIND_TIER;
+    return has_values == (when == TRIGGER_CHANGES);
+}
+
+static const char *nearest_rule(struct arena *arena, const struct ruleset *ruleset,
+                                const struct trigger *trigger)
+{
+    size_t count = ruleset != NULL ? ruleset->rule_count : 0;
+    const char **names = ARENA_NEW_ARRAY(arena, count + 1, const char *);
+    size_t taken = 0;
+    for (size_t i = 0; names != NULL && i < count; i++) {
+        const struct rule_definition *rule = &ruleset->rules[i].definition;
+        const char *name =
+            fires_by(trigger->when, rule->kind) ? str_dup_z(arena, rule->name) : NULL;
+        if (name != NULL) {
+            names[taken++] = name;
+        }
+    }
+    return names != NULL ? str_nearest(trigger->what, names, taken) : NULL;
+}
+
+/* from and to are values that the rule can have. */
+static enum status check_value(struct arena *arena, const struct rule *rule, struct str value,
+                               const char *member, struct trigger_error *out_error)
+{
+    const char *names[RULE_CASES_MAX];
+    for (size_t i = 0; i < rule->definition.case_count; i++) {
+        struct str known = rule->definition.cases[i].value;
+        if (value.size == 0 || str_equal(known, value)) {
+            return STATUS_OK;
+        }
+        names[i] = str_dup_z(arena, known);
+        if (names[i] == NULL) {
+            return STATUS_LIMIT;
+        }
+    }
+    return refuse_unknown(arena, out_error, member, "value of that rule", value,
+                          str_nearest(value, names, rule->definition.case_count));
+}
+
+static enum status resolve_rule(struct arena *arena, const struct ruleset *ruleset,
+                                struct trigger *trigger, struct trigger_error *out_error)
+{
+    static const char *const members[] = { [TRIGGER_ENTERS] = "when/enters",
+                                           [TRIGGER_LEAVES] = "when/leaves",
+                                           [TRIGGER_CHANGES] = "when/changes" };
+    const char *member = members[trigger->when];
+    const struct rule *rule = ruleset != NULL ? ruleset_rule(ruleset, trigger->what) : NULL;
+    const char *wanted = trigger->when == TRIGGER_CHANGES ? "lifecycle or tier" : "tag or segment";
+    if (rule == NULL) {
+        return refuse_unknown(arena, out_error, member, wanted, trigger->what,
+                              nearest_rule(arena, ruleset, trigger));
+    }
+    if (!fires_by(trigger->when, rule->definition.kind)) {
+        struct str detail = str_printf(
+            arena, "\"%.*s\" is a %s, and %s is said of a %s", STR_ARG(trigger->what),
+            rule_kind_name(rule->definition.kind), trigger_when_name(trigger->when), wanted);
+        return detail.data == NULL ? STATUS_LIMIT : refuse(out_error, member, detail, NULL);
+    }
+    trigger->rule_slot = rule->definition.slot;
+    enum status status = check_value(arena, rule, trigger->from, "when/from", out_error);
+    return status == STATUS_OK ? check_value(arena, rule, trigger->to, "when/to", out_error)
+                               : status;
+}
+
+/* --- the condition ------------------------------------------------------------ */
+
+/* The ruleset's numbers, for what the condition counts. */
+static struct feature_number *numbers_of(struct arena *arena, const struct ruleset *ruleset)
+{
+    size_t count = ruleset != NULL ? ruleset->feature_count : 0;
+    struct feature_number *numbers = ARENA_NEW_ARRAY(arena, count + 1, struct feature_number);
+    for (size_t i = 0; numbers != NULL && i < count; i++) {
+        const struct feature *feature = &ruleset->features[i];
+        numbers[i] = (struct feature_number){ .key = feature->key,
+                                              .number = feature->number,
+                                              .version = feature->version,
+                                              .keep = feature->keep };
+    }
+    return numbers;
+}
+
+static enum status compile_condition(struct arena *arena, const struct ruleset *ruleset,
+                                     struct trigger *trigger, struct trigger_error *out_error)
+{
+    struct rule_vocabulary names;
+    struct rule_node *root = NULL;
+    struct trigger_error error = { .member = "if", .is_expression = true };
+    if (!ruleset_vocabulary(arena, ruleset, RULE_CONTEXT_TRIGGER, &names)) {
+        return STATUS_LIMIT;
+    }
+    enum status status = rule_parse(arena, trigger->condition, &names, &root, &error.error);
+    if (status == STATUS_INVALID) {
+        *out_error = error;
+    }
+    struct feature_table *table = feature_table_create(arena);
+    const struct feature_number *known = numbers_of(arena, ruleset);
+    if (status != STATUS_OK || table == NULL || known == NULL) {
+        return status != STATUS_OK ? status : STATUS_LIMIT;
+    }
+    status = rule_compile(arena, root, table, &trigger->program);
+    uint32_t next = UINT32_MAX / 2; /* of what no profile keeps yet */
+    const struct feature *features = NULL;
+    size_t count = 0;
+    if (status != STATUS_OK ||
+        !feature_table_finish(table, 0, known, ruleset != NULL ? ruleset->feature_count : 0, &next,
+                              &features, &count)) {
+        return status != STATUS_OK ? status : STATUS_LIMIT;
+    }
+    program_number_features(trigger->program);
+    trigger->root = root;
+    return STATUS_OK;
+}
+
+enum status trigger_compile(struct arena *arena, const struct ruleset *ruleset,
+                            struct trigger *trigger, struct trigger_error *out_error)
+{
+    enum status status = trigger->when == TRIGGER_EVENT
+                             ? resolve_event(arena, trigger, out_error)
+                             : resolve_rule(arena, ruleset, trigger, out_error);
+    if (status == STATUS_OK && trigger->condition.size > 0) {
+        status = compile_condition(arena, ruleset, trigger, out_error);
+    }
+    return status;
+}
+
+bool trigger_keeps(const struct trigger *trigger)
+{
+    return trigger->program != NULL &&
+           (trigger->program->reads.feature_count > 0 || trigger->program->percentile_count > 0);
+}
+
+bool trigger_uses_rule(const struct trigger *trigger, struct str rule)
+{
+    if (trigger->when != TRIGGER_EVENT && str_equal(trigger->what, rule)) {
+        return true;
+    }
+    const struct rule_reads *reads =
+        trigger->program != NULL ? rule_program_reads(trigger->program) : NULL;
+    for (size_t i = 0; reads != NULL && i < reads->rule_count; i++) {
+        if (str_equal(reads->rules[i], rule)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* --- topics ------------------------------------------------------------------ */
+
+bool trigger_topic_is_free(struct str name, struct str topic)
+{
+    struct str object = { NULL, 0 };
+    struct str action = { NULL, 0 };
+    if (!str_split(topic, '.', &object, &action)) {
+        return false;
+    }
+    if (str_equal(object, STR("trigger"))) {
+        return str_equal(action, name);
+    }
+    return topic_is_well_formed(topic) && !topic_is_built_in(topic);
+}
+
+/* --- many of them ------------------------------------------------------------ */
+
+static int compare_slot(const void *a, const void *b)
+{
+    const struct trigger *left = *(const struct trigger *const *)a;
+    const struct trigger *right = *(const struct trigger *const *)b;
+    if (left->rule_slot != right->rule_slot) {
+        return left->rule_slot < right->rule_slot ? -1 : 1;
+    }
+    return id_compare(left->id, right->id);
+}
+
+const struct trigger_set *trigger_set_create(struct arena *arena, const struct trigger *triggers,
+                                             size_t count)
+{
+    struct trigger_set *set = ARENA_NEW(arena, struct trigger_set);
+    const struct trigger **places = ARENA_NEW_ARRAY(arena, count + 1, const struct trigger *);
+    size_t filled = 0;
+    if (set == NULL || places == NULL) {
+        return NULL;
+    }
+    for (int type = EVENT_SESSION_STARTED; type < EVENT_TYPE_COUNT; type++) {
+        set->by_event[type] = &places[filled];
+        for (size_t i = 0; i < count; i++) {
+            bool is_it = triggers[i].when == TRIGGER_EVENT && !triggers[i].is_paused &&
+                         (int)triggers[i].event_type == type;
+            if (is_it) {
+                places[filled++] = &triggers[i];
+            }
+        }
+        set->by_event_count[type] = (size_t)(&places[filled] - set->by_event[type]);
+    }
+    const struct trigger **by_rule = &places[filled];
+    for (size_t i = 0; i < count; i++) {
+        if (triggers[i].when != TRIGGER_EVENT && !triggers[i].is_paused) {
+            by_rule[set->by_rule_count++] = &triggers[i];
+        }
+    }
+    /* Pointers are what is sorted. NOLINTNEXTLINE(bugprone-sizeof-expression) */
+    qsort(by_rule, set->by_rule_count, sizeof(*by_rule), compare_slot);
+    set->by_rule = by_rule;
+    return set;
+}
+
+const struct trigger *const *trigger_set_of_rule(const struct trigger_set *set, uint32_t slot,
+                                                 size_t *out_count)
+{
+    size_t low = 0;
+    size_t high = set->by_rule_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (set->by_rule[middle]->rule_slot < slot) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    size_t end = low;
+    while (end < set->by_rule_count && set->by_rule[end]->rule_slot == slot) {
+        end++;
+    }
+    *out_count = end - low;
+    return &set->by_rule[low];
+}
+
+const struct trigger *trigger_set_find(const struct trigger_set *set, struct id id)
+{
+    for (int type = EVENT_SESSION_STARTED; type < EVENT_TYPE_COUNT; type++) {
+        for (size_t i = 0; i < set->by_event_count[type]; i++) {
+            if (id_equal(set->by_event[type][i]->id, id)) {
+                return set->by_event[type][i];
+            }
+        }
+    }
+    for (size_t i = 0; i < set->by_rule_count; i++) {
+        if (id_equal(set->by_rule[i]->id, id)) {
+            return set->by_rule[i];
+        }
+    }
+    return NULL;
+}
