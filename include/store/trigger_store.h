@@ -57,10 +57,10 @@ NODISCARD enum status trigger_store_sharer(struct pg *pg, struct arena *arena,
                                            struct id workspace_id, struct id but_id,
                                            struct str topic, struct str *out_name,
                                            enum trigger_when *out_when, struct problem *problem);
-/* Does any trigger ring with it? */
+/* Does any trigger ring with a topic that this pattern matches? */
 NODISCARD enum status trigger_store_rings(struct pg *pg, struct arena *arena,
-                                          struct id workspace_id, struct str topic, bool *out_rings,
-                                          struct problem *problem);
+                                          struct id workspace_id, struct str pattern,
+                                          bool *out_rings, struct problem *problem);
 
 /* How many causes came to what, on the days that [from, to) touches. */
 struct trigger_count {

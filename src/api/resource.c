@@ -1,4 +1,6 @@
+#include "core/trigger/subscription.h"
 #include "resource_priv.h"
+#include "store/trigger_store.h"
 #include "store/workspace.h"
 
 /*
@@ -120,6 +122,16 @@ enum status resource_answer_set(struct buf *buf, enum resource_effect effect, in
     *out_answer =
         (struct resource_answer){ .effect = effect, .json = buf_str(buf), .version = version };
     return STATUS_OK;
+}
+
+enum status resource_topic_exists(const struct resource_request *request, struct str pattern,
+                                  bool *out_exists, struct problem *problem)
+{
+    *out_exists = topic_pattern_is_valid(pattern);
+    return *out_exists ? STATUS_OK
+                       : trigger_store_rings(request->pg, request->arena,
+                                             request->principal->workspace_id, pattern, out_exists,
+                                             problem);
 }
 
 bool resource_may(const struct resource_request *request, uint32_t scopes_any)

@@ -74,14 +74,17 @@ static void read_scopes(struct document *document, bool of_instance, struct api_
     }
 }
 
-static void read_limits(struct document *document, int64_t now_ms, struct api_key *key)
+static void read_limits(const struct resource_request *request, struct document *document,
+                        struct api_key *key)
 {
     struct str *topics = NULL;
     key->max_topic_count =
         document_texts(document, "max_topics", LIMIT_TOPICS_PER_SUBSCRIPTION, &topics);
     key->max_topics = topics;
     for (size_t i = 0; document->status == STATUS_OK && i < key->max_topic_count; i++) {
-        if (!topic_pattern_is_valid(topics[i])) {
+        bool exists = false;
+        document->status = resource_topic_exists(request, topics[i], &exists, document->problem);
+        if (document->status == STATUS_OK && !exists) {
             document_fail(document, "max_topics", "invalid-field",
                           "\"%.*s\" is not a topic, \"*\" or a whole first segment like "
                           "\"order.*\"",
@@ -94,7 +97,7 @@ static void read_limits(struct document *document, int64_t now_ms, struct api_ke
                       "max_fields other than \"default\" are not available yet");
     }
     key->expires_at_ms = document_instant(document, "expires_at");
-    if (key->expires_at_ms != INSTANT_NONE && key->expires_at_ms <= now_ms) {
+    if (key->expires_at_ms != INSTANT_NONE && key->expires_at_ms <= request->now_ms) {
         document_fail(document, "expires_at", "invalid-field", "expires_at lies in the future");
     }
 }
@@ -162,7 +165,7 @@ enum status resource_key_create(const struct resource_request *request,
         .last_used_at_ms = INSTANT_NONE,
     };
     read_scopes(&document, id_is_zero(workspace_id), &key);
-    read_limits(&document, request->now_ms, &key);
+    read_limits(request, &document, &key);
     int64_t count = 0;
     status = document.status;
     if (status == STATUS_OK) {

@@ -41,6 +41,11 @@ NODISCARD enum status resource_answer_set(struct buf *buf, enum resource_effect 
                                           int64_t version, struct resource_answer *out_answer,
                                           struct problem *problem);
 
+/* Is it a topic or a pattern of some that there are, triggers' own ones too? */
+NODISCARD enum status resource_topic_exists(const struct resource_request *request,
+                                            struct str pattern, bool *out_exists,
+                                            struct problem *problem);
+
 bool resource_may(const struct resource_request *request, uint32_t scopes_any);
 
 #endif

@@ -58,7 +58,8 @@ static void refuse_service(struct document *document, const struct subscription_
     }
 }
 
-static void read_topics(struct document *document, struct subscription_row *row)
+static void read_topics(const struct resource_request *request, struct document *document,
+                        struct subscription_row *row)
 {
     struct str *topics = NULL;
     document_need(document, "topics");
@@ -68,7 +69,9 @@ static void read_topics(struct document *document, struct subscription_row *row)
         document_fail(document, "topics", "invalid-field", "at least one topic is needed");
     }
     for (size_t i = 0; document->status == STATUS_OK && i < row->topic_count; i++) {
-        if (!topic_pattern_is_valid(topics[i])) {
+        bool exists = false;
+        document->status = resource_topic_exists(request, topics[i], &exists, document->problem);
+        if (document->status == STATUS_OK && !exists) {
             struct str shown = str_take_text(topics[i], 60);
             const char *nearest = nearest_topic(shown);
             document_fail(document, "topics", "invalid-field",
@@ -255,7 +258,7 @@ enum status subscription_read(const struct resource_request *request, struct str
     subscription_read_choice(&document, row);
     const struct native_info *native = native_info(native_from_name(row->format));
     read_url(request, &document, row);
-    read_topics(&document, row);
+    read_topics(request, &document, row);
     refuse_service(&document, row);
     refuse_batch(&document, row);
     read_headers(&document, row);

@@ -73,6 +73,12 @@ static const struct pg_statement trigger_sharer_sql = {
     " ORDER BY name LIMIT 1",
 };
 
+static const struct pg_statement trigger_rings_sql = {
+    "trigger_rings",
+    "SELECT EXISTS (SELECT 1 FROM trigger WHERE workspace_id = $1"
+    " AND (topic = $2 OR starts_with(topic, $3)))",
+};
+
 static const struct pg_statement trigger_outcomes_sql = {
     "trigger_outcomes",
     "SELECT mode, outcome, sum(count)::bigint FROM trigger_outcome WHERE workspace_id = $1"
@@ -327,13 +333,18 @@ enum status trigger_store_sharer(struct pg *pg, struct arena *arena, struct id w
 }
 
 enum status trigger_store_rings(struct pg *pg, struct arena *arena, struct id workspace_id,
-                                struct str topic, bool *out_rings, struct problem *problem)
+                                struct str pattern, bool *out_rings, struct problem *problem)
 {
-    struct str name = { NULL, 0 };
-    enum trigger_when when = 0;
-    enum status status =
-        trigger_store_sharer(pg, arena, workspace_id, ID_ZERO, topic, &name, &when, problem);
-    *out_rings = name.size > 0;
+    struct pg_params params = params_of(arena, workspace_id);
+    struct pg_result *result = NULL;
+    bool is_prefix = str_ends_with(pattern, STR(".*"));
+    pg_put_text(&params, pattern);
+    pg_put_text_or_null(&params,
+                        is_prefix ? str_take(pattern, pattern.size - 1) : (struct str){ NULL, 0 });
+    enum status status = pg_run(pg, arena, &trigger_rings_sql, &params, &result, problem);
+    if (status == STATUS_OK) {
+        *out_rings = pg_get_bool(result, 0, 0);
+    }
     return status;
 }
 

@@ -1,0 +1,336 @@
+"""Triggers: the sentences marketers say (contract 11), told by what arrives.
+
+Each story waits for what rang, and for the count of what did not: a cause has one
+outcome, so when all are counted nothing more can come.
+"""
+
+import pytest
+from shopbell import wait_for
+from test_correctness import Brand, at_ms, brand, event, iso, now_ms, order_event
+from test_engine_traps import hydrated, put, view
+
+assert brand  # a fixture
+
+
+def trigger(brand, name, expect=(200, 201), **body):
+    answer = brand.api.call("PUT", f"/v1/triggers/{name}", {"mode": "live", **body})
+    assert answer.status in expect, answer.body
+    return answer.json
+
+
+def outcomes(brand, name):
+    counts = brand.api.get(f"/v1/triggers/{name}/outcomes")
+    return {k: v for k, v in counts.items() if v and not isinstance(v, dict)}
+
+
+def counted(brand, name, **expected):
+    wait_for(lambda: outcomes(brand, name) == expected, 10,
+             what=f"{expected} of {name}; have {outcomes(brand, name)}")
+
+
+def who(esp, kind):
+    return [m["data"]["profile"]["email"] for m in esp.of_type(kind)]
+
+
+def order(number, email, total="50.00", **more):
+    return order_event(f"e{number}", email, number, total, **more)
+
+
+def subscribed(number, email):
+    return event(number, email, "consent.updated", consent={"email": "subscribed"})
+
+
+# --- the definition ---------------------------------------------------------------
+
+FAULTS = [
+    ({"when": {"event": "order.complete"}}, "#/when/event", 'did you mean "order.completed"?'),
+    ({"when": {"event": "product.updated"}}, "#/when/event", "not available yet"),
+    ({"when": {"universal": "weather.changed"}}, "#/when/universal", "not available yet"),
+    ({"when": {"schedule": {"every": "day"}}}, "#/when/schedule", "not available yet"),
+    ({"when": {"enters": "at_rsk"}}, "#/when/enters", 'did you mean "at_risk"?'),
+    ({"when": {"enters": "lifecycle"}}, "#/when/enters", "is a lifecycle"),
+    ({"when": {"changes": "at_risk"}}, "#/when/changes", "is a tag"),
+    ({"when": {"changes": "lifecycle", "to": "lapse"}}, "#/when/to", 'did you mean "lapsed"?'),
+    ({"when": {"enters": "at_risk", "to": "x"}}, "#/when/to", "said of \"changes\""),
+    ({"when": {"event": "order.completed", "enters": "at_risk"}}, "#/when", "one of"),
+    ({"when": {}}, "#/when", "one of"),
+    ({"when": "order.completed"}, "#/when", "object"),
+    ({"when": {"evnt": "order.completed"}}, "#/when/evnt", 'did you mean "event"?'),
+    ({"if": "orders.cuont > 1"}, "#/if", "orders.count"),
+    ({"if": "interest.viewed_at is set"}, "#/if", "interest"),
+    ({"audience": "true"}, "#/audience", "if"),
+    ({"recheck": True}, "#/recheck", "not available yet"),
+    ({"fields": "thin"}, "#/fields", "not available yet"),
+    ({"topic": "order.completed"}, "#/topic", "not free"),
+    ({"topic": "trigger.other"}, "#/topic", "not free"),
+    ({"topic": "ops.mine"}, "#/topic", "not free"),
+    ({"topic": "Offer.Made"}, "#/topic", "not free"),
+    ({"channel": "emial"}, "#/channel", 'did you mean "email"?'),
+    ({"cooldown": {"per": "profile"}}, "#/cooldown/for", "needed"),
+    ({"cooldown": {"for": "1d", "per": "prodct"}}, "#/cooldown/per", 'did you mean "product"?'),
+    ({"cap_per_profile": {"count": 51, "per": "1d"}}, "#/cap_per_profile/count", "1 to 50"),
+    ({"cap_total": {"count": 5}}, "#/cap_total/per", "needed"),
+    ({"holdout": 0.6}, "#/holdout", "0 to 0.5"),
+    ({"priority": 1001}, "#/priority", "1000"),
+    ({"expires": "31d"}, "#/expires", "30d"),
+    ({"quiet_hours": {"from": "9pm", "to": "08:00"}}, "#/quiet_hours/from", "21:30"),
+    ({"quiet_hours": {"from": "21:00", "to": "08:00", "zone": "Paris"}}, "#/quiet_hours/zone",
+     "IANA"),
+    ({"quiet_hours": {"from": "08:00", "to": "08:00"}}, "#/quiet_hours/to", "none"),
+    ({"mode": "on"}, "#/mode", "draft, test, live"),
+    ({"onse": True}, "#/onse", 'did you mean "once"?'),
+]
+
+
+@pytest.fixture(scope="module")
+def shared(cluster, server):
+    return Brand(cluster, server)
+
+
+@pytest.mark.parametrize("more, pointer, words", FAULTS, ids=[str(f[0]) for f in FAULTS])
+def test_a_fault_says_where_and_what(shared, more, pointer, words):
+    body = {"when": {"event": "order.completed"}, **more}
+    problem = shared.api.call("PUT", "/v1/triggers/faulty", body, 422).json
+    assert problem["errors"][0]["pointer"] == pointer, problem
+    assert words in problem["detail"], problem
+
+
+def test_what_was_put_is_shown_and_may_come_back(brand):
+    body = {"title": "Tenth order", "topic": "offer.tenth", "when": {"event": "order.completed"},
+            "if": "orders.count >= 10", "channel": "email", "once": True,
+            "cooldown": {"for": "7d", "per": "product"}, "cap_per_profile": {"count": 1, "per": "1d"},
+            "cap_total": {"count": 20000, "per": "1h"}, "priority": 5, "expires": "1d",
+            "quiet_hours": {"from": "21:00", "to": "08:30", "zone": "Europe/Paris", "then": "drop"},
+            "holdout": 0.05, "require_history": True, "mode": "test"}
+    made = brand.api.call("PUT", "/v1/triggers/tenth", body, 201)
+    assert {k: made.json[k] for k in body} == body
+    assert made.headers["location"] == "/v1/triggers/tenth" and made.headers["etag"] == '"1"'
+    shown = brand.api.get("/v1/triggers/tenth")
+    assert shown == made.json
+    again = brand.api.call("PUT", "/v1/triggers/tenth", shown, 200, headers={"If-Match": '"1"'})
+    assert again.json["version"] == 2
+    brand.api.call("PUT", "/v1/triggers/tenth", shown, 412, headers={"If-Match": '"1"'})
+    assert brand.api.get(f"/v1/triggers/{shown['id']}")["name"] == "tenth"
+    assert [t["name"] for t in brand.api.get("/v1/triggers?page_size=1")["data"]] == ["tenth"]
+    paused = brand.api.post("/v1/triggers/tenth/pause", expect=200)
+    assert paused["paused_at"] and brand.api.post("/v1/triggers/tenth/resume")["paused_at"] is None
+    brand.api.call("DELETE", "/v1/triggers/tenth", expect=204)
+    brand.api.get("/v1/triggers/tenth", expect=404)
+
+
+def test_all_triggers_of_a_topic_have_the_same_kind_of_when(brand):
+    trigger(brand, "one", topic="offer.made", when={"event": "order.completed"})
+    trigger(brand, "two", topic="offer.made", when={"event": "product.viewed"})
+    problem = trigger(brand, "three", (422,), topic="offer.made", when={"enters": "at_risk"})
+    assert "same kind of when" in problem["detail"]
+    made = brand.api.post("/v1/subscriptions", {"name": "e", "url": "http://127.0.0.1:9999/x",
+                                                "topics": ["offer.made", "trigger.later"]},
+                          expect=201)
+    assert made["topics"] == ["offer.made", "trigger.later"]
+    problem = brand.api.post("/v1/subscriptions", {"name": "f", "url": "http://127.0.0.1:9999/x",
+                                                   "topics": ["offer.mad"]}, expect=422)
+    assert "offer.mad" in problem["detail"]
+
+
+def test_a_rule_that_a_trigger_names_stays(brand):
+    put(brand, "keen", "orders.count >= 3")
+    trigger(brand, "entering", when={"enters": "keen"})
+    put(brand, "vip", "orders.count >= 9", "tag")
+    trigger(brand, "asking", when={"event": "order.completed"}, **{"if": '"vip" in tags'})
+    for rule, user in (("keen", "trigger:entering"), ("vip", "trigger:asking")):
+        assert brand.api.get(f"/v1/rules/{rule}")["used_by"] == [user]
+        problem = brand.api.call("DELETE", f"/v1/rules/{rule}", expect=409).json
+        assert problem["type"].endswith("rule-in-use")
+        assert problem["errors"][0]["used_by"] == user
+    brand.api.call("DELETE", "/v1/triggers/entering", expect=204)
+    brand.api.call("DELETE", "/v1/rules/keen", expect=204)
+
+
+# --- what rings --------------------------------------------------------------------
+
+def test_post_purchase_by_tier_counts_the_very_order(brand, esp):
+    brand.api.call("PUT", "/v1/rules/basket", {"kind": "tier", "cases": [
+        {"value": "high", "when": "orders.average_value >= 100"},
+        {"value": "low", "when": "orders.count >= 1"}]}, 200)
+    esp.subscribe(brand.api, ["trigger.*"])
+    trigger(brand, "post_purchase", title="After the purchase", when={"event": "order.completed"},
+            channel="email", cooldown={"for": "1d", "per": "profile"},
+            **{"if": "tiers.basket is set"})
+    brand.send([subscribed("c1", "ann@example.com"),
+                order("o1", "ann@example.com", "124.90"),
+                order("o2", "ann@example.com", "99.00"),
+                order("o3", "bob@example.com", "12.00")])
+    counted(brand, "post_purchase", notified=1, cooled_down=1, no_consent=1)
+    esp.wait_types(["trigger.post_purchase"])
+    message, = esp.of_type("trigger.post_purchase")
+    data = message["data"]
+    assert data["trigger"] == {"name": "post_purchase", "title": "After the purchase", "version": 1}
+    assert data["profile"]["tiers"]["basket"] == "high" and data["profile"]["orders"]["count"] == 1
+    assert data["event"]["type"] == "order.completed"
+    assert data["event"]["properties"]["order_id"] == "o1"
+    assert message["cause"]["kind"] == "event" and message["test"] is False
+    assert esp.bad_signatures == 0
+
+
+def test_tenth_order_once_survives_a_merge_and_a_refund(brand, esp):
+    esp.subscribe(brand.api, ["trigger.tenth"])
+    trigger(brand, "tenth", when={"event": "order.completed"}, once=True,
+            **{"if": "orders.count >= 3"})
+    brand.send([order(n, "ann@example.com") for n in range(1, 4)])
+    brand.send([event("r", "ann@example.com", "order.refunded", properties={
+        "order_id": "1", "refund_id": "r1", "total": "50.00", "currency": "EUR"})])
+    brand.send([order(n, "ann@example.com") for n in range(4, 6)])
+    counted(brand, "tenth", filtered=2, notified=1, cooled_down=2)
+    # Another customer with a record of her own turns out to be Ann.
+    brand.send([order(f"b{n}", "anna@example.com") for n in range(3)])
+    counted(brand, "tenth", filtered=4, notified=2, cooled_down=2)
+    both = {**order("m1", "ann@example.com"), "identities": {"email": "ann@example.com",
+                                                            "anonymous_id": "a1"}}
+    brand.send([both])
+    brand.send([{**order("m2", "anna@example.com"), "identities": {"email": "anna@example.com",
+                                                                  "anonymous_id": "a1"}}])
+    counted(brand, "tenth", filtered=4, notified=2, cooled_down=4)
+    esp.wait_types(["trigger.tenth"])
+    assert sorted(who(esp, "trigger.tenth")) == ["ann@example.com", "anna@example.com"]
+
+
+def test_greeting_a_member_who_comes_in(brand, esp):
+    esp.subscribe(brand.api, ["trigger.greet"])
+    trigger(brand, "greet", when={"event": "session.started"}, expires="5m",
+            cooldown={"for": "1d", "per": "profile"}, **{"if": "traits.loyalty_tier is set"})
+    brand.send([event("s1", "ann@example.com", "session.started",
+                      traits={"loyalty_tier": "gold"}),
+                event("s2", "bob@example.com", "session.started")])
+    counted(brand, "greet", notified=1, filtered=1)
+    esp.wait_types(["trigger.greet"])
+    assert who(esp, "trigger.greet") == ["ann@example.com"]
+
+
+def test_a_cart_that_is_abandoned_rings_by_time_alone(brand, esp):
+    esp.subscribe(brand.api, ["trigger.cart"])
+    put(brand, "left_cart", "cart.items_count > 0 and age(cart.updated_at) >= 2s", "tag")
+    trigger(brand, "cart", when={"enters": "left_cart"}, expires="24h",
+            cooldown={"for": "7d", "per": "profile"},
+            **{"if": '"Activewear" in cart.categories and transition.rule = "left_cart"'})
+    for n, (email, category) in enumerate([("ann@example.com", "Activewear"),
+                                           ("bob@example.com", "Shoes")]):
+        brand.send([event(f"c{n}", email, "cart.updated", iso(0), properties={
+            "cart_id": f"k{n}", "currency": "EUR", "products": [
+                {"product_id": "p1", "name": "Top", "category": [category], "quantity": 1,
+                 "price": 20}]})])
+    counted(brand, "cart", notified=1, filtered=1)
+    esp.wait_types(["trigger.cart"])
+    message, = esp.of_type("trigger.cart")
+    assert message["cause"]["kind"] == "time"
+    assert message["data"]["tag"]["name"] == "left_cart"
+    assert message["data"]["profile"]["email"] == "ann@example.com"
+
+
+def test_lapsed_of_a_tier(brand, esp):
+    brand.stages("0s", "2s", "100d")
+    brand.api.call("PUT", "/v1/rules/basket", {"kind": "tier", "cases": [
+        {"value": "high", "when": "orders.average_value >= 100"},
+        {"value": "low", "when": "orders.count >= 1"}]}, 200)
+    esp.subscribe(brand.api, ["trigger.lapsed"])
+    trigger(brand, "lapsed", when={"changes": "lifecycle", "to": "lapsed"},
+            **{"if": 'tiers.basket = "high"'})
+    trigger(brand, "back", when={"changes": "lifecycle", "from": "lapsed", "to": "active"})
+    brand.send([order("o1", "ann@example.com", "200.00", at=iso(0)),
+                order("o2", "bob@example.com", "9.00", at=iso(0))])
+    counted(brand, "lapsed", notified=1, filtered=1)
+    brand.send([view("v", "ann@example.com", iso(0))])
+    counted(brand, "back", unheard=1)
+    assert who(esp, "trigger.lapsed") == ["ann@example.com"]
+
+
+def test_caps_and_priority(brand, esp):
+    esp.subscribe(brand.api, ["trigger.*"])
+    trigger(brand, "often", when={"event": "product.viewed"},
+            cap_per_profile={"count": 2, "per": "1d"})
+    trigger(brand, "few", when={"event": "product.viewed"}, cap_total={"count": 3, "per": "1h"})
+    brand.send([view(f"a{n}", "ann@example.com") for n in range(4)])
+    brand.send([view("b", "bob@example.com")])
+    counted(brand, "often", notified=3, capped=2)
+    counted(brand, "few", notified=3, capped=2)
+
+
+def test_a_cooldown_per_product(brand, esp):
+    esp.subscribe(brand.api, ["trigger.*"])
+    trigger(brand, "seen", when={"event": "product.viewed"},
+            cooldown={"for": "1d", "per": "product"})
+    brand.send([view("a", "ann@example.com", product_id="p1"),
+                view("b", "ann@example.com", product_id="p2"),
+                view("c", "ann@example.com", product_id="p1")])
+    brand.send([view("d", "ann@example.com", product_id="p2")])
+    counted(brand, "seen", notified=2, cooled_down=2)
+
+
+def test_a_draft_counts_and_a_test_says_so(brand, esp):
+    esp.subscribe(brand.api, ["trigger.*"])
+    trigger(brand, "draft", when={"event": "product.viewed"}, mode="draft", once=True)
+    trigger(brand, "trial", when={"event": "product.viewed"}, mode="test", once=True)
+    brand.send([view("a", "ann@example.com"), view("b", "ann@example.com")])
+    wait_for(lambda: len(esp.of_type("trigger.trial")) == 2, what="both tests")
+    assert all(m["test"] for m in esp.of_type("trigger.trial"))
+    assert esp.of_type("trigger.draft") == []
+    counts = brand.api.get("/v1/triggers/draft/outcomes")
+    assert counts["notified"] == 0
+    assert (counts["draft"]["notified"], counts["draft"]["cooled_down"]) == (1, 1)
+    trigger(brand, "draft", when={"event": "product.viewed"}, once=True)
+    brand.send([view("c", "ann@example.com")])
+    counted(brand, "draft", notified=1)  # what the draft would have rung is not counted against it
+
+
+def test_what_is_old_is_counted_as_stale(brand, esp):
+    esp.subscribe(brand.api, ["trigger.*"])
+    trigger(brand, "late", when={"event": "product.viewed"}, expires="1h")
+    brand.send([view("a", "ann@example.com", at_ms(now_ms() - 2 * 86400000)),
+                view("b", "ann@example.com", at_ms(now_ms() - 2 * 3600000)),
+                view("c", "ann@example.com")])
+    counted(brand, "late", stale=1, expired=1, notified=1)
+
+
+def test_history_that_is_not_known_keeps_quiet(brand, esp):
+    esp.subscribe(brand.api, ["trigger.*"])
+    trigger(brand, "known", when={"event": "product.viewed"}, require_history=True)
+    brand.send([view("a", "ann@example.com")])
+    counted(brand, "known", filtered=1)
+    for source in brand.api.get("/v1/sources")["data"]:
+        brand.api.call("PATCH", f"/v1/sources/{source['name']}", {"history": {"complete": True}},
+                       200)
+    brand.send([view("b", "ann@example.com")])
+    counted(brand, "known", filtered=1, notified=1)
+
+
+def test_who_is_held_out_can_be_computed(brand, esp):
+    esp.subscribe(brand.api, ["trigger.*"])
+    made = trigger(brand, "half", when={"event": "product.viewed"}, holdout=0.5, once=True)
+    people = [f"p{n}@example.com" for n in range(60)]
+    brand.send([view(f"a{p}", p) for p in people])
+    held = brand.sql(
+        "SELECT email FROM profile WHERE workspace_id = {ws} AND ('x' || left(md5({ws} || '/' ||"
+        " %s || '/' || id::text), 8))::bit(32)::bigint < 0.5 * 4294967296", made["id"])
+    counted(brand, "half", notified=60 - len(held), held_out=len(held))
+    wait_for(lambda: len(who(esp, "trigger.half")) == 60 - len(held), what="the rest")
+    assert not set(who(esp, "trigger.half")) & {row[0] for row in held}
+    brand.send([view(f"b{p}", p) for p in people])
+    counted(brand, "half", notified=60 - len(held), held_out=len(held), cooled_down=60)
+
+
+def test_a_condition_may_count(brand, esp):
+    for n in range(2):
+        brand.send([view(f"h{n}", "ann@example.com", category="Shoes")])
+    esp.subscribe(brand.api, ["trigger.*"])
+    trigger(brand, "keen", when={"event": "product.viewed"}, once=True,
+            **{"if": 'count(product.viewed where category = "Shoes" within 24h) >= 3'})
+    hydrated(brand)
+    brand.send([view("a", "ann@example.com", category="Shoes"),
+                view("b", "bob@example.com", category="Shoes")])
+    counted(brand, "keen", notified=1, filtered=1)
+    version = brand.sql("SELECT max(version) FROM ruleset WHERE workspace_id = {ws}")[0][0]
+    put(brand, "other", "orders.count > 5")
+    brand.send([view("c", "bob@example.com", category="Shoes"),
+                view("d", "bob@example.com", category="Shoes")])
+    counted(brand, "keen", notified=2, filtered=2)
+    brand.api.call("DELETE", "/v1/triggers/keen", expect=204)
+    assert brand.sql("SELECT max(version) FROM ruleset WHERE workspace_id = {ws}")[0][0] == version + 2
