@@ -75,3 +75,33 @@ CREATE TABLE channel_cap (
     per_ms       bigint NOT NULL,
     PRIMARY KEY (workspace_id, channel)
 );
+
+-- Causes that wait: for a trigger's `wait`, or until quiet hours are over. The event
+-- or the change stands here as it was; what is asked of the customer is asked then.
+CREATE TABLE trigger_waiting (
+    workspace_id    uuid NOT NULL,
+    due_at          timestamptz NOT NULL,
+    id              uuid NOT NULL, -- the notification's
+    trigger_id      uuid NOT NULL,
+    profile_id      uuid NOT NULL,
+    at              timestamptz NOT NULL, -- when the cause became true
+    rule_slot       integer,              -- of a change: null when an event is the cause
+    had             boolean NOT NULL DEFAULT false,
+    has             boolean NOT NULL DEFAULT false,
+    from_value      text,
+    to_value        text,
+    previous_since  timestamptz,
+    event_id        uuid,                 -- null: by time alone
+    event_name      text,
+    source_id       uuid,
+    occurred_at     timestamptz,
+    received_at     timestamptz,
+    product_id      text,
+    category        text,
+    currency        text,
+    amount_minor    bigint,
+    properties      jsonb,
+    context         jsonb,
+    PRIMARY KEY (workspace_id, due_at, id)
+);
+CREATE INDEX trigger_waiting_profile ON trigger_waiting (workspace_id, profile_id);

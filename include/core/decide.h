@@ -177,6 +177,23 @@ struct rung_row {
     struct rung rung;
 };
 
+/* A cause that waits, as it was. */
+struct waiting_row {
+    struct id id; /* the notification's */
+    int64_t due_at_ms;
+    struct id trigger_id;
+    struct id profile_id;
+    int64_t at_ms;             /* when the cause became true */
+    const struct event *event; /* NULL: by time alone */
+    bool is_change;            /* of a rule's verdict; the event may be its cause */
+    uint32_t rule_slot;
+    bool had;
+    bool has;
+    struct str from;
+    struct str to;
+    int64_t previous_since_ms;
+};
+
 /* So many causes of a trigger came to this. */
 struct outcome_row {
     struct id trigger_id;
@@ -240,6 +257,11 @@ NODISCARD enum status decide_event(struct decision *decision, const struct event
 /* Time alone: steps one loaded profile through its due instants up to now. */
 NODISCARD enum status decide_due(struct decision *decision, struct profile *profile,
                                  int64_t now_ms);
+
+/* A cause of a trigger that waited is due: steps its loaded profile up to now, and asks
+ * the trigger's gates of what is now. Its row goes when the decision is saved. */
+NODISCARD enum status decide_waiting(struct decision *decision, struct profile *profile,
+                                     const struct waiting_row *waiting, int64_t now_ms);
 
 /* After a hydrate, an un-merge, an import, an edit: all rules once, at now;
  * records what changed under `cause`, and rings nothing but what a rule's save
@@ -327,6 +349,10 @@ struct decision_rows {
     size_t rung_count;
     struct outcome_row *outcomes;
     size_t outcome_count;
+    struct waiting_row *waitings; /* new */
+    size_t waiting_count;
+    struct waiting_row *waited; /* done: they go */
+    size_t waited_count;
 };
 
 struct interest_loss {
@@ -350,6 +376,9 @@ size_t decision_backfill_held_count(const struct decision *decision);
  * decision_plan: with occurred_at and id the key by which Load looks for an
  * event beyond the receipts' horizon (correctness 6). Zero: it names nobody. */
 struct id decision_event_origin(const struct decision *decision, const struct event *event);
+
+/* A profile of the working set; NULL when it was not loaded. */
+struct profile *decision_profile(const struct decision *decision, struct id profile_id);
 
 /* The profile that got the event, for `Prefer: return=representation`. NULL
  * when it had none. */

@@ -168,6 +168,18 @@ NODISCARD enum status batch_claim_ids(struct batch *batch, const struct id *ids,
                                       struct profile ***out_profiles, size_t *out_count,
                                       struct problem *problem);
 
+/* Causes of triggers that waited until now, in the order of their instants; their
+ * customers are locked, those that nobody else holds, in a transaction left open (if
+ * *out_found, which counts the others too, is not 0) and put into the decision. */
+struct batch_due {
+    int64_t floor_ms;
+    int64_t now_ms;
+    size_t limit;
+};
+NODISCARD enum status batch_claim_waiting(struct batch *batch, const struct batch_due *due,
+                                          struct waiting_row **out_rows, size_t *out_count,
+                                          size_t *out_found, struct problem *problem);
+
 /* One profile as stored, not locked; *out_profile NULL when there is none.
  * Follows merged_into once. For reads. */
 NODISCARD enum status batch_read_profile(struct pg *pg, struct arena *arena, struct id workspace_id,

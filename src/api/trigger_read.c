@@ -309,7 +309,8 @@ enum status trigger_read(const struct resource_request *request, struct trigger_
         document_fail(&document, "recheck", "invalid-field",
                       "recheck of a trigger's \"if\" is not available yet");
     }
-    refuse(&document, "wait", "wait is not available yet");
+    trigger->wait_ms =
+        document_duration(&document, "wait", 0, INSTANT_SECOND_MS, 90 * INSTANT_DAY_MS);
     refuse(&document, "fields",
            "fields of a trigger are not available yet: a subscription chooses its own");
     read_gates(&document, trigger);

@@ -443,6 +443,11 @@ size_t decision_backfill_held_count(const struct decision *decision)
     return decision->backfill_held_count;
 }
 
+struct profile *decision_profile(const struct decision *decision, struct id profile_id)
+{
+    return decision_find_profile(decision, profile_id);
+}
+
 const struct profile *decision_event_profile(const struct decision *decision, struct id event_id)
 {
     const struct event_slot *slot = decision_find_event(decision, event_id);

@@ -77,8 +77,10 @@ struct firing {
     struct pending_bell *pending; /* kept for it; NULL: nobody hears it */
     struct profile *profile;      /* as it is at the end */
     int64_t now_ms;
-    size_t order;   /* of decision */
-    bool asks_late; /* an order went: its gates wait for those that remain */
+    size_t order;      /* of decision */
+    struct id id;      /* the notification's */
+    int64_t due_at_ms; /* of OUTCOME_WAITING: until then */
+    bool asks_late;    /* an order went: its gates wait for those that remain */
     enum trigger_outcome outcome;
 };
 
@@ -139,6 +141,7 @@ struct decision {
     struct unsaid *unsaid; /* NULL: none */
     struct list bells;
     struct list firings; /* of struct firing: causes of triggers */
+    struct list waited;  /* of struct waiting_row */
     struct list rungs;   /* of struct rung_slot */
     struct map rung_map; /* of the same */
     bool knows_rungs;    /* the shell asked which */
@@ -311,6 +314,7 @@ bool bell_is_stale(const struct bell *bell, int64_t now_ms);
 struct hearing bell_hear(const struct decision *decision, const struct bell *bell, int64_t now_ms);
 struct pending_bell *bell_keep(struct decision *decision, const struct bell *bell,
                                const struct hearing *hearing);
+struct id bell_id(const struct decision *decision, const struct bell *bell);
 /* As of when filters are asked: of time alone the instant at which it became true, as
  * the rules were. */
 int64_t bell_asked_at_ms(const struct bell *bell, int64_t now_ms);

@@ -293,6 +293,10 @@ static void hint_due(const struct intake_config *config, const struct decision_r
         int64_t due = rows->profiles[i]->due_at_ms;
         least = due < least ? due : least;
     }
+    for (size_t i = 0; i < rows->waiting_count; i++) {
+        int64_t due = rows->waitings[i].due_at_ms;
+        least = due < least ? due : least;
+    }
     if (config->due_hint != NULL && least != INSTANT_NEVER) {
         config->due_hint(config->app, least);
     }

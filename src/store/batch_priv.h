@@ -56,5 +56,7 @@ NODISCARD enum status batch_order_decode(struct arena *arena, const struct pg_re
  * none fired. */
 NODISCARD enum status batch_queue_rungs(struct batch *batch, const struct decision_rows *rows);
 NODISCARD enum status batch_queue_outcomes(struct batch *batch, const struct decision_rows *rows);
+/* --- batch_wait.c --- causes that begin to wait, and those that are done. */
+NODISCARD enum status batch_queue_waiting(struct batch *batch, const struct decision_rows *rows);
 
 #endif

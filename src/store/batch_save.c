@@ -1156,6 +1156,9 @@ static enum status queue_rows(struct batch *batch, const struct batch_save *save
         status = batch_queue_outcomes(batch, rows);
     }
     if (status == STATUS_OK) {
+        status = batch_queue_waiting(batch, rows);
+    }
+    if (status == STATUS_OK) {
         status = catalogue_queue(batch, save->tells_world);
     }
     *statement_count = pg_queued(batch->pg) - before;

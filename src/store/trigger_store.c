@@ -67,6 +67,11 @@ static const struct pg_statement trigger_outcome_clear_sql = {
     "DELETE FROM trigger_outcome WHERE workspace_id = $1 AND trigger_id = $2",
 };
 
+static const struct pg_statement trigger_waiting_clear_sql = {
+    "trigger_waiting_clear",
+    "DELETE FROM trigger_waiting WHERE workspace_id = $1 AND trigger_id = $2",
+};
+
 static const struct pg_statement trigger_sharer_sql = {
     "trigger_sharer",
     "SELECT name, when_kind FROM trigger WHERE workspace_id = $1 AND topic = $2 AND id <> $3"
@@ -298,6 +303,7 @@ enum status trigger_store_delete(struct pg *pg, struct arena *arena, struct id w
         &trigger_delete_sql,
         &trigger_rung_clear_sql,
         &trigger_outcome_clear_sql,
+        &trigger_waiting_clear_sql,
     };
     for (size_t i = 0; i < ARRAY_COUNT(statements); i++) {
         struct pg_params params = params_of(arena, workspace_id);

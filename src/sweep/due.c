@@ -66,6 +66,8 @@ struct due_workspace {
     struct id id;
     int64_t floor_ms;
     int64_t next_ms;
+    int64_t waiting_floor_ms; /* of causes that wait for their triggers */
+    int64_t waiting_next_ms;
 };
 
 struct due_sweep {
@@ -83,25 +85,27 @@ struct due_sweep {
     int64_t full_scan_at_ms; /* monotonic */
 };
 
-/* The only statement that spans workspaces: read-only, one index probe each. */
+/* The only statement that spans workspaces: read-only, two index probes each. */
 static const struct pg_statement due_overview = {
     "due_overview",
-    "SELECT w.n, d.due_at FROM unnest($1::uuid[], $2::timestamptz[]) WITH ORDINALITY"
-    " AS w (id, floor, n)"
-    " CROSS JOIN LATERAL (SELECT due_at FROM profile WHERE workspace_id = w.id"
-    " AND due_at >= w.floor ORDER BY due_at LIMIT 1) d",
+    "SELECT w.n, d.due_at, t.due_at FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[])"
+    " WITH ORDINALITY AS w (id, floor, waiting_floor, n)"
+    " LEFT JOIN LATERAL (SELECT due_at FROM profile WHERE workspace_id = w.id"
+    " AND due_at >= w.floor ORDER BY due_at LIMIT 1) d ON true"
+    " LEFT JOIN LATERAL (SELECT due_at FROM trigger_waiting WHERE workspace_id = w.id"
+    " AND due_at >= w.waiting_floor ORDER BY due_at LIMIT 1) t ON true",
 };
 
 /* --- which workspaces --------------------------------------------------- */
 
-static int64_t floor_of(const struct due_sweep *sweep, struct id workspace_id)
+static struct due_workspace adopted(const struct due_sweep *sweep, struct id workspace_id)
 {
     for (size_t i = 0; i < sweep->workspace_count; i++) {
         if (id_equal(sweep->workspaces[i].id, workspace_id)) {
-            return sweep->workspaces[i].floor_ms;
+            return sweep->workspaces[i];
         }
     }
-    return 0;
+    return (struct due_workspace){ .id = workspace_id };
 }
 
 /* The workspaces of the snapshot, each with the floor it had. */
@@ -123,8 +127,7 @@ static bool adopt_workspaces(struct due_sweep *sweep, const struct registry_snap
         return false;
     }
     for (size_t i = 0; i < count; i++) {
-        struct id id = snapshot_workspace_at(snapshot, i)->id;
-        workspaces[i] = (struct due_workspace){ .id = id, .floor_ms = floor_of(sweep, id) };
+        workspaces[i] = adopted(sweep, snapshot_workspace_at(snapshot, i)->id);
     }
     free(sweep->workspaces);
     sweep->workspaces = workspaces;
@@ -132,27 +135,36 @@ static bool adopt_workspaces(struct due_sweep *sweep, const struct registry_snap
     return true;
 }
 
+static int64_t instant_or_never(const struct pg_result *result, size_t row, int column)
+{
+    return pg_is_null(result, row, column) ? INSTANT_NEVER : pg_get_instant(result, row, column);
+}
+
 static enum status look(struct due_sweep *sweep, struct problem *problem)
 {
     struct pg_params params;
     struct pg_array ids;
     struct pg_array floors;
+    struct pg_array waiting_floors;
     struct pg_result *result = NULL;
     arena_reset(sweep->arena);
     pg_params_init(&params, sweep->arena);
     pg_array_begin(&ids, &params, PG_UUID, sweep->workspace_count);
     pg_array_begin(&floors, &params, PG_INSTANT, sweep->workspace_count);
+    pg_array_begin(&waiting_floors, &params, PG_INSTANT, sweep->workspace_count);
     for (size_t i = 0; i < sweep->workspace_count; i++) {
-        sweep->workspaces[i].next_ms = INSTANT_NEVER;
         pg_array_id(&ids, sweep->workspaces[i].id);
         pg_array_instant(&floors, sweep->workspaces[i].floor_ms);
+        pg_array_instant(&waiting_floors, sweep->workspaces[i].waiting_floor_ms);
     }
     pg_array_end(&ids);
     pg_array_end(&floors);
+    pg_array_end(&waiting_floors);
     enum status status = pg_run(sweep->pg, sweep->arena, &due_overview, &params, &result, problem);
     for (size_t row = 0; status == STATUS_OK && row < pg_row_count(result); row++) {
-        size_t index = (size_t)pg_get_i64(result, row, 0) - 1;
-        sweep->workspaces[index].next_ms = pg_get_instant(result, row, 1);
+        struct due_workspace *workspace = &sweep->workspaces[pg_get_i64(result, row, 0) - 1];
+        workspace->next_ms = instant_or_never(result, row, 1);
+        workspace->waiting_next_ms = instant_or_never(result, row, 2);
     }
     return status;
 }
@@ -160,13 +172,15 @@ static enum status look(struct due_sweep *sweep, struct problem *problem)
 /* --- one batch ---------------------------------------------------------- */
 
 struct due_run {
+    bool is_waiting; /* causes of triggers, not customers */
     struct due_sweep *sweep;
     struct due_workspace *workspace;
     const struct registry_workspace *configured;
     struct batch batch;
     size_t limit; /* of profiles */
     struct profile **profiles;
-    size_t profile_count;
+    size_t profile_count; /* or of causes */
+    size_t found_count;   /* of causes: those of customers that others hold, too */
     int64_t now_ms;
     int64_t greatest_due_ms;
 };
@@ -182,6 +196,35 @@ static enum status due_decide(struct due_run *run, struct decision *decision)
         }
     }
     return STATUS_OK;
+}
+
+/* Customers that are due, or causes whose wait is over. */
+static enum status claim_and_decide(struct due_run *run, struct decision *decision,
+                                    struct problem *problem)
+{
+    const struct batch_due due = { run->is_waiting ? run->workspace->waiting_floor_ms
+                                                   : run->workspace->floor_ms,
+                                   run->now_ms, run->limit };
+    struct waiting_row *waiting = NULL;
+    size_t waiting_count = 0;
+    enum status status = run->is_waiting
+                             ? batch_claim_waiting(&run->batch, &due, &waiting, &waiting_count,
+                                                   &run->found_count, problem)
+                             : batch_claim_due(&run->batch, due.floor_ms, due.now_ms, due.limit,
+                                               &run->profiles, &run->profile_count, problem);
+    if (status == STATUS_OK) {
+        status = registry_catch_up(run->sweep->config.registry, decision, problem);
+    }
+    if (status != STATUS_OK || !run->is_waiting) {
+        return status == STATUS_OK ? due_decide(run, decision) : status;
+    }
+    for (size_t i = 0; i < waiting_count && status == STATUS_OK; i++) {
+        struct profile *profile = decision_profile(decision, waiting[i].profile_id);
+        run->greatest_due_ms = waiting[i].due_at_ms;
+        status = decide_waiting(decision, profile, &waiting[i], run->now_ms);
+    }
+    run->profile_count = waiting_count;
+    return status;
 }
 
 static enum status due_save(struct due_run *run, struct decision *decision, struct problem *problem)
@@ -231,14 +274,7 @@ static enum status due_batch(struct due_run *run, struct problem *problem)
     run->batch.decision = decision;
     run->now_ms = clock_now_ms();
     if (status == STATUS_OK) {
-        status = batch_claim_due(&run->batch, run->workspace->floor_ms, run->now_ms, run->limit,
-                                 &run->profiles, &run->profile_count, problem);
-    }
-    if (status == STATUS_OK) {
-        status = registry_catch_up(sweep->config.registry, decision, problem);
-    }
-    if (status == STATUS_OK) {
-        status = due_decide(run, decision);
+        status = claim_and_decide(run, decision, problem);
     }
     if (status == STATUS_OK && run->profile_count > 0) {
         status = due_save(run, decision, problem);
@@ -273,14 +309,21 @@ static bool rest(struct due_sweep *sweep, int64_t rest_ms)
     return goes_on;
 }
 
-/* One batch. *out_is_full: there is more, and nobody stops us. */
+struct due_turn {
+    size_t count;
+    bool is_full; /* there is more, and nobody stops us */
+};
+
+/* One batch. */
 static enum status take_turn(struct due_sweep *sweep, struct due_workspace *workspace,
-                             const struct registry_workspace *configured, size_t *out_count,
-                             bool *out_is_full, struct problem *problem)
+                             const struct registry_workspace *configured, bool is_waiting,
+                             struct due_turn *out_turn, struct problem *problem)
 {
     bool is_live = traffic_is_live(&sweep->traffic);
     int64_t began_ms = clock_monotonic_ms();
-    struct due_run run = { .sweep = sweep,
+    int64_t *floor_ms = is_waiting ? &workspace->waiting_floor_ms : &workspace->floor_ms;
+    struct due_run run = { .is_waiting = is_waiting,
+                           .sweep = sweep,
                            .workspace = workspace,
                            .configured = configured,
                            .limit = is_live ? DUE_LIVE_BATCH : DUE_BATCH,
@@ -290,8 +333,8 @@ static enum status take_turn(struct due_sweep *sweep, struct due_workspace *work
         return status;
     }
     if (run.profile_count > 0) {
-        int64_t floor_ms = run.greatest_due_ms - DUE_FLOOR_MARGIN_MS;
-        workspace->floor_ms = floor_ms > workspace->floor_ms ? floor_ms : workspace->floor_ms;
+        int64_t reached_ms = run.greatest_due_ms - DUE_FLOOR_MARGIN_MS;
+        *floor_ms = reached_ms > *floor_ms ? reached_ms : *floor_ms;
         if (sweep->config.observe != NULL) {
             sweep->config.observe(sweep->config.app, run.profile_count,
                                   clock_now_ms() - run.greatest_due_ms);
@@ -299,8 +342,9 @@ static enum status take_turn(struct due_sweep *sweep, struct due_workspace *work
     }
     int64_t took_ms = clock_monotonic_ms() - began_ms;
     int64_t rest_ms = is_live ? took_ms / DUE_LIVE_REST_PART + 1 : 0;
-    *out_count = run.profile_count;
-    *out_is_full = run.profile_count == run.limit && rest(sweep, rest_ms);
+    *out_turn =
+        (struct due_turn){ .count = run.profile_count,
+                           .is_full = run.profile_count == run.limit && rest(sweep, rest_ms) };
     return STATUS_OK;
 }
 
@@ -312,6 +356,23 @@ struct due_pass {
     int64_t pause_ms; /* until what is due now is asked for again */
 };
 
+static enum status take_if_due(struct due_sweep *sweep, struct due_workspace *workspace,
+                               const struct registry_workspace *configured, bool is_waiting,
+                               struct due_pass *pass, struct problem *problem)
+{
+    int64_t *next_ms = is_waiting ? &workspace->waiting_next_ms : &workspace->next_ms;
+    struct due_turn turn = { .count = 0 };
+    if (*next_ms > clock_now_ms() || configured == NULL) {
+        return STATUS_OK;
+    }
+    enum status status = take_turn(sweep, workspace, configured, is_waiting, &turn, problem);
+    pass->is_any_due = true;
+    pass->is_any_full = pass->is_any_full || turn.is_full;
+    pass->pause_ms = turn.count > 0 ? DUE_PACE_MS : pass->pause_ms;
+    *next_ms = turn.is_full ? *next_ms : INSTANT_NEVER;
+    return status;
+}
+
 /* A batch of each that is due. Who has no more is not asked again before the next
  * look. */
 static enum status sweep_round(struct due_sweep *sweep, const struct registry_snapshot *snapshot,
@@ -322,16 +383,10 @@ static enum status sweep_round(struct due_sweep *sweep, const struct registry_sn
     for (size_t i = 0; i < sweep->workspace_count && status == STATUS_OK; i++) {
         struct due_workspace *workspace = &sweep->workspaces[i];
         const struct registry_workspace *configured = snapshot_workspace(snapshot, workspace->id);
-        size_t count = 0;
-        bool is_full = false;
-        if (workspace->next_ms > clock_now_ms() || configured == NULL) {
-            continue;
+        status = take_if_due(sweep, workspace, configured, false, pass, problem);
+        if (status == STATUS_OK) {
+            status = take_if_due(sweep, workspace, configured, true, pass, problem);
         }
-        status = take_turn(sweep, workspace, configured, &count, &is_full, problem);
-        pass->is_any_due = true;
-        pass->is_any_full = pass->is_any_full || is_full;
-        pass->pause_ms = count > 0 ? DUE_PACE_MS : pass->pause_ms;
-        workspace->next_ms = is_full ? workspace->next_ms : INSTANT_NEVER;
     }
     return status;
 }
@@ -362,6 +417,8 @@ static enum status sweep_workspaces(struct due_sweep *sweep,
             struct due_workspace *workspace = &sweep->workspaces[i];
             workspace->next_ms =
                 workspace->next_ms < earliest_ms ? earliest_ms : workspace->next_ms;
+            workspace->waiting_next_ms =
+                workspace->waiting_next_ms < earliest_ms ? earliest_ms : workspace->waiting_next_ms;
         }
     }
     return status;
@@ -373,6 +430,7 @@ static enum status sweep_once(struct due_sweep *sweep, struct problem *problem)
     if (clock_monotonic_ms() >= sweep->full_scan_at_ms) {
         for (size_t i = 0; i < sweep->workspace_count; i++) {
             sweep->workspaces[i].floor_ms = 0;
+            sweep->workspaces[i].waiting_floor_ms = 0;
         }
         sweep->full_scan_at_ms = clock_monotonic_ms() + DUE_FULL_SCAN_MS;
     }
@@ -390,7 +448,9 @@ static int64_t least_next(const struct due_sweep *sweep)
 {
     int64_t least = INSTANT_NEVER;
     for (size_t i = 0; i < sweep->workspace_count; i++) {
-        least = sweep->workspaces[i].next_ms < least ? sweep->workspaces[i].next_ms : least;
+        const struct due_workspace *workspace = &sweep->workspaces[i];
+        least = workspace->next_ms < least ? workspace->next_ms : least;
+        least = workspace->waiting_next_ms < least ? workspace->waiting_next_ms : least;
     }
     return least;
 }
@@ -432,6 +492,7 @@ static void *due_thread(void *argument)
             pg_reset(sweep->pg);
             for (size_t i = 0; i < sweep->workspace_count; i++) {
                 sweep->workspaces[i].next_ms = INSTANT_NEVER;
+                sweep->workspaces[i].waiting_next_ms = INSTANT_NEVER;
             }
         }
         longest_ms = status == STATUS_OK ? DUE_POLL_MS : DUE_RETRY_MS;

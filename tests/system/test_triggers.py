@@ -4,10 +4,13 @@ Each story waits for what rang, and for the count of what did not: a cause has o
 outcome, so when all are counted nothing more can come.
 """
 
+import time
+
 import pytest
-from shopbell import wait_for
+import shopbell
+from shopbell import Server, wait_for
 from test_correctness import Brand, at_ms, brand, event, iso, now_ms, order_event
-from test_engine_traps import hydrated, put, view
+from test_engine_traps import hydrated, instant_ms, put, view
 
 assert brand  # a fixture
 
@@ -182,16 +185,16 @@ def test_tenth_order_once_survives_a_merge_and_a_refund(brand, esp):
     brand.send([order(n, "ann@example.com") for n in range(4, 6)])
     counted(brand, "tenth", filtered=2, notified=1, cooled_down=2)
     # Another customer with a record of her own turns out to be Ann.
-    brand.send([order(f"b{n}", "anna@example.com") for n in range(3)])
+    phone = {"identities": {"phone": "+33612345678"}}
+    brand.send([order(f"b{n}", None, **phone) for n in range(3)])
     counted(brand, "tenth", filtered=4, notified=2, cooled_down=2)
-    both = {**order("m1", "ann@example.com"), "identities": {"email": "ann@example.com",
-                                                            "anonymous_id": "a1"}}
-    brand.send([both])
-    brand.send([{**order("m2", "anna@example.com"), "identities": {"email": "anna@example.com",
-                                                                  "anonymous_id": "a1"}}])
+    brand.send([order("m1", None, identities={"email": "ann@example.com",
+                                              "phone": "+33612345678"})])
+    assert brand.count("profile", "merged_into IS NOT NULL") == 1
+    brand.send([order("m2", "ann@example.com")])
     counted(brand, "tenth", filtered=4, notified=2, cooled_down=4)
     esp.wait_types(["trigger.tenth"])
-    assert sorted(who(esp, "trigger.tenth")) == ["ann@example.com", "anna@example.com"]
+    assert len(esp.of_type("trigger.tenth")) == 2
 
 
 def test_greeting_a_member_who_comes_in(brand, esp):
@@ -334,3 +337,102 @@ def test_a_condition_may_count(brand, esp):
     counted(brand, "keen", notified=2, filtered=2)
     brand.api.call("DELETE", "/v1/triggers/keen", expect=204)
     assert brand.sql("SELECT max(version) FROM ruleset WHERE workspace_id = {ws}")[0][0] == version + 2
+
+
+# --- what waits --------------------------------------------------------------------
+
+def test_looked_and_did_not_buy(brand, esp):
+    put(brand, "bought", "age(orders.last_at) <= 1h", "tag")
+    esp.subscribe(brand.api, ["trigger.reviews"])
+    trigger(brand, "reviews", when={"event": "product.viewed"}, wait="2s", expires="12h",
+            cooldown={"for": "14d", "per": "product"},
+            **{"if": 'not "bought" in tags and event.product_id = "p1"'})
+    hydrated(brand)
+    began = now_ms()
+    brand.send([view("a", "ann@example.com", iso(0), product_id="p1"),
+                view("b", "bob@example.com", iso(0), product_id="p1"),
+                view("c", "cat@example.com", iso(0), product_id="p2")])
+    brand.send([order("o1", "bob@example.com")])
+    assert brand.count("trigger_waiting") == 3 and outcomes(brand, "reviews") == {}
+    counted(brand, "reviews", notified=1, filtered=2)
+    assert now_ms() - began >= 2000 and brand.count("trigger_waiting") == 0
+    esp.wait_types(["trigger.reviews"])
+    message, = esp.of_type("trigger.reviews")
+    assert message["data"]["profile"]["email"] == "ann@example.com"
+    assert message["data"]["event"]["properties"]["product_id"] == "p1"
+    assert message["cause"]["event_type"] == "product.viewed"
+    assert abs(instant_ms(message["timestamp"]) - began - 2000) < 1000
+
+
+def test_who_waits_and_is_merged_is_rung_as_who_he_is_then(brand, esp):
+    esp.subscribe(brand.api, ["trigger.later"])
+    trigger(brand, "later", (422,), when={"enters": "keen"})
+    put(brand, "keen", "orders.count >= 1")
+    trigger(brand, "later", when={"enters": "keen"}, wait="2s", once=True)
+    brand.send([order("o1", "ann@example.com", at=iso(0))])
+    brand.send([order("o2", None, at=iso(0), identities={"phone": "+33612345678"})])
+    brand.send([event("m", identities={"email": "ann@example.com", "phone": "+33612345678"})])
+    assert brand.count("profile", "merged_into IS NOT NULL") == 1
+    counted(brand, "later", notified=1, cooled_down=1)
+    esp.wait_types(["trigger.later"])
+    message, = esp.of_type("trigger.later")
+    assert message["data"]["segment"]["name"] == "keen"
+    assert message["data"]["profile"]["orders"]["count"] == 2
+
+
+def clock(offset_s):
+    return time.strftime("%H:%M", time.gmtime(time.time() + offset_s))
+
+
+def test_quiet_hours_drop_or_defer(brand, esp):
+    esp.subscribe(brand.api, ["trigger.*"])
+    hours = {"from": clock(-3600), "to": clock(7200), "zone": "UTC"}
+    trigger(brand, "dropped", when={"event": "product.viewed"},
+            quiet_hours={**hours, "then": "drop"})
+    trigger(brand, "deferred", when={"event": "product.viewed"}, quiet_hours=hours)
+    trigger(brand, "awake", when={"event": "product.viewed"},
+            quiet_hours={"from": clock(7200), "to": clock(14400), "zone": "UTC"})
+    brand.send([view("a", "ann@example.com")])
+    counted(brand, "dropped", quiet=1)
+    counted(brand, "awake", notified=1)
+    due, = brand.sql("SELECT to_char(due_at AT TIME ZONE 'UTC', 'HH24:MI:SS') FROM trigger_waiting"
+                     " WHERE workspace_id = {ws}")[0]
+    assert due == f"{hours['to']}:00" and outcomes(brand, "deferred") == {}
+    brand.sql("UPDATE trigger SET quiet_from = NULL WHERE workspace_id = {ws}")
+    brand.sql("UPDATE workspace SET config_version = config_version + 1 WHERE id = {ws}")
+    time.sleep(0.5)  # the poll of the configuration
+    brand.sql("UPDATE trigger_waiting SET due_at = date_trunc('milliseconds', now())"
+              " WHERE workspace_id = {ws}")
+    counted(brand, "deferred", notified=1)
+
+
+def test_an_order_rings_once_though_the_server_is_killed(own_place, esp):
+    brand = own_place
+    esp.subscribe(brand.api, ["trigger.*"])
+    trigger(brand, "bought", topic="trigger.bought", when={"event": "order.completed"}, once=True)
+    trigger(brand, "soon", when={"event": "order.completed"}, wait="2s")
+    people = [f"p{n}@example.com" for n in range(40)]
+    for person in people[:20]:
+        brand.send([order(f"o{person}", person, at=iso(0))])
+    brand.server.kill()
+    brand.server.start()
+    for person in people:  # the sender repeats what it got no answer for
+        brand.send([order(f"o{person}", person, at=iso(0))])
+    counted(brand, "bought", notified=40)
+    counted(brand, "soon", notified=40)
+    brand.sql("UPDATE delivery SET lease_until = now() WHERE workspace_id = {ws}"
+              " AND lease_until IS NOT NULL AND attempt = 0")
+    for kind in ("trigger.bought", "trigger.soon"):
+        wait_for(lambda k=kind: set(who(esp, k)) == set(people), 90, what=kind)
+        ids = {m["id"] for m in esp.of_type(kind)}
+        assert len(ids) == 40
+    assert brand.count("trigger_waiting") == 0
+
+
+@pytest.fixture
+def own_place(tmp_path):
+    cluster = shopbell.Cluster()
+    server = Server(cluster, str(tmp_path)).migrate().start()
+    yield Brand(cluster, server)
+    server.stop()
+    cluster.remove()

@@ -28,7 +28,8 @@
 #include "core/trigger/trigger.h"
 
 enum trigger_outcome {
-    OUTCOME_OPEN, /* all gates so far were passed */
+    OUTCOME_OPEN,    /* all gates so far were passed */
+    OUTCOME_WAITING, /* asked again when it is due; not counted */
     OUTCOME_NOTIFIED,
     OUTCOME_FILTERED,
     OUTCOME_UNHEARD, /* nobody subscribes to it, or their filters say no */

@@ -26,7 +26,7 @@
 
 #define BELL_AGE_MS_MAX (24 * INSTANT_HOUR_MS)
 
-static struct id bell_id(const struct decision *decision, const struct bell *bell)
+struct id bell_id(const struct decision *decision, const struct bell *bell)
 {
     struct id_hash hash;
     id_hash_begin(&hash, "notification");

@@ -102,7 +102,7 @@ static const struct zone *zone_of(const struct decision *decision, const struct 
 }
 
 /* All but the condition. */
-static enum trigger_outcome ask_facts(struct decision *decision, const struct firing *firing,
+static enum trigger_outcome ask_facts(struct decision *decision, struct firing *firing,
                                       const struct profile *profile)
 {
     const struct trigger *trigger = firing->trigger;
@@ -116,10 +116,12 @@ static enum trigger_outcome ask_facts(struct decision *decision, const struct fi
         return OUTCOME_EXPIRED;
     }
     const struct zone *zone = trigger->quiet.is_set ? zone_of(decision, trigger, profile) : NULL;
-    if (gates_quiet_until_ms(&trigger->quiet, zone, firing->now_ms) != INSTANT_NONE) {
-        return OUTCOME_QUIET;
+    int64_t until_ms = gates_quiet_until_ms(&trigger->quiet, zone, firing->now_ms);
+    if (until_ms != INSTANT_NONE && !trigger->quiet.drops) {
+        firing->due_at_ms = until_ms;
+        return OUTCOME_WAITING;
     }
-    return OUTCOME_OPEN;
+    return until_ms != INSTANT_NONE ? OUTCOME_QUIET : OUTCOME_OPEN;
 }
 
 static void stop(struct firing *firing, enum trigger_outcome outcome)
@@ -156,9 +158,30 @@ static struct firing *firing_create(struct decision *decision, const struct trig
                                .bell = bell,
                                .profile = of->profile,
                                .now_ms = now_ms,
+                               .id = bell_id(decision, bell),
                                .asks_late = of->profile->orders_shrunk };
     list_add(decision->arena, &decision->firings, firing);
     return firing;
+}
+
+static void ask_all(struct decision *decision, struct firing *firing)
+{
+    const struct trigger *trigger = firing->trigger;
+    const struct bell *bell = firing->bell;
+    if (!firing->asks_late && !condition_holds(decision, firing, bell->profile)) {
+        firing->outcome = OUTCOME_FILTERED;
+        return;
+    }
+    struct hearing hearing = bell_hear(decision, bell, firing->now_ms);
+    firing->pending = hearing.count > 0 ? bell_keep(decision, bell, &hearing) : NULL;
+    if (firing->pending != NULL) {
+        firing->pending->row.id = firing->id;
+        firing->pending->row.expires_at_ms =
+            trigger->expires_ms > 0 ? bell->at_ms + trigger->expires_ms : 0;
+    }
+    if (!firing->asks_late) {
+        ask(decision, firing, bell->profile);
+    }
 }
 
 static void fire(struct decision *decision, const struct trigger *trigger, const struct bell *of,
@@ -173,18 +196,12 @@ static void fire(struct decision *decision, const struct trigger *trigger, const
         firing->outcome = OUTCOME_STALE;
         return;
     }
-    if (!firing->asks_late && !condition_holds(decision, firing, of->profile)) {
-        firing->outcome = OUTCOME_FILTERED;
+    if (trigger->wait_ms > 0) {
+        firing->outcome = OUTCOME_WAITING;
+        firing->due_at_ms = bell->at_ms + trigger->wait_ms;
         return;
     }
-    struct hearing hearing = bell_hear(decision, bell, now_ms);
-    firing->pending = hearing.count > 0 ? bell_keep(decision, bell, &hearing) : NULL;
-    if (firing->pending != NULL && trigger->expires_ms > 0) {
-        firing->pending->row.expires_at_ms = bell->at_ms + trigger->expires_ms;
-    }
-    if (!firing->asks_late) {
-        ask(decision, firing, of->profile);
-    }
+    ask_all(decision, firing);
 }
 
 void fire_event(struct decision *decision, const struct bell *bell, int64_t now_ms)
@@ -232,6 +249,85 @@ void fire_transition(struct decision *decision, const struct bell *bell, int64_t
             fire(decision, triggers[i], bell, now_ms);
         }
     }
+}
+
+/* --- what waited ------------------------------------------------------------- */
+
+/* The change as it was; NULL: its rule is no more, or the arena is full. */
+static const struct transition_row *change_of(struct decision *decision,
+                                              const struct profile *profile,
+                                              const struct waiting_row *waiting)
+{
+    const struct ruleset *ruleset = judge_ruleset(decision, profile);
+    ruleset = ruleset != NULL ? ruleset : judge_newest(decision);
+    const struct rule *rule =
+        ruleset != NULL ? ruleset_rule_by_slot(ruleset, waiting->rule_slot) : NULL;
+    struct transition_row *row =
+        rule != NULL ? ARENA_NEW(decision->arena, struct transition_row) : NULL;
+    if (row != NULL) {
+        *row = (struct transition_row){
+            .profile_id = profile->id,
+            .rule = rule,
+            .had = waiting->had,
+            .has = waiting->has,
+            .from = waiting->from,
+            .to = waiting->to,
+            .cause = waiting->event != NULL ? CAUSE_EVENT : CAUSE_TIME,
+            .event_id = waiting->event != NULL ? waiting->event->id : ID_ZERO,
+            .at_ms = waiting->at_ms,
+        };
+    }
+    return row;
+}
+
+/* The bell of a cause that waited is of the instant at which it was due: a repeat
+ * meets the same key, and the customer is as he is then. */
+static void fire_waited(struct decision *decision, const struct trigger *trigger,
+                        struct profile *profile, const struct waiting_row *waiting, int64_t now_ms)
+{
+    const struct bell bell = {
+        .profile = profile,
+        .event = waiting->event,
+        .cause_at_ms = waiting->due_at_ms,
+        .at_ms = waiting->due_at_ms,
+        .transition = waiting->is_change ? change_of(decision, profile, waiting) : NULL,
+        .until_ms = INSTANT_NEVER,
+        .previous_since_ms = waiting->previous_since_ms,
+    };
+    if (waiting->is_change && bell.transition == NULL) {
+        return;
+    }
+    struct firing *firing = firing_create(decision, trigger, &bell, now_ms);
+    if (firing == NULL) {
+        return; /* the arena is full, which is said elsewhere */
+    }
+    firing->id = waiting->id;
+    if (waiting->due_at_ms < now_ms - INSTANT_DAY_MS) {
+        firing->outcome = OUTCOME_STALE;
+        return;
+    }
+    ask_all(decision, firing);
+    if (firing->pending != NULL) {
+        firing->pending->row.created_at_ms = waiting->due_at_ms;
+    }
+}
+
+enum status decide_waiting(struct decision *decision, struct profile *profile,
+                           const struct waiting_row *waiting, int64_t now_ms)
+{
+    const struct trigger_set *set = decision->context->triggers;
+    const struct trigger *trigger = set != NULL ? trigger_set_find(set, waiting->trigger_id) : NULL;
+    struct waiting_row *done = ARENA_NEW(decision->arena, struct waiting_row);
+    if (done == NULL) {
+        return STATUS_LIMIT;
+    }
+    *done = *waiting;
+    list_add(decision->arena, &decision->waited, done);
+    decide_step(decision, profile, now_ms);
+    if (trigger != NULL) { /* else it was deleted, or rests */
+        fire_waited(decision, trigger, profile, waiting, now_ms);
+    }
+    return arena_is_full(decision->arena) ? STATUS_LIMIT : STATUS_OK;
 }
 
 /* --- the record's gates --------------------------------------------------------- */
@@ -514,18 +610,69 @@ static void count_outcome(struct decision_rows *rows, const struct firing *firin
     };
 }
 
-bool fire_finish(struct decision *decision, int64_t recorded_at_ms, struct decision_rows *rows)
+static void add_waiting(struct decision *decision, struct decision_rows *rows,
+                        const struct firing *firing)
 {
-    if (decision->firings.count == 0) {
-        return true;
+    const struct bell *bell = firing->bell;
+    const struct transition_row *change = bell->transition;
+    struct waiting_row *row = &rows->waitings[rows->waiting_count++];
+    *row = (struct waiting_row){
+        .id = firing->id,
+        .due_at_ms = firing->due_at_ms,
+        .trigger_id = firing->trigger->id,
+        .profile_id = decision_canonical_id(decision, firing->profile->id),
+        .at_ms = bell->at_ms,
+        .event = bell->event,
+        .is_change = change != NULL,
+        .previous_since_ms = bell->previous_since_ms,
+    };
+    if (change != NULL) {
+        row->at_ms = change->at_ms;
+        row->rule_slot = change->rule->definition.slot;
+        row->had = change->had;
+        row->has = change->has;
+        row->from = change->from;
+        row->to = change->to;
     }
-    rows->outcomes = ARENA_NEW_ARRAY(decision->arena, decision->firings.count, struct outcome_row);
-    rows->rungs = ARENA_NEW_ARRAY(decision->arena, decision->rungs.count + 1, struct rung_row);
-    if (rows->outcomes == NULL || rows->rungs == NULL) {
+}
+
+static bool finish_waiting(struct decision *decision, struct decision_rows *rows)
+{
+    size_t waited = decision->waited.count;
+    rows->waitings =
+        ARENA_NEW_ARRAY(decision->arena, decision->firings.count + 1, struct waiting_row);
+    rows->waited = ARENA_NEW_ARRAY(decision->arena, waited + 1, struct waiting_row);
+    if (rows->waitings == NULL || rows->waited == NULL) {
         return false;
     }
     for (size_t i = 0; i < decision->firings.count; i++) {
-        count_outcome(rows, decision->firings.items[i], recorded_at_ms);
+        const struct firing *firing = decision->firings.items[i];
+        if (firing->outcome == OUTCOME_WAITING) {
+            add_waiting(decision, rows, firing);
+        }
+    }
+    for (size_t i = 0; i < waited; i++) {
+        rows->waited[rows->waited_count++] = *(const struct waiting_row *)decision->waited.items[i];
+    }
+    return true;
+}
+
+bool fire_finish(struct decision *decision, int64_t recorded_at_ms, struct decision_rows *rows)
+{
+    if (decision->firings.count == 0 && decision->waited.count == 0) {
+        return true;
+    }
+    rows->outcomes =
+        ARENA_NEW_ARRAY(decision->arena, decision->firings.count + 1, struct outcome_row);
+    rows->rungs = ARENA_NEW_ARRAY(decision->arena, decision->rungs.count + 1, struct rung_row);
+    if (rows->outcomes == NULL || rows->rungs == NULL || !finish_waiting(decision, rows)) {
+        return false;
+    }
+    for (size_t i = 0; i < decision->firings.count; i++) {
+        const struct firing *firing = decision->firings.items[i];
+        if (firing->outcome != OUTCOME_WAITING) {
+            count_outcome(rows, firing, recorded_at_ms);
+        }
     }
     for (size_t i = 0; i < decision->rungs.count; i++) {
         const struct rung_slot *slot = decision->rungs.items[i];

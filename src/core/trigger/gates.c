@@ -21,6 +21,7 @@ const char *trigger_outcome_name(enum trigger_outcome outcome)
 {
     static const char *const names[OUTCOME_COUNT] = {
         [OUTCOME_OPEN] = "open",
+        [OUTCOME_WAITING] = "waiting",
         [OUTCOME_NOTIFIED] = "notified",
         [OUTCOME_FILTERED] = "filtered",
         [OUTCOME_UNHEARD] = "unheard",
