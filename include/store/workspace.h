@@ -25,6 +25,16 @@ struct catalogue_settings {
     int64_t quiet_ms;                 /* the same is not told of a variant again */
 };
 
+enum {
+    WORKSPACE_CAPS_MAX = 5 /* channels */
+};
+
+struct workspace_cap { /* of what triggers ring for a customer on a channel */
+    struct str channel;
+    int64_t count;
+    int64_t per_ms;
+};
+
 struct workspace {
     struct id id;
     struct str name;
@@ -36,6 +46,8 @@ struct workspace {
     int64_t held_at_ms; /* INSTANT_NONE: not held */
     struct str held_reason;
     struct catalogue_settings catalogue;
+    struct workspace_cap caps[WORKSPACE_CAPS_MAX]; /* ascending by channel */
+    size_t cap_count;
 };
 
 NODISCARD enum status workspace_insert(struct pg *pg, struct arena *arena,
@@ -52,6 +64,11 @@ NODISCARD enum status workspace_count(struct pg *pg, struct arena *arena, int64_
 /* Title, time zone, the catalogue's settings and updated_at. */
 NODISCARD enum status workspace_update(struct pg *pg, struct arena *arena,
                                        const struct workspace *workspace, struct problem *problem);
+
+/* Its caps, replaced as a whole. */
+NODISCARD enum status workspace_set_caps(struct pg *pg, struct arena *arena,
+                                         const struct workspace *workspace,
+                                         struct problem *problem);
 
 /* The brake: nothing is sent while it is held. */
 NODISCARD enum status workspace_hold(struct pg *pg, struct arena *arena, struct id workspace_id,

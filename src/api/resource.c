@@ -128,10 +128,10 @@ enum status resource_topic_exists(const struct resource_request *request, struct
                                   bool *out_exists, struct problem *problem)
 {
     *out_exists = topic_pattern_is_valid(pattern);
-    return *out_exists ? STATUS_OK
-                       : trigger_store_rings(request->pg, request->arena,
-                                             request->principal->workspace_id, pattern, out_exists,
-                                             problem);
+    return *out_exists
+               ? STATUS_OK
+               : trigger_store_rings(request->pg, request->arena, request->principal->workspace_id,
+                                     pattern, out_exists, problem);
 }
 
 bool resource_may(const struct resource_request *request, uint32_t scopes_any)

@@ -115,18 +115,14 @@ static const char *const OPERATORS[] = {
     "in",  "contains", "starts_with", "is set", "is not set", "+", "-",  "*", "/",
 };
 
-/* Names of the event in filters and triggers, of the transition in filters, of the
- * product and the interest in it in triggers. */
+/* Names of the event and the transition in filters and triggers, of the product and the
+ * interest in it in triggers. */
 static bool exists_in(const struct rule_name_info *info, struct str context)
 {
     if (info->part == RULE_PART_INTEREST) {
         return str_equal(context, STR("trigger"));
     }
-    if ((1u << info->part & RULE_PARTS_TOLD) == 0) {
-        return true;
-    }
-    return str_equal(context, STR("filter")) ||
-           (str_equal(context, STR("trigger")) && info->attribute == RULE_PROPERTY);
+    return (1u << info->part & RULE_PARTS_TOLD) == 0 || !str_equal(context, STR("rule"));
 }
 
 static void write_names(struct jsonw *json, struct str context)

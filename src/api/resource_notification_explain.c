@@ -8,6 +8,7 @@
 #include "profile_priv.h"
 #include "store/attempt_read.h"
 #include "store/notification_read.h"
+#include "store/trigger_store.h"
 #include "subscription_priv.h"
 
 /*
@@ -38,6 +39,7 @@ struct why {
     size_t origin_count;
     const struct transition_view *transition; /* NULL: it is of no rule */
     const struct interaction_view *event;     /* NULL: of time alone, or out of sight */
+    const struct trigger_row *trigger;        /* as it is today; NULL: none, or it is gone */
     struct subscription_row *subscriptions;
     size_t subscription_count;
     struct delivery_view *pending;
@@ -363,6 +365,76 @@ static void write_subscription(struct jsonw *json, const struct why *why,
     jsonw_close(json);
 }
 
+/* --- the trigger that rang it ------------------------------------------------------ */
+
+/* As the body names it: name, title, version of that moment; and whether it is still
+ * that version. */
+static void write_trigger(struct jsonw *json, const struct why *why)
+{
+    const json_t *told = json_object_get(json_object_get(why->body, "data"), "trigger");
+    jsonw_key(json, "trigger");
+    if (!json_is_object(told)) {
+        jsonw_null(json);
+        return;
+    }
+    json_int_t version = json_integer_value(json_object_get(told, "version"));
+    jsonw_open(json);
+    jsonw_put_str(json, "name", member_text(told, "name"));
+    jsonw_put_str(json, "title", member_text(told, "title"));
+    jsonw_put_i64(json, "version", version);
+    if (why->trigger != NULL) {
+        jsonw_put_bool(json, "is_current", why->trigger->definition.version == version);
+        jsonw_put_str_or_null(json, "if", why->trigger->definition.condition);
+    }
+    jsonw_close(json);
+}
+
+/* What rang passed all of them; which there were, the trigger of today says. */
+static void write_trigger_gates(struct jsonw *json, const struct why *why)
+{
+    if (why->trigger == NULL) {
+        return;
+    }
+    const struct trigger *trigger = &why->trigger->definition;
+    const struct {
+        const char *name;
+        bool is_asked;
+        const char *words;
+    } gates[] = {
+        { "if", trigger->condition.size > 0, "its condition held of the customer as he was" },
+        { "wait", trigger->wait_ms > 0, "it was asked when the wait was over" },
+        { "history", trigger->require_history, "every source's history was complete" },
+        { "consent", trigger->channel.size > 0, "the customer was subscribed to the channel" },
+        { "expires", trigger->expires_ms > 0, "it was not too late" },
+        { "quiet", trigger->quiet.is_set, "it was outside of quiet hours" },
+        { "cooldown", trigger->once || trigger->cooldown_ms > 0,
+          "it had not rung for the customer before, or not lately" },
+        { "cap", trigger->profile_cap.count > 0 || trigger->total_cap.count > 0,
+          "it had not rung too often" },
+        { "holdout", trigger->holdout > 0, "the customer is not among those held out" },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(gates); i++) {
+        if (gates[i].is_asked) {
+            write_gate(json, gates[i].name, true, gates[i].words);
+        }
+    }
+}
+
+static enum status read_trigger(struct why *why, struct problem *problem)
+{
+    const struct resource_request *request = why->request;
+    const json_t *told = json_object_get(json_object_get(why->body, "data"), "trigger");
+    struct trigger_row *row = ARENA_NEW(request->arena, struct trigger_row);
+    if (!json_is_object(told) || row == NULL) {
+        return row == NULL ? STATUS_LIMIT : STATUS_OK;
+    }
+    enum status status =
+        trigger_store_find(request->pg, request->arena, request->principal->workspace_id,
+                           member_text(told, "name"), row, problem);
+    why->trigger = status == STATUS_OK ? row : NULL;
+    return status == STATUS_MISSING ? STATUS_OK : status;
+}
+
 /* --- the answer ---------------------------------------------------------------- */
 
 static void write_answer(struct jsonw *json, const struct why *why)
@@ -380,9 +452,11 @@ static void write_answer(struct jsonw *json, const struct why *why)
     write_event(json, why);
     write_transition(json, why->transition);
     write_verdict(json, why);
+    write_trigger(json, why);
     jsonw_key(json, "gates");
     jsonw_open_array(json);
     write_gate(json, "age", true, "its cause was less than a day old when it was decided");
+    write_trigger_gates(json, why);
     jsonw_close_array(json);
     jsonw_key(json, "subscriptions");
     jsonw_open_array(json);
@@ -406,6 +480,9 @@ static enum status explain(struct why *why, struct resource_answer *out_answer,
     }
     if (status == STATUS_OK) {
         status = read_event(why, problem);
+    }
+    if (status == STATUS_OK) {
+        status = read_trigger(why, problem);
     }
     if (status != STATUS_OK) {
         return status;

@@ -1,6 +1,7 @@
 #include "base/instant.h"
 #include "base/limits.h"
 #include "base/money.h"
+#include "core/trigger/trigger.h"
 #include "store/rule_store.h"
 #include "store/source_store.h"
 #include "workspace_priv.h"
@@ -41,6 +42,24 @@ static void write_catalogue(struct jsonw *json, const struct catalogue_settings 
     jsonw_close(json);
 }
 
+static const char *const CHANNELS[] = { "email", "push", "sale", "sms", "tracking" };
+
+static void write_caps(struct jsonw *json, const struct workspace *workspace)
+{
+    jsonw_key(json, "caps");
+    jsonw_open(json);
+    for (size_t i = 0; i < workspace->cap_count; i++) {
+        char per[32];
+        duration_format(workspace->caps[i].per_ms, per);
+        jsonw_key_str(json, workspace->caps[i].channel);
+        jsonw_open(json);
+        jsonw_put_i64(json, "count", workspace->caps[i].count);
+        jsonw_put_z(json, "per", per);
+        jsonw_close(json);
+    }
+    jsonw_close(json);
+}
+
 void workspace_write_members(struct jsonw *json, const struct workspace *workspace)
 {
     jsonw_put_id(json, "id", workspace->id);
@@ -49,6 +68,7 @@ void workspace_write_members(struct jsonw *json, const struct workspace *workspa
     jsonw_put_str(json, "currency", workspace->currency);
     jsonw_put_str(json, "time_zone", workspace->time_zone);
     write_catalogue(json, &workspace->catalogue);
+    write_caps(json, workspace);
     jsonw_put_instant(json, "held_at", workspace->held_at_ms);
     jsonw_put_str_or_null(json, "held_reason", workspace->held_reason);
     jsonw_put_instant(json, "created_at", workspace->created_at_ms);
@@ -239,11 +259,46 @@ enum status resource_workspace_show(const struct resource_request *request,
     return answer_with(request, &workspace, RESOURCE_SHOWN, out_answer, problem);
 }
 
+static void read_cap(struct document *caps, const char *channel, struct workspace *workspace)
+{
+    static const char *const members[] = { "count", "per" };
+    struct workspace_cap cap = { .channel = str_from_z(channel) };
+    struct document inner;
+    if (!document_open_member(caps, channel, &inner)) {
+        return;
+    }
+    document_allow(&inner, members, ARRAY_COUNT(members));
+    document_need(&inner, "count");
+    document_need(&inner, "per");
+    cap.count = document_i64(&inner, "count", 1, 1, TRIGGER_CAP_MAX);
+    cap.per_ms = document_duration(&inner, "per", 0, INSTANT_SECOND_MS, 366 * INSTANT_DAY_MS);
+    document_close_member(caps, channel, &inner);
+    workspace->caps[workspace->cap_count++] = cap;
+}
+
+/* {"email": {"count": 2, "per": "1d"}} */
+static void read_caps(struct document *document, struct workspace *workspace)
+{
+    struct document caps;
+    if (!document_open_member(document, "caps", &caps)) {
+        return;
+    }
+    document_allow(&caps, CHANNELS, ARRAY_COUNT(CHANNELS));
+    workspace->cap_count = 0;
+    for (size_t i = 0; i < ARRAY_COUNT(CHANNELS); i++) {
+        read_cap(&caps, CHANNELS[i], workspace);
+    }
+    document_close_member(document, "caps", &caps);
+}
+
 static enum status update_workspace(const struct resource_request *request, const void *what,
                                     struct problem *problem)
 {
     const struct workspace *workspace = what;
     enum status status = workspace_update(request->pg, request->arena, workspace, problem);
+    if (status == STATUS_OK) {
+        status = workspace_set_caps(request->pg, request->arena, workspace, problem);
+    }
     return status == STATUS_OK ? rule_store_ship(request->pg, request->arena, workspace->id,
                                                  request->now_ms, problem)
                                : status;
@@ -252,7 +307,7 @@ static enum status update_workspace(const struct resource_request *request, cons
 enum status resource_workspace_update(const struct resource_request *request,
                                       struct resource_answer *out_answer, struct problem *problem)
 {
-    static const char *const fields[] = { "title", "time_zone", "catalogue" };
+    static const char *const fields[] = { "title", "time_zone", "catalogue", "caps" };
     struct workspace workspace = { 0 };
     enum status status = workspace_find_visible(request, &workspace, problem);
     if (status != STATUS_OK) {
@@ -273,6 +328,7 @@ enum status resource_workspace_update(const struct resource_request *request,
     }
     read_time_zone(&document, request->arena, &workspace);
     read_catalogue(&document, &workspace.catalogue);
+    read_caps(&document, &workspace);
     workspace.updated_at_ms = request->now_ms;
     status = document.status;
     if (status == STATUS_OK && !request->validate_only) {

@@ -55,22 +55,6 @@ enum {
 
 /* --- members of members -------------------------------------------------------- */
 
-/* The member as a document of its own; its faults point into it. False: absent. */
-static bool member_open(struct document *document, const char *name, const char *shape,
-                        struct document *out_inner)
-{
-    json_t *value = json_object_get(document->root, name);
-    if (!document_has(document, name)) {
-        return false;
-    }
-    if (!json_is_object(value)) {
-        document_fail(document, name, "invalid-field", "%s is an object %s", name, shape);
-        return false;
-    }
-    document_wrap(out_inner, document->arena, json_incref(value), document->problem);
-    return true;
-}
-
 /* One of the words; the empty string when absent. */
 static struct str read_word(struct document *document, const char *name, const char *const *words,
                             size_t count)
@@ -122,7 +106,7 @@ static void read_when(struct document *document, struct trigger *trigger)
     struct document when;
     size_t count = 0;
     document_need(document, "when");
-    if (!member_open(document, "when", "like {\"event\": \"order.completed\"}", &when)) {
+    if (!document_open_member(document, "when", &when)) {
         return;
     }
     document_allow(&when, members, ARRAY_COUNT(members));
@@ -151,7 +135,7 @@ static void read_cooldown(struct document *document, struct trigger *trigger)
     static const char *const members[] = { "for", "per" };
     struct document inner;
     trigger->cooldown_per = TRIGGER_PER_PROFILE;
-    if (!member_open(document, "cooldown", "{\"for\": \"7d\", \"per\": \"profile\"}", &inner)) {
+    if (!document_open_member(document, "cooldown", &inner)) {
         return;
     }
     document_allow(&inner, members, ARRAY_COUNT(members));
@@ -169,7 +153,7 @@ static struct trigger_cap read_cap(struct document *document, const char *name, 
     static const char *const members[] = { "count", "per" };
     struct trigger_cap cap = { .count = 0 };
     struct document inner;
-    if (!member_open(document, name, "{\"count\": 1, \"per\": \"1d\"}", &inner)) {
+    if (!document_open_member(document, name, &inner)) {
         return cap;
     }
     document_allow(&inner, members, ARRAY_COUNT(members));
@@ -214,10 +198,7 @@ static void read_quiet(struct document *document, struct trigger *trigger)
 {
     static const char *const members[] = { "from", "to", "zone", "then" };
     struct document inner;
-    if (!member_open(document, "quiet_hours",
-                     "{\"from\": \"21:00\", \"to\": \"08:00\", \"zone\": \"profile\","
-                     " \"then\": \"defer\"}",
-                     &inner)) {
+    if (!document_open_member(document, "quiet_hours", &inner)) {
         return;
     }
     document_allow(&inner, members, ARRAY_COUNT(members));

@@ -12,10 +12,11 @@
  * a lookup of the name in a cache that may be a quarter of a second old.
  */
 
-#define WORKSPACE_COLUMNS                                                         \
-    "id, name, title, currency, time_zone, created_at, updated_at, held_at,"      \
-    " held_reason, back_in_stock_min, price_change_percent, price_change_amount," \
-    " catalogue_quiet_ms"
+#define WORKSPACE_COLUMNS                                                              \
+    "id, name, title, currency, time_zone, created_at, updated_at, held_at,"           \
+    " held_reason, back_in_stock_min, price_change_percent, price_change_amount,"      \
+    " catalogue_quiet_ms, ARRAY(SELECT c.channel || '/' || c.count || '/' || c.per_ms" \
+    "  FROM channel_cap c WHERE c.workspace_id = workspace.id ORDER BY c.channel)"
 
 static const struct pg_statement workspace_insert_sql = {
     "workspace_insert",
@@ -45,6 +46,17 @@ static const struct pg_statement workspace_update_sql = {
     " price_change_percent = $6, price_change_amount = $7, catalogue_quiet_ms = $8 WHERE id = $1",
 };
 
+static const struct pg_statement workspace_caps_clear_sql = {
+    "workspace_caps_clear",
+    "DELETE FROM channel_cap WHERE workspace_id = $1",
+};
+
+static const struct pg_statement workspace_caps_insert_sql = {
+    "workspace_caps_insert",
+    "INSERT INTO channel_cap (workspace_id, channel, count, per_ms) SELECT $1, u.* FROM"
+    " unnest($2::text[], $3::bigint[], $4::bigint[]) AS u",
+};
+
 /* Held already: since then, whatever the new reason. */
 static const struct pg_statement workspace_hold_sql = {
     "workspace_hold",
@@ -69,9 +81,25 @@ static const struct pg_statement workspace_touch_first_sql = {
     " WHERE id = (SELECT id FROM workspace ORDER BY id LIMIT 1)",
 };
 
-static struct workspace workspace_row(const struct pg_result *result, size_t row)
+/* "email/2/86400000" */
+static struct workspace_cap cap_of(struct str text)
 {
-    return (struct workspace){
+    struct workspace_cap cap = { .count = 0 };
+    struct str rest = { NULL, 0 };
+    struct str count = { NULL, 0 };
+    struct str per_ms = { NULL, 0 };
+    (void)str_split(text, '/', &cap.channel, &rest);
+    (void)str_split(rest, '/', &count, &per_ms);
+    (void)str_to_i64(count, &cap.count);
+    (void)str_to_i64(per_ms, &cap.per_ms);
+    return cap;
+}
+
+static struct workspace workspace_row(const struct pg_result *result, struct arena *arena,
+                                      size_t row)
+{
+    struct str *texts = NULL;
+    struct workspace workspace = {
         .id = pg_get_id(result, row, 0),
         .name = pg_get_text(result, row, 1),
         .title = pg_get_text(result, row, 2),
@@ -88,6 +116,11 @@ static struct workspace workspace_row(const struct pg_result *result, size_t row
             .quiet_ms = pg_get_i64(result, row, 12),
         },
     };
+    size_t count = pg_get_text_array(result, arena, row, 13, &texts);
+    for (size_t i = 0; i < count && i < ARRAY_COUNT(workspace.caps); i++) {
+        workspace.caps[workspace.cap_count++] = cap_of(texts[i]);
+    }
+    return workspace;
 }
 
 static void put_catalogue(struct pg_params *params, const struct catalogue_settings *settings)
@@ -130,7 +163,7 @@ enum status workspace_find(struct pg *pg, struct arena *arena, struct str name_o
     if (pg_row_count(result) == 0) {
         return STATUS_MISSING;
     }
-    *out_workspace = workspace_row(result, 0);
+    *out_workspace = workspace_row(result, arena, 0);
     return STATUS_OK;
 }
 
@@ -153,7 +186,7 @@ enum status workspace_list(struct pg *pg, struct arena *arena, struct str after,
         return STATUS_LIMIT;
     }
     for (size_t i = 0; i < count; i++) {
-        workspaces[i] = workspace_row(result, i);
+        workspaces[i] = workspace_row(result, arena, i);
     }
     *out_workspaces = workspaces;
     *out_count = count;
@@ -184,6 +217,33 @@ enum status workspace_update(struct pg *pg, struct arena *arena, const struct wo
     pg_put_instant(&params, workspace->updated_at_ms);
     put_catalogue(&params, &workspace->catalogue);
     return pg_run(pg, arena, &workspace_update_sql, &params, NULL, problem);
+}
+
+enum status workspace_set_caps(struct pg *pg, struct arena *arena,
+                               const struct workspace *workspace, struct problem *problem)
+{
+    struct pg_params params;
+    struct pg_array c[3];
+    pg_params_init(&params, arena);
+    pg_put_id(&params, workspace->id);
+    enum status status = pg_run(pg, arena, &workspace_caps_clear_sql, &params, NULL, problem);
+    if (status != STATUS_OK || workspace->cap_count == 0) {
+        return status;
+    }
+    pg_params_init(&params, arena);
+    pg_put_id(&params, workspace->id);
+    pg_array_begin(&c[0], &params, PG_TEXT, workspace->cap_count);
+    pg_array_begin(&c[1], &params, PG_INT8, workspace->cap_count);
+    pg_array_begin(&c[2], &params, PG_INT8, workspace->cap_count);
+    for (size_t i = 0; i < workspace->cap_count; i++) {
+        pg_array_text(&c[0], workspace->caps[i].channel);
+        pg_array_i64(&c[1], workspace->caps[i].count);
+        pg_array_i64(&c[2], workspace->caps[i].per_ms);
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(c); i++) {
+        pg_array_end(&c[i]);
+    }
+    return pg_run(pg, arena, &workspace_caps_insert_sql, &params, NULL, problem);
 }
 
 enum status workspace_hold(struct pg *pg, struct arena *arena, struct id workspace_id,

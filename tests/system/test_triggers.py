@@ -436,3 +436,43 @@ def own_place(tmp_path):
     yield Brand(cluster, server)
     server.stop()
     cluster.remove()
+
+
+def test_a_customer_is_rung_on_a_channel_no_more_often_than_the_workspace_says(brand, esp):
+    name = brand.name
+    shown = brand.api.call("PATCH", f"/v1/workspaces/{name}",
+                           {"caps": {"email": {"count": 2, "per": "1d"}}}, 200).json
+    assert shown["caps"] == brand.api.get(f"/v1/workspaces/{name}")["caps"] == {
+        "email": {"count": 2, "per": "1d"}}
+    problem = brand.api.call("PATCH", f"/v1/workspaces/{name}",
+                             {"caps": {"email": {"count": 0, "per": "1d"}}}, 422).json
+    assert problem["errors"][0]["pointer"] == "#/caps/email/count"
+    esp.subscribe(brand.api, ["trigger.*"])
+    for trigger_name, priority in (("minor", 0), ("major", 10)):
+        trigger(brand, trigger_name, when={"event": "product.viewed"}, channel="email",
+                priority=priority)
+    trigger(brand, "other", when={"event": "product.viewed"})
+    brand.send([subscribed("c", "ann@example.com")])
+    brand.send([view("a", "ann@example.com"), view("b", "ann@example.com")])
+    counted(brand, "major", notified=2)
+    counted(brand, "minor", capped=2)
+    counted(brand, "other", notified=2)
+
+
+def test_a_notification_knows_its_trigger(brand, esp):
+    esp.subscribe(brand.api, ["trigger.*"], fields=["trigger.name", "trigger.version",
+                                                    "event.product_id", "profile.email"])
+    trigger(brand, "seen", title="Seen", when={"event": "product.viewed"}, once=True,
+            **{"if": 'event.type = "product.viewed"'})
+    brand.send([view("a", "ann@example.com", product_id="p7")])
+    esp.wait_types(["trigger.seen"])
+    message, = esp.of_type("trigger.seen")
+    assert message["data"]["trigger"] == {"name": "seen", "version": 1}
+    assert message["data"]["event"] == {"product_id": "p7"}
+    why = brand.api.get(f"/v1/notifications/{message['id']}/explain")
+    assert why["trigger"] == {"name": "seen", "title": "Seen", "version": 1, "is_current": True,
+                              "if": 'event.type = "product.viewed"'}
+    assert [g["gate"] for g in why["gates"]] == ["age", "if", "cooldown"]
+    assert why["event"]["type"] == "product.viewed"
+    names = brand.api.get("/v1/names?context=trigger")["names"]
+    assert {"transition.to", "event.type"} <= {n["name"] for n in names}
