@@ -9,7 +9,8 @@ import time
 import pytest
 import shopbell
 from shopbell import Server, wait_for
-from test_correctness import Brand, at_ms, brand, event, iso, now_ms, order_event
+from test_correctness import (Brand, at_ms, brand, event, in_background, iso, now_ms,
+                              order_event)
 from test_engine_traps import hydrated, instant_ms, put, view
 
 assert brand  # a fixture
@@ -476,3 +477,20 @@ def test_a_notification_knows_its_trigger(brand, esp):
     assert why["event"]["type"] == "product.viewed"
     names = brand.api.get("/v1/names?context=trigger")["names"]
     assert {"transition.to", "event.type"} <= {n["name"] for n in names}
+
+
+def test_concurrent_causes_never_pass_a_gate_together(brand, esp):
+    """Writers on several lanes, one record: of a customer it is guarded by his lock, of
+    everybody by its own."""
+    esp.subscribe(brand.api, ["trigger.*"])
+    trigger(brand, "once", when={"event": "product.viewed"}, once=True)
+    trigger(brand, "total", when={"event": "product.viewed"}, cap_total={"count": 25, "per": "1h"})
+    people = [f"p{n}@example.com" for n in range(20)]
+    senders = [in_background(lambda s=s: [brand.send([view(f"{s}-{p}", p)]) for p in people])
+               for s in range(6)]
+    for sender in senders:
+        sender()
+    counted(brand, "once", notified=20, cooled_down=100)
+    counted(brand, "total", notified=25, capped=95)
+    wait_for(lambda: len(esp.of_type("trigger.once")) == 20 and
+             len(esp.of_type("trigger.total")) == 25, 20, what="all that rang")
