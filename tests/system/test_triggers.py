@@ -489,7 +489,7 @@ def test_concurrent_causes_never_pass_a_gate_together(brand, esp):
     senders = [in_background(lambda s=s: [brand.send([view(f"{s}-{p}", p)]) for p in people])
                for s in range(6)]
     for sender in senders:
-        sender()
+        sender.outcome()
     counted(brand, "once", notified=20, cooled_down=100)
     counted(brand, "total", notified=25, capped=95)
     wait_for(lambda: len(esp.of_type("trigger.once")) == 20 and

@@ -220,19 +220,23 @@ static enum status resolve_rule(struct arena *arena, const struct ruleset *rules
 
 /* --- the condition ------------------------------------------------------------ */
 
-/* The ruleset's numbers, for what the condition counts. */
-static struct feature_number *numbers_of(struct arena *arena, const struct ruleset *ruleset)
+/* The ruleset's numbers of what the condition counts; what it does not keep has none. */
+static size_t numbers_of(const struct ruleset *ruleset, const struct rule_program *program,
+                         struct feature_number *numbers)
 {
-    size_t count = ruleset != NULL ? ruleset->feature_count : 0;
-    struct feature_number *numbers = ARENA_NEW_ARRAY(arena, count + 1, struct feature_number);
-    for (size_t i = 0; numbers != NULL && i < count; i++) {
-        const struct feature *feature = &ruleset->features[i];
-        numbers[i] = (struct feature_number){ .key = feature->key,
-                                              .number = feature->number,
-                                              .version = feature->version,
-                                              .keep = feature->keep };
+    size_t found = 0;
+    for (size_t i = 0; i < program->reads.feature_count; i++) {
+        for (size_t k = 0; ruleset != NULL && k < ruleset->feature_count; k++) {
+            const struct feature *feature = &ruleset->features[k];
+            if (str_equal(feature->key, program->features[i]->key)) {
+                numbers[found++] = (struct feature_number){ .key = feature->key,
+                                                            .number = feature->number,
+                                                            .version = feature->version,
+                                                            .keep = feature->keep };
+            }
+        }
     }
-    return numbers;
+    return found;
 }
 
 static enum status compile_condition(struct arena *arena, const struct ruleset *ruleset,
@@ -249,18 +253,20 @@ static enum status compile_condition(struct arena *arena, const struct ruleset *
         *out_error = error;
     }
     struct feature_table *table = feature_table_create(arena);
-    const struct feature_number *known = numbers_of(arena, ruleset);
-    if (status != STATUS_OK || table == NULL || known == NULL) {
-        return status != STATUS_OK ? status : STATUS_LIMIT;
+    if (status == STATUS_OK) {
+        status = table != NULL ? rule_compile(arena, root, table, &trigger->program) : STATUS_LIMIT;
     }
-    status = rule_compile(arena, root, table, &trigger->program);
+    if (status != STATUS_OK) {
+        return status;
+    }
     uint32_t next = UINT32_MAX / 2; /* of what no profile keeps yet */
     const struct feature *features = NULL;
-    size_t count = 0;
-    if (status != STATUS_OK ||
-        !feature_table_finish(table, 0, known, ruleset != NULL ? ruleset->feature_count : 0, &next,
+    size_t count = feature_table_count(table);
+    struct feature_number *known = ARENA_NEW_ARRAY(arena, count + 1, struct feature_number);
+    if (known == NULL ||
+        !feature_table_finish(table, 0, known, numbers_of(ruleset, trigger->program, known), &next,
                               &features, &count)) {
-        return status != STATUS_OK ? status : STATUS_LIMIT;
+        return STATUS_LIMIT;
     }
     program_number_features(trigger->program);
     trigger->root = root;
