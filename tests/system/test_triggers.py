@@ -494,3 +494,25 @@ def test_concurrent_causes_never_pass_a_gate_together(brand, esp):
     counted(brand, "total", notified=25, capped=95)
     wait_for(lambda: len(esp.of_type("trigger.once")) == 20 and
              len(esp.of_type("trigger.total")) == 25, 20, what="all that rang")
+
+
+def test_the_command_line_says_the_same(brand, tmp_path):
+    def run(*arguments, **more):
+        return brand.server.command(*arguments, "--workspace", brand.name, **more)
+
+    file = tmp_path / "tenth.json"
+    file.write_text('{"when": {"event": "order.completed"}, "if": "orders.count >= 10"}')
+    run("trigger", "set", "tenth", str(file), "--dry-run")
+    brand.api.get("/v1/triggers/tenth", expect=404)
+    run("trigger", "set", "tenth", str(file))
+    shown = run("trigger", "show", "tenth", "--json").stdout
+    run("trigger", "set", "tenth", "-", stdin=shown)  # what was shown may come back
+    assert brand.api.get("/v1/triggers/tenth")["version"] == 2
+    run("trigger", "pause", "tenth")
+    assert "tenth" in run("trigger", "list").stdout
+    assert brand.api.get("/v1/triggers/tenth")["paused_at"]
+    run("trigger", "resume", "tenth")
+    assert '"notified":0' in run("trigger", "outcomes", "tenth", "--json").stdout
+    run("trigger", "delete", "tenth", "--yes")
+    refused = run("trigger", "show", "tenth", check=False)
+    assert refused.returncode == 3
