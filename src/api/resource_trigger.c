@@ -152,6 +152,9 @@ static enum status save(const struct resource_request *request, const void *what
         status = subscription_hold_rules(request->pg, request->arena, workspace_id,
                                          saving->rules_version, problem);
     }
+    if (status == STATUS_OK && saving->rules_version != NOT_CHECKED) {
+        status = check_topic(request, saving->row, problem);
+    }
     if (status == STATUS_OK) {
         status = write_row(request, saving, problem);
     }
@@ -248,9 +251,6 @@ enum status resource_trigger_put(const struct resource_request *request,
     }
     if (status == STATUS_OK) {
         status = check(request, &row, &saving.rules_version, out_answer, problem);
-    }
-    if (status == STATUS_OK) {
-        status = check_topic(request, &row, problem);
     }
     if (status != STATUS_OK) {
         return status;

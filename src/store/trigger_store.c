@@ -1,4 +1,5 @@
 #include "base/instant.h"
+#include "core/trigger/gates.h"
 #include "trigger_store_priv.h"
 
 /*
@@ -57,9 +58,10 @@ static const struct pg_statement trigger_delete_sql = {
     "DELETE FROM trigger WHERE workspace_id = $1 AND id = $2",
 };
 
+/* $3: as a draft. */
 static const struct pg_statement trigger_rung_clear_sql = {
     "trigger_rung_clear",
-    "DELETE FROM rung WHERE workspace_id = $1 AND trigger_id = $2",
+    "DELETE FROM rung WHERE workspace_id = $1 AND trigger_id IN ($2, $3)",
 };
 
 static const struct pg_statement trigger_outcome_clear_sql = {
@@ -309,6 +311,9 @@ enum status trigger_store_delete(struct pg *pg, struct arena *arena, struct id w
         struct pg_params params = params_of(arena, workspace_id);
         struct pg_result *result = NULL;
         pg_put_id(&params, trigger_id);
+        if (statements[i] == &trigger_rung_clear_sql) {
+            pg_put_id(&params, rung_trigger_id(trigger_id, TRIGGER_DRAFT));
+        }
         enum status status = pg_run(pg, arena, statements[i], &params, &result, problem);
         if (status != STATUS_OK) {
             return status;

@@ -283,6 +283,9 @@ def test_a_draft_counts_and_a_test_says_so(brand, esp):
     trigger(brand, "draft", when={"event": "product.viewed"}, once=True)
     brand.send([view("c", "ann@example.com")])
     counted(brand, "draft", notified=1)  # what the draft would have rung is not counted against it
+    assert brand.count("rung") == 2
+    brand.api.call("DELETE", "/v1/triggers/draft", expect=204)
+    assert brand.count("rung") == 0 == brand.count("trigger_outcome", "mode <> 'test'")
 
 
 def test_what_is_old_is_counted_as_stale(brand, esp):

@@ -75,6 +75,9 @@ struct rung {
     size_t recent_count;
 };
 
+/* Whose record a trigger's is: a draft has one of its own, which ends when it does. */
+struct id rung_trigger_id(struct id trigger_id, enum trigger_mode mode);
+
 struct rung rung_none(void);
 /* What two customers were rung who are one now. False when the arena is full. */
 bool rung_join(struct arena *arena, struct rung *rung, const struct rung *other);

@@ -24,18 +24,6 @@
  * event, and takes no memory.
  */
 
-/* A draft has a record of its own: it ends when the draft does. */
-static struct id record_id(const struct trigger *trigger)
-{
-    struct id_hash hash;
-    if (trigger->mode != TRIGGER_DRAFT) {
-        return trigger->id;
-    }
-    id_hash_begin(&hash, "draft");
-    id_hash_add_id(&hash, trigger->id);
-    return id_hash_end(&hash);
-}
-
 /* --- the customer's gates ------------------------------------------------------ */
 
 /* A condition on what the customer's state does not keep, or lost sight of, cannot be
@@ -379,7 +367,8 @@ static bool key_of(const struct decision *decision, const struct firing *firing,
 {
     const struct trigger *trigger = firing->trigger;
     struct id profile_id = decision_canonical_id(decision, firing->profile->id);
-    *out_key = (struct rung_key){ .trigger_id = record_id(trigger), .profile_id = profile_id };
+    *out_key = (struct rung_key){ .trigger_id = rung_trigger_id(trigger->id, trigger->mode),
+                                  .profile_id = profile_id };
     if (trigger->mode == TRIGGER_TEST) {
         return false;
     }

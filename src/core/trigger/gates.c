@@ -102,6 +102,17 @@ bool gates_holds_out(const struct trigger *trigger, struct id workspace_id, stru
 
 /* --- what was rung ------------------------------------------------------------- */
 
+struct id rung_trigger_id(struct id trigger_id, enum trigger_mode mode)
+{
+    struct id_hash hash;
+    if (mode != TRIGGER_DRAFT) {
+        return trigger_id;
+    }
+    id_hash_begin(&hash, "draft");
+    id_hash_add_id(&hash, trigger_id);
+    return id_hash_end(&hash);
+}
+
 struct rung rung_none(void)
 {
     return (struct rung){ .last_at_ms = INSTANT_NONE, .window_at_ms = INSTANT_NONE };
