@@ -18,14 +18,6 @@ NODISCARD enum status interest_queue_rows(struct pg *pg, struct arena *arena,
                                           struct id workspace_id, struct interest_row *const *rows,
                                           size_t count, enum interest_addition addition);
 
-/* A whole key as a row that is neither less nor greater: of that the primary key alone
- * makes a range. With equalities the planner, on a table that it believes small, seeks
- * by the origin and filters by the rest: all that the customer is interested in. */
-#define INTEREST_IS(i, values) \
-    "(" INTEREST_KEY(i) ") >= (" values ") AND (" INTEREST_KEY(i) ") <= (" values ")"
-#define INTEREST_KEY(i) \
-    i ".workspace_id, " i ".source_id, " i ".product_id, " i ".variant_id, " i ".origin_id"
-
 /* The columns of all rows of a group `i`, joined as interest_join does; read by
  * interest_decode from column `first` on. */
 #define INTEREST_JOINED                                                         \

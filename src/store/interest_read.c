@@ -70,6 +70,10 @@ static const struct pg_statement page_owners = {
 
 /* Texts with macros between them are taken apart by the formatter. */
 /* clang-format off */
+/* A whole key as a row that is neither less nor greater: of that the primary key alone
+ * makes a range. With equalities the planner, on a table that it believes small, seeks
+ * by the origin and filters by the rest: all that the customer is interested in. No
+ * equality beside it: the scan would begin where that does. */
 static const struct pg_statement page_facts = {
     "interest_page_facts",
     "SELECT w.profile_id, bool_or(i.origin_id <= $7), " INTEREST_JOINED
@@ -77,8 +81,11 @@ static const struct pg_statement page_facts = {
     " CROSS JOIN unnest($4::uuid[], $5::text[]) AS s (source_id, variant_id)"
     " CROSS JOIN LATERAL (SELECT n.origin_id, n.viewed_at, n.view_count,"
     " n.out_of_stock_seen_at, n.price_seen_at, n.price_minor, n.currency, n.carted_at,"
-    " n.wished_at, n.unwished_at, n.bought_at FROM interest n WHERE n.workspace_id = $1"
-    " AND " INTEREST_IS("n", "$1, s.source_id, $6, s.variant_id, w.origin_id") " OFFSET 0) i"
+    " n.wished_at, n.unwished_at, n.bought_at FROM interest n"
+    " WHERE (n.workspace_id, n.source_id, n.product_id, n.variant_id, n.origin_id)"
+    " >= ($1, s.source_id, $6, s.variant_id, w.origin_id)"
+    " AND (n.workspace_id, n.source_id, n.product_id, n.variant_id, n.origin_id)"
+    " <= ($1, s.source_id, $6, s.variant_id, w.origin_id) OFFSET 0) i"
     " GROUP BY w.profile_id ORDER BY w.profile_id",
 };
 

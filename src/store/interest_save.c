@@ -99,7 +99,10 @@ static const struct pg_statement save_interest_loss = {
     " FROM unnest($2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::uuid[])"
     " AS k (source_id, product_id, variant_id, origin_id, profile_id)"
     " OFFSET 0) u"
-    " WHERE " INTEREST_IS("i", INTEREST_KEY("u")),
+    " WHERE (i.workspace_id, i.source_id, i.product_id, i.variant_id, i.origin_id)"
+    " >= (u.workspace_id, u.source_id, u.product_id, u.variant_id, u.origin_id)"
+    " AND (i.workspace_id, i.source_id, i.product_id, i.variant_id, i.origin_id)"
+    " <= (u.workspace_id, u.source_id, u.product_id, u.variant_id, u.origin_id)",
 };
 /* clang-format on */
 
