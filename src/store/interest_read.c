@@ -70,10 +70,9 @@ static const struct pg_statement page_owners = {
 
 /* Texts with macros between them are taken apart by the formatter. */
 /* clang-format off */
-/* A whole key as a row that is neither less nor greater: of that the primary key alone
- * makes a range. With equalities the planner, on a table that it believes small, seeks
- * by the origin and filters by the rest: all that the customer is interested in. No
- * equality beside it: the scan would begin where that does. */
+/* By the whole key, or by the origin and then a filter, as the planner's statistics
+ * have it: a customer's rows at most. A row comparison would allow the primary key
+ * alone, but reads on from there to the end of the workspace. */
 static const struct pg_statement page_facts = {
     "interest_page_facts",
     "SELECT w.profile_id, bool_or(i.origin_id <= $7), " INTEREST_JOINED
@@ -82,10 +81,8 @@ static const struct pg_statement page_facts = {
     " CROSS JOIN LATERAL (SELECT n.origin_id, n.viewed_at, n.view_count,"
     " n.out_of_stock_seen_at, n.price_seen_at, n.price_minor, n.currency, n.carted_at,"
     " n.wished_at, n.unwished_at, n.bought_at FROM interest n"
-    " WHERE (n.workspace_id, n.source_id, n.product_id, n.variant_id, n.origin_id)"
-    " >= ($1, s.source_id, $6, s.variant_id, w.origin_id)"
-    " AND (n.workspace_id, n.source_id, n.product_id, n.variant_id, n.origin_id)"
-    " <= ($1, s.source_id, $6, s.variant_id, w.origin_id) OFFSET 0) i"
+    " WHERE n.workspace_id = $1 AND n.source_id = s.source_id AND n.product_id = $6"
+    " AND n.variant_id = s.variant_id AND n.origin_id = w.origin_id OFFSET 0) i"
     " GROUP BY w.profile_id ORDER BY w.profile_id",
 };
 

@@ -99,10 +99,9 @@ static const struct pg_statement save_interest_loss = {
     " FROM unnest($2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::uuid[])"
     " AS k (source_id, product_id, variant_id, origin_id, profile_id)"
     " OFFSET 0) u"
-    " WHERE (i.workspace_id, i.source_id, i.product_id, i.variant_id, i.origin_id)"
-    " >= (u.workspace_id, u.source_id, u.product_id, u.variant_id, u.origin_id)"
-    " AND (i.workspace_id, i.source_id, i.product_id, i.variant_id, i.origin_id)"
-    " <= (u.workspace_id, u.source_id, u.product_id, u.variant_id, u.origin_id)",
+    " WHERE i.workspace_id = u.workspace_id AND i.source_id = u.source_id"
+    " AND i.product_id = u.product_id AND i.variant_id = u.variant_id"
+    " AND i.origin_id = u.origin_id",
 };
 /* clang-format on */
 

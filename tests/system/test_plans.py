@@ -24,9 +24,11 @@ HOT_MACRO_FILES = ("src/store/catalogue.c", "src/store/catalogue_tell.c",
                    "src/store/universal_audience.c", "src/store/interest_save.c",
                    "src/store/interest_read.c")
 COLD = {"delivery_disable",  # configuration: a handful of rows, once in a subscription's life
-        "target_product", "list_rows", "stored_rows"}  # once a fan-out; a person's; a check's
-KEYS = r"(workspace_id|id|event_id|kind|source_id|value|order_ref|origin_id|occurred_at|" \
-       r"created_at|merged_into|profile_id|product_id|variant_id|inventory_item_id)"
+        "target_product", "list_rows", "stored_rows",  # once a fan-out; a person's; a check's
+        # By an origin, and then a filter: all rows of one customer at most.
+        "page_facts", "save_interest_loss"}
+KEYS = r"\b(workspace_id|id|event_id|kind|source_id|value|order_ref|origin_id|occurred_at|" \
+       r"created_at|merged_into|profile_id|product_id|variant_id|inventory_item_id)\b"
 HOT_SETTINGS = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit")
 
 
