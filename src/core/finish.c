@@ -261,12 +261,11 @@ enum status decision_finish(struct decision *decision, int64_t recorded_at_ms,
     }
     assert(decision->rungs.count == 0 || decision->knows_rungs);
     fire_settle(decision);
-    bool complete = finish_profiles(decision, &rows) && finish_identities(decision, &rows) &&
-                    finish_orders(decision, &rows) && finish_log(decision, &rows) &&
-                    finish_memberships(decision, &rows) &&
-                    finish_bells(decision, recorded_at_ms, &rows) &&
-                    fire_finish(decision, recorded_at_ms, &rows) &&
-                    interest_gather(decision, &rows);
+    bool complete =
+        finish_profiles(decision, &rows) && finish_identities(decision, &rows) &&
+        finish_orders(decision, &rows) && finish_log(decision, &rows) &&
+        finish_memberships(decision, &rows) && finish_bells(decision, recorded_at_ms, &rows) &&
+        fire_finish(decision, recorded_at_ms, &rows) && interest_gather(decision, &rows);
     if (!complete || arena_is_full(decision->arena)) {
         return STATUS_LIMIT;
     }
