@@ -259,6 +259,12 @@ static enum status compile_condition(struct arena *arena, const struct ruleset *
     if (status != STATUS_OK) {
         return status;
     }
+    if ((rule_program_reads(trigger->program)->parts & 1u << RULE_PART_INTEREST) != 0) {
+        return refuse(out_error, "if",
+                      STR("interest.* and product.* are of triggers on universal events, which are "
+                          "not available yet"),
+                      NULL);
+    }
     uint32_t next = UINT32_MAX / 2; /* of what no profile keeps yet */
     const struct feature *features = NULL;
     size_t count = feature_table_count(table);
