@@ -88,6 +88,10 @@ class Scene:
         if self.server.process:
             self.server.process.wait(10)
             self.server.process = None
+        # What it had sent to PostgreSQL is still done: a claim may commit after its death.
+        wait_for(lambda: not self.cluster.query(
+            "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'shopbell%%'"
+            " AND datname = current_database()"), 10, 0.005, "nothing of the dead one is left")
         self.cluster.query("UPDATE delivery SET lease_until = now() - interval '1 ms' WHERE "
                            "workspace_id = %s AND lease_owner IS NOT NULL", self.workspace)
         self.server.start()

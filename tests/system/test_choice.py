@@ -364,4 +364,4 @@ def test_filters_have_names_of_their_own(api):
     assert names("filter") - names("rule") == {
         "event.<property>", "event.type", "event.source", "transition.rule", "transition.kind",
         "transition.from", "transition.to"}
-    assert names("trigger") - names("rule") == {"event.<property>"}
+    assert names("trigger") == names("filter")

@@ -67,7 +67,8 @@ def faults_of(plan):
         # A key compared by a join instead of sought by an index: the rows it is
         # compared with are all those of the workspace.
         for alias in aliases(node):
-            if re.search(rf"\b{alias}\." + KEYS, node.get("Join Filter", "")):
+            key = rf"\b{alias}\." + KEYS
+            if re.search(rf"{key} = |= {key}", node.get("Join Filter", "")):
                 yield f"key of {alias} in a Join Filter: {node['Join Filter']}"
         relation = node.get("Relation Name", "")
         base = re.sub(r"_(history|y\d{4}.*)$", "", relation)
@@ -78,6 +79,9 @@ def faults_of(plan):
         filter_text = re.sub(r"'[^']*'", "", node.get("Filter", ""))
         if re.search(r"profile_id|\(origin_id", node.get("Index Cond", "")):
             # Sought by a profile, which is unique everywhere; the workspace is checked.
+            filter_text = filter_text.replace("workspace_id", "")
+        if node["Node Type"] == "Tid Scan":
+            # Read where it lies, a row that this very statement has locked.
             filter_text = filter_text.replace("workspace_id", "")
         if base == "transition":
             filter_text = re.sub(r"\bkind\b", "", filter_text)  # an identity's key, not its own

@@ -89,6 +89,13 @@ class Endpoints(Receiver):
     def receipt_count(self):
         return sum(len(endpoint.receipts) for endpoint in self.all.values())
 
+    def wait_for_rest(self):
+        """Until half a second passes without a receipt."""
+        count = -1
+        while count != self.receipt_count():
+            count = self.receipt_count()
+            time.sleep(0.5)
+
 
 def draw_endpoints(esps, chance):
     """As many by every wait of the schedule, and some that never come back."""
@@ -167,6 +174,7 @@ def test_who_comes_back_gets_it_once(cluster, tmp_path, killed):
             if attempt in kill_in:
                 wait_for(lambda: server.process.poll() is not None, 20, what="the kill")
                 server.process = None
+                esps.wait_for_rest()  # what the dead one had sent is not answered either
                 esps.at_receipt = None
                 clock.move_to(clock.now() + 61)  # the leases of the dead run out
                 server.start(ready=False)  # its clock is not the database's: never ready

@@ -289,6 +289,7 @@ def blocks_read(cluster, table, call):
             "SELECT sum(heap_blks_read + heap_blks_hit + coalesce(idx_blks_read, 0)"
             " + coalesce(idx_blks_hit, 0))::bigint FROM pg_statio_user_tables"
             " WHERE relname ~ %s", f"^{table}_")[0][0]
+    cluster.query("SELECT pg_stat_force_next_flush()")  # what our own connection has read
     for _ in range(10):  # by then the statement has its plan
         call()
     time.sleep(1.2)  # a connection reports at most once a second
