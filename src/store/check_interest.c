@@ -100,16 +100,16 @@ void check_interests(const struct check_interests *check)
     interest_init(&nothing);
     fold_facts(check, &list);
     while (s < check->stored_count || f < list.count) {
-        const struct interest_row *stored = s < check->stored_count ? &check->stored[s].row : NULL;
-        const struct interest_row *folded = f < list.count ? list.rows[f] : NULL;
-        int order = stored == NULL ? 1 : folded == NULL ? -1 : 0;
-        if (order == 0) {
-            order = interest_key_compare(&stored->key, &folded->key);
-        }
-        const struct interest *is = order <= 0 ? &stored->facts : &nothing;
-        const struct interest *should = order >= 0 ? &folded->facts : &nothing;
+        bool is_folded_next = s == check->stored_count;
+        bool is_stored_next = f == list.count;
+        int order = is_folded_next ? 1
+                    : is_stored_next
+                        ? -1
+                        : interest_key_compare(&check->stored[s].row.key, &list.rows[f]->key);
+        const struct interest *is = order <= 0 ? &check->stored[s].row.facts : &nothing;
+        const struct interest *should = order >= 0 ? &list.rows[f]->facts : &nothing;
         if (is_kept(check, is) || is_kept(check, should)) {
-            compare(check, order <= 0 ? &stored->key : &folded->key, is, should);
+            compare(check, order <= 0 ? &check->stored[s].row.key : &list.rows[f]->key, is, should);
         }
         s += order <= 0 ? 1 : 0;
         f += order >= 0 ? 1 : 0;

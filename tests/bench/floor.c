@@ -407,7 +407,11 @@ static void floor_prepare(struct floor *floor)
     (void)id_parse(str_from_z(SOURCE), &floor->source.id);
     floor->source_name = (struct source_name){ floor->source.id, floor->source.name };
     floor->topic = str_from_z(floor->options.topic);
-    floor->interest = (struct subscription_interest){ id_create(), &floor->topic, 1 };
+    floor->interest = (struct subscription_interest){
+        .subscription_id = id_create(),
+        .topics = &floor->topic,
+        .topic_count = 1,
+    };
     floor->context = (struct decide_context){
         .workspace_id = floor->source.workspace_id,
         .workspace_name = STR("bench"),

@@ -22,6 +22,10 @@ import time
 
 # The tool wants one check besides the compiler's.
 ONLY_WARNINGS = "--checks=-*,readability-duplicate-include,clang-diagnostic-*"
+# The analyzer takes nine tenths of the time, most of it in the few functions with the most
+# paths: of each it looks at so many nodes, a seventh of what it would, in half the time.
+LESS_DEEP = [f"--extra-arg={word}" for word in ("-Xclang", "-analyzer-config", "-Xclang",
+                                                "max-nodes=30000")]
 # Some of gcc's, which -Werror would make errors.
 NOT_CLANGS = "--extra-arg=-Wno-unknown-warning-option"
 
@@ -65,8 +69,8 @@ def check(build, entry, paths):
         with open(stamp, encoding="utf-8") as f:
             return source, True, f.read(), True
     checks = [] if is_within(source, "src") else [ONLY_WARNINGS]
-    done = subprocess.run(["clang-tidy-14", "--quiet", NOT_CLANGS, "-p", build, *checks, source],
-                          cwd=build, capture_output=True, text=True)
+    done = subprocess.run(["clang-tidy-14", "--quiet", NOT_CLANGS, *LESS_DEEP, "-p", build, *checks,
+                           source], cwd=build, capture_output=True, text=True)
     clean = done.returncode == 0
     relative = os.path.relpath(ROOT, build)
     said = done.stdout

@@ -29,12 +29,15 @@ SLOW_FACTOR = 4  # what an instrumented build may take, against a plain one
 # Adapters meet bytes of anybody: a minute for each platform, and for what serves as one.
 FUZZ_SECONDS = {"platform": 60, "canonical": 60, "csv": 60, "custom": 60, "sdk": 60}
 FUZZ_SECONDS_ELSE = 8
-# Most tests wait, for clocks or for PostgreSQL: two more processes run these beside the
-# rest, and all take about as long.
+# Most tests wait, for clocks or for PostgreSQL: more processes run these beside the rest,
+# and all take about as long.
 BESIDE = {"system": [["test_engine_traps.py", "test_source_health.py", "test_edge.py",
                       "test_check.py", "test_replay.py"],
                      ["test_desk.py", "test_delivery_care.py", "test_hostile_receivers.py",
-                      "test_tiers.py", "test_native.py", "test_import.py"]]}
+                      "test_tiers.py", "test_native.py", "test_import.py"],
+                     ["test_plans.py", "test_correctness.py", "test_recheck.py",
+                      "test_triggers.py", "test_explain.py", "test_universal.py",
+                      "test_retry_schedule.py", "test_cap_alerts.py"]]}
 
 FAST = ["unit", "golden", "property", "fuzz", "store"]
 WITH_ALL = ["lint", "sdk", "sanitizers", "fuzzing"]
@@ -282,9 +285,9 @@ def sanitizers(folder):
     meson_suites(folder, FAST, slow=SLOW_FACTOR, SHOPBELL_SEED_STEP="5", **options)
     pytest(folder, "property", SHOPBELL_CUSTOMERS="100", **options)
     options["SHOPBELL_SLOW"] = str(SLOW_FACTOR)
-    # Plans are PostgreSQL's, and deploy/ is shell: nothing of either is instrumented.
+    # Plans are PostgreSQL's, and deploy/ is scripts: nothing of either is instrumented.
     # The engine's traps wait for minutes of real time, in code that the others run.
-    left_out = ["test_plans.py", "test_deploy.py", "test_engine_traps.py"]
+    left_out = ["test_plans.py", "test_deploy.py", "test_cap_alerts.py", "test_engine_traps.py"]
     fewer = {"SHOPBELL_ORACLE_WEBHOOKS": "4000", "SHOPBELL_CRASH_CYCLES": "4",
              "SHOPBELL_DELIVERY_CRASH_CYCLES": "8"}
     pytest_together(folder, [("system", left_out, options), ("fault", (), {**options, **fewer})])
