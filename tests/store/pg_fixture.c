@@ -72,13 +72,15 @@ static void admin_script(const char *format, const char *name, const char *other
     pg_close(admin);
 }
 
-static const char *template_name(void)
+/* Made once, for all tests of a program. */
+static const char *template_name(bool has_partitions)
 {
-    static char name[PG_FIXTURE_NAME_SIZE];
+    static char names[2][PG_FIXTURE_NAME_SIZE];
+    char *name = names[has_partitions];
     if (name[0] != '\0') {
         return name;
     }
-    snprintf(name, sizeof(name), "template_%d", (int)getpid());
+    snprintf(name, PG_FIXTURE_NAME_SIZE, "template_%d_%d", (int)getpid(), has_partitions);
     char url[PG_FIXTURE_URL_SIZE];
     struct problem problem = { 0 };
     size_t applied = 0;
@@ -86,7 +88,7 @@ static const char *template_name(void)
     url_of(name, url);
     struct pg *pg = open_url(url, false);
     if (migrate_apply(pg, &applied, NULL, NULL, &problem) != STATUS_OK ||
-        partition_ensure(pg, clock_now_ms(), &problem) != STATUS_OK) {
+        (has_partitions && partition_ensure(pg, clock_now_ms(), &problem) != STATUS_OK)) {
         fail_msg("template: %s", problem.detail);
     }
     pg_close(pg);
@@ -115,7 +117,12 @@ int pg_fixture_setup(void **state)
 
 int pg_fixture_setup_migrated(void **state)
 {
-    return setup(state, template_name());
+    return setup(state, template_name(true));
+}
+
+int pg_fixture_setup_unpartitioned(void **state)
+{
+    return setup(state, template_name(false));
 }
 
 int pg_fixture_teardown(void **state)

@@ -27,6 +27,7 @@ int pg_fixture_setup(void **state);
 /* One with all migrations and the partitions of now, copied from a template
  * that the first use makes. */
 int pg_fixture_setup_migrated(void **state);
+int pg_fixture_setup_unpartitioned(void **state); /* migrated, without a partition */
 int pg_fixture_teardown(void **state);
 
 /* For a second connection: asserts that it could be opened. */

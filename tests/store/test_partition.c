@@ -16,15 +16,6 @@ static void ensure(struct pg *pg, int64_t now_ms)
     }
 }
 
-static int setup(void **state)
-{
-    struct problem problem = { 0 };
-    size_t applied = 0;
-    (void)pg_fixture_setup(state);
-    struct pg_fixture *fixture = *state;
-    return migrate_apply(fixture->pg, &applied, NULL, NULL, &problem) == STATUS_OK ? 0 : -1;
-}
-
 static int64_t partition_count(struct pg_fixture *fixture)
 {
     return pg_fixture_i64(fixture, "partition_count",
@@ -368,7 +359,8 @@ static void what_would_expire_is_only_told(void **state)
 
 int main(void)
 {
-#define IN_A_DATABASE(test) cmocka_unit_test_setup_teardown(test, setup, pg_fixture_teardown)
+#define IN_A_DATABASE(test) \
+    cmocka_unit_test_setup_teardown(test, pg_fixture_setup_unpartitioned, pg_fixture_teardown)
     const struct CMUnitTest tests[] = {
         IN_A_DATABASE(the_first_run_makes_history_and_what_comes),
         IN_A_DATABASE(partitions_have_what_their_parents_have),
