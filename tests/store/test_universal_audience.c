@@ -110,7 +110,7 @@ static const char *in_order(const char *numbers)
     static char sorted[64];
     size_t used = 0;
     for (int n = 1; n <= 11; n++) {
-        char word[8];
+        char word[16];
         (void)snprintf(word, sizeof(word), "%d", n);
         struct str rest = str_from_z(numbers);
         struct str item = { NULL, 0 };
