@@ -37,7 +37,10 @@ BESIDE = {"system": [["test_engine_traps.py", "test_source_health.py", "test_edg
                       "test_tiers.py", "test_native.py", "test_import.py"],
                      ["test_plans.py", "test_correctness.py", "test_recheck.py",
                       "test_triggers.py", "test_explain.py", "test_universal.py",
-                      "test_retry_schedule.py", "test_cap_alerts.py"]]}
+                      "test_retry_schedule.py", "test_cap_alerts.py"],
+                     # Commands: under sanitizers a process takes a second to begin and end.
+                     ["test_cli.py", "test_engagement.py", "test_choice.py", "test_deploy.py",
+                      "test_sdk_routes.py", "test_collect.py"]]}
 
 FAST = ["unit", "golden", "property", "fuzz", "store"]
 WITH_ALL = ["lint", "sdk", "sanitizers", "fuzzing"]
