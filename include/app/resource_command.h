@@ -47,6 +47,7 @@ struct resource_command {
     const char *done;        /* said on stderr afterwards: "deleted" */
     bool is_of_instance;     /* no workspace is needed */
     bool has_part;           /* the second positional is part of the address */
+    size_t file_bytes_max;   /* it is a file that is the body, - is stdin; 0: it is not */
 };
 
 NODISCARD enum status resource_command(struct cli *cli, const struct resource_command *command,

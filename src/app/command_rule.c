@@ -53,23 +53,11 @@ static enum status open_request(struct cli *cli, struct api *api, struct princip
 
 enum status command_rule_set(struct cli *cli, struct problem *problem)
 {
-    struct api api;
-    struct principal principal;
-    struct resource_request request;
-    struct resource_answer answer = { .effect = RESOURCE_SHOWN };
-    struct str body = { NULL, 0 };
-    enum status status = file_read_or_stdin(cli->arena, arguments_positional(cli->arguments, 1),
-                                            FILE_BYTES_MAX, &body, problem);
-    if (status == STATUS_OK) {
-        status = open_request(cli, &api, &principal, &request, problem);
-    }
-    if (status != STATUS_OK) {
-        return status;
-    }
-    request.name = str_from_z(arguments_positional(cli->arguments, 0));
-    request.body = body;
-    status = resource_rule_put(&request, &answer, problem);
-    return status == STATUS_OK ? resource_show(cli, answer.json, NULL, problem) : status;
+    static const struct resource_command command = {
+        .run = resource_rule_put,
+        .file_bytes_max = FILE_BYTES_MAX,
+    };
+    return resource_command(cli, &command, problem);
 }
 
 /* One rule, or a list of them. */

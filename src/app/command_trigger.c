@@ -1,5 +1,4 @@
 #include "app/commands.h"
-#include "app/file.h"
 #include "app/resource_command.h"
 
 /*
@@ -58,22 +57,9 @@ enum status command_trigger_outcomes(struct cli *cli, struct problem *problem)
 
 enum status command_trigger_set(struct cli *cli, struct problem *problem)
 {
-    struct api api;
-    struct principal principal;
-    struct resource_request request;
-    struct resource_answer answer = { .effect = RESOURCE_SHOWN };
-    struct str body = { NULL, 0 };
-    enum status status = file_read_or_stdin(cli->arena, arguments_positional(cli->arguments, 1),
-                                            FILE_BYTES_MAX, &body, problem);
-    if (status == STATUS_OK) {
-        status = resource_open(cli, false, &api, &principal, &request, problem);
-    }
-    if (status != STATUS_OK) {
-        return status;
-    }
-    request.validate_only = arguments_has(cli->arguments, "dry-run");
-    request.name = str_from_z(arguments_positional(cli->arguments, 0));
-    request.body = body;
-    status = resource_trigger_put(&request, &answer, problem);
-    return status == STATUS_OK ? resource_show(cli, answer.json, NULL, problem) : status;
+    static const struct resource_command command = {
+        .run = resource_trigger_put,
+        .file_bytes_max = FILE_BYTES_MAX,
+    };
+    return resource_command(cli, &command, problem);
 }

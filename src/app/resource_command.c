@@ -211,10 +211,7 @@ static enum status lay_over(struct cli *cli, const char *path, struct str *body,
 {
     struct str text = { NULL, 0 };
     json_error_t error;
-    enum status status =
-        strcmp(path, "-") == 0
-            ? file_read_from(cli->arena, 0, "stdin", BODY_BYTES_MAX, &text, problem)
-            : file_read(cli->arena, path, BODY_BYTES_MAX, &text, problem);
+    enum status status = file_read_or_stdin(cli->arena, path, BODY_BYTES_MAX, &text, problem);
     if (status != STATUS_OK) {
         return status;
     }
@@ -349,19 +346,28 @@ enum status resource_command(struct cli *cli, const struct resource_command *com
     struct api api;
     struct principal principal;
     struct resource_request request;
+    struct str body = { NULL, 0 };
     bool is_of_instance = command->is_of_instance || arguments_has(cli->arguments, "instance");
-    enum status status = resource_open(cli, is_of_instance, &api, &principal, &request, problem);
     const char *name = arguments_positional(cli->arguments, 0);
-    request.validate_only = status == STATUS_OK && arguments_has(cli->arguments, "dry-run");
+    enum status status = STATUS_OK;
+    if (command->file_bytes_max > 0) { /* before a database is looked for */
+        status = file_read_or_stdin(cli->arena, arguments_positional(cli->arguments, 1),
+                                    command->file_bytes_max, &body, problem);
+    }
+    if (status == STATUS_OK) {
+        status = resource_open(cli, is_of_instance, &api, &principal, &request, problem);
+    }
     if (status == STATUS_OK && command->confirm != NULL) {
         status = cli_confirm(cli, command->confirm, name, problem);
     }
     if (status == STATUS_OK && (command->fields != NULL || command->name_member != NULL)) {
-        status = resource_body(cli, command->fields, command->name_member, &request.body, problem);
+        status = resource_body(cli, command->fields, command->name_member, &body, problem);
     }
     if (status != STATUS_OK) {
         return status;
     }
+    request.body = body;
+    request.validate_only = arguments_has(cli->arguments, "dry-run");
     if (command->name_member == NULL && name != NULL) {
         request.name = str_from_z(name);
     }
