@@ -114,6 +114,10 @@ void pg_array_bytes_or_null(struct pg_array *array, struct str value);
 void pg_array_jsonb_or_null(struct pg_array *array, struct str value); /* "" is NULL */
 void pg_array_null(struct pg_array *array);
 void pg_array_end(struct pg_array *array); /* asserts filled == count */
+/* Arrays side by side: the columns of the rows that one statement unnests. */
+void pg_columns_begin(struct pg_array *columns, struct pg_params *params, const enum pg_type *types,
+                      size_t column_count, size_t row_count);
+void pg_columns_end(struct pg_array *columns, size_t column_count);
 
 /* --- running ------------------------------------------------------------ */
 

@@ -233,9 +233,7 @@ enum status batch_queue_rungs(struct batch *batch, const struct decision_rows *r
     }
     pg_params_init(&params, batch->arena);
     pg_put_id(&params, batch->workspace_id);
-    for (size_t i = 0; i < ARRAY_COUNT(types); i++) {
-        pg_array_begin(&c[i], &params, types[i], rows->rung_count);
-    }
+    pg_columns_begin(c, &params, types, ARRAY_COUNT(types), rows->rung_count);
     for (size_t i = 0; i < rows->rung_count; i++) {
         const struct rung_row *row = &rows->rungs[i];
         pg_array_id(&c[0], row->key.trigger_id);
@@ -247,9 +245,7 @@ enum status batch_queue_rungs(struct batch *batch, const struct decision_rows *r
         pg_array_i64(&c[6], row->rung.window_count);
         pg_array_text(&c[7], recent_text(batch->arena, &row->rung));
     }
-    for (size_t i = 0; i < ARRAY_COUNT(types); i++) {
-        pg_array_end(&c[i]);
-    }
+    pg_columns_end(c, ARRAY_COUNT(types));
     return pg_queue(batch->pg, &fire_row_save, &params);
 }
 
@@ -263,9 +259,7 @@ enum status batch_queue_outcomes(struct batch *batch, const struct decision_rows
     }
     pg_params_init(&params, batch->arena);
     pg_put_id(&params, batch->workspace_id);
-    for (size_t i = 0; i < ARRAY_COUNT(types); i++) {
-        pg_array_begin(&c[i], &params, types[i], rows->outcome_count);
-    }
+    pg_columns_begin(c, &params, types, ARRAY_COUNT(types), rows->outcome_count);
     for (size_t i = 0; i < rows->outcome_count; i++) {
         const struct outcome_row *row = &rows->outcomes[i];
         pg_array_id(&c[0], row->trigger_id);
@@ -274,8 +268,6 @@ enum status batch_queue_outcomes(struct batch *batch, const struct decision_rows
         pg_array_text(&c[3], str_from_z(trigger_outcome_name(row->outcome)));
         pg_array_i64(&c[4], row->count);
     }
-    for (size_t i = 0; i < ARRAY_COUNT(types); i++) {
-        pg_array_end(&c[i]);
-    }
+    pg_columns_end(c, ARRAY_COUNT(types));
     return pg_queue(batch->pg, &fire_outcome_save, &params);
 }

@@ -445,9 +445,7 @@ static enum status queue_new_identities(const struct batch *batch, struct identi
                                            PG_UUID, PG_INT2, PG_INSTANT };
     pg_params_init(&params, batch->arena);
     pg_put_id(&params, batch->workspace_id);
-    for (size_t c = 0; c < ARRAY_COUNT(columns); c++) {
-        pg_array_begin(&columns[c], &params, types[c], count);
-    }
+    pg_columns_begin(columns, &params, types, ARRAY_COUNT(columns), count);
     for (size_t i = 0; i < count; i++) {
         const struct identity_row *row = rows[i];
         pg_array_text(&columns[0], str_from_z(identity_kind_name(row->identifier.kind)));
@@ -458,9 +456,7 @@ static enum status queue_new_identities(const struct batch *batch, struct identi
         pg_array_i16(&columns[5], (int16_t)row->trust);
         pg_array_instant(&columns[6], row->first_seen_at_ms);
     }
-    for (size_t c = 0; c < ARRAY_COUNT(columns); c++) {
-        pg_array_end(&columns[c]);
-    }
+    pg_columns_end(columns, ARRAY_COUNT(columns));
     return pg_queue(batch->pg, &batch_identity_insert, &params);
 }
 
@@ -528,9 +524,7 @@ static enum status queue_known(const struct batch *batch, const struct late_even
         pg_array_instant(&columns[1], late[i].occurred_at_ms);
         pg_array_id(&columns[2], batch->events[late[i].index]->id);
     }
-    for (size_t c = 0; c < ARRAY_COUNT(columns); c++) {
-        pg_array_end(&columns[c]);
-    }
+    pg_columns_end(columns, ARRAY_COUNT(columns));
     return pg_queue(batch->pg, &batch_interaction_known, &params);
 }
 

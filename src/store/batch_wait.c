@@ -112,15 +112,11 @@ static enum status queue_new(struct batch *batch, const struct decision_rows *ro
     }
     pg_params_init(&params, batch->arena);
     pg_put_id(&params, batch->workspace_id);
-    for (size_t i = 0; i < ARRAY_COUNT(types); i++) {
-        pg_array_begin(&c[i], &params, types[i], rows->waiting_count);
-    }
+    pg_columns_begin(c, &params, types, ARRAY_COUNT(types), rows->waiting_count);
     for (size_t i = 0; i < rows->waiting_count; i++) {
         put_waiting(c, &rows->waitings[i]);
     }
-    for (size_t i = 0; i < ARRAY_COUNT(types); i++) {
-        pg_array_end(&c[i]);
-    }
+    pg_columns_end(c, ARRAY_COUNT(types));
     return pg_queue(batch->pg, &wait_save, &params);
 }
 

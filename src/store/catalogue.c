@@ -269,15 +269,11 @@ enum status catalogue_queue(struct batch *batch, bool tells)
     (void)find_facts(batch, facts);
     pg_params_init(&params, batch->arena);
     pg_put_id(&params, batch->workspace_id);
-    for (size_t i = 0; i < ARRAY_COUNT(types); i++) {
-        pg_array_begin(&columns[i], &params, types[i], count);
-    }
+    pg_columns_begin(columns, &params, types, ARRAY_COUNT(types), count);
     for (size_t i = 0; i < count; i++) {
         put_fact(columns, facts[i]);
     }
-    for (size_t i = 0; i < ARRAY_COUNT(types); i++) {
-        pg_array_end(&columns[i]);
-    }
+    pg_columns_end(columns, ARRAY_COUNT(types));
     pg_put_bool(&params, tells);
     pg_put_instant(&params, clock_now_ms());
     put_exceptions(&params);

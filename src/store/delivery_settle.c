@@ -414,9 +414,7 @@ static enum status queue_attempts(const struct settling *settling)
     }
     pg_params_init(params, settling->arena);
     pg_put_id(params, settling->workspace_id);
-    for (size_t c = 0; c < ARRAY_COUNT(types); c++) {
-        pg_array_begin(&columns[c], params, types[c], wanted);
-    }
+    pg_columns_begin(columns, params, types, ARRAY_COUNT(types), wanted);
     for (size_t i = 0; i < settling->count; i++) {
         const struct settlement *settlement = settling->rows[i];
         if (settlement->member_count == 0) {
@@ -428,9 +426,7 @@ static enum status queue_attempts(const struct settling *settling)
             }
         }
     }
-    for (size_t c = 0; c < ARRAY_COUNT(types); c++) {
-        pg_array_end(&columns[c]);
-    }
+    pg_columns_end(columns, ARRAY_COUNT(types));
     return pg_queue(settling->pg, &delivery_attempt_insert, params);
 }
 

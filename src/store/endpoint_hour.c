@@ -99,9 +99,7 @@ enum status endpoint_hour_add(struct pg *pg, struct arena *arena,
     struct pg_array durations;
     pg_params_init(&params, arena);
     pg_put_id(&params, deltas[0].workspace_id);
-    for (size_t c = 0; c < ARRAY_COUNT(types); c++) {
-        pg_array_begin(&columns[c], &params, types[c], count);
-    }
+    pg_columns_begin(columns, &params, types, ARRAY_COUNT(types), count);
     pg_array_begin(&durations, &params, PG_INT8, count * LATENCY_CLASSES);
     for (size_t i = 0; i < count; i++) {
         put_delta(columns, &deltas[i]);
@@ -109,9 +107,7 @@ enum status endpoint_hour_add(struct pg *pg, struct arena *arena,
             pg_array_i64(&durations, deltas[i].counts.durations[c]);
         }
     }
-    for (size_t c = 0; c < ARRAY_COUNT(types); c++) {
-        pg_array_end(&columns[c]);
-    }
+    pg_columns_end(columns, ARRAY_COUNT(types));
     pg_array_end(&durations);
     pg_put_i32(&params, LATENCY_CLASSES);
     return pg_run(pg, arena, &endpoint_hour_add_sql, &params, NULL, problem);

@@ -154,15 +154,11 @@ enum status interest_queue_rows(struct pg *pg, struct arena *arena, struct id wo
     }
     pg_params_init(&params, arena);
     pg_put_id(&params, workspace_id);
-    for (size_t i = 0; i < ROW_COLUMNS; i++) {
-        pg_array_begin(&columns[i], &params, types[i], count);
-    }
+    pg_columns_begin(columns, &params, types, ROW_COLUMNS, count);
     for (size_t i = 0; i < count; i++) {
         put_row(columns, rows[i]);
     }
-    for (size_t i = 0; i < ROW_COLUMNS; i++) {
-        pg_array_end(&columns[i]);
-    }
+    pg_columns_end(columns, ROW_COLUMNS);
     pg_put_bool(&params, addition == INTEREST_ALL_FACTS);
     return pg_queue(pg, &save_interest, &params);
 }
@@ -175,16 +171,12 @@ static enum status queue_losses(struct batch *batch, const struct decision_rows 
     struct pg_array columns[KEY_COLUMNS + 1];
     pg_params_init(&params, batch->arena);
     pg_put_id(&params, batch->workspace_id);
-    for (size_t i = 0; i < ARRAY_COUNT(columns); i++) {
-        pg_array_begin(&columns[i], &params, types[i], rows->interest_loss_count);
-    }
+    pg_columns_begin(columns, &params, types, ARRAY_COUNT(columns), rows->interest_loss_count);
     for (size_t i = 0; i < rows->interest_loss_count; i++) {
         put_key(columns, &rows->interest_losses[i].key);
         pg_array_id(&columns[KEY_COLUMNS], rows->interest_losses[i].profile_id);
     }
-    for (size_t i = 0; i < ARRAY_COUNT(columns); i++) {
-        pg_array_end(&columns[i]);
-    }
+    pg_columns_end(columns, ARRAY_COUNT(columns));
     pg_put_i64(&params, INTEREST_LINES_MAX);
     return pg_queue(batch->pg, &save_interest_loss, &params);
 }

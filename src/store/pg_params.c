@@ -433,3 +433,18 @@ void pg_array_end(struct pg_array *array)
     params->values[array->slot] = array->data;
     params->lengths[array->slot] = is_empty ? ARRAY_EMPTY_SIZE : (int)array->size;
 }
+
+void pg_columns_begin(struct pg_array *columns, struct pg_params *params, const enum pg_type *types,
+                      size_t column_count, size_t row_count)
+{
+    for (size_t i = 0; i < column_count; i++) {
+        pg_array_begin(&columns[i], params, types[i], row_count);
+    }
+}
+
+void pg_columns_end(struct pg_array *columns, size_t column_count)
+{
+    for (size_t i = 0; i < column_count; i++) {
+        pg_array_end(&columns[i]);
+    }
+}

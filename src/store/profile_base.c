@@ -387,9 +387,7 @@ static enum status queue_names(struct base_run *run)
     struct pg_array columns[ARRAY_COUNT(types)];
     size_t count = count_months(run);
     params_begin(run, &params);
-    for (size_t c = 0; c < ARRAY_COUNT(types); c++) {
-        pg_array_begin(&columns[c], &params, types[c], count);
-    }
+    pg_columns_begin(columns, &params, types, ARRAY_COUNT(types), count);
     for (size_t i = 0; i < run->origin_count; i++) {
         const struct history_side *side = &run->sides[i];
         size_t length = 0;
@@ -403,9 +401,7 @@ static enum status queue_names(struct base_run *run)
             }
         }
     }
-    for (size_t c = 0; c < ARRAY_COUNT(types); c++) {
-        pg_array_end(&columns[c]);
-    }
+    pg_columns_end(columns, ARRAY_COUNT(types));
     return pg_queue(run->pg, &base_names_save, &params);
 }
 
@@ -425,9 +421,7 @@ static enum status queue_gone(struct base_run *run)
         pg_array_instant(&columns[1], last->occurred_at_ms);
         pg_array_id(&columns[2], last->id);
     }
-    for (size_t c = 0; c < ARRAY_COUNT(columns); c++) {
-        pg_array_end(&columns[c]);
-    }
+    pg_columns_end(columns, ARRAY_COUNT(columns));
     return pg_queue(run->pg, &base_facts_gone, &params);
 }
 

@@ -247,9 +247,7 @@ enum status source_shadow_add(struct pg *pg, struct arena *arena,
     struct pg_params params;
     struct pg_array columns[ARRAY_COUNT(types)];
     pg_params_init(&params, arena);
-    for (size_t c = 0; c < ARRAY_COUNT(types); c++) {
-        pg_array_begin(&columns[c], &params, types[c], count);
-    }
+    pg_columns_begin(columns, &params, types, ARRAY_COUNT(types), count);
     for (size_t i = 0; i < count; i++) {
         pg_array_id(&columns[0], deltas[i].workspace_id);
         pg_array_id(&columns[1], deltas[i].source_id);
@@ -259,8 +257,6 @@ enum status source_shadow_add(struct pg *pg, struct arena *arena,
         pg_array_instant(&columns[5], deltas[i].at_ms);
         pg_array_instant(&columns[6], deltas[i].missed_at_ms);
     }
-    for (size_t c = 0; c < ARRAY_COUNT(types); c++) {
-        pg_array_end(&columns[c]);
-    }
+    pg_columns_end(columns, ARRAY_COUNT(types));
     return pg_run(pg, arena, &source_shadow_add_sql, &params, NULL, problem);
 }

@@ -73,9 +73,7 @@ static void put_events(struct pg_params *params, const struct universal_event *e
     static const enum pg_type types[] = { PG_UUID,    PG_TEXT,  PG_TEXT, PG_INSTANT,
                                           PG_INSTANT, PG_JSONB, PG_JSONB };
     struct pg_array c[ARRAY_COUNT(types)];
-    for (size_t i = 0; i < ARRAY_COUNT(types); i++) {
-        pg_array_begin(&c[i], params, types[i], count);
-    }
+    pg_columns_begin(c, params, types, ARRAY_COUNT(types), count);
     for (size_t i = 0; i < count; i++) {
         pg_array_id(&c[0], events[i].id);
         pg_array_text(&c[1], events[i].type);
@@ -85,9 +83,7 @@ static void put_events(struct pg_params *params, const struct universal_event *e
         pg_array_jsonb_or_null(&c[5], events[i].selector_json);
         pg_array_jsonb_or_null(&c[6], events[i].properties_json);
     }
-    for (size_t i = 0; i < ARRAY_COUNT(types); i++) {
-        pg_array_end(&c[i]);
-    }
+    pg_columns_end(c, ARRAY_COUNT(types));
 }
 
 /* Of two with one id the first is the new one. */
