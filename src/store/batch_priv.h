@@ -2,7 +2,7 @@
 #define STORE_BATCH_PRIV_H
 
 /*
- * Shared by batch_load.c and batch_save.c: the rows as values.
+ * Shared by the files of a batch: the rows as values, and what each adds to the save.
  */
 
 #include "store/batch.h"
@@ -51,6 +51,37 @@ NODISCARD enum status batch_profiles_decode(struct batch *batch, const struct pg
 NODISCARD enum status batch_order_decode(struct arena *arena, const struct pg_result *result,
                                          size_t row, int first, struct order *order,
                                          struct problem *problem);
+
+/* Parameters that begin with the workspace; NULL when the arena is full. */
+struct pg_params *batch_params(const struct batch *batch);
+
+/* --- batch_profile.c --- customers: those that are new, or the others. */
+NODISCARD enum status batch_queue_profiles(struct batch *batch, const struct batch_save *save,
+                                           bool is_new);
+NODISCARD enum status batch_queue_woken(struct batch *batch, const struct decision_rows *rows);
+NODISCARD enum status batch_queue_merges(struct batch *batch, const struct decision_rows *rows);
+NODISCARD enum status batch_queue_moves(struct batch *batch, const struct decision_rows *rows);
+/* Who is there in place of it when the merges of this commit are done. */
+struct id batch_survivor(const struct decision_rows *rows, struct id profile_id);
+
+/* --- batch_notify.c --- */
+
+/* The deliveries of a commit, under whom each waits its turn, and which of them may
+ * leave at once. */
+struct batch_deliveries {
+    struct delivery *rows;
+    struct id *turns;
+    bool *at_once;
+    size_t count;
+};
+
+/* Nothing when nobody is notified. */
+NODISCARD enum status batch_queue_notifications(struct batch *batch, const struct batch_save *save,
+                                                struct batch_deliveries *out_made);
+/* Keeps the deliveries whose rows the first statement of those returned, of those that
+ * were to be leased only the ones that are. */
+NODISCARD enum status batch_keep_inserted(struct batch *batch, const struct pg_result *result,
+                                          bool only_leased, struct batch_deliveries *made);
 
 /* --- batch_fire.c --- what triggers rang, and what came of their causes; nothing when
  * none fired. */

@@ -47,8 +47,6 @@
  * every commit of a notification would have to update.
  */
 
-#define FLOOR_SLACK_MS 5000
-
 static const struct pg_statement delivery_claim = {
     "delivery_claim",
     "UPDATE delivery AS d SET lease_owner = $2, lease_until = $3"
@@ -71,16 +69,31 @@ const struct pg_statement delivery_async_commit = {
     "SET LOCAL synchronous_commit TO off",
 };
 
+/* Topic, body and target of the n-th of what was asked for, and whom it is about. */
+#define BODIES                                                                                 \
+    "SELECT u.n, r.topic, coalesce(q.body, r.body) AS body, coalesce(q.target, '') AS target," \
+    " r.profile_id, u.subscription_id"                                                         \
+    " FROM unnest($2::timestamptz[], $3::uuid[], $4::uuid[]) WITH ORDINALITY"                  \
+    " AS u (created_at, id, subscription_id, n)"                                               \
+    " CROSS JOIN LATERAL (SELECT topic, body, profile_id FROM notification"                    \
+    " WHERE workspace_id = $1 AND created_at = u.created_at AND id = u.id OFFSET 0) r"         \
+    " LEFT JOIN LATERAL (SELECT body, target FROM rendition WHERE workspace_id = $1"           \
+    " AND created_at = u.created_at AND notification_id = u.id"                                \
+    " AND subscription_id = u.subscription_id OFFSET 0) q ON true"
+
 static const struct pg_statement delivery_bodies = {
     "delivery_bodies",
-    "SELECT u.n, r.topic, coalesce(q.body, r.body), coalesce(q.target, ''), r.profile_id"
-    " FROM unnest($2::timestamptz[], $3::uuid[], $4::uuid[]) WITH ORDINALITY"
-    " AS u (created_at, id, subscription_id, n)"
-    " CROSS JOIN LATERAL (SELECT topic, body, profile_id FROM notification WHERE workspace_id = $1"
-    " AND created_at = u.created_at AND id = u.id OFFSET 0) r"
-    " LEFT JOIN LATERAL (SELECT body, target FROM rendition WHERE workspace_id = $1"
-    " AND created_at = u.created_at AND notification_id = u.id"
-    " AND subscription_id = u.subscription_id OFFSET 0) q ON true",
+    BODIES,
+};
+
+/* octet_length does not fetch what lies beside the table. */
+static const struct pg_statement delivery_bodies_within = {
+    "delivery_bodies_within",
+    "SELECT w.n, w.topic, CASE WHEN w.bytes - octet_length(w.body) < $5 THEN w.body END,"
+    " w.target, w.profile_id FROM (SELECT v.*, sum(octet_length(v.body))"
+    " OVER (ORDER BY v.turn, v.n ROWS UNBOUNDED PRECEDING) AS bytes"
+    " FROM (SELECT b.*, row_number() OVER (PARTITION BY b.subscription_id ORDER BY b.n) AS turn"
+    " FROM (" BODIES ") b) v) w",
 };
 
 struct delivery delivery_of_row(const struct pg_result *result, size_t row, struct id workspace_id,
@@ -104,8 +117,9 @@ struct delivery delivery_of_row(const struct pg_result *result, size_t row, stru
     };
 }
 
-enum status delivery_read_bodies(struct pg *pg, struct arena *arena, struct id workspace_id,
-                                 struct delivery *deliveries, size_t count, struct problem *problem)
+static enum status read_bodies(struct pg *pg, struct arena *arena, struct id workspace_id,
+                               struct delivery *deliveries, size_t count, const int64_t *bytes_max,
+                               struct problem *problem)
 {
     struct pg_params params;
     struct pg_array instants;
@@ -125,7 +139,12 @@ enum status delivery_read_bodies(struct pg *pg, struct arena *arena, struct id w
     pg_array_end(&instants);
     pg_array_end(&ids);
     pg_array_end(&subscriptions);
-    enum status status = pg_run(pg, arena, &delivery_bodies, &params, &result, problem);
+    if (bytes_max != NULL) {
+        pg_put_i64(&params, *bytes_max);
+    }
+    enum status status =
+        pg_run(pg, arena, bytes_max != NULL ? &delivery_bodies_within : &delivery_bodies, &params,
+               &result, problem);
     for (size_t row = 0; status == STATUS_OK && row < pg_row_count(result); row++) {
         struct delivery *delivery = &deliveries[(size_t)pg_get_i64(result, row, 0) - 1];
         delivery->topic = pg_get_text(result, row, 1);
@@ -134,6 +153,19 @@ enum status delivery_read_bodies(struct pg *pg, struct arena *arena, struct id w
         delivery->profile_id = pg_get_id(result, row, 4);
     }
     return status;
+}
+
+enum status delivery_read_bodies(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                 struct delivery *deliveries, size_t count, struct problem *problem)
+{
+    return read_bodies(pg, arena, workspace_id, deliveries, count, NULL, problem);
+}
+
+enum status delivery_read_bodies_within(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                        struct delivery *deliveries, size_t count,
+                                        int64_t bytes_max, struct problem *problem)
+{
+    return read_bodies(pg, arena, workspace_id, deliveries, count, &bytes_max, problem);
 }
 
 enum status delivery_list_reserve(struct delivery_list *list, struct arena *arena, size_t more)
@@ -193,10 +225,10 @@ static void move_floor(struct claim_lane *lane, const struct delivery *rows, siz
     lane->claimed = claimed;
     int64_t floor_ms = lane->floor_ms;
     if (saw_all && claimed < lane->room) {
-        floor_ms = now_ms - FLOOR_SLACK_MS;
+        floor_ms = now_ms - DELIVERY_FLOOR_SLACK_MS;
     } else if (claimed > 0) {
         int64_t newest_ms = rows[from - 1].due_at_ms;
-        int64_t settled_ms = now_ms - FLOOR_SLACK_MS;
+        int64_t settled_ms = now_ms - DELIVERY_FLOOR_SLACK_MS;
         floor_ms = newest_ms < settled_ms ? newest_ms : settled_ms;
     }
     lane->floor_ms = floor_ms > lane->floor_ms ? floor_ms : lane->floor_ms;

@@ -9,6 +9,10 @@
  * can be asked has an index that gives it. One statement per order and filter
  * with an index of its own; the seldom filters are plain conditions. Rejected:
  * one statement with optional conditions, whose generic plan reads the table.
+ *
+ * A lifecycle stage's profiles are the members of a rule's value, and listed as such: an
+ * index over profile.lifecycle would hold the same once more, and every change of a stage
+ * would write both.
  */
 
 #define PROFILE_LIST                                                  \
@@ -67,14 +71,23 @@ static const struct pg_statement profile_page_created_down_sql = {
     PROFILE_LIST PROFILE_FILTER " AND id < $4 ORDER BY id DESC LIMIT $5",
 };
 
+#define STAGE_MEMBERS                                                                  \
+    "SELECT profile_id FROM membership WHERE workspace_id = $1 AND rule_id = (SELECT id" \
+    " FROM rule WHERE workspace_id = $1 AND kind = 'lifecycle')"
+
 static const struct pg_statement profile_page_stage_up_sql = {
     "profile_page_stage_up",
-    PROFILE_LIST PROFILE_FILTER " AND lifecycle = $6 AND id > $4 ORDER BY id LIMIT $5",
+    "SELECT p.* FROM (" STAGE_MEMBERS " AND value = $6 AND profile_id > $4 ORDER BY profile_id) m"
+    " CROSS JOIN LATERAL (" PROFILE_LIST PROFILE_FILTER " AND lifecycle = $6"
+    " AND id = m.profile_id OFFSET 0) p ORDER BY m.profile_id LIMIT $5",
 };
 
 static const struct pg_statement profile_page_stage_down_sql = {
     "profile_page_stage_down",
-    PROFILE_LIST PROFILE_FILTER " AND lifecycle = $6 AND id < $4 ORDER BY id DESC LIMIT $5",
+    "SELECT p.* FROM (" STAGE_MEMBERS " AND value = $6 AND profile_id < $4"
+    " ORDER BY profile_id DESC) m"
+    " CROSS JOIN LATERAL (" PROFILE_LIST PROFILE_FILTER " AND lifecycle = $6"
+    " AND id = m.profile_id OFFSET 0) p ORDER BY m.profile_id DESC LIMIT $5",
 };
 
 static const struct pg_statement profile_page_seen_up_sql = {
@@ -93,12 +106,20 @@ static const struct pg_statement profile_page_seen_down_sql = {
                                 " ORDER BY last_seen_day DESC, last_seen_at DESC, id DESC LIMIT $5",
 };
 
+#define SEEN_OR_ANY " AND (NOT $5 OR last_seen_at IS NOT NULL)"
+
 static const struct pg_statement profile_count_sql = {
     "profile_count",
     "SELECT count(*) FROM (SELECT 1 FROM profile WHERE workspace_id = $1"
-    " AND merged_into IS NULL" PROFILE_FILTER
-    " AND ($4::text IS NULL OR lifecycle = $4) AND (NOT $5 OR last_seen_at IS NOT NULL)"
-    " LIMIT $6) AS counted",
+    " AND merged_into IS NULL" PROFILE_FILTER SEEN_OR_ANY " LIMIT $4) AS counted",
+};
+
+static const struct pg_statement profile_count_stage_sql = {
+    "profile_count_stage",
+    "SELECT count(*) FROM (SELECT 1 FROM (" STAGE_MEMBERS " AND value = $6) m"
+    " CROSS JOIN LATERAL (SELECT 1 FROM profile WHERE workspace_id = $1 AND id = m.profile_id"
+    " AND merged_into IS NULL AND lifecycle = $6" PROFILE_FILTER SEEN_OR_ANY " OFFSET 0) p"
+    " LIMIT $4) AS counted",
 };
 
 struct profile_view profile_row(const struct pg_result *result, struct arena *arena, size_t row)
@@ -347,11 +368,16 @@ enum status profile_count(struct pg *pg, struct arena *arena, const struct profi
     struct pg_params params;
     pg_params_init(&params, arena);
     profile_put_filter(&params, query);
-    pg_put_text_or_null(&params, query->lifecycle);
-    pg_put_bool(&params, query->order == PROFILE_BY_LAST_SEEN);
     pg_put_i64(&params, most);
+    pg_put_bool(&params, query->order == PROFILE_BY_LAST_SEEN);
+    bool of_stage = query->lifecycle.size > 0;
+    if (of_stage) {
+        pg_put_text(&params, query->lifecycle);
+    }
     struct pg_result *result = NULL;
-    enum status status = pg_run(pg, arena, &profile_count_sql, &params, &result, problem);
+    enum status status =
+        pg_run(pg, arena, of_stage ? &profile_count_stage_sql : &profile_count_sql, &params,
+               &result, problem);
     if (status == STATUS_OK) {
         *out_count = pg_get_i64(result, 0, 0);
     }

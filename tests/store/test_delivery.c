@@ -610,7 +610,7 @@ static void a_floor_does_not_pass_what_stays(void **state)
     assert_int_equal(lane->floor_ms, shop.now_ms - 20000);
 }
 
-static void fill(struct shop *shop, unsigned subscriptions, unsigned each)
+static void fill(struct shop *shop, unsigned subscriptions, unsigned each, unsigned body_bytes)
 {
     char sql[SQL_SIZE];
     char ids[2][ID_TEXT_SIZE];
@@ -618,12 +618,13 @@ static void fill(struct shop *shop, unsigned subscriptions, unsigned each)
         snprintf(sql, sizeof(sql),
                  "WITH n AS (INSERT INTO notification (workspace_id, created_at, id, profile_id,"
                  " topic, sequence, body) SELECT '%s', date_trunc('second', now()), md5('%u-' ||"
-                 " g)::uuid, md5('p')::uuid, 'tag.added', 1, '{}' FROM generate_series(1, %u) g"
+                 " g)::uuid, md5('p')::uuid, 'tag.added', 1, rpad('{}', %u) FROM "
+                 "generate_series(1, %u) g"
                  " RETURNING workspace_id, created_at, id, profile_id) INSERT INTO delivery"
                  " (workspace_id, id, notification_id, notification_created_at, subscription_id,"
                  " profile_id, sequence, due_at) SELECT workspace_id, id, id, created_at, '%s',"
                  " profile_id, 1, now() - interval '10 seconds' FROM n",
-                 text_of(workspace, ids[0]), i, each, text_of(subscription(i), ids[1]));
+                 text_of(workspace, ids[0]), i, body_bytes, each, text_of(subscription(i), ids[1]));
         pg_fixture_script(shop->fixture->pg, sql);
     }
 }
@@ -633,7 +634,7 @@ static void ripe_lanes_share_a_freeze(void **state)
 {
     struct shop shop;
     shop_open(&shop, state);
-    fill(&shop, 4, 1600);
+    fill(&shop, 4, 1600, 2);
     for (unsigned i = 1; i <= 4; i++) {
         (void)batched(&shop, i, 100, 0);
     }
@@ -641,6 +642,37 @@ static void ripe_lanes_share_a_freeze(void **state)
     for (unsigned i = 0; i < 4; i++) {
         assert_int_equal(shop.lanes[i].claimed, 10);
     }
+}
+
+/* All bodies of a freeze did not fit into the arena of a claim, and nothing was sent, turn
+ * by turn. */
+static void a_freeze_reads_bodies_up_to_so_many_bytes(void **state)
+{
+    struct shop shop;
+    shop_open(&shop, state);
+    fill(&shop, 2, 600, 100000);
+    for (unsigned i = 1; i <= 2; i++) {
+        (void)batched(&shop, i, 100, 60000); /* none is ripe by its age, at the end neither */
+    }
+    struct arena *own = shop.fixture->arena;
+    size_t members[2] = { 0 };
+    for (size_t turn = 0; turn < 30 && members[0] + members[1] < 1200; turn++) {
+        shop.fixture->arena =
+            arena_create(LIMIT_DELIVERY_CLAIM * (size_t)(LIMIT_DELIVERY_BODY_BYTES + 4096));
+        (void)claim(&shop);
+        for (size_t i = 0; i < shop.claimed_count; i++) {
+            const struct delivery *batch = &shop.claimed[i];
+            members[id_equal(batch->subscription_id, subscription(2))] += batch->member_count;
+            assert_in_range(batch->body.size, 1000, LIMIT_DELIVERY_BATCH_BYTES);
+        }
+        assert_in_range(members[0] > members[1] ? members[0] - members[1] : members[1] - members[0],
+                        0, 10);
+        arena_destroy(shop.fixture->arena);
+        shop.lanes[0].ripe_by_ms = shop.lanes[1].ripe_by_ms = shop.now_ms;
+    }
+    shop.fixture->arena = own;
+    assert_int_equal(members[0], 600);
+    assert_int_equal(members[1], 600);
 }
 
 static int64_t batches_looked_at(struct shop *shop)
@@ -656,7 +688,7 @@ static void a_settlement_looks_at_its_own_batches(void **state)
 {
     struct shop shop;
     shop_open(&shop, state);
-    fill(&shop, 2, 160);
+    fill(&shop, 2, 160, 2);
     for (unsigned i = 1; i <= 2; i++) {
         (void)batched(&shop, i, 10, 0);
     }
@@ -1115,6 +1147,7 @@ int main(void)
         IN_A_DATABASE(a_floor_follows_what_was_frozen),
         IN_A_DATABASE(a_floor_does_not_pass_what_stays),
         IN_A_DATABASE(ripe_lanes_share_a_freeze),
+        IN_A_DATABASE(a_freeze_reads_bodies_up_to_so_many_bytes),
         IN_A_DATABASE(a_settlement_looks_at_its_own_batches),
         IN_A_DATABASE(a_batch_keeps_the_order_about_a_customer),
         IN_A_DATABASE(a_batch_is_no_longer_than_a_message_may_be),

@@ -144,7 +144,7 @@ struct rule_error rule_error_at(struct str text, size_t start, size_t size, stru
 enum rule_context {
     RULE_CONTEXT_RULE,    /* profile names */
     RULE_CONTEXT_FILTER,  /* and event.*, transition.*; no aggregates, no percentiles */
-    RULE_CONTEXT_TRIGGER, /* and interest.*, product.* too */
+    RULE_CONTEXT_TRIGGER, /* and interest.*, product.* too, where one product is asked about */
 };
 
 /* Names of this workspace's rules, for tiers.<name> and the texts compared with
