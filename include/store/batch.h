@@ -108,6 +108,9 @@ struct batch_save {
     bool stays_open;        /* no COMMIT: the caller has more to say */
     bool tells_world;       /* it happens now: what changes in the catalogue is news */
     bool leaves_interests;  /* the caller makes them anew (replay) */
+    /* After a crash it is decided again, to the same effect: the commit does not wait for
+     * the disk. Of a webhook never. */
+    bool may_lag;
 };
 
 /* Round trip 3. *out_deliveries are those whose rows were really inserted, and leased

@@ -145,6 +145,9 @@ size_t pg_queued(const struct pg *pg);
 
 extern const struct pg_statement pg_begin;
 extern const struct pg_statement pg_commit;
+/* In a transaction whose effect is made again after a crash, the same: its end does not
+ * wait for the disk. Whatever commits later and waits brings it there too. */
+extern const struct pg_statement pg_async_commit;
 extern const struct pg_statement pg_rollback;
 
 /* Rolls back whatever is open and forgets what is queued; never fails (a broken

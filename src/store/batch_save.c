@@ -497,6 +497,9 @@ enum status batch_save(struct batch *batch, const struct batch_save *save,
     if (status == STATUS_OK) {
         status = batch_queue_notifications(batch, save, &made);
     }
+    if (status == STATUS_OK && save->may_lag) {
+        status = pg_queue(batch->pg, &pg_async_commit, NULL);
+    }
     if (status == STATUS_OK && !save->stays_open) {
         status = pg_queue(batch->pg, &pg_commit, NULL);
     }

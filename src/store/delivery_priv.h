@@ -19,9 +19,6 @@ enum {
 struct delivery delivery_of_row(const struct pg_result *result, size_t row, struct id workspace_id,
                                 int64_t lease_until_ms);
 
-/* In a transaction: a repeat after a crash carries the same id, so the log may lag the disk. */
-extern const struct pg_statement delivery_async_commit;
-
 /* Topic and body of each, and whom it is about: until then profile_id is the row's,
  * under which an ordered one waits its turn. */
 NODISCARD enum status delivery_read_bodies(struct pg *pg, struct arena *arena,

@@ -534,7 +534,7 @@ static enum status queue_all(const struct settling *settling, size_t *out_next_i
 {
     enum status status = pg_queue(settling->pg, &pg_begin, NULL);
     if (status == STATUS_OK) {
-        status = pg_queue(settling->pg, &delivery_async_commit, NULL);
+        status = pg_queue(settling->pg, &pg_async_commit, NULL);
     }
     if (status == STATUS_OK) {
         status = queue_rows(settling, &delivery_settle_delete, is_alone_settled, false);

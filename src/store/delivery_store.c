@@ -38,7 +38,7 @@
  * for each, and a race with the insert to close).
  *
  * A row waits its turn under the canonical profile of whom its notification is about: a
- * merge moves what is pending to the survivor (batch_save.c), un-merging moves it back
+ * merge moves what is pending to the survivor (batch_profile.c), un-merging moves it back
  * (unmerge.c), and whoever was merged only after a row was read is looked up when it is
  * settled. Consent and the log of attempts go by whom the notification is about.
  *
@@ -62,11 +62,6 @@ static const struct pg_statement delivery_claim = {
     " ORDER BY c.due_at LIMIT u.room FOR UPDATE OF c SKIP LOCKED) r LIMIT $8) k"
     " WHERE d.workspace_id = k.workspace_id AND d.ctid = k.place"
     " RETURNING " DELIVERY_COLUMNS,
-};
-
-const struct pg_statement delivery_async_commit = {
-    "delivery_async_commit",
-    "SET LOCAL synchronous_commit TO off",
 };
 
 /* Topic, body and target of the n-th of what was asked for, and whom it is about. */
@@ -274,7 +269,7 @@ static enum status run_claim(struct pg *pg, struct arena *arena, const struct cl
     struct pg_result *results[4] = { NULL };
     enum status status = pg_queue(pg, &pg_begin, NULL);
     if (status == STATUS_OK) {
-        status = pg_queue(pg, &delivery_async_commit, NULL);
+        status = pg_queue(pg, &pg_async_commit, NULL); /* a repeat carries the same id */
     }
     if (status == STATUS_OK) {
         status = pg_queue(pg, &delivery_claim, &params);

@@ -67,6 +67,8 @@ static const char session_hot_sql[] = "SET enable_seqscan = off;"
 
 const struct pg_statement pg_begin = { "pg_begin", "BEGIN" };
 const struct pg_statement pg_commit = { "pg_commit", "COMMIT" };
+const struct pg_statement pg_async_commit = { "pg_async_commit",
+                                              "SET LOCAL synchronous_commit TO off" };
 const struct pg_statement pg_rollback = { "pg_rollback", "ROLLBACK" };
 
 struct pg_entry {

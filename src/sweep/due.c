@@ -31,6 +31,11 @@
  * beginning (correctness 15), which also finds rows that were skipped because
  * somebody else had them locked.
  *
+ * A sweep's commit does not wait for the disk: what a crash takes with it is due again,
+ * and decided again to the same transitions and the same ids. A webhook's commit takes
+ * with it to the disk all that stands before it in the log, so nothing durable rests on
+ * what is not.
+ *
  * Who has just swept looks at once for what is due next: the hints name only the
  * least instant of a commit, and waiting for the poll would make everyone due
  * meanwhile late by half of it. Between two sweeps there are DUE_PACE_MS, so that
@@ -242,7 +247,7 @@ static enum status due_save(struct due_run *run, struct decision *decision, stru
     for (size_t i = 0; i < rows.notification_count; i++) {
         wanted += rows.notifications[i].subscription_count;
     }
-    struct batch_save save = { .rows = &rows, .raises_due = true };
+    struct batch_save save = { .rows = &rows, .raises_due = true, .may_lag = true };
     if (config->hand_over != NULL && wanted > 0 && config->room(config->app) >= wanted) {
         save.lease_owner = config->instance_id;
         save.lease_until_ms = clock_now_ms() + LIMIT_DELIVERY_LEASE_MS;
