@@ -25,6 +25,7 @@
 #include "store/registry.h"
 #include "sweep/background.h"
 #include "sweep/due.h"
+#include "sweep/fan_out.h"
 #include "sweep/nightly.h"
 
 struct delivery_queue;
@@ -53,6 +54,7 @@ struct app {
     struct sender_config sender_config;
     struct sender *sender;
     struct due_sweep *due;
+    struct fan_out *fan_out;
     struct intake *intake;
     struct background *background;
     struct import_worker *imports;
@@ -74,6 +76,7 @@ enum status app_parse_source(struct arena *arena, struct source *source);
 size_t app_sender_room(void *app);
 size_t app_hand_over(void *app, const struct delivery *deliveries, size_t count);
 void app_due_hint(void *app, int64_t due_at_ms);
+void app_fan_out_hint(void *app);
 int64_t app_ingested(void *app);
 void app_observe_batch(void *app, size_t events, int64_t duration_us, enum status status);
 void app_observe_due(void *app, size_t profiles, int64_t lag_ms);

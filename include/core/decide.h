@@ -177,6 +177,12 @@ struct rung_row {
     struct rung rung;
 };
 
+/* What a customer has to do with what a fact is about. Borrowed; members may be NULL. */
+struct concern {
+    const struct rule_product *product;
+    const struct interest *interest;
+};
+
 /* A cause that waits, as it was. */
 struct waiting_row {
     struct id id; /* the notification's */
@@ -192,6 +198,7 @@ struct waiting_row {
     struct str from;
     struct str to;
     int64_t previous_since_ms;
+    const struct concern *concern; /* as it is when it is due; NULL: nothing was asked */
 };
 
 /* So many causes of a trigger came to this. */
@@ -262,6 +269,18 @@ NODISCARD enum status decide_due(struct decision *decision, struct profile *prof
  * the trigger's gates of what is now. Its row goes when the decision is saved. */
 NODISCARD enum status decide_waiting(struct decision *decision, struct profile *profile,
                                      const struct waiting_row *waiting, int64_t now_ms);
+
+/* A fact about the world: steps the loaded profile up to now, and rings the trigger for
+ * him as an event of his own would. Whom the audience leaves out is not concerned: no
+ * outcome is counted, and *out_is_concerned is false. */
+NODISCARD enum status decide_universal(struct decision *decision, struct profile *profile,
+                                       const struct trigger *trigger, const struct event *fact,
+                                       const struct concern *concern, int64_t expires_at_ms,
+                                       int64_t now_ms, bool *out_is_concerned);
+
+/* The id under which it rings for a customer. */
+struct id decide_universal_id(struct id workspace_id, const struct trigger *trigger,
+                              struct id fact_id, struct id profile_id);
 
 /* After a hydrate, an un-merge, an import, an edit: all rules once, at now;
  * records what changed under `cause`, and rings nothing but what a rule's save

@@ -102,6 +102,7 @@ struct intake_config {
     size_t (*hand_over)(void *app, const struct delivery *deliveries, size_t count);
     /* A due instant was stored: wakes the due sweep if it is the earliest. */
     void (*due_hint)(void *app, int64_t due_at_ms);
+    void (*fan_out_hint)(void *app); /* the catalogue may have something to tell */
     /* One committed (or failed) batch, for metrics. */
     void (*observe)(void *app, size_t events, int64_t duration_us, enum status status);
     void *app;

@@ -171,6 +171,11 @@ NODISCARD enum status batch_claim_ids(struct batch *batch, const struct id *ids,
                                       struct profile ***out_profiles, size_t *out_count,
                                       struct problem *problem);
 
+/* The same, waiting for whoever holds them. Who is missing was merged, or is no more. */
+NODISCARD enum status batch_lock_ids(struct batch *batch, const struct id *ids, size_t count,
+                                     struct profile ***out_profiles, size_t *out_count,
+                                     struct problem *problem);
+
 /* Causes of triggers that waited until now, in the order of their instants; their
  * customers are locked, those that nobody else holds, in a transaction left open (if
  * *out_found, which counts the others too, is not 0) and put into the decision. */

@@ -26,6 +26,8 @@ enum {
  * correctness 2, in its own order: products, inventory items, variants. What has
  * changed becomes universal events, if it `tells`; else it is only learnt. */
 NODISCARD enum status catalogue_queue(struct batch *batch, bool tells);
+/* Is there anything of the catalogue in it? */
+bool catalogue_speaks(const struct batch *batch);
 
 struct product_view {
     struct str source; /* its name */

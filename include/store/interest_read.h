@@ -39,6 +39,11 @@ struct interest_target {
 NODISCARD enum status interest_target_read(struct pg *pg, struct arena *arena,
                                            struct interest_target *target, struct problem *problem);
 
+/* The shop whose catalogue knows the product, where target->source_id is a page's: what is
+ * bought stands there. Stays as it is where none does. */
+NODISCARD enum status interest_target_shop(struct pg *pg, struct arena *arena,
+                                           struct interest_target *target, struct problem *problem);
+
 struct interested {
     struct id profile_id; /* canonical */
     struct interest interest;

@@ -40,4 +40,10 @@ NODISCARD enum status universal_audience(struct pg *pg, struct arena *arena, str
                                          struct universal_audience *out_audience,
                                          struct problem *problem);
 
+/* Which of `ids` (canonical) fit the selector's regions, postal prefixes, traits and
+ * segments: in place, ascending; *io_count of them are left. */
+NODISCARD enum status universal_fitting(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                        struct str selector_json, struct id *ids, size_t *io_count,
+                                        struct problem *problem);
+
 #endif

@@ -33,11 +33,24 @@ struct universal_event {
     struct str properties_json;
 };
 
-/* One statement for all. out_is_new[i]: events[i] was not there, and not earlier in
- * `events`. All are of one source and recorded at one instant. */
+/* A trigger that rings by it, for whom it concerns, has begun. */
+struct universal_job {
+    struct id id;
+    struct str trigger; /* its name */
+};
+
+struct universal_posted {
+    bool is_new; /* it was not there, and not earlier among those posted */
+    struct universal_job *jobs;
+    size_t job_count;
+};
+
+/* One statement for all, the jobs included. All are of one source and recorded at one
+ * instant. */
 NODISCARD enum status universal_insert(struct pg *pg, struct arena *arena, struct id workspace_id,
                                        const struct universal_event *events, size_t count,
-                                       bool *out_is_new, struct problem *problem);
+                                       struct universal_posted *out_posted,
+                                       struct problem *problem);
 
 /* Newest first, before the place given. */
 struct universal_query {

@@ -115,12 +115,12 @@ static const char *const OPERATORS[] = {
     "in",  "contains", "starts_with", "is set", "is not set", "+", "-",  "*", "/",
 };
 
-/* Names of the event and the transition in filters and triggers. Those of a product and
- * the interest in it are of triggers on universal events, which do not ring yet. */
+/* Names of the event and the transition in filters and triggers; of a product and the
+ * interest in it in triggers. */
 static bool exists_in(const struct rule_name_info *info, struct str context)
 {
     if (info->part == RULE_PART_INTEREST) {
-        return false;
+        return str_equal(context, STR("trigger"));
     }
     return (1u << info->part & RULE_PARTS_TOLD) == 0 || !str_equal(context, STR("rule"));
 }

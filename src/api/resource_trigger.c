@@ -236,7 +236,8 @@ static bool changes_conditions(const struct trigger_row *former, bool was_there,
 {
     bool kept = was_there && former->keeps;
     return kept != row->keeps ||
-           (kept && !str_equal(former->definition.condition, row->definition.condition));
+           (kept && (!str_equal(former->definition.condition, row->definition.condition) ||
+                     !str_equal(former->definition.audience, row->definition.audience)));
 }
 
 enum status resource_trigger_put(const struct resource_request *request,

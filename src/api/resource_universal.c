@@ -149,8 +149,22 @@ static enum status read_posting(const struct resource_request *request,
     return status;
 }
 
+static void write_jobs(struct jsonw *json, const struct universal_posted *posted)
+{
+    jsonw_key(json, "jobs");
+    jsonw_open_array(json);
+    for (size_t i = 0; i < posted->job_count; i++) {
+        jsonw_open(json);
+        jsonw_put_id(json, "id", posted->jobs[i].id);
+        jsonw_put_str(json, "trigger", posted->jobs[i].trigger);
+        jsonw_close(json);
+    }
+    jsonw_close_array(json);
+}
+
 static enum status answer_posting(const struct resource_request *request,
-                                  const struct posting *posting, const bool *is_new,
+                                  const struct posting *posting,
+                                  const struct universal_posted *posted,
                                   struct resource_answer *out_answer, struct problem *problem)
 {
     struct buf buf;
@@ -167,9 +181,9 @@ static enum status answer_posting(const struct resource_request *request,
         jsonw_put_id(&json, "event_id", posting->events[i].id);
         jsonw_put_z(&json, "status",
                     request->validate_only ? "valid"
-                    : is_new[i]            ? "applied"
+                    : posted[i].is_new     ? "applied"
                                            : "duplicate");
-        jsonw_put_raw(&json, "jobs", STR("[]"));
+        write_jobs(&json, &posted[i]);
         jsonw_close(&json);
     }
     if (posting->is_list) {
@@ -194,16 +208,17 @@ enum status resource_universal_post(const struct resource_request *request,
 {
     struct source_row source = { .id = ID_ZERO };
     struct posting posting = { .count = 0 };
-    bool is_new[EVENTS_MAX] = { false };
-    enum status status = find_source(request, &source, problem);
+    struct universal_posted *posted =
+        ARENA_NEW_ARRAY(request->arena, EVENTS_MAX, struct universal_posted);
+    enum status status = posted != NULL ? find_source(request, &source, problem) : STATUS_LIMIT;
     if (status == STATUS_OK) {
         status = read_posting(request, &source, &posting, problem);
     }
     if (status == STATUS_OK && !request->validate_only) {
         status = universal_insert(request->pg, request->arena, request->principal->workspace_id,
-                                  posting.events, posting.count, is_new, problem);
+                                  posting.events, posting.count, posted, problem);
     }
-    return status == STATUS_OK ? answer_posting(request, &posting, is_new, out_answer, problem)
+    return status == STATUS_OK ? answer_posting(request, &posting, posted, out_answer, problem)
                                : status;
 }
 

@@ -110,9 +110,8 @@ static void read_when(struct document *document, struct trigger *trigger)
         return;
     }
     document_allow(&when, members, ARRAY_COUNT(members));
-    refuse(&when, "universal", "triggers of universal events are not available yet");
     refuse(&when, "schedule", "scheduled triggers are not available yet");
-    for (int kind = TRIGGER_EVENT; kind <= TRIGGER_CHANGES; kind++) {
+    for (int kind = TRIGGER_EVENT; kind <= TRIGGER_UNIVERSAL; kind++) {
         const char *name = trigger_when_name((enum trigger_when)kind);
         if (document_has(&when, name)) {
             trigger->when = (enum trigger_when)kind;
@@ -124,7 +123,7 @@ static void read_when(struct document *document, struct trigger *trigger)
     document_close_member(document, "when", &when);
     if (document->status == STATUS_OK && (count != 1 || trigger->what.size == 0)) {
         document_fail(document, "when", "invalid-field",
-                      "when is one of event, enters, leaves and changes, with a name");
+                      "when is one of event, enters, leaves, changes and universal, with a name");
     }
 }
 
@@ -282,9 +281,12 @@ enum status trigger_read(const struct resource_request *request, struct trigger_
     trigger->title = document_text(&document, "title", LIMIT_TEXT_BYTES);
     read_when(&document, trigger);
     read_topic(&document, trigger);
-    refuse(&document, "audience",
-           "an audience is chosen for a universal event or a schedule; what holds of the customer"
-           " whose event or change fires it belongs into \"if\"");
+    trigger->audience = str_trim(document_text(&document, "audience", RULE_TEXT_BYTES_MAX));
+    if (trigger->when != TRIGGER_UNIVERSAL && trigger->audience.size > 0) {
+        refuse(&document, "audience",
+               "an audience is chosen for a universal event; what holds of the customer whose event"
+               " or change fires it belongs into \"if\"");
+    }
     trigger->condition = str_trim(document_text(&document, "if", RULE_TEXT_BYTES_MAX));
     if (document_bool(&document, "recheck", false)) {
         document_fail(&document, "recheck", "invalid-field",
@@ -391,6 +393,9 @@ void trigger_write_json(struct jsonw *json, const struct trigger_row *row)
     jsonw_put_str(json, "title", trigger->title);
     jsonw_put_str(json, "topic", trigger->topic);
     write_when(json, trigger);
+    if (trigger->when == TRIGGER_UNIVERSAL) {
+        jsonw_put_str_or_null(json, "audience", trigger->audience);
+    }
     jsonw_put_str_or_null(json, "if", trigger->condition);
     put_duration_or_null(json, "wait", trigger->wait_ms);
     jsonw_put_str_or_null(json, "channel", trigger->channel);

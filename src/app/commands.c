@@ -363,7 +363,9 @@ static const struct command command_list[] = {
     { "trigger set", "NAME FILE", "create or replace one trigger",
       "shopbell trigger set tenth_order triggers/tenth_order.json --dry-run\n"
       "echo '{\"when\":{\"event\":\"order.completed\"},\"if\":\"orders.count >= 10\","
-      "\"once\":true,\"mode\":\"live\"}' | shopbell trigger set tenth_order -",
+      "\"once\":true,\"mode\":\"live\"}' | shopbell trigger set tenth_order -\n"
+      "echo '{\"when\":{\"universal\":\"product.back_in_stock\"},"
+      "\"audience\":\"interest.waiting\",\"mode\":\"live\"}' | shopbell trigger set back -",
       rule_options, 2, 2, command_trigger_set },
     { "trigger delete", "NAME", "delete a trigger, and what was counted of it",
       "shopbell trigger delete tenth_order --yes", NULL, 1, 1, command_trigger_delete },

@@ -297,6 +297,21 @@ static enum status start_due(struct app *app, struct problem *problem)
     return due_start(&config, &app->due, problem);
 }
 
+static enum status start_fan_out(struct app *app, struct problem *problem)
+{
+    const struct fan_out_config config = {
+        .database_url = app->cli->database_url,
+        .registry = app->registry,
+        .instance_id = app->instance_id,
+        .room = app_sender_room,
+        .hand_over = app_hand_over,
+        .ingested = app_ingested,
+        .report = app_report_work,
+        .app = app,
+    };
+    return fan_out_start(&config, &app->fan_out, problem);
+}
+
 static enum status start_intake(struct app *app, struct problem *problem)
 {
     const struct intake_config config = {
@@ -307,6 +322,7 @@ static enum status start_intake(struct app *app, struct problem *problem)
         .room = app_sender_room,
         .hand_over = app_hand_over,
         .due_hint = app_due_hint,
+        .fan_out_hint = app_fan_out_hint,
         .observe = app_observe_batch,
         .app = app,
     };
@@ -393,8 +409,9 @@ static enum status start_http(struct app *app, struct problem *problem)
 static enum status app_start(struct app *app, struct problem *problem)
 {
     typedef enum status step_fn(struct app * app, struct problem * problem);
-    static step_fn *const steps[] = { start_registry,   start_sender,  start_due,     start_intake,
-                                      start_background, start_nightly, start_imports, start_http };
+    static step_fn *const steps[] = { start_registry, start_sender,  start_due,
+                                      start_fan_out,  start_intake,  start_background,
+                                      start_nightly,  start_imports, start_http };
     app->instance_id = id_create();
     app->started_at_ms = clock_now_ms();
     atomic_store(&app->schema_matches, true);
@@ -426,9 +443,8 @@ static void app_stop(struct app *app)
     if (app->intake != NULL) {
         intake_drain(app->intake, clock_monotonic_ms() + DRAIN_INTAKE_MS);
     }
-    if (app->due != NULL) {
-        due_stop(app->due);
-    }
+    due_stop(app->due);
+    fan_out_stop(app->fan_out);
     if (app->sender != NULL) {
         sender_stop(app->sender, clock_monotonic_ms() + DRAIN_SENDER_MS);
     }

@@ -52,6 +52,12 @@ void app_due_hint(void *app, int64_t due_at_ms)
     due_hint(self->due, due_at_ms);
 }
 
+void app_fan_out_hint(void *app)
+{
+    const struct app *self = app;
+    fan_out_hint(self->fan_out);
+}
+
 void app_observe_batch(void *app, size_t events, int64_t duration_us, enum status status)
 {
     struct app *self = app;

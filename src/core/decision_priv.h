@@ -304,6 +304,7 @@ struct bell {
     const struct identity_decision_row *merge;
     const struct rule_backfill *backfill; /* the save is the cause; NULL: it is not */
     const struct trigger *trigger;        /* NULL: it rings by itself */
+    const struct concern *concern;        /* of triggers that ask about a product; NULL: none */
 };
 
 /* Keeps the bell if somebody wants it and it is not stale. */

@@ -10,6 +10,7 @@
 #include "intake_priv.h"
 #include "store/batch.h"
 #include "store/bring_up.h"
+#include "store/catalogue.h"
 #include "store/delivery_store.h"
 
 /*
@@ -286,6 +287,13 @@ static void hand_over(struct writer *writer, const struct delivery *deliveries, 
     }
 }
 
+static void hint_fan_out(const struct batch *batch, const struct intake_config *config)
+{
+    if (config->fan_out_hint != NULL && catalogue_speaks(batch)) {
+        config->fan_out_hint(config->app);
+    }
+}
+
 static void hint_due(const struct intake_config *config, const struct decision_rows *rows)
 {
     int64_t least = INSTANT_NEVER;
@@ -456,6 +464,7 @@ static enum status attempt_run(struct attempt_state *attempt, struct problem *pr
     }
     if (status == STATUS_OK) {
         hint_due(&writer->intake->config, &rows);
+        hint_fan_out(&attempt->batch, &writer->intake->config);
         fill_details(attempt, &rows);
         settle_all(attempt);
     }

@@ -149,6 +149,13 @@ enum status batch_queue_waiting(struct batch *batch, const struct decision_rows 
 
 /* --- claiming ----------------------------------------------------------------- */
 
+/* A fact about the world has no type of its own among a customer's events. */
+static enum event_type event_type_of(struct str name)
+{
+    enum event_type type = event_type_from_name(name);
+    return type != 0 ? type : EVENT_CUSTOM;
+}
+
 static struct event *read_event(struct arena *arena, const struct pg_result *rows, size_t row)
 {
     struct event *event = ARENA_NEW(arena, struct event);
@@ -156,7 +163,7 @@ static struct event *read_event(struct arena *arena, const struct pg_result *row
         *event = (struct event){
             .id = pg_get_id(rows, row, 11),
             .name = pg_get_text(rows, row, 12),
-            .type = event_type_from_name(pg_get_text(rows, row, 12)),
+            .type = event_type_of(pg_get_text(rows, row, 12)),
             .source_id = pg_get_id(rows, row, 13),
             .occurred_at_ms = pg_get_instant(rows, row, 14),
             .received_at_ms = pg_get_instant(rows, row, 15),

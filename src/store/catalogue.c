@@ -247,6 +247,11 @@ static void put_exceptions(struct pg_params *params)
     pg_array_end(&decimals);
 }
 
+bool catalogue_speaks(const struct batch *batch)
+{
+    return find_facts(batch, NULL) > 0;
+}
+
 enum status catalogue_queue(struct batch *batch, bool tells)
 {
     static const enum pg_type types[] = { PG_UUID, PG_TEXT, PG_INSTANT, PG_UUID, PG_BOOL,

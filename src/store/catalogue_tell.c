@@ -1,4 +1,5 @@
 #include "catalogue_priv.h"
+#include "fan_out_priv.h"
 
 /*
  * What is worth telling of the catalogue: back in stock, out of stock, dearer,
@@ -159,11 +160,12 @@ const struct pg_statement catalogue_learn_price = {
     " ELSE p.stock_total END, 'previous_price', " MAJOR("e.from_price") ","          \
     " 'previous_stock', e.from_stock, 'deleted', p.is_deleted)"
 
-/* What the statements before have taken: one row a fact, and none a second time. */
+/* What the statements before have taken: one row a fact, and none a second time; and the
+ * jobs that ring whom it concerns. */
 const struct pg_statement catalogue_tell = {
     "catalogue_tell",
-    "INSERT INTO universal_event (workspace_id, id, type, source_id, product_id, variant_id, sku,"
-    " occurred_at, recorded_at, properties)"
+    "WITH told AS (INSERT INTO universal_event (workspace_id, id, type, source_id, product_id,"
+    " variant_id, sku, occurred_at, recorded_at, properties)"
     " SELECT $1, " ID_OF_CAUSE ", e.type, p.source_id, p.product_id, p.variant_id, p.sku, e.at, $13,"
     " " FACT_PROPERTIES " FROM " TOUCHED " CROSS JOIN LATERAL (SELECT p.source_id, p.product_id,"
     "  p.variant_id, p.version_hash, p.sku, p.name, p.variant_name, p.category, p.brand, p.url,"
@@ -180,6 +182,7 @@ const struct pg_statement catalogue_tell = {
     "  AS e (type, at, from_stock, from_price)"
     " CROSS JOIN LATERAL (SELECT " HASH_OF_CAUSE " AS hash) h"
     " WHERE $12 AND (e.from_stock IS NOT NULL OR e.from_price IS NOT NULL)"
-    " ORDER BY 1, 2 ON CONFLICT (workspace_id, id) DO NOTHING",
+    " ORDER BY 1, 2 ON CONFLICT (workspace_id, id) DO NOTHING RETURNING id, type, recorded_at) "
+    FAN_OUT_JOBS,
 };
 /* clang-format on */

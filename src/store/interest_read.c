@@ -50,6 +50,14 @@ static const struct pg_statement target_product = {
     " WHERE s.workspace_id = $1 AND s.id = $2",
 };
 
+static const struct pg_statement target_shop = {
+    "interest_target_shop",
+    "SELECT s.id FROM source s CROSS JOIN LATERAL (SELECT 1 FROM product p"
+    " WHERE p.workspace_id = $1 AND p.source_id = s.id AND p.product_id = $3"
+    " AND p.variant_id = '' OFFSET 0) p"
+    " WHERE s.workspace_id = $1 ORDER BY s.id <> $2, s.id LIMIT 1",
+};
+
 static const struct pg_statement page_keys = {
     "interest_page_keys",
     "SELECT DISTINCT k.origin_id FROM unnest($2::uuid[], $3::text[]) AS s (source_id, variant_id)"
@@ -245,6 +253,22 @@ enum status interest_target_read(struct pg *pg, struct arena *arena, struct inte
     }
     if (status == STATUS_OK) {
         take_product(arena, results[1], target);
+    }
+    return status;
+}
+
+enum status interest_target_shop(struct pg *pg, struct arena *arena, struct interest_target *target,
+                                 struct problem *problem)
+{
+    struct pg_params params;
+    struct pg_result *result = NULL;
+    pg_params_init(&params, arena);
+    pg_put_id(&params, target->workspace_id);
+    pg_put_id(&params, target->source_id);
+    pg_put_text(&params, target->product_id);
+    enum status status = pg_run(pg, arena, &target_shop, &params, &result, problem);
+    if (status == STATUS_OK && pg_row_count(result) > 0) {
+        target->source_id = pg_get_id(result, 0, 0);
     }
     return status;
 }

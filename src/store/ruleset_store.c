@@ -1,5 +1,6 @@
 #include "base/instant.h"
 #include "rule_store_priv.h"
+#include "trigger_store_priv.h"
 
 /*
  * Versions of the whole set.
@@ -53,7 +54,7 @@ static const struct pg_statement ruleset_insert_sql = {
     " || (SELECT coalesce(jsonb_agg(jsonb_build_object('id', t.id, 'name', t.name, 'title', '',"
     "  'kind', 'condition', 'slot', 0, 'version', t.version, 'since_version', 0, 'hysteresis', 0,"
     "  'enabled', true, 'cases', jsonb_build_array(jsonb_build_object('value', NULL, 'when',"
-    "  t.condition))) ORDER BY t.id), '[]') FROM trigger t WHERE t.workspace_id = $1"
+    "  " TRIGGER_ASKS "))) ORDER BY t.id), '[]') FROM trigger t WHERE t.workspace_id = $1"
     "  AND t.keeps),"
     " (SELECT coalesce(jsonb_agg(jsonb_build_object('key', f.key, 'number', f.number,"
     "  'version', f.version, 'keep', f.keep) ORDER BY f.number), '[]')"

@@ -36,10 +36,10 @@ static const struct pg_statement trigger_insert_sql = {
     "INSERT INTO trigger (workspace_id, id, title, topic, mode, paused_at, when_kind, when_what,"
     " when_from, when_to, condition, keeps, wait_ms, channel, once, cooldown_ms, cooldown_per,"
     " profile_cap_count, profile_cap_ms, total_cap_count, total_cap_ms, priority, expires_ms,"
-    " quiet_from, quiet_to, quiet_zone, quiet_drops, holdout, require_history, updated_at, name,"
-    " created_at)"
+    " quiet_from, quiet_to, quiet_zone, quiet_drops, holdout, require_history, audience,"
+    " updated_at, name, created_at)"
     " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,"
-    " $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)",
+    " $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33)",
 };
 
 static const struct pg_statement trigger_update_sql = {
@@ -49,8 +49,8 @@ static const struct pg_statement trigger_update_sql = {
     " channel = $14, once = $15, cooldown_ms = $16, cooldown_per = $17, profile_cap_count = $18,"
     " profile_cap_ms = $19, total_cap_count = $20, total_cap_ms = $21, priority = $22,"
     " expires_ms = $23, quiet_from = $24, quiet_to = $25, quiet_zone = $26, quiet_drops = $27,"
-    " holdout = $28, require_history = $29, updated_at = $30, version = version + 1"
-    " WHERE workspace_id = $1 AND id = $2 AND version = $31",
+    " holdout = $28, require_history = $29, audience = $30, updated_at = $31,"
+    " version = version + 1 WHERE workspace_id = $1 AND id = $2 AND version = $32",
 };
 
 static const struct pg_statement trigger_delete_sql = {
@@ -97,7 +97,7 @@ static const struct pg_statement trigger_outcomes_sql = {
 
 static const struct pg_statement trigger_conditions_sql = {
     "trigger_conditions",
-    "SELECT id, name, version, condition FROM trigger WHERE workspace_id = $1 AND keeps"
+    "SELECT id, name, version, " TRIGGER_ASKS " FROM trigger WHERE workspace_id = $1 AND keeps"
     " ORDER BY id",
 };
 
@@ -110,8 +110,8 @@ struct trigger_row trigger_row_read(const struct pg_result *result, size_t row)
         .workspace_id = pg_get_id(result, row, 0),
         .keeps = pg_get_bool(result, row, 13),
         .paused_at_ms = paused_at_ms,
-        .created_at_ms = pg_get_instant(result, row, 31),
-        .updated_at_ms = pg_get_instant(result, row, 32),
+        .created_at_ms = pg_get_instant(result, row, 32),
+        .updated_at_ms = pg_get_instant(result, row, 33),
         .definition = {
             .id = pg_get_id(result, row, 1),
             .name = pg_get_text(result, row, 2),
@@ -141,6 +141,7 @@ struct trigger_row trigger_row_read(const struct pg_result *result, size_t row)
                        .drops = pg_get_bool(result, row, 28) },
             .holdout = pg_get_i64(result, row, 29),
             .require_history = pg_get_bool(result, row, 30),
+            .audience = pg_get_text(result, row, 31),
         },
     };
 }
@@ -167,7 +168,7 @@ static void put_quiet(struct pg_params *params, const struct trigger_quiet *quie
     pg_put_bool(params, quiet->drops);
 }
 
-/* $3 to $30 of both statements that write. */
+/* $3 to $31 of both statements that write. */
 static void put_settable(struct pg_params *params, const struct trigger_row *row)
 {
     const struct trigger *trigger = &row->definition;
@@ -195,6 +196,7 @@ static void put_settable(struct pg_params *params, const struct trigger_row *row
     put_quiet(params, &trigger->quiet);
     pg_put_i64(params, trigger->holdout);
     pg_put_bool(params, trigger->require_history);
+    pg_put_text_or_null(params, trigger->audience);
     pg_put_instant(params, row->updated_at_ms);
 }
 

@@ -75,6 +75,12 @@ static const struct pg_statement universal_everyone_sql = {
     " WHERE p.workspace_id = $1 AND p.id > $3 ORDER BY p.id LIMIT $4) o" RESOLVED " ORDER BY o.id",
 };
 
+static const struct pg_statement universal_fitting_sql = {
+    "universal_fitting",
+    "SELECT c.id FROM unnest($3::uuid[]) AS o (id) CROSS JOIN LATERAL (SELECT p.id FROM profile p"
+    " WHERE p.workspace_id = $1 AND p.id = o.id AND " FITS " OFFSET 0) c ORDER BY c.id",
+};
+
 /* Behind every code that begins with the prefix. */
 #define LAST_CHARACTER "\xf4\x8f\xbf\xbf"
 
@@ -190,4 +196,25 @@ enum status universal_audience(struct pg *pg, struct arena *arena, struct id wor
         *out_audience = audience;
     }
     return status;
+}
+
+enum status universal_fitting(struct pg *pg, struct arena *arena, struct id workspace_id,
+                              struct str selector_json, struct id *ids, size_t *io_count,
+                              struct problem *problem)
+{
+    struct pg_params params;
+    struct pg_result *result = NULL;
+    pg_params_init(&params, arena);
+    pg_put_id(&params, workspace_id);
+    pg_put_jsonb(&params, selector_json);
+    pg_put_ids(&params, ids, *io_count);
+    enum status status = pg_run(pg, arena, &universal_fitting_sql, &params, &result, problem);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    *io_count = pg_row_count(result);
+    for (size_t row = 0; row < *io_count; row++) {
+        ids[row] = pg_get_id(result, row, 0);
+    }
+    return STATUS_OK;
 }

@@ -1,6 +1,7 @@
 #include "store/universal_store.h"
 
 #include "base/instant.h"
+#include "fan_out_priv.h"
 
 /*
  * Universal events.
@@ -57,13 +58,16 @@ static const struct pg_statement universal_find_sql = {
 
 static const struct pg_statement universal_insert_sql = {
     "universal_insert",
-    "INSERT INTO universal_event (workspace_id, id, type, source_id, posted_id, occurred_at,"
-    " recorded_at, expires_at, selector, properties)"
+    "WITH told AS (INSERT INTO universal_event (workspace_id, id, type, source_id, posted_id,"
+    " occurred_at, recorded_at, expires_at, selector, properties)"
     " SELECT $1, u.id, u.type, $2, u.posted_id, u.occurred_at, $3, u.expires_at, u.selector,"
     " u.properties FROM unnest($4::uuid[], $5::text[], $6::text[], $7::timestamptz[],"
     " $8::timestamptz[], $9::jsonb[], $10::jsonb[]) WITH ORDINALITY"
     " AS u (id, type, posted_id, occurred_at, expires_at, selector, properties, place)"
-    " ORDER BY u.id, u.place ON CONFLICT (workspace_id, id) DO NOTHING RETURNING id",
+    " ORDER BY u.id, u.place ON CONFLICT (workspace_id, id) DO NOTHING"
+    " RETURNING id, type, recorded_at), begun AS (" FAN_OUT_JOBS " RETURNING id, parameters)"
+    " SELECT t.id, b.id, b.parameters->>'trigger' FROM told t"
+    " LEFT JOIN begun b ON (b.parameters->>'event_id')::uuid = t.id ORDER BY 3",
 };
 
 /* --- writing ---------------------------------------------------------------- */
@@ -97,9 +101,42 @@ static bool is_first(const struct universal_event *events, size_t index)
     return true;
 }
 
+/* Which of the result's rows are of an event. */
+static size_t rows_of(const struct pg_result *result, struct id id, size_t *rows)
+{
+    size_t count = 0;
+    for (size_t row = 0; row < pg_row_count(result); row++) {
+        if (id_equal(pg_get_id(result, row, 0), id)) {
+            rows[count++] = row;
+        }
+    }
+    return count;
+}
+
+/* One row without a job, or one for each. */
+static bool take_posted(struct arena *arena, const struct pg_result *result,
+                        struct universal_posted *posted, struct id id)
+{
+    size_t *rows = ARENA_NEW_ARRAY(arena, pg_row_count(result) + 1, size_t);
+    if (rows == NULL) {
+        return false;
+    }
+    size_t count = rows_of(result, id, rows);
+    *posted = (struct universal_posted){ .is_new = count > 0 };
+    posted->jobs = ARENA_NEW_ARRAY(arena, count + 1, struct universal_job);
+    for (size_t i = 0; posted->jobs != NULL && i < count; i++) {
+        if (!pg_is_null(result, rows[i], 1)) {
+            posted->jobs[posted->job_count++] =
+                (struct universal_job){ .id = pg_get_id(result, rows[i], 1),
+                                        .trigger = pg_get_text(result, rows[i], 2) };
+        }
+    }
+    return posted->jobs != NULL;
+}
+
 enum status universal_insert(struct pg *pg, struct arena *arena, struct id workspace_id,
-                             const struct universal_event *events, size_t count, bool *out_is_new,
-                             struct problem *problem)
+                             const struct universal_event *events, size_t count,
+                             struct universal_posted *out_posted, struct problem *problem)
 {
     struct pg_params params;
     struct pg_result *result = NULL;
@@ -109,17 +146,13 @@ enum status universal_insert(struct pg *pg, struct arena *arena, struct id works
     pg_put_instant(&params, events[0].recorded_at_ms);
     put_events(&params, events, count);
     enum status status = pg_run(pg, arena, &universal_insert_sql, &params, &result, problem);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    for (size_t i = 0; i < count; i++) {
-        out_is_new[i] = false;
-        for (size_t row = 0; row < pg_row_count(result) && !out_is_new[i]; row++) {
-            out_is_new[i] = id_equal(pg_get_id(result, row, 0), events[i].id);
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        out_posted[i] = (struct universal_posted){ .is_new = false };
+        if (is_first(events, i) && !take_posted(arena, result, &out_posted[i], events[i].id)) {
+            status = STATUS_LIMIT;
         }
-        out_is_new[i] = out_is_new[i] && is_first(events, i);
     }
-    return STATUS_OK;
+    return status;
 }
 
 /* --- reading ---------------------------------------------------------------- */

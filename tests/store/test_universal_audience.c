@@ -166,7 +166,7 @@ static void test_old_ones_go_and_unexpired_ones_stay(void **state)
 {
     struct pg_fixture *fixture = *state;
     struct universal_event events[3];
-    bool is_new[ARRAY_COUNT(events)];
+    struct universal_posted posted[ARRAY_COUNT(events)];
     struct problem problem = { 0 };
     size_t deleted = 0;
     for (size_t i = 0; i < ARRAY_COUNT(events); i++) {
@@ -183,13 +183,13 @@ static void test_old_ones_go_and_unexpired_ones_stay(void **state)
         };
     }
     assert_int_equal(universal_insert(fixture->pg, fixture->arena, SHOP_ID, events,
-                                      ARRAY_COUNT(events), is_new, &problem),
+                                      ARRAY_COUNT(events), posted, &problem),
                      STATUS_OK);
-    assert_true(is_new[0] && is_new[1] && is_new[2]);
+    assert_true(posted[0].is_new && posted[1].is_new && posted[2].is_new);
     assert_int_equal(
-        universal_insert(fixture->pg, fixture->arena, SHOP_ID, events, 1, is_new, &problem),
+        universal_insert(fixture->pg, fixture->arena, SHOP_ID, events, 1, posted, &problem),
         STATUS_OK);
-    assert_false(is_new[0]);
+    assert_false(posted[0].is_new);
     assert_int_equal(
         retention_universal(fixture->pg, fixture->arena, SHOP_ID, 6000, 10, &deleted, &problem),
         STATUS_OK);

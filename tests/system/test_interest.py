@@ -243,10 +243,11 @@ def test_pages_filters_and_faults(api, shopify):
                     expect=404)
 
 
-def test_names_of_interest_are_not_offered_before_they_can_be_used(api):
-    for context in ("rule", "filter", "trigger"):
+def test_names_of_interest_are_offered_to_triggers_alone(api):
+    for context, offers in (("rule", False), ("filter", False), ("trigger", True)):
         told = {n["name"] for n in api.get(f"/v1/names?context={context}")["names"]}
-        assert not {n for n in told if n.startswith(("interest.", "product."))}
+        assert ({"interest.waiting", "product.price"} <= told) == offers, context
+        assert any(n.startswith(("interest.", "product.")) for n in told) == offers
     fault = api.call("PUT", "/v1/rules/x", {"kind": "segment", "title": "x",
                                             "when": "interest.waiting"}, 422).json
     assert "interest.* exists only in triggers" in fault["detail"]

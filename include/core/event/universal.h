@@ -13,6 +13,10 @@
 #include "base/id.h"
 #include "base/str.h"
 
+enum {
+    UNIVERSAL_TYPES_MAX = 16 /* that are built in */
+};
+
 /* The names that are built in; NULL behind the last. */
 const char *universal_type_name(size_t index);
 /* One of them, or universal.<name>. */

@@ -23,7 +23,8 @@ enum trigger_when {
     TRIGGER_EVENT = 1, /* an event of the customer */
     TRIGGER_ENTERS,    /* a tag or segment begins to hold */
     TRIGGER_LEAVES,
-    TRIGGER_CHANGES, /* a lifecycle or tier */
+    TRIGGER_CHANGES,   /* a lifecycle or tier */
+    TRIGGER_UNIVERSAL, /* a fact about the world: rings whom it concerns, one by one */
 };
 
 enum trigger_mode {
@@ -60,9 +61,10 @@ struct trigger {
     enum trigger_mode mode;
     bool is_paused;
     enum trigger_when when;
-    struct str what; /* the event's name, or the rule's */
+    struct str what; /* the event's or fact's name, or the rule's */
     struct str from; /* of TRIGGER_CHANGES; empty: any */
     struct str to;
+    struct str audience;  /* of TRIGGER_UNIVERSAL: who is concerned; empty: all it names */
     struct str condition; /* empty: always */
     int64_t wait_ms;      /* 0: at once */
     struct str channel;   /* empty: needs no consent */
@@ -81,7 +83,9 @@ struct trigger {
     enum event_type event_type;
     uint32_t rule_slot;
     const struct rule_node *root;
-    const struct rule_program *program; /* of the condition; NULL: always */
+    const struct rule_program *program;          /* of the condition; NULL: always */
+    const struct rule_program *audience_program; /* NULL: all */
+    bool audience_asks_profile; /* more than the fact, the product and the interest in it */
 };
 
 const char *trigger_when_name(enum trigger_when when);     /* "event" */
@@ -104,10 +108,10 @@ struct trigger_error {
  * full. */
 NODISCARD enum status trigger_compile(struct arena *arena, const struct ruleset *ruleset,
                                       struct trigger *trigger, struct trigger_error *out_error);
-/* Does the condition count, or ask for a percentile? Then the workspace's rules must
- * know it: see ruleset_build. */
+/* Do the condition or the audience count, or ask for a percentile? Then the workspace's
+ * rules must know them: see ruleset_build. */
 bool trigger_keeps(const struct trigger *trigger);
-/* Does it name this rule, in `when` or in the condition? */
+/* Does it name this rule, in `when`, in the audience or in the condition? */
 bool trigger_uses_rule(const struct trigger *trigger, struct str rule);
 
 /* May a trigger of this name ring with this topic? An event's, a derived one, what
@@ -122,6 +126,8 @@ struct trigger_set {
     size_t by_event_count[EVENT_TYPE_COUNT];
     const struct trigger *const *by_rule; /* ascending by slot */
     size_t by_rule_count;
+    const struct trigger *const *universal; /* jobs ring these (sweep/fan_out.h) */
+    size_t universal_count;
 };
 
 /* Of those that are not paused. NULL when the arena is full. */

@@ -42,24 +42,35 @@ static bool knows_enough(const struct rule_program *program, const struct profil
     return true;
 }
 
-static bool condition_holds(const struct decision *decision, const struct firing *firing,
-                            const struct profile *profile)
+static bool program_holds(const struct decision *decision, const struct rule_program *program,
+                          const struct bell *bell, const struct profile *profile, int64_t now_ms)
 {
-    const struct trigger *trigger = firing->trigger;
-    const struct bell *bell = firing->bell;
     struct property_view fact = { .is_scanned = false };
-    if (trigger->require_history && !decision->context->knows_history) {
-        return false;
-    }
-    if (trigger->program == NULL) {
+    if (program == NULL) {
         return true;
     }
     struct rule_subject subject = bell_subject(decision, profile, bell->event, &fact);
     struct rule_transition transition = message_transition(bell->transition);
     subject.transition = bell->transition != NULL ? &transition : NULL;
-    return knows_enough(trigger->program, profile, subject.ruleset) &&
-           rule_evaluate(decision->arena, trigger->program, &subject,
-                         bell_asked_at_ms(bell, firing->now_ms), NULL);
+    if (bell->concern != NULL) {
+        subject.product = bell->concern->product;
+        subject.interest = bell->concern->interest;
+    }
+    return knows_enough(program, profile, subject.ruleset) &&
+           rule_evaluate(decision->arena, program, &subject, bell_asked_at_ms(bell, now_ms), NULL);
+}
+
+static bool condition_holds(const struct decision *decision, const struct firing *firing,
+                            const struct profile *profile)
+{
+    const struct trigger *trigger = firing->trigger;
+    if (trigger->require_history && !decision->context->knows_history) {
+        return false;
+    }
+    /* Of a fact that was put off the audience is asked once more. */
+    return program_holds(decision, trigger->audience_program, firing->bell, profile,
+                         firing->now_ms) &&
+           program_holds(decision, trigger->program, firing->bell, profile, firing->now_ms);
 }
 
 static bool has_consent(const struct trigger *trigger, const struct profile *profile,
@@ -172,24 +183,24 @@ static void ask_all(struct decision *decision, struct firing *firing)
     }
 }
 
-static void fire(struct decision *decision, const struct trigger *trigger, const struct bell *of,
-                 int64_t now_ms)
+/* NULL: the arena is full, which is said elsewhere. */
+static struct firing *fire(struct decision *decision, const struct trigger *trigger,
+                           const struct bell *of, int64_t now_ms)
 {
     struct firing *firing = firing_create(decision, trigger, of, now_ms);
     if (firing == NULL) {
-        return; /* the arena is full, which is said elsewhere */
+        return NULL;
     }
     const struct bell *bell = firing->bell;
     if ((bell->event != NULL && decision->context->is_import) || bell_is_stale(bell, now_ms)) {
         firing->outcome = OUTCOME_STALE;
-        return;
-    }
-    if (trigger->wait_ms > 0) {
+    } else if (trigger->wait_ms > 0) {
         firing->outcome = OUTCOME_WAITING;
         firing->due_at_ms = bell->at_ms + trigger->wait_ms;
-        return;
+    } else {
+        ask_all(decision, firing);
     }
-    ask_all(decision, firing);
+    return firing;
 }
 
 void fire_event(struct decision *decision, const struct bell *bell, int64_t now_ms)
@@ -202,7 +213,7 @@ void fire_event(struct decision *decision, const struct bell *bell, int64_t now_
     for (size_t i = 0; i < set->by_event_count[type]; i++) {
         const struct trigger *trigger = set->by_event[type][i];
         if (type != EVENT_CUSTOM || str_equal(trigger->what, bell->event->name)) {
-            fire(decision, trigger, bell, now_ms);
+            (void)fire(decision, trigger, bell, now_ms);
         }
     }
 }
@@ -211,6 +222,7 @@ static bool is_meant(const struct trigger *trigger, const struct transition_row 
 {
     switch (trigger->when) {
     case TRIGGER_EVENT:
+    case TRIGGER_UNIVERSAL:
         return false;
     case TRIGGER_ENTERS:
         return row->has;
@@ -234,9 +246,47 @@ void fire_transition(struct decision *decision, const struct bell *bell, int64_t
         trigger_set_of_rule(set, bell->transition->rule->definition.slot, &count);
     for (size_t i = 0; i < count; i++) {
         if (is_meant(triggers[i], bell->transition)) {
-            fire(decision, triggers[i], bell, now_ms);
+            (void)fire(decision, triggers[i], bell, now_ms);
         }
     }
+}
+
+/* --- facts about the world ----------------------------------------------------- */
+
+struct id decide_universal_id(struct id workspace_id, const struct trigger *trigger,
+                              struct id fact_id, struct id profile_id)
+{
+    const struct decide_context context = { .workspace_id = workspace_id };
+    const struct decision decision = { .context = &context };
+    struct profile profile = { .id = profile_id };
+    const struct event fact = { .id = fact_id };
+    const struct bell bell = {
+        .topic = trigger->topic, .profile = &profile, .event = &fact, .trigger = trigger
+    };
+    return bell_id(&decision, &bell);
+}
+
+enum status decide_universal(struct decision *decision, struct profile *profile,
+                             const struct trigger *trigger, const struct event *fact,
+                             const struct concern *concern, int64_t expires_at_ms, int64_t now_ms,
+                             bool *out_is_concerned)
+{
+    const struct bell bell = {
+        .profile = profile,
+        .event = fact,
+        .cause_at_ms = fact->occurred_at_ms,
+        .at_ms = fact->received_at_ms,
+        .concern = concern,
+    };
+    decide_step(decision, profile, now_ms);
+    *out_is_concerned = program_holds(decision, trigger->audience_program, &bell, profile, now_ms);
+    struct firing *firing = *out_is_concerned ? fire(decision, trigger, &bell, now_ms) : NULL;
+    if (firing != NULL && firing->pending != NULL && expires_at_ms > 0) {
+        int64_t own_ms = firing->pending->row.expires_at_ms;
+        firing->pending->row.expires_at_ms =
+            own_ms > 0 && own_ms < expires_at_ms ? own_ms : expires_at_ms;
+    }
+    return arena_is_full(decision->arena) ? STATUS_LIMIT : STATUS_OK;
 }
 
 /* --- what waited ------------------------------------------------------------- */
@@ -281,6 +331,7 @@ static void fire_waited(struct decision *decision, const struct trigger *trigger
         .transition = waiting->is_change ? change_of(decision, profile, waiting) : NULL,
         .until_ms = INSTANT_NEVER,
         .previous_since_ms = waiting->previous_since_ms,
+        .concern = waiting->concern,
     };
     if (waiting->is_change && bell.transition == NULL) {
         return;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/event/universal.h"
 #include "core/trigger/subscription.h"
 #include "feature_table_priv.h"
 #include "program_priv.h"
@@ -23,10 +24,9 @@ struct word {
 };
 
 static const struct word whens[] = {
-    { TRIGGER_EVENT, "event" },
-    { TRIGGER_ENTERS, "enters" },
-    { TRIGGER_LEAVES, "leaves" },
-    { TRIGGER_CHANGES, "changes" },
+    { TRIGGER_EVENT, "event" },         { TRIGGER_ENTERS, "enters" },
+    { TRIGGER_LEAVES, "leaves" },       { TRIGGER_CHANGES, "changes" },
+    { TRIGGER_UNIVERSAL, "universal" },
 };
 
 static const struct word modes[] = {
@@ -143,12 +143,28 @@ static enum status resolve_event(struct arena *arena, struct trigger *trigger,
     }
     if (event_type_info(type)->universal) {
         return refuse(out_error, "when/event",
-                      STR("it is about the world, not about one customer: {\"universal\": ...}, "
-                          "which is not available yet"),
+                      STR("it is about the world, not about one customer: what its differences "
+                          "tell is {\"universal\": \"product.back_in_stock\"} and the like"),
                       NULL);
     }
     trigger->event_type = type;
     return STATUS_OK;
+}
+
+static enum status resolve_universal(struct arena *arena, const struct trigger *trigger,
+                                     struct trigger_error *out_error)
+{
+    const char *names[UNIVERSAL_TYPES_MAX];
+    size_t count = 0;
+    if (universal_type_is_known(trigger->what)) {
+        return STATUS_OK;
+    }
+    while (count < UNIVERSAL_TYPES_MAX && universal_type_name(count) != NULL) {
+        names[count] = universal_type_name(count);
+        count++;
+    }
+    return refuse_unknown(arena, out_error, "when/universal", "fact about the world", trigger->what,
+                          str_nearest(trigger->what, names, count));
 }
 
 static bool fires_by(enum trigger_when when, enum rule_kind kind)
@@ -239,77 +255,130 @@ static size_t numbers_of(const struct ruleset *ruleset, const struct rule_progra
     return found;
 }
 
-static enum status compile_condition(struct arena *arena, const struct ruleset *ruleset,
-                                     struct trigger *trigger, struct trigger_error *out_error)
+/* interest.* and product.* are read with the fact that a job fans out, and when a wait is
+ * over; an event fires at once, before anybody looks. */
+static bool knows_interest(const struct trigger *trigger)
+{
+    return trigger->when == TRIGGER_UNIVERSAL ||
+           (trigger->when == TRIGGER_EVENT && trigger->wait_ms > 0);
+}
+
+static enum status number_features(struct arena *arena, const struct ruleset *ruleset,
+                                   struct feature_table *table, const struct rule_program *program)
+{
+    uint32_t next = UINT32_MAX / 2; /* of what no profile keeps yet */
+    const struct feature *features = NULL;
+    size_t count = feature_table_count(table);
+    struct feature_number *known = ARENA_NEW_ARRAY(arena, count + 1, struct feature_number);
+    if (known == NULL || !feature_table_finish(table, 0, known, numbers_of(ruleset, program, known),
+                                               &next, &features, &count)) {
+        return STATUS_LIMIT;
+    }
+    program_number_features(program);
+    return STATUS_OK;
+}
+
+static enum status compile_text(struct arena *arena, const struct ruleset *ruleset,
+                                const struct trigger *trigger, struct str text, const char *member,
+                                const struct rule_node **out_root,
+                                const struct rule_program **out_program,
+                                struct trigger_error *out_error)
 {
     struct rule_vocabulary names;
     struct rule_node *root = NULL;
-    struct trigger_error error = { .member = "if", .is_expression = true };
+    struct trigger_error error = { .member = member, .is_expression = true };
     if (!ruleset_vocabulary(arena, ruleset, RULE_CONTEXT_TRIGGER, &names)) {
         return STATUS_LIMIT;
     }
-    enum status status = rule_parse(arena, trigger->condition, &names, &root, &error.error);
+    enum status status = rule_parse(arena, text, &names, &root, &error.error);
     if (status == STATUS_INVALID) {
         *out_error = error;
     }
     struct feature_table *table = feature_table_create(arena);
     if (status == STATUS_OK) {
-        status = table != NULL ? rule_compile(arena, root, table, &trigger->program) : STATUS_LIMIT;
+        status = table != NULL ? rule_compile(arena, root, table, out_program) : STATUS_LIMIT;
     }
     if (status != STATUS_OK) {
         return status;
     }
-    if ((rule_program_reads(trigger->program)->parts & 1u << RULE_PART_INTEREST) != 0) {
-        return refuse(out_error, "if",
-                      STR("interest.* and product.* are of triggers on universal events, which are "
-                          "not available yet"),
+    if ((rule_program_reads(*out_program)->parts & 1u << RULE_PART_INTEREST) != 0 &&
+        !knows_interest(trigger)) {
+        return refuse(out_error, member,
+                      STR("interest.* and product.* exist where the trigger's \"when\" is "
+                          "universal, or an event with a \"wait\""),
                       NULL);
     }
-    uint32_t next = UINT32_MAX / 2; /* of what no profile keeps yet */
-    const struct feature *features = NULL;
-    size_t count = feature_table_count(table);
-    struct feature_number *known = ARENA_NEW_ARRAY(arena, count + 1, struct feature_number);
-    if (known == NULL ||
-        !feature_table_finish(table, 0, known, numbers_of(ruleset, trigger->program, known), &next,
-                              &features, &count)) {
-        return STATUS_LIMIT;
+    *out_root = root;
+    return number_features(arena, ruleset, table, *out_program);
+}
+
+/* What the rows of interest and the fact alone can answer costs no profile. */
+static bool asks_profile(const struct rule_program *program)
+{
+    const struct rule_reads *reads = rule_program_reads(program);
+    return (reads->parts & ~(uint32_t)RULE_PARTS_TOLD) != 0 || reads->feature_count > 0 ||
+           reads->rule_count > 0 || program->percentile_count > 0;
+}
+
+static enum status compile_audience(struct arena *arena, const struct ruleset *ruleset,
+                                    struct trigger *trigger, struct trigger_error *out_error)
+{
+    const struct rule_node *root = NULL;
+    enum status status = compile_text(arena, ruleset, trigger, trigger->audience, "audience", &root,
+                                      &trigger->audience_program, out_error);
+    if (status == STATUS_OK) {
+        trigger->audience_asks_profile = asks_profile(trigger->audience_program);
     }
-    program_number_features(trigger->program);
-    trigger->root = root;
-    return STATUS_OK;
+    return status;
 }
 
 enum status trigger_compile(struct arena *arena, const struct ruleset *ruleset,
                             struct trigger *trigger, struct trigger_error *out_error)
 {
-    enum status status = trigger->when == TRIGGER_EVENT
-                             ? resolve_event(arena, trigger, out_error)
+    enum status status = trigger->when == TRIGGER_EVENT ? resolve_event(arena, trigger, out_error)
+                         : trigger->when == TRIGGER_UNIVERSAL
+                             ? resolve_universal(arena, trigger, out_error)
                              : resolve_rule(arena, ruleset, trigger, out_error);
+    if (status == STATUS_OK && trigger->audience.size > 0) {
+        status = compile_audience(arena, ruleset, trigger, out_error);
+    }
     if (status == STATUS_OK && trigger->condition.size > 0) {
-        status = compile_condition(arena, ruleset, trigger, out_error);
+        status = compile_text(arena, ruleset, trigger, trigger->condition, "if", &trigger->root,
+                              &trigger->program, out_error);
     }
     return status;
 }
 
-bool trigger_keeps(const struct trigger *trigger)
+static bool counts(const struct rule_program *program)
 {
-    return trigger->program != NULL &&
-           (trigger->program->reads.feature_count > 0 || trigger->program->percentile_count > 0);
+    return program != NULL && (program->reads.feature_count > 0 || program->percentile_count > 0);
 }
 
-bool trigger_uses_rule(const struct trigger *trigger, struct str rule)
+bool trigger_keeps(const struct trigger *trigger)
 {
-    if (trigger->when != TRIGGER_EVENT && str_equal(trigger->what, rule)) {
-        return true;
-    }
-    const struct rule_reads *reads =
-        trigger->program != NULL ? rule_program_reads(trigger->program) : NULL;
+    return counts(trigger->program) || counts(trigger->audience_program);
+}
+
+static bool names_rule(const struct rule_program *program, struct str rule)
+{
+    const struct rule_reads *reads = program != NULL ? rule_program_reads(program) : NULL;
     for (size_t i = 0; reads != NULL && i < reads->rule_count; i++) {
         if (str_equal(reads->rules[i], rule)) {
             return true;
         }
     }
     return false;
+}
+
+static bool is_of_rule(const struct trigger *trigger)
+{
+    return trigger->when != TRIGGER_EVENT && trigger->when != TRIGGER_UNIVERSAL;
+}
+
+bool trigger_uses_rule(const struct trigger *trigger, struct str rule)
+{
+    return (is_of_rule(trigger) && str_equal(trigger->what, rule)) ||
+           names_rule(trigger->program, rule) || names_rule(trigger->audience_program, rule);
 }
 
 /* --- topics ------------------------------------------------------------------ */
@@ -361,10 +430,17 @@ const struct trigger_set *trigger_set_create(struct arena *arena, const struct t
     }
     const struct trigger **by_rule = &places[filled];
     for (size_t i = 0; i < count; i++) {
-        if (triggers[i].when != TRIGGER_EVENT && !triggers[i].is_paused) {
+        if (is_of_rule(&triggers[i]) && !triggers[i].is_paused) {
             by_rule[set->by_rule_count++] = &triggers[i];
         }
     }
+    const struct trigger **universal = &by_rule[set->by_rule_count];
+    for (size_t i = 0; i < count; i++) {
+        if (triggers[i].when == TRIGGER_UNIVERSAL && !triggers[i].is_paused) {
+            universal[set->universal_count++] = &triggers[i];
+        }
+    }
+    set->universal = universal;
     /* Pointers are what is sorted. NOLINTNEXTLINE(bugprone-sizeof-expression) */
     qsort(by_rule, set->by_rule_count, sizeof(*by_rule), compare_slot);
     set->by_rule = by_rule;
@@ -392,19 +468,25 @@ const struct trigger *const *trigger_set_of_rule(const struct trigger_set *set, 
     return &set->by_rule[low];
 }
 
-const struct trigger *trigger_set_find(const struct trigger_set *set, struct id id)
+static const struct trigger *find_among(const struct trigger *const *triggers, size_t count,
+                                        struct id id)
 {
-    for (int type = EVENT_SESSION_STARTED; type < EVENT_TYPE_COUNT; type++) {
-        for (size_t i = 0; i < set->by_event_count[type]; i++) {
-            if (id_equal(set->by_event[type][i]->id, id)) {
-                return set->by_event[type][i];
-            }
-        }
-    }
-    for (size_t i = 0; i < set->by_rule_count; i++) {
-        if (id_equal(set->by_rule[i]->id, id)) {
-            return set->by_rule[i];
+    for (size_t i = 0; i < count; i++) {
+        if (id_equal(triggers[i]->id, id)) {
+            return triggers[i];
         }
     }
     return NULL;
+}
+
+const struct trigger *trigger_set_find(const struct trigger_set *set, struct id id)
+{
+    const struct trigger *found = NULL;
+    for (int type = EVENT_SESSION_STARTED; type < EVENT_TYPE_COUNT && found == NULL; type++) {
+        found = find_among(set->by_event[type], set->by_event_count[type], id);
+    }
+    if (found == NULL) {
+        found = find_among(set->by_rule, set->by_rule_count, id);
+    }
+    return found != NULL ? found : find_among(set->universal, set->universal_count, id);
 }

@@ -1,0 +1,3 @@
+-- Triggers of universal events: whom a fact concerns is rung one by one, by a job
+-- ("fan_out") that is made with the fact.
+ALTER TABLE trigger ADD COLUMN audience text; -- who is concerned; null: all whom the fact names
