@@ -58,15 +58,22 @@ struct interest_page {
 };
 
 /* The next `limit` origins behind after_id, resolved to their canonical profiles, each
- * with its whole interest in the product. A customer of several origins is on the page
- * of the least of them, whatever merged meanwhile: who stands behind the cursor was
- * there (correctness 25). */
+ * with its whole interest in the product, but for substitutes. A customer of several
+ * origins is on the page of the least of them, whatever merged meanwhile: who stands behind
+ * the cursor was there (correctness 25). */
 NODISCARD enum status interest_page_read(struct pg *pg, struct arena *arena,
                                          const struct interest_target *target, struct id after_id,
                                          size_t limit, struct interest_page *out_page,
                                          struct problem *problem);
 
-/* The same of some profiles; who has none is told nothing (all null). In their order. */
+/* What these bought instead of it, and when: fills substitute_bought_at_ms. */
+NODISCARD enum status interest_substitutes_read(struct pg *pg, struct arena *arena,
+                                                const struct interest_target *target,
+                                                const struct id *profile_ids,
+                                                struct interest *interests, size_t count,
+                                                struct problem *problem);
+
+/* All of it, of some profiles; who has none is told nothing (all null). In their order. */
 NODISCARD enum status interest_of_profiles(struct pg *pg, struct arena *arena,
                                            const struct interest_target *target,
                                            const struct id *profile_ids, size_t count,

@@ -29,6 +29,18 @@ NODISCARD enum status interest_queue_rows(struct pg *pg, struct arena *arena,
     " i.price_minor DESC, i.currency DESC))[1],"                                \
     " max(i.carted_at), max(i.wished_at), max(i.unwished_at), max(i.bought_at)"
 
+/* clang-format off */
+/* Is bought row `b` in place of product `k`? Its category is told by the catalogue of
+ * its source or, where that has none, of the product's. */
+#define IS_SUBSTITUTE(product, variant, declared, category, shops)                            \
+    "CASE WHEN b.product_id = " product " THEN " variant " <> ''"                             \
+    " AND b.variant_id NOT IN ('', " variant ") ELSE b.product_id = ANY (" declared ")"       \
+    " OR EXISTS (SELECT 1 FROM unnest(ARRAY[" shops "]) AS x (id) CROSS JOIN LATERAL"         \
+    " (SELECT q.category FROM product q WHERE q.workspace_id = $1 AND q.source_id = x.id"     \
+    " AND q.product_id = b.product_id AND q.variant_id = '' OFFSET 0) c"                      \
+    " WHERE c.category = nullif(" category ", '{}')) END"
+/* clang-format on */
+
 struct interest interest_decode(const struct pg_result *result, size_t row, int first);
 
 #endif

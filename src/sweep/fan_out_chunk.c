@@ -318,32 +318,77 @@ static struct concern concern_of(const struct chunk *chunk, size_t index)
     };
 }
 
-/* An audience that asks about the fact and the interest alone leaves out most before
- * anybody's profile is read. */
-static void ask_audience(struct chunk *chunk)
+static bool audience_holds(const struct chunk *chunk, struct property_view *fact,
+                           const struct interest *interest)
 {
-    const struct trigger *trigger = chunk->trigger;
-    struct property_view fact = { .is_scanned = false };
-    size_t kept = 0;
-    if (trigger->audience_program == NULL || trigger->audience_asks_profile) {
-        return;
+    const struct rule_subject subject = {
+        .currency = chunk->turn->workspace->currency,
+        .fact = fact,
+        .source = chunk->fact.source,
+        .interest = interest,
+        .product = chunk->has_target ? &chunk->target.product : NULL,
+    };
+    return rule_evaluate(chunk->turn->arena, chunk->trigger->audience_program, &subject,
+                         chunk->now_ms, NULL);
+}
+
+/* Before it is known what was bought instead: whom the audience leaves out either way.
+ * "waiting" is all that the answer decides then, and both values are tried. */
+static bool may_be_concerned(const struct chunk *chunk, struct property_view *fact, size_t index)
+{
+    if (chunk->interests == NULL) {
+        return audience_holds(chunk, fact, NULL);
     }
+    struct interest interest = chunk->interests[index];
+    if (audience_holds(chunk, fact, &interest)) {
+        return true;
+    }
+    interest.substitute_bought_at_ms = INSTANT_LAST_MS;
+    return rule_program_reads(chunk->trigger->audience_program)->waiting &&
+           audience_holds(chunk, fact, &interest);
+}
+
+static bool asks_substitutes(const struct rule_program *program)
+{
+    const struct rule_reads *reads = program != NULL ? rule_program_reads(program) : NULL;
+    return reads != NULL && (reads->waiting || reads->substitutes);
+}
+
+/* An audience that asks about the fact and the interest alone leaves out most before
+ * anybody's profile is read, and most of those before it is asked what they bought instead. */
+static enum status ask_audience(struct chunk *chunk, struct problem *problem)
+{
+    const struct fan_out_turn *turn = chunk->turn;
+    const struct trigger *trigger = chunk->trigger;
+    const struct rule_program *audience = trigger->audience_program;
+    bool decides = audience != NULL && !trigger->audience_asks_profile;
+    bool asks = chunk->interests != NULL &&
+                (asks_substitutes(audience) || asks_substitutes(trigger->program));
+    struct property_view fact = { .is_scanned = false };
+    enum status status = STATUS_OK;
+    size_t kept = 0;
     property_view_event(&fact, &chunk->event);
-    for (size_t i = 0; i < chunk->count; i++) {
-        const struct concern concern = concern_of(chunk, i);
-        const struct rule_subject subject = {
-            .currency = chunk->turn->workspace->currency,
-            .fact = &fact,
-            .source = chunk->fact.source,
-            .interest = concern.interest,
-            .product = concern.product,
-        };
-        if (rule_evaluate(chunk->turn->arena, trigger->audience_program, &subject, chunk->now_ms,
-                          NULL)) {
+    if (decides && !(asks && rule_program_reads(audience)->substitutes)) {
+        for (size_t i = 0; i < chunk->count; i++) {
+            if (may_be_concerned(chunk, &fact, i)) {
+                keep(chunk, &kept, i);
+            }
+        }
+        chunk->count = kept;
+    }
+    if (asks) {
+        status =
+            interest_substitutes_read(turn->pg, turn->arena, &chunk->target, chunk->profile_ids,
+                                      chunk->interests, chunk->count, problem);
+    }
+    kept = 0;
+    for (size_t i = 0; status == STATUS_OK && decides && asks && i < chunk->count; i++) {
+        if (audience_holds(chunk, &fact, &chunk->interests[i])) {
             keep(chunk, &kept, i);
         }
     }
-    chunk->count = kept;
+    chunk->count = decides && asks ? kept : chunk->count;
+    return status;
 }
 
 static bool is_among(const struct id *sorted, size_t count, struct id id)
@@ -656,7 +701,9 @@ enum status fan_out_chunk(const struct fan_out_turn *turn, struct problem *probl
     read_cursor(&chunk);
     status = read_page(&chunk, problem);
     if (status == STATUS_OK) {
-        ask_audience(&chunk);
+        status = ask_audience(&chunk, problem);
+    }
+    if (status == STATUS_OK) {
         status = ask_selector(&chunk, problem);
     }
     if (status == STATUS_OK) {

@@ -104,6 +104,19 @@ static struct interest_page page_of(struct pg_fixture *fixture,
         STATUS_OK) {
         fail_msg("page: %s", problem.detail);
     }
+    struct id *ids = ARENA_NEW_ARRAY(fixture->arena, page.count + 1, struct id);
+    struct interest *interests = ARENA_NEW_ARRAY(fixture->arena, page.count + 1, struct interest);
+    for (size_t i = 0; i < page.count; i++) {
+        ids[i] = page.items[i].profile_id;
+        interests[i] = page.items[i].interest;
+    }
+    if (interest_substitutes_read(fixture->pg, fixture->arena, target, ids, interests, page.count,
+                                  &problem) != STATUS_OK) {
+        fail_msg("substitutes: %s", problem.detail);
+    }
+    for (size_t i = 0; i < page.count; i++) {
+        page.items[i].interest = interests[i];
+    }
     return page;
 }
 

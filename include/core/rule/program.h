@@ -109,6 +109,8 @@ struct rule_reads {
     const struct str *properties; /* of the fact, each once: "category", "context", "products" */
     size_t property_count;
     bool is_timed;
+    bool waiting;     /* interest.waiting, which substitutes end */
+    bool substitutes; /* interest.substitute_bought_at */
 };
 const struct rule_reads *rule_program_reads(const struct rule_program *program);
 

@@ -66,6 +66,8 @@ struct compiler {
     bool reads_tags;
     bool reads_segments;
     bool reads_lifecycle;
+    bool reads_waiting;
+    bool reads_substitutes;
     bool is_timed;
 };
 
@@ -124,6 +126,9 @@ static void note_attribute(struct compiler *compiler, enum rule_attribute attrib
     const struct rule_name_info *info = rule_name_info(attribute);
     assert(info != NULL);
     compiler->parts |= 1u << info->part;
+    compiler->reads_waiting = compiler->reads_waiting || attribute == RULE_INTEREST_WAITING;
+    compiler->reads_substitutes =
+        compiler->reads_substitutes || attribute == RULE_INTEREST_SUBSTITUTE_BOUGHT_AT;
     compiler->is_timed = compiler->is_timed || attribute_is_timed(attribute);
 }
 
@@ -663,6 +668,8 @@ static void fill_reads(const struct compiler *compiler, struct rule_program *pro
         .properties = compiler->properties,
         .property_count = compiler->property_count,
         .is_timed = compiler->is_timed,
+        .waiting = compiler->reads_waiting,
+        .substitutes = compiler->reads_substitutes,
     };
     program->reads_tags = compiler->reads_tags;
     program->reads_segments = compiler->reads_segments;
