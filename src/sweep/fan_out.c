@@ -50,6 +50,7 @@ struct fan_out {
     struct arena *arena;
     struct fan_out_job jobs[JOBS_AT_ONCE];
     size_t job_count;
+    int64_t claim_at_ms; /* monotonic: while jobs run, new ones are looked for now and then */
 };
 
 /* --- which jobs ---------------------------------------------------------- */
@@ -216,8 +217,10 @@ static void *fan_out_thread(void *argument)
     while (goes_on && (fan->job_count > 0 || sleep_until_hint(fan))) {
         struct problem problem = { .detail = "" };
         enum status status = STATUS_OK;
-        if (fan->job_count < JOBS_AT_ONCE) {
+        int64_t now_ms = clock_monotonic_ms();
+        if (fan->job_count == 0 || (fan->job_count < JOBS_AT_ONCE && now_ms >= fan->claim_at_ms)) {
             status = claim(fan, &problem);
+            fan->claim_at_ms = now_ms + FAN_OUT_POLL_MS;
         }
         if (status != STATUS_OK) {
             pg_reset(fan->pg);

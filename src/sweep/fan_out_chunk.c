@@ -35,7 +35,7 @@
 enum {
     LIMIT_FIRST = 200,
     LIMIT_MAX = 5000,
-    MATCHES_WANTED = 400, /* a transaction of some 40 ms */
+    MATCHES_WANTED = 200, /* a transaction of some 20 ms */
 };
 
 struct chunk {

@@ -31,8 +31,8 @@ FUZZ_SECONDS = {"platform": 60, "canonical": 60, "csv": 60, "custom": 60, "sdk":
 FUZZ_SECONDS_ELSE = 8
 # Most tests wait, for clocks or for PostgreSQL: more processes run these beside the rest,
 # and all take about as long.
-BESIDE = {"system": [["test_engine_traps.py", "test_source_health.py", "test_edge.py",
-                      "test_check.py", "test_replay.py"],
+BESIDE = {"system": [["test_source_health.py", "test_edge.py", "test_check.py",
+                      "test_replay.py"],
                      ["test_desk.py", "test_delivery_care.py", "test_hostile_receivers.py",
                       "test_tiers.py", "test_native.py", "test_import.py"],
                      ["test_plans.py", "test_correctness.py", "test_recheck.py",
@@ -40,7 +40,10 @@ BESIDE = {"system": [["test_engine_traps.py", "test_source_health.py", "test_edg
                       "test_retry_schedule.py", "test_cap_alerts.py"],
                      # Commands: under sanitizers a process takes a second to begin and end.
                      ["test_cli.py", "test_engagement.py", "test_choice.py", "test_deploy.py",
-                      "test_sdk_routes.py", "test_collect.py"]]}
+                      "test_sdk_routes.py", "test_collect.py", "test_fan_out.py"]]}
+# What asks how late something is, in milliseconds, has the machine to itself (but for what
+# only computes, at idle priority).
+ALONE = {"system": ["test_engine_traps.py"]}
 
 FAST = ["unit", "golden", "property", "fuzz", "store"]
 WITH_ALL = ["lint", "sdk", "sanitizers", "fuzzing"]
@@ -161,16 +164,17 @@ def meson_suites(folder, suites, slow=1, without=(), **environment):
 
 
 def pytest(folder, suite, without=(), **environment):
-    pytest_together(folder, [(suite, without, environment)])
+    pytest_together(folder, [(suite, without, environment)])()
 
 
 def pytest_together(folder, suites):
     """All at once: (suite, files left out, environment) of each. Most of their tests wait,
-    for clocks or for PostgreSQL, and servers and clusters are each suite's own."""
+    for clocks or for PostgreSQL, and servers and clusters are each suite's own. They have
+    begun; what is returned ends them."""
     shards = []
     for suite, without, environment in suites:
         beside = BESIDE.get(suite, [])
-        apart = [one for files in beside for one in files]
+        apart = [*(one for files in beside for one in files), *ALONE.get(suite, [])]
         shards.append((suite, pytest_start(folder, suite, "-rest" if shards else "",
                                            [*without, *apart], environment)))
         for n, files in enumerate(beside):
@@ -178,8 +182,17 @@ def pytest_together(folder, suites):
             if only:  # Without paths pytest would take all there are.
                 shards.append((suite, pytest_start(folder, suite, f"-beside{n}", without,
                                                    environment, only)))
-    for suite, shard in shards:
-        pytest_finish(folder, suite, *shard)
+
+    def finish():
+        for suite, shard in shards:
+            pytest_finish(folder, suite, *shard)
+    return finish
+
+
+def pytest_alone(folder, suite):
+    for one in ALONE.get(suite, []):
+        pytest_finish(folder, suite, *pytest_start(folder, suite, "", (), {},
+                                                   [os.path.join("tests", suite, one)]))
 
 
 def pytest_start(folder, suite, part, without, environment, paths=()):
@@ -291,18 +304,19 @@ def sanitizers(folder):
     log_path = f"log_path={reports}/report"
     options = {"ASAN_OPTIONS": f"detect_leaks=1:{log_path}",
                "UBSAN_OPTIONS": f"print_stacktrace=1:{log_path}"}
+    # Plans are PostgreSQL's, and deploy/ is scripts: nothing of either is instrumented.
+    # What runs alone waits for minutes of real time, in code that the others run.
+    left_out = ["test_plans.py", "test_deploy.py", "test_cap_alerts.py", *ALONE["system"]]
+    slow = {**options, "SHOPBELL_SLOW": str(SLOW_FACTOR)}
+    fewer = {"SHOPBELL_ORACLE_WEBHOOKS": "4000", "SHOPBELL_CRASH_CYCLES": "4",
+             "SHOPBELL_DELIVERY_CRASH_CYCLES": "8"}
+    finish = pytest_together(folder, [("system", left_out, slow), ("fault", (), {**slow, **fewer})])
     # A tenth as fast: a fifth of the worlds still meets every line.
     # Of partitions nearly all is PostgreSQL's work, a minute of it.
     meson_suites(folder, FAST, slow=SLOW_FACTOR, without=["partition"], SHOPBELL_SEED_STEP="5",
                  **options)
     pytest(folder, "property", SHOPBELL_CUSTOMERS="100", **options)
-    options["SHOPBELL_SLOW"] = str(SLOW_FACTOR)
-    # Plans are PostgreSQL's, and deploy/ is scripts: nothing of either is instrumented.
-    # The engine's traps wait for minutes of real time, in code that the others run.
-    left_out = ["test_plans.py", "test_deploy.py", "test_cap_alerts.py", "test_engine_traps.py"]
-    fewer = {"SHOPBELL_ORACLE_WEBHOOKS": "4000", "SHOPBELL_CRASH_CYCLES": "4",
-             "SHOPBELL_DELIVERY_CRASH_CYCLES": "8"}
-    pytest_together(folder, [("system", left_out, options), ("fault", (), {**options, **fewer})])
+    finish()
     found = sorted(glob.glob(f"{reports}/*"))
     for path in found[:5]:
         with open(path, encoding="utf-8", errors="replace") as f:
@@ -317,7 +331,7 @@ class Fuzzing:
     def __init__(self, folder):
         self.waiting = fuzz_runs(folder)
         self.done = []
-        self.threads = [threading.Thread(target=self.work) for _ in range(2 * int(JOBS))]
+        self.threads = [threading.Thread(target=self.work) for _ in range(4 * int(JOBS))]
         if not self.waiting:
             count("fuzzing", 0, 1, which=["no target was built"])
         for thread in self.threads:
@@ -409,7 +423,9 @@ def run_all(wanted, everything):
     slow = [suite for suite in ("system", "fault", "sdk") if wanted(suite)]
     if slow:
         with tier(", ".join(slow)):
-            pytest_together(folder, [(suite, (), {}) for suite in slow])
+            pytest_together(folder, [(suite, (), {}) for suite in slow])()
+            for suite in slow:
+                pytest_alone(folder, suite)
     with tier("the rest of the computing"):
         folders = computing.finish()
     fuzzing = Fuzzing(folders["fuzz"]) if folders.get("fuzz") else None
