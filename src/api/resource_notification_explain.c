@@ -9,6 +9,7 @@
 #include "store/attempt_read.h"
 #include "store/notification_read.h"
 #include "store/trigger_store.h"
+#include "store/universal_store.h"
 #include "subscription_priv.h"
 
 /*
@@ -39,6 +40,7 @@ struct why {
     size_t origin_count;
     const struct transition_view *transition; /* NULL: it is of no rule */
     const struct interaction_view *event;     /* NULL: of time alone, or out of sight */
+    const struct universal_event *fact;       /* the cause, if it is one about the world */
     const struct trigger_row *trigger;        /* as it is today; NULL: none, or it is gone */
     struct subscription_row *subscriptions;
     size_t subscription_count;
@@ -129,6 +131,19 @@ static enum status read_transition(struct why *why, struct problem *problem)
     return status;
 }
 
+static enum status read_fact(struct why *why, struct id event_id, struct problem *problem)
+{
+    const struct resource_request *request = why->request;
+    struct universal_event *fact = ARENA_NEW(request->arena, struct universal_event);
+    if (fact == NULL) {
+        return STATUS_LIMIT;
+    }
+    enum status status = universal_find(request->pg, request->arena,
+                                        request->principal->workspace_id, event_id, fact, problem);
+    why->fact = status == STATUS_OK ? fact : NULL;
+    return status == STATUS_MISSING ? STATUS_OK : status;
+}
+
 static enum status read_event(struct why *why, struct problem *problem)
 {
     const json_t *cause = json_object_get(why->body, "cause");
@@ -153,7 +168,7 @@ static enum status read_event(struct why *why, struct problem *problem)
             why->event = &rows[i];
         }
     }
-    return status;
+    return status == STATUS_OK && why->event == NULL ? read_fact(why, event_id, problem) : status;
 }
 
 /* --- the cause ----------------------------------------------------------------- */
@@ -176,6 +191,24 @@ static void write_event(struct jsonw *json, const struct why *why)
     jsonw_put_raw(json, "properties",
                   is_masked ? mask_json(why->request->arena, event->properties_json)
                             : event->properties_json);
+    jsonw_close(json);
+}
+
+static void write_fact(struct jsonw *json, const struct universal_event *fact)
+{
+    jsonw_key(json, "universal_event");
+    if (fact == NULL) {
+        jsonw_null(json);
+        return;
+    }
+    jsonw_open(json);
+    jsonw_put_id(json, "id", fact->id);
+    jsonw_put_str(json, "type", fact->type);
+    jsonw_put_str_or_null(json, "source", fact->source);
+    jsonw_put_instant(json, "occurred_at", fact->occurred_at_ms);
+    jsonw_put_instant(json, "recorded_at", fact->recorded_at_ms);
+    jsonw_put_raw(json, "selector", fact->selector_json);
+    jsonw_put_raw(json, "properties", fact->properties_json);
     jsonw_close(json);
 }
 
@@ -384,6 +417,7 @@ static void write_trigger(struct jsonw *json, const struct why *why)
     jsonw_put_i64(json, "version", version);
     if (why->trigger != NULL) {
         jsonw_put_bool(json, "is_current", why->trigger->definition.version == version);
+        jsonw_put_str_or_null(json, "audience", why->trigger->definition.audience);
         jsonw_put_str_or_null(json, "if", why->trigger->definition.condition);
     }
     jsonw_close(json);
@@ -401,6 +435,7 @@ static void write_trigger_gates(struct jsonw *json, const struct why *why)
         bool is_asked;
         const char *words;
     } gates[] = {
+        { "audience", trigger->audience.size > 0, "the customer was among those concerned" },
         { "if", trigger->condition.size > 0, "its condition held of the customer as he was" },
         { "wait", trigger->wait_ms > 0, "it was asked when the wait was over" },
         { "history", trigger->require_history, "every source's history was complete" },
@@ -450,6 +485,7 @@ static void write_answer(struct jsonw *json, const struct why *why)
     jsonw_put_raw(json, "cause", str_from_z(cause));
     free(cause);
     write_event(json, why);
+    write_fact(json, why->fact);
     write_transition(json, why->transition);
     write_verdict(json, why);
     write_trigger(json, why);
