@@ -45,6 +45,21 @@ struct permit_questions {
     size_t recheck_count;
 };
 
+struct cause_question {
+    struct id notification_id;
+    int64_t notification_created_at_ms;
+    /* The answers. */
+    struct str trigger;       /* its name; empty: none rang it */
+    const struct event *fact; /* about the world; NULL: it was none, or is not kept */
+    struct str source;        /* of the fact, by name */
+};
+
+/* Which triggers rang, and by which facts: asked first, for it says what else to ask. */
+NODISCARD enum status delivery_permit_causes(struct pg *pg, struct arena *arena,
+                                             struct id workspace_id,
+                                             struct cause_question *questions, size_t count,
+                                             struct problem *problem);
+
 /* Of one workspace, in one round trip, a statement for each kind of question that is
  * asked; who was merged is answered for by the survivor. */
 NODISCARD enum status delivery_permit_read(struct pg *pg, struct arena *arena,

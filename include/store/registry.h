@@ -111,6 +111,7 @@ struct registry_subscription {
     int32_t rate_count;
     int64_t rate_per_ms;
     bool recheck;
+    bool hears_rechecked; /* a trigger that rechecks may ring it */
     const struct str *signature;
     size_t signature_count;
     bool is_masked;

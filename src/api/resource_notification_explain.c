@@ -288,7 +288,7 @@ static void write_gate(struct jsonw *json, const char *gate, bool passed, const 
  * was not that. */
 static const char *recheck_end(const struct why *why, struct str name)
 {
-    static const char *const ends[] = { RECHECK_FALSE, RECHECK_UNTOLD };
+    static const char *const ends[] = { RECHECK_FALSE, RECHECK_TRIGGER, RECHECK_UNTOLD };
     size_t newest = 0;
     while (newest < why->attempts.count &&
            !str_equal(why->attempts.rows[newest].subscription, name)) {
@@ -440,6 +440,7 @@ static void write_trigger_gates(struct jsonw *json, const struct why *why)
         { "wait", trigger->wait_ms > 0, "it was asked when the wait was over" },
         { "history", trigger->require_history, "every source's history was complete" },
         { "consent", trigger->channel.size > 0, "the customer was subscribed to the channel" },
+        { "recheck", trigger->recheck, "all of it is asked again before each attempt" },
         { "expires", trigger->expires_ms > 0, "it was not too late" },
         { "quiet", trigger->quiet.is_set, "it was outside of quiet hours" },
         { "cooldown", trigger->once || trigger->cooldown_ms > 0,

@@ -288,10 +288,7 @@ enum status trigger_read(const struct resource_request *request, struct trigger_
                " or change fires it belongs into \"if\"");
     }
     trigger->condition = str_trim(document_text(&document, "if", RULE_TEXT_BYTES_MAX));
-    if (document_bool(&document, "recheck", false)) {
-        document_fail(&document, "recheck", "invalid-field",
-                      "recheck of a trigger's \"if\" is not available yet");
-    }
+    trigger->recheck = document_bool(&document, "recheck", false);
     trigger->wait_ms =
         document_duration(&document, "wait", 0, INSTANT_SECOND_MS, 90 * INSTANT_DAY_MS);
     refuse(&document, "fields",
@@ -398,6 +395,7 @@ void trigger_write_json(struct jsonw *json, const struct trigger_row *row)
     }
     jsonw_put_str_or_null(json, "if", trigger->condition);
     put_duration_or_null(json, "wait", trigger->wait_ms);
+    jsonw_put_bool(json, "recheck", trigger->recheck);
     jsonw_put_str_or_null(json, "channel", trigger->channel);
     jsonw_put_bool(json, "once", trigger->once);
     write_cooldown(json, trigger);

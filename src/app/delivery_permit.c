@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/trigger/recheck.h"
+#include "store/concern_read.h"
 #include "store/delivery_permit.h"
 
 /*
@@ -65,7 +66,8 @@ static bool rechecks(const struct registry_subscription *subscription)
 
 bool delivery_permit_is_needed(const struct registry_subscription *subscription)
 {
-    return subscription->channel.size > 0 || rechecks(subscription);
+    return subscription->channel.size > 0 || rechecks(subscription) ||
+           subscription->hears_rechecked;
 }
 
 bool delivery_permit_can_ask(const struct registry_subscription *subscription)
@@ -106,17 +108,24 @@ struct asking {
     struct permit_questions questions;
     size_t *consent_indexes; /* of requests */
     size_t *recheck_indexes;
-    const struct rule_program **filters; /* of rechecks */
+    const struct rule_program **filters; /* of rechecks; NULL: of a trigger */
+    const struct trigger **triggers;
+    struct cause_question *causes;
+    size_t *cause_indexes;
+    size_t cause_count;
 };
 
 static bool asking_init(struct asking *asking, struct arena *arena, size_t count)
 {
     *asking = (struct asking){
         .questions = { .consents = ARENA_NEW_ARRAY(arena, count, struct consent_question),
-                       .rechecks = ARENA_NEW_ARRAY(arena, count, struct recheck_question) },
+                       .rechecks = ARENA_NEW_ARRAY(arena, 2 * count, struct recheck_question) },
         .consent_indexes = ARENA_NEW_ARRAY(arena, count, size_t),
-        .recheck_indexes = ARENA_NEW_ARRAY(arena, count, size_t),
-        .filters = ARENA_NEW_ARRAY(arena, count, const struct rule_program *),
+        .recheck_indexes = ARENA_NEW_ARRAY(arena, 2 * count, size_t),
+        .filters = ARENA_NEW_ARRAY(arena, 2 * count, const struct rule_program *),
+        .triggers = ARENA_NEW_ARRAY(arena, 2 * count, const struct trigger *),
+        .causes = ARENA_NEW_ARRAY(arena, count, struct cause_question),
+        .cause_indexes = ARENA_NEW_ARRAY(arena, count, size_t),
     };
     return !arena_is_full(arena);
 }
@@ -163,13 +172,107 @@ static void ask_about(struct asking *asking, const struct registry_snapshot *sna
     if (rechecks(subscription)) {
         ask_filter(asking, subscription, request, index);
     }
+    if (subscription->hears_rechecked) {
+        size_t next = asking->cause_count++;
+        asking->cause_indexes[next] = index;
+        asking->causes[next] = (struct cause_question){
+            .notification_id = request->notification_id,
+            .notification_created_at_ms = request->notification_created_at_ms,
+        };
+    }
+}
+
+/* --- triggers ---------------------------------------------------------------- */
+
+static const struct trigger *trigger_of(const struct registry_workspace *workspace, struct str name)
+{
+    for (size_t i = 0; name.size > 0 && i < workspace->trigger_count; i++) {
+        if (str_equal(workspace->triggers[i].name, name)) {
+            return &workspace->triggers[i];
+        }
+    }
+    return NULL;
+}
+
+/* The trigger of today asks. Of an event its own properties are read back; a fact stands
+ * in the answer to the first question. */
+static void ask_trigger(struct asking *asking, const struct trigger *trigger,
+                        const struct permit_request *request, const struct cause_question *cause,
+                        size_t index)
+{
+    size_t next = asking->questions.recheck_count++;
+    const struct rule_program *program = trigger->program;
+    asking->recheck_indexes[next] = index;
+    asking->triggers[next] = trigger;
+    asking->questions.rechecks[next] = (struct recheck_question){
+        .profile_id = request->profile_id,
+        .notification_id = request->notification_id,
+        .notification_created_at_ms = request->notification_created_at_ms,
+        .asks_event = cause->fact == NULL && program != NULL && recheck_asks_event(program),
+        .told = { .event = cause->fact, .source = cause->source },
+    };
+    if (program != NULL) {
+        asking->questions.rechecks[next].properties = rule_program_reads(program)->properties;
+        asking->questions.rechecks[next].property_count =
+            rule_program_reads(program)->property_count;
+    }
+}
+
+static enum status ask_triggers(struct delivery_permit *permit,
+                                const struct registry_workspace *workspace,
+                                const struct permit_request *requests, struct asking *asking,
+                                struct problem *problem)
+{
+    if (asking->cause_count == 0) {
+        return STATUS_OK;
+    }
+    enum status status = delivery_permit_causes(permit->pg, permit->arena, workspace->id,
+                                                asking->causes, asking->cause_count, problem);
+    for (size_t i = 0; i < asking->cause_count && status == STATUS_OK; i++) {
+        size_t index = asking->cause_indexes[i];
+        const struct trigger *trigger = trigger_of(workspace, asking->causes[i].trigger);
+        if (trigger != NULL && trigger->recheck) {
+            ask_trigger(asking, trigger, &requests[index], &asking->causes[i], index);
+        }
+    }
+    return status;
+}
+
+/* What the customers have to do with what it is about, where a trigger asks. */
+static enum status read_concerns(struct delivery_permit *permit,
+                                 const struct registry_workspace *workspace,
+                                 const struct asking *asking, struct problem *problem)
+{
+    struct recheck_question *questions = asking->questions.rechecks;
+    size_t count = asking->questions.recheck_count;
+    size_t asked = 0;
+    struct waiting_row *rows = ARENA_NEW_ARRAY(permit->arena, count + 1, struct waiting_row);
+    size_t *places = ARENA_NEW_ARRAY(permit->arena, count + 1, size_t);
+    if (rows == NULL || places == NULL) {
+        return STATUS_LIMIT;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (asking->triggers[i] != NULL && questions[i].profile != NULL) {
+            places[asked] = i;
+            rows[asked++] = (struct waiting_row){ .trigger_id = asking->triggers[i]->id,
+                                                  .profile_id = questions[i].profile->id,
+                                                  .event = questions[i].told.event };
+        }
+    }
+    enum status status = asked == 0 ? STATUS_OK
+                                    : concerns_read(permit->pg, permit->arena, workspace->id,
+                                                    workspace->trigger_set, rows, asked, problem);
+    for (size_t i = 0; i < asked; i++) {
+        questions[places[i]].told.concern = rows[i].concern;
+    }
+    return status;
 }
 
 /* --- filters ----------------------------------------------------------------- */
 
 static enum status filter_reason(struct decision *decision, const struct recheck_question *question,
-                                 const struct rule_program *filter, int64_t now_ms,
-                                 struct str *out_reason)
+                                 const struct rule_program *filter, const struct trigger *trigger,
+                                 int64_t now_ms, struct str *out_reason)
 {
     bool is_untold = (question->asks_event && !question->has_event) ||
                      (question->asks_transition && !question->has_transition);
@@ -189,25 +292,23 @@ static enum status filter_reason(struct decision *decision, const struct recheck
         return STATUS_OK;
     }
     enum status status =
-        recheck_filter(decision, question->profile, filter, &question->told, now_ms, &holds);
+        trigger != NULL
+            ? recheck_trigger(decision, question->profile, trigger, &question->told, now_ms, &holds)
+            : recheck_filter(decision, question->profile, filter, &question->told, now_ms, &holds);
     if (status == STATUS_OK && !holds) {
-        *out_reason = STR(RECHECK_FALSE);
+        *out_reason = trigger != NULL ? STR(RECHECK_TRIGGER) : STR(RECHECK_FALSE);
     }
     return status;
 }
 
 static enum status ask_filters(struct delivery_permit *permit,
-                               const struct registry_snapshot *snapshot, struct id workspace_id,
+                               const struct registry_workspace *workspace,
                                const struct asking *asking, struct str *reasons,
                                struct problem *problem)
 {
-    const struct registry_workspace *workspace = snapshot_workspace(snapshot, workspace_id);
     const struct recheck_question *questions = asking->questions.rechecks;
     size_t count = asking->questions.recheck_count;
     struct decide_context context;
-    if (workspace == NULL) {
-        return STATUS_RETRY;
-    }
     registry_decide_context(workspace, &context);
     context.interest_count = 0; /* nothing rings */
     struct decision *decision = decision_create(permit->arena, &context, 0);
@@ -224,7 +325,8 @@ static enum status ask_filters(struct delivery_permit *permit,
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
         struct str *reason = &reasons[asking->recheck_indexes[i]];
         if (reason->size == 0) {
-            status = filter_reason(decision, &questions[i], asking->filters[i], now_ms, reason);
+            status = filter_reason(decision, &questions[i], asking->filters[i], asking->triggers[i],
+                                   now_ms, reason);
         }
     }
     return status;
@@ -239,21 +341,31 @@ static enum status permit_workspace(struct delivery_permit *permit,
 {
     struct problem problem = { .detail = "" };
     struct asking asking;
+    const struct registry_workspace *workspace =
+        snapshot_workspace(snapshot, requests[from].workspace_id);
     arena_reset(permit->arena);
+    if (workspace == NULL) {
+        return STATUS_RETRY;
+    }
     if (!asking_init(&asking, permit->arena, to - from)) {
         return STATUS_LIMIT;
     }
     for (size_t i = from; i < to; i++) {
         ask_about(&asking, snapshot, &requests[i], i);
     }
-    enum status status = delivery_permit_read(
-        permit->pg, permit->arena, requests[from].workspace_id, &asking.questions, &problem);
+    enum status status = ask_triggers(permit, workspace, requests, &asking, &problem);
+    if (status == STATUS_OK) {
+        status = delivery_permit_read(permit->pg, permit->arena, workspace->id, &asking.questions,
+                                      &problem);
+    }
     for (size_t i = 0; i < asking.questions.consent_count && status == STATUS_OK; i++) {
         out_reasons[asking.consent_indexes[i]] = consent_reason(&asking.questions.consents[i]);
     }
     if (status == STATUS_OK && asking.questions.recheck_count > 0) {
-        status = ask_filters(permit, snapshot, requests[from].workspace_id, &asking, out_reasons,
-                             &problem);
+        status = read_concerns(permit, workspace, &asking, &problem);
+    }
+    if (status == STATUS_OK && asking.questions.recheck_count > 0) {
+        status = ask_filters(permit, workspace, &asking, out_reasons, &problem);
     }
     if (status != STATUS_OK && status != STATUS_LIMIT) {
         log_event(LOG_WARN, "what may be sent could not be read",

@@ -39,6 +39,33 @@ static enum status add_trigger(struct registry_snapshot *snapshot,
     return status;
 }
 
+static bool hears_rechecked(const struct registry_workspace *workspace,
+                            const struct subscription_interest *interest)
+{
+    for (size_t i = 0; i < workspace->trigger_count; i++) {
+        const struct trigger *trigger = &workspace->triggers[i];
+        if (trigger->recheck && subscription_wants(interest, trigger->topic)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* So that what no such trigger rings is sent without being asked about. */
+static void mark_subscriptions(struct registry_snapshot *snapshot,
+                               const struct registry_workspace *workspace)
+{
+    for (size_t i = 0; i < workspace->interest_count; i++) {
+        const struct subscription_interest *interest = &workspace->interests[i];
+        for (size_t k = 0; k < snapshot->subscription_count; k++) {
+            struct registry_subscription *subscription = &snapshot->subscriptions[k];
+            if (id_equal(subscription->id, interest->subscription_id)) {
+                subscription->hears_rechecked = hears_rechecked(workspace, interest);
+            }
+        }
+    }
+}
+
 static enum status index_triggers(struct registry_snapshot *snapshot)
 {
     for (size_t i = 0; i < snapshot->workspace_count; i++) {
@@ -51,6 +78,7 @@ static enum status index_triggers(struct registry_snapshot *snapshot)
         if (workspace->trigger_set == NULL) {
             return STATUS_LIMIT;
         }
+        mark_subscriptions(snapshot, workspace);
     }
     return STATUS_OK;
 }

@@ -37,9 +37,9 @@ static const struct pg_statement trigger_insert_sql = {
     " when_from, when_to, condition, keeps, wait_ms, channel, once, cooldown_ms, cooldown_per,"
     " profile_cap_count, profile_cap_ms, total_cap_count, total_cap_ms, priority, expires_ms,"
     " quiet_from, quiet_to, quiet_zone, quiet_drops, holdout, require_history, audience,"
-    " updated_at, name, created_at)"
+    " recheck, updated_at, name, created_at)"
     " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,"
-    " $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33)",
+    " $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34)",
 };
 
 static const struct pg_statement trigger_update_sql = {
@@ -49,8 +49,9 @@ static const struct pg_statement trigger_update_sql = {
     " channel = $14, once = $15, cooldown_ms = $16, cooldown_per = $17, profile_cap_count = $18,"
     " profile_cap_ms = $19, total_cap_count = $20, total_cap_ms = $21, priority = $22,"
     " expires_ms = $23, quiet_from = $24, quiet_to = $25, quiet_zone = $26, quiet_drops = $27,"
-    " holdout = $28, require_history = $29, audience = $30, updated_at = $31,"
-    " version = version + 1 WHERE workspace_id = $1 AND id = $2 AND version = $32",
+    " holdout = $28, require_history = $29, audience = $30, recheck = $31,"
+    " updated_at = $32, version = version + 1 WHERE workspace_id = $1 AND id = $2"
+    " AND version = $33",
 };
 
 static const struct pg_statement trigger_delete_sql = {
@@ -110,8 +111,8 @@ struct trigger_row trigger_row_read(const struct pg_result *result, size_t row)
         .workspace_id = pg_get_id(result, row, 0),
         .keeps = pg_get_bool(result, row, 13),
         .paused_at_ms = paused_at_ms,
-        .created_at_ms = pg_get_instant(result, row, 32),
-        .updated_at_ms = pg_get_instant(result, row, 33),
+        .created_at_ms = pg_get_instant(result, row, 33),
+        .updated_at_ms = pg_get_instant(result, row, 34),
         .definition = {
             .id = pg_get_id(result, row, 1),
             .name = pg_get_text(result, row, 2),
@@ -142,6 +143,7 @@ struct trigger_row trigger_row_read(const struct pg_result *result, size_t row)
             .holdout = pg_get_i64(result, row, 29),
             .require_history = pg_get_bool(result, row, 30),
             .audience = pg_get_text(result, row, 31),
+            .recheck = pg_get_bool(result, row, 32),
         },
     };
 }
@@ -168,7 +170,7 @@ static void put_quiet(struct pg_params *params, const struct trigger_quiet *quie
     pg_put_bool(params, quiet->drops);
 }
 
-/* $3 to $31 of both statements that write. */
+/* $3 to $32 of both statements that write. */
 static void put_settable(struct pg_params *params, const struct trigger_row *row)
 {
     const struct trigger *trigger = &row->definition;
@@ -197,6 +199,7 @@ static void put_settable(struct pg_params *params, const struct trigger_row *row
     pg_put_i64(params, trigger->holdout);
     pg_put_bool(params, trigger->require_history);
     pg_put_text_or_null(params, trigger->audience);
+    pg_put_bool(params, trigger->recheck);
     pg_put_instant(params, row->updated_at_ms);
 }
 

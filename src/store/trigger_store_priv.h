@@ -12,7 +12,7 @@
     " when_what, when_from, when_to, condition, keeps, wait_ms, channel, once,"       \
     " cooldown_ms, cooldown_per, profile_cap_count, profile_cap_ms, total_cap_count," \
     " total_cap_ms, priority, expires_ms, quiet_from, quiet_to, quiet_zone,"          \
-    " quiet_drops, holdout, require_history, audience, created_at, updated_at"
+    " quiet_drops, holdout, require_history, audience, recheck, created_at, updated_at"
 
 /* All that a trigger asks, as one expression: what it counts is kept. */
 #define TRIGGER_ASKS                                                   \

@@ -10,8 +10,8 @@
 #include "base/limits.h"
 #include "base/thread.h"
 #include "core/decide.h"
-#include "due_concern.h"
 #include "store/batch.h"
+#include "store/concern_read.h"
 #include "store/delivery_store.h"
 #include "sweep/traffic.h"
 
@@ -224,8 +224,8 @@ static enum status claim_and_decide(struct due_run *run, struct decision *decisi
     if (status != STATUS_OK || !run->is_waiting) {
         return status == STATUS_OK ? due_decide(run, decision) : status;
     }
-    status = due_concerns(run->sweep->pg, run->sweep->arena, run->workspace->id,
-                          run->configured->trigger_set, waiting, waiting_count, problem);
+    status = concerns_read(run->sweep->pg, run->sweep->arena, run->workspace->id,
+                           run->configured->trigger_set, waiting, waiting_count, problem);
     for (size_t i = 0; i < waiting_count && status == STATUS_OK; i++) {
         struct profile *profile = decision_profile(decision, waiting[i].profile_id);
         run->greatest_due_ms = waiting[i].due_at_ms;

@@ -303,3 +303,20 @@ def test_quiet_hours_put_a_fact_off_and_the_audience_is_asked_when_it_comes(bran
               " - interval '1 s' WHERE workspace_id = {ws}")
     wait_for(lambda: outcomes(brand, "back") == {"filtered": 1}, 40, what="he does not wait now")
     assert esp.of_type("offer.back") == []
+
+
+def test_who_bought_while_the_message_waited_is_not_sent_it(brand, esp):
+    trigger(brand, "back", **BACK, recheck=True, **{"if": "event.stock >= 1"})
+    esp.subscribe(brand.api, ["offer.*"])
+    catalogue(brand, stock=0)
+    brand.send([looked("waits@x.de"), looked("buys@x.de")])
+    brand.api.post("/v1/subscriptions/mailhouse/pause", expect=200)
+    level(brand, 3, second=1)
+    counted(brand, "back", notified=2)
+    brand.send([bought("buys@x.de", "shoe", at=-1)])
+    brand.api.post("/v1/subscriptions/mailhouse/resume", expect=200)
+    wait_for(lambda: who(esp, "offer.back") == ["waits@x.de"], what="who still waits")
+    wait_for(lambda: [a["error"] for a in brand.api.get(
+        "/v1/attempts?subscription=mailhouse&outcome=dropped")["data"]]
+        == ["what its trigger asks holds no longer"], what="the other is dropped")
+    assert who(esp, "offer.back") == ["waits@x.de"]

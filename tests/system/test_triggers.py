@@ -68,7 +68,8 @@ FAULTS = [
     ({"if": "orders.cuont > 1"}, "#/if", "orders.count"),
     ({"if": "interest.viewed_at is set"}, "#/if", "a \"wait\""),
     ({"audience": "true"}, "#/audience", "universal"),
-    ({"recheck": True}, "#/recheck", "not available yet"),
+    ({"recheck": True, "when": {"changes": "lifecycle"}, "if": 'transition.to = "lapsed"'},
+     "#/recheck", "transition.*"),
     ({"fields": "thin"}, "#/fields", "not available yet"),
     ({"topic": "order.completed"}, "#/topic", "not free"),
     ({"topic": "trigger.other"}, "#/topic", "not free"),
@@ -110,7 +111,7 @@ def test_what_was_put_is_shown_and_may_come_back(brand):
             "cooldown": {"for": "7d", "per": "product"}, "cap_per_profile": {"count": 1, "per": "1d"},
             "cap_total": {"count": 20000, "per": "1h"}, "priority": 5, "expires": "1d",
             "quiet_hours": {"from": "21:00", "to": "08:30", "zone": "Europe/Paris", "then": "drop"},
-            "holdout": 0.05, "require_history": True, "mode": "test"}
+            "holdout": 0.05, "require_history": True, "mode": "test", "recheck": True}
     made = brand.api.call("PUT", "/v1/triggers/tenth", body, 201)
     assert {k: made.json[k] for k in body} == body
     assert made.headers["location"] == "/v1/triggers/tenth" and made.headers["etag"] == '"1"'
@@ -213,6 +214,38 @@ def test_greeting_a_member_who_comes_in(brand, esp):
     counted(brand, "greet", notified=1, filtered=1)
     esp.wait_types(["trigger.greet"])
     assert who(esp, "trigger.greet") == ["ann@example.com"]
+
+
+def cart(number, email, products):
+    return event(f"cart{number}", email, "cart.updated", iso(0), properties={
+        "cart_id": "k", "currency": "EUR", "products": products})
+
+
+def test_an_abandoned_cart_is_dropped_when_the_order_came_while_the_message_waited(brand, esp):
+    """What a trigger with recheck asks is asked again before the attempt: the rule that was
+    entered, and its condition."""
+    put(brand, "left_cart", "cart.items_count > 0 and age(cart.updated_at) >= 1s", "tag")
+    trigger(brand, "cart", when={"enters": "left_cart"}, recheck=True,
+            **{"if": "not traits.vip = true"})
+    trigger(brand, "plain", when={"enters": "left_cart"})
+    esp.subscribe(brand.api, ["trigger.cart", "trigger.plain"])
+    lines = [{"product_id": "P", "price": 10, "quantity": 1}]
+    people = ["orders@x.de", "stays@x.de", "changes@x.de"]
+    brand.api.post("/v1/subscriptions/mailhouse/pause", expect=200)
+    brand.send([cart(n, p, lines) for n, p in enumerate(people)])
+    counted(brand, "cart", notified=3)
+    brand.send([cart(9, "orders@x.de", []), event("vip", "changes@x.de", "customer.updated",
+                                                  traits={"vip": True})])
+    brand.api.post("/v1/subscriptions/mailhouse/resume", expect=200)
+    wait_for(lambda: who(esp, "trigger.cart") == ["stays@x.de"], what="who still has a cart")
+    wait_for(lambda: sorted(who(esp, "trigger.plain")) == sorted(people),
+             what="what is not asked again")
+    dropped = brand.api.get("/v1/attempts?subscription=mailhouse&outcome=dropped")["data"]
+    assert [a["error"] for a in dropped] == ["what its trigger asks holds no longer"] * 2
+    why = brand.api.get(f"/v1/notifications/{dropped[0]['notification_id']}/explain")
+    assert "recheck" in [g["gate"] for g in why["gates"]]
+    gates = {g["gate"]: g for g in why["subscriptions"][0]["gates"]}
+    assert not gates["recheck"]["passed"], gates
 
 
 def test_a_cart_that_is_abandoned_rings_by_time_alone(brand, esp):
@@ -479,7 +512,7 @@ def test_a_notification_knows_its_trigger(brand, esp):
     assert message["data"]["trigger"] == {"name": "seen", "version": 1}
     assert message["data"]["event"] == {"product_id": "p7"}
     why = brand.api.get(f"/v1/notifications/{message['id']}/explain")
-    assert why["trigger"] == {"name": "seen", "title": "Seen", "version": 1, "is_current": True,
+    assert why["trigger"] == {"name": "seen", "title": "Seen", "version": 1, "is_current": True, "audience": None,
                               "if": 'event.type = "product.viewed"'}
     assert [g["gate"] for g in why["gates"]] == ["age", "if", "cooldown"]
     assert why["event"]["type"] == "product.viewed"

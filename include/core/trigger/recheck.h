@@ -20,6 +20,7 @@
 
 /* Why a message is not sent, as its attempt says it. */
 #define RECHECK_FALSE "the filter holds no longer"
+#define RECHECK_TRIGGER "what its trigger asks holds no longer"
 #define RECHECK_UNTOLD "what the filter asks of the event or transition is not kept any more"
 
 /* What the message told of beside the customer. Borrowed. */
@@ -27,6 +28,7 @@ struct recheck_told {
     const struct event *event;                /* NULL: none caused it */
     struct str source;                        /* the event's, by name; empty: not known */
     const struct rule_transition *transition; /* NULL: no rule's verdict changed */
+    const struct concern *concern;            /* with what the trigger is about; NULL: nothing */
 };
 
 /* Can it say something else than at the commit? Not if it asks the event and the
@@ -42,5 +44,12 @@ NODISCARD enum status recheck_filter(struct decision *decision, struct profile *
                                      const struct rule_program *filter,
                                      const struct recheck_told *told, int64_t now_ms,
                                      bool *out_holds);
+
+/* The same of what a trigger asks: the audience, the condition, and of a rule that was
+ * entered, left or changed whether it still says so. */
+NODISCARD enum status recheck_trigger(struct decision *decision, struct profile *profile,
+                                      const struct trigger *trigger,
+                                      const struct recheck_told *told, int64_t now_ms,
+                                      bool *out_holds);
 
 #endif

@@ -66,6 +66,7 @@ struct trigger {
     struct str to;
     struct str audience;  /* of TRIGGER_UNIVERSAL: who is concerned; empty: all it names */
     struct str condition; /* empty: always */
+    bool recheck;         /* all of it is asked again before each attempt */
     int64_t wait_ms;      /* 0: at once */
     struct str channel;   /* empty: needs no consent */
     bool once;

@@ -29,24 +29,64 @@ bool recheck_asks_transition(const struct rule_program *filter)
     return (rule_program_reads(filter)->parts & 1u << RULE_PART_TRANSITION) != 0;
 }
 
-enum status recheck_filter(struct decision *decision, struct profile *profile,
-                           const struct rule_program *filter, const struct recheck_told *told,
-                           int64_t now_ms, bool *out_holds)
+static bool holds(struct decision *decision, const struct profile *profile,
+                  const struct rule_program *program, const struct recheck_told *told,
+                  int64_t now_ms)
 {
     struct property_view fact = { .is_scanned = false };
-    assert(decision->context->interest_count == 0);
-    enum status status = decide_due(decision, profile, now_ms);
-    if (status != STATUS_OK) {
-        return status;
+    if (program == NULL) {
+        return true;
     }
     struct rule_subject subject = bell_subject(decision, profile, told->event, &fact);
     subject.source = told->source;
     subject.transition = told->transition;
-    int64_t at_ms = profile->decided_at_ms > now_ms ? profile->decided_at_ms : now_ms;
-    bool holds = rule_evaluate(decision->arena, filter, &subject, at_ms, NULL);
-    if (arena_is_full(decision->arena)) {
-        return STATUS_LIMIT;
+    if (told->concern != NULL) {
+        subject.product = told->concern->product;
+        subject.interest = told->concern->interest;
     }
-    *out_holds = holds;
-    return STATUS_OK;
+    int64_t at_ms = profile->decided_at_ms > now_ms ? profile->decided_at_ms : now_ms;
+    return rule_evaluate(decision->arena, program, &subject, at_ms, NULL);
+}
+
+enum status recheck_filter(struct decision *decision, struct profile *profile,
+                           const struct rule_program *filter, const struct recheck_told *told,
+                           int64_t now_ms, bool *out_holds)
+{
+    assert(decision->context->interest_count == 0);
+    enum status status = decide_due(decision, profile, now_ms);
+    if (status == STATUS_OK) {
+        *out_holds = holds(decision, profile, filter, told, now_ms);
+        status = arena_is_full(decision->arena) ? STATUS_LIMIT : STATUS_OK;
+    }
+    return status;
+}
+
+/* Does the rule still say what rang it? Of another version's rules nothing is known. */
+static bool rule_still_says(const struct decision *decision, const struct profile *profile,
+                            const struct trigger *trigger)
+{
+    const struct ruleset *ruleset = judge_ruleset(decision, profile);
+    if (trigger->when == TRIGGER_EVENT || trigger->when == TRIGGER_UNIVERSAL || ruleset == NULL) {
+        return true;
+    }
+    const struct verdict *verdict = verdict_find(&profile->verdicts, trigger->rule_slot);
+    if (trigger->when == TRIGGER_CHANGES) {
+        return trigger->to.size == 0 || (verdict != NULL && str_equal(verdict->value, trigger->to));
+    }
+    return (verdict != NULL) == (trigger->when == TRIGGER_ENTERS);
+}
+
+enum status recheck_trigger(struct decision *decision, struct profile *profile,
+                            const struct trigger *trigger, const struct recheck_told *told,
+                            int64_t now_ms, bool *out_holds)
+{
+    assert(decision->context->interest_count == 0);
+    enum status status = decide_due(decision, profile, now_ms);
+    if (status == STATUS_OK) {
+        *out_holds = rule_still_says(decision, profile, trigger) &&
+                     holds(decision, profile, trigger->audience_program, told, now_ms) &&
+                     holds(decision, profile, trigger->program, told, now_ms);
+        status = arena_is_full(decision->arena) ? STATUS_LIMIT : STATUS_OK;
+    }
+    return status;
 }

@@ -332,6 +332,12 @@ static enum status compile_audience(struct arena *arena, const struct ruleset *r
     return status;
 }
 
+static bool asks_transition(const struct rule_program *program)
+{
+    return program != NULL &&
+           (rule_program_reads(program)->parts & 1u << RULE_PART_TRANSITION) != 0;
+}
+
 enum status trigger_compile(struct arena *arena, const struct ruleset *ruleset,
                             struct trigger *trigger, struct trigger_error *out_error)
 {
@@ -345,6 +351,12 @@ enum status trigger_compile(struct arena *arena, const struct ruleset *ruleset,
     if (status == STATUS_OK && trigger->condition.size > 0) {
         status = compile_text(arena, ruleset, trigger, trigger->condition, "if", &trigger->root,
                               &trigger->program, out_error);
+    }
+    if (status == STATUS_OK && trigger->recheck && asks_transition(trigger->program)) {
+        status = refuse(out_error, "recheck",
+                        STR("transition.* is of the instant of the change, which is over when an "
+                            "attempt is made; whether the rule still says so is asked anyway"),
+                        NULL);
     }
     return status;
 }

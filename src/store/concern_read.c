@@ -1,4 +1,4 @@
-#include "due_concern.h"
+#include "store/concern_read.h"
 
 #include "store/interest_read.h"
 
@@ -89,9 +89,9 @@ static enum status answer(struct pg *pg, struct arena *arena, struct asking *ask
                : status;
 }
 
-enum status due_concerns(struct pg *pg, struct arena *arena, struct id workspace_id,
-                         const struct trigger_set *triggers, struct waiting_row *rows, size_t count,
-                         struct problem *problem)
+enum status concerns_read(struct pg *pg, struct arena *arena, struct id workspace_id,
+                          const struct trigger_set *triggers, struct waiting_row *rows,
+                          size_t count, struct problem *problem)
 {
     struct asking *asking = ARENA_NEW_ARRAY(arena, count + 1, struct asking);
     if (triggers == NULL || asking == NULL) {
