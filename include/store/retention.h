@@ -22,6 +22,10 @@ NODISCARD enum status retention_receipts(struct pg *pg, struct arena *arena, str
 NODISCARD enum status retention_universal(struct pg *pg, struct arena *arena,
                                           struct id workspace_id, int64_t before_ms, size_t limit,
                                           size_t *out_deleted, struct problem *problem);
+/* And of the jobs of fan-outs that have ended: each fact makes some. */
+NODISCARD enum status retention_fan_outs(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                         int64_t before_ms, size_t limit, size_t *out_deleted,
+                                         struct problem *problem);
 NODISCARD enum status retention_idempotency(struct pg *pg, struct arena *arena,
                                             struct id workspace_id, int64_t before_ms,
                                             size_t *out_deleted, struct problem *problem);

@@ -1,5 +1,7 @@
 #include "store/retention.h"
 
+#include "store/fan_out_store.h"
+
 /*
  * Receipts fall by a BRIN index on the time they were written: they are
  * appended in that order, so their age is their place. Rejected: partitioning
@@ -19,6 +21,13 @@ static const struct pg_statement retention_universal_sql = {
     "DELETE FROM universal_event WHERE workspace_id = $1 AND id IN (SELECT id FROM universal_event"
     " WHERE workspace_id = $1 AND recorded_at < $2 AND (expires_at IS NULL OR expires_at < $2)"
     " LIMIT $3) AND recorded_at < $2",
+};
+
+/* By the key, which begins with the time: other jobs that are as old are few. */
+static const struct pg_statement retention_fan_out = {
+    "retention_fan_out",
+    "DELETE FROM job WHERE workspace_id = $1 AND id IN (SELECT id FROM job WHERE workspace_id = $1"
+    " AND id < $2 AND kind = '" FAN_OUT_KIND "' AND finished_at IS NOT NULL ORDER BY id LIMIT $3)",
 };
 
 static const struct pg_statement retention_idempotent = {
@@ -63,6 +72,24 @@ enum status retention_universal(struct pg *pg, struct arena *arena, struct id wo
 {
     return delete_some(pg, arena, &retention_universal_sql, workspace_id, before_ms, limit,
                        out_deleted, problem);
+}
+
+enum status retention_fan_outs(struct pg *pg, struct arena *arena, struct id workspace_id,
+                               int64_t before_ms, size_t limit, size_t *out_deleted,
+                               struct problem *problem)
+{
+    static const uint8_t least[10] = { 0 };
+    struct pg_params params;
+    struct pg_result *result = NULL;
+    pg_params_init(&params, arena);
+    pg_put_id(&params, workspace_id);
+    pg_put_id(&params, id_from_time(before_ms, least));
+    pg_put_i64(&params, (int64_t)limit);
+    enum status status = pg_run(pg, arena, &retention_fan_out, &params, &result, problem);
+    if (status == STATUS_OK) {
+        *out_deleted = pg_affected(result);
+    }
+    return status;
 }
 
 enum status retention_idempotency(struct pg *pg, struct arena *arena, struct id workspace_id,

@@ -139,6 +139,9 @@ static enum status expire_workspace(struct background *background, struct id wor
         status = expire_rows(background, retention_universal, workspace_id, until_ms, problem);
     }
     if (status == STATUS_OK) {
+        status = expire_rows(background, retention_fan_outs, workspace_id, until_ms, problem);
+    }
+    if (status == STATUS_OK) {
         status = endpoint_hour_expire(background->pg, background->arena, workspace_id,
                                       now_ms - ENDPOINT_HOURS_KEPT_MS, problem);
     }

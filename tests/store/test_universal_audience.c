@@ -199,6 +199,35 @@ static void test_old_ones_go_and_unexpired_ones_stay(void **state)
         STATUS_OK);
 }
 
+static int64_t jobs(struct pg_fixture *fixture)
+{
+    return pg_fixture_i64(fixture, "jobs", "SELECT count(*) FROM job");
+}
+
+static void test_jobs_of_facts_go_when_they_are_old_and_have_ended(void **state)
+{
+    struct pg_fixture *fixture = *state;
+    struct problem problem = { 0 };
+    size_t deleted = 0;
+    int64_t before = jobs(fixture);
+    char sql[1024];
+    char shop[ID_TEXT_SIZE];
+    id_format(SHOP_ID, shop);
+    (void)snprintf(sql, sizeof(sql),
+                   "INSERT INTO job (workspace_id, id, kind, status, created_at, finished_at)"
+                   " SELECT '%s', (lpad(to_hex(j.ms), 12, '0') || '70008000000000000000')::uuid,"
+                   " j.kind, 'succeeded', now(), CASE WHEN j.ended THEN now() END FROM (VALUES"
+                   " (1000, 'fan_out', true), (2000, 'fan_out', false), (3000, 'import', true),"
+                   " (9000, 'fan_out', true)) AS j (ms, kind, ended)",
+                   shop);
+    pg_fixture_script(fixture->pg, sql);
+    assert_int_equal(
+        retention_fan_outs(fixture->pg, fixture->arena, SHOP_ID, 5000, 10, &deleted, &problem),
+        STATUS_OK);
+    assert_int_equal(deleted, 1); /* the first: the others run, are no fan-outs, or are new */
+    assert_int_equal(jobs(fixture), before + 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -208,6 +237,8 @@ int main(void)
                                         pg_fixture_teardown),
         cmocka_unit_test_setup_teardown(test_old_ones_go_and_unexpired_ones_stay, setup,
                                         pg_fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_jobs_of_facts_go_when_they_are_old_and_have_ended,
+                                        setup, pg_fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
