@@ -4,7 +4,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
@@ -433,11 +432,7 @@ static void *worker_run(void *user)
  * yet, or nothing to wait for. */
 static struct slot *await_slot(struct run *run, bool for_all)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += (long)PROGRESS_MS * 1000000L;
-    until.tv_sec += until.tv_nsec / 1000000000L;
-    until.tv_nsec %= 1000000000L;
+    struct timespec until = thread_deadline(PROGRESS_MS);
     pthread_mutex_lock(&run->lock);
     bool in_time = true;
     while (in_time && run->status == STATUS_OK && (for_all ? run->busy > 0 : run->free == NULL)) {

@@ -3,7 +3,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <jansson.h>
 
@@ -333,9 +332,7 @@ static void *worker_main(void *user)
             claim_one(worker, REPLAY_JOB, do_replay)) {
             continue;
         }
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec += POLL_MS / 1000;
+        struct timespec until = thread_deadline(POLL_MS);
         pthread_mutex_lock(&worker->lock);
         if (!worker->is_stopping) {
             (void)pthread_cond_timedwait(&worker->wake, &worker->lock, &until);

@@ -30,3 +30,13 @@ bool thread_start(pthread_t *out_thread, void *(*run)(void *), void *argument)
     }
     return is_started;
 }
+
+struct timespec thread_deadline(int64_t wait_ms)
+{
+    struct timespec at;
+    clock_gettime(CLOCK_REALTIME, &at);
+    int64_t nanoseconds = at.tv_nsec + (wait_ms % 1000) * 1000000;
+    at.tv_sec += (time_t)(wait_ms / 1000 + nanoseconds / 1000000000);
+    at.tv_nsec = (long)(nanoseconds % 1000000000);
+    return at;
+}

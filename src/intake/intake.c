@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
@@ -242,22 +241,9 @@ bool intake_is_healthy(const struct intake *intake)
 
 /* --- the end ------------------------------------------------------------ */
 
-static struct timespec deadline_after(int64_t milliseconds)
-{
-    struct timespec at;
-    clock_gettime(CLOCK_REALTIME, &at);
-    at.tv_sec += (time_t)(milliseconds / 1000);
-    at.tv_nsec += (long)(milliseconds % 1000) * 1000000L;
-    if (at.tv_nsec >= 1000000000L) {
-        at.tv_sec++;
-        at.tv_nsec -= 1000000000L;
-    }
-    return at;
-}
-
 void intake_drain(struct intake *intake, int64_t deadline_ms)
 {
-    struct timespec until = deadline_after(deadline_ms);
+    struct timespec until = thread_deadline(deadline_ms);
     pthread_mutex_lock(&intake->lock);
     intake->state = INTAKE_DRAINING;
     while (lanes_count(intake->lanes) + intake->in_work > 0) {

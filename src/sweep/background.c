@@ -2,7 +2,6 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
@@ -207,13 +206,7 @@ static void run_due_tasks(struct background *background)
 
 static bool tick(struct background *background, int64_t wait_ms)
 {
-    struct timespec at;
-    clock_gettime(CLOCK_REALTIME, &at);
-    at.tv_nsec += wait_ms * 1000000L;
-    if (at.tv_nsec >= 1000000000L) {
-        at.tv_sec++;
-        at.tv_nsec -= 1000000000L;
-    }
+    struct timespec at = thread_deadline(wait_ms);
     pthread_mutex_lock(&background->lock);
     if (!background->is_stopping) {
         pthread_cond_timedwait(&background->wake, &background->lock, &at);

@@ -2,7 +2,6 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <sodium.h>
 
@@ -10,6 +9,7 @@
 #include "base/limits.h"
 #include "base/thread.h"
 #include "core/decide.h"
+#include "hand_over.h"
 #include "store/batch.h"
 #include "store/concern_read.h"
 #include "store/delivery_store.h"
@@ -246,24 +246,9 @@ static enum status due_save(struct due_run *run, struct decision *decision, stru
     if (status != STATUS_OK) {
         return status;
     }
-    size_t wanted = 0;
-    for (size_t i = 0; i < rows.notification_count; i++) {
-        wanted += rows.notifications[i].subscription_count;
-    }
-    struct batch_save save = { .rows = &rows, .raises_due = true, .may_lag = true };
-    if (config->hand_over != NULL && wanted > 0 && config->room(config->app) >= wanted) {
-        save.lease_owner = config->instance_id;
-        save.lease_until_ms = clock_now_ms() + LIMIT_DELIVERY_LEASE_MS;
-    }
-    struct delivery *deliveries = NULL;
-    size_t count = 0;
-    status = batch_save(&run->batch, &save, &deliveries, &count, problem);
-    if (status == STATUS_OK && count > 0 && config->hand_over != NULL &&
-        !id_is_zero(save.lease_owner)) {
-        /* What does not fit keeps its lease until it runs out, then is claimed. */
-        (void)config->hand_over(config->app, deliveries, count);
-    }
-    return status;
+    const struct sweep_sender sender = { config->instance_id, config->room, config->hand_over,
+                                         config->app };
+    return sweep_save(&sender, &run->batch, &rows, problem);
 }
 
 static enum status due_batch(struct due_run *run, struct problem *problem)
@@ -295,11 +280,7 @@ static enum status due_batch(struct due_run *run, struct problem *problem)
 
 static void wait_at_most(struct due_sweep *sweep, int64_t wait_ms)
 {
-    struct timespec at;
-    clock_gettime(CLOCK_REALTIME, &at);
-    int64_t nanoseconds = at.tv_nsec + (wait_ms % 1000) * 1000000;
-    at.tv_sec += (time_t)(wait_ms / 1000 + nanoseconds / 1000000000);
-    at.tv_nsec = (long)(nanoseconds % 1000000000);
+    struct timespec at = thread_deadline(wait_ms);
     pthread_cond_timedwait(&sweep->wake, &sweep->lock, &at);
 }
 

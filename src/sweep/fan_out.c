@@ -3,7 +3,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
@@ -101,11 +100,7 @@ static enum status claim(struct fan_out *fan, struct problem *problem)
 /* False when it is time to stop. */
 static bool rest(struct fan_out *fan, int64_t rest_ms)
 {
-    struct timespec at;
-    clock_gettime(CLOCK_REALTIME, &at);
-    int64_t nanoseconds = at.tv_nsec + (rest_ms % 1000) * 1000000;
-    at.tv_sec += (time_t)(rest_ms / 1000 + nanoseconds / 1000000000);
-    at.tv_nsec = (long)(nanoseconds % 1000000000);
+    struct timespec at = thread_deadline(rest_ms);
     pthread_mutex_lock(&fan->lock);
     int waited = 0;
     while (!fan->is_stopping && waited == 0) {
@@ -192,13 +187,7 @@ static bool take_turns(struct fan_out *fan)
 
 static bool sleep_until_hint(struct fan_out *fan)
 {
-    struct timespec at;
-    clock_gettime(CLOCK_REALTIME, &at);
-    at.tv_nsec += FAN_OUT_POLL_MS * 1000000L;
-    if (at.tv_nsec >= 1000000000L) {
-        at.tv_sec++;
-        at.tv_nsec -= 1000000000L;
-    }
+    struct timespec at = thread_deadline(FAN_OUT_POLL_MS);
     pthread_mutex_lock(&fan->lock);
     int waited = 0;
     while (!fan->is_stopping && !fan->is_hinted && waited == 0) {

@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "core/decide.h"
 #include "fan_out_priv.h"
+#include "hand_over.h"
 #include "store/batch.h"
 #include "store/fan_out_store.h"
 #include "store/interest_read.h"
@@ -572,35 +573,6 @@ static enum status progress(struct chunk *chunk, struct str cursor, bool *out_ca
     return job_progress(turn->pg, turn->arena, &row, out_cancel, problem);
 }
 
-static size_t count_deliveries(const struct decision_rows *rows)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < rows->notification_count; i++) {
-        count += rows->notifications[i].subscription_count;
-    }
-    return count;
-}
-
-static enum status save_rows(struct chunk *chunk, const struct decision_rows *rows,
-                             struct problem *problem)
-{
-    const struct fan_out_config *config = chunk->turn->config;
-    struct batch_save save = { .rows = rows, .raises_due = true, .may_lag = true };
-    struct delivery *deliveries = NULL;
-    size_t count = 0;
-    size_t wanted = count_deliveries(rows);
-    if (config->hand_over != NULL && wanted > 0 && config->room(config->app) >= wanted) {
-        save.lease_owner = config->instance_id;
-        save.lease_until_ms = clock_now_ms() + LIMIT_DELIVERY_LEASE_MS;
-    }
-    enum status status = batch_save(&chunk->batch, &save, &deliveries, &count, problem);
-    if (status == STATUS_OK && count > 0 && !id_is_zero(save.lease_owner)) {
-        /* What does not fit keeps its lease until it runs out, then is claimed. */
-        (void)config->hand_over(config->app, deliveries, count);
-    }
-    return status;
-}
-
 static void count_outcomes(struct chunk *chunk, const struct decision_rows *rows)
 {
     for (size_t i = 0; i < rows->outcome_count; i++) {
@@ -629,7 +601,10 @@ static enum status decide_and_save(struct chunk *chunk, struct str *out_cursor, 
         *out_cursor = write_cursor(chunk);
         status = progress(chunk, *out_cursor, out_cancel, problem);
     }
-    return status == STATUS_OK ? save_rows(chunk, &rows, problem) : status;
+    const struct fan_out_config *config = chunk->turn->config;
+    const struct sweep_sender sender = { config->instance_id, config->room, config->hand_over,
+                                         config->app };
+    return status == STATUS_OK ? sweep_save(&sender, &chunk->batch, &rows, problem) : status;
 }
 
 static void adapt(struct fan_out_job *job, size_t matched)

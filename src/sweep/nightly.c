@@ -2,7 +2,6 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <jansson.h>
 #include <sodium.h>
@@ -82,11 +81,7 @@ static bool is_stopping(struct nightly *nightly)
 /* False when it is time to stop. */
 static bool wait_ms(struct nightly *nightly, int64_t longest_ms)
 {
-    struct timespec at;
-    clock_gettime(CLOCK_REALTIME, &at);
-    int64_t nanoseconds = at.tv_nsec + (longest_ms % 1000) * 1000000;
-    at.tv_sec += (time_t)(longest_ms / 1000 + nanoseconds / 1000000000);
-    at.tv_nsec = (long)(nanoseconds % 1000000000);
+    struct timespec at = thread_deadline(longest_ms);
     pthread_mutex_lock(&nightly->lock);
     if (!nightly->is_stopping) {
         pthread_cond_timedwait(&nightly->wake, &nightly->lock, &at);
