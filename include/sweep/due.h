@@ -10,17 +10,15 @@
 #include <stdint.h>
 
 #include "base/status.h"
-#include "core/trigger/delivery.h"
 #include "store/registry.h"
+#include "sweep/hand_over.h"
 
 struct due_sweep;
 
 struct due_config {
     const char *database_url;
     struct registry *registry;
-    struct id instance_id;
-    size_t (*room)(void *app);
-    size_t (*hand_over)(void *app, const struct delivery *deliveries, size_t count);
+    struct sweep_sender sender;
     /* As traffic.h has it: while webhooks come, a backlog makes room for them. */
     int64_t (*ingested)(void *app);
     void (*observe)(void *app, size_t profiles, int64_t lag_ms);

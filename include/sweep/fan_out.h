@@ -9,17 +9,15 @@
 #include <stdint.h>
 
 #include "base/status.h"
-#include "core/trigger/delivery.h"
 #include "store/registry.h"
+#include "sweep/hand_over.h"
 
 struct fan_out;
 
 struct fan_out_config {
     const char *database_url;
     struct registry *registry;
-    struct id instance_id;
-    size_t (*room)(void *app);
-    size_t (*hand_over)(void *app, const struct delivery *deliveries, size_t count);
+    struct sweep_sender sender;
     /* As traffic.h has it: while webhooks come, each chunk is followed by a rest. */
     int64_t (*ingested)(void *app);
     void (*report)(void *app, const char *work, const struct problem *problem);

@@ -282,14 +282,17 @@ static enum status start_sender(struct app *app, struct problem *problem)
     return sender_start(&app->sender_config, &app->sender, problem);
 }
 
+static struct sweep_sender sweep_sender_of(struct app *app)
+{
+    return (struct sweep_sender){ app->instance_id, app_sender_room, app_hand_over, app };
+}
+
 static enum status start_due(struct app *app, struct problem *problem)
 {
     const struct due_config config = {
         .database_url = app->cli->database_url,
         .registry = app->registry,
-        .instance_id = app->instance_id,
-        .room = app_sender_room,
-        .hand_over = app_hand_over,
+        .sender = sweep_sender_of(app),
         .ingested = app_ingested,
         .observe = app_observe_due,
         .app = app,
@@ -302,9 +305,7 @@ static enum status start_fan_out(struct app *app, struct problem *problem)
     const struct fan_out_config config = {
         .database_url = app->cli->database_url,
         .registry = app->registry,
-        .instance_id = app->instance_id,
-        .room = app_sender_room,
-        .hand_over = app_hand_over,
+        .sender = sweep_sender_of(app),
         .ingested = app_ingested,
         .report = app_report_work,
         .app = app,

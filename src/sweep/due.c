@@ -9,7 +9,6 @@
 #include "base/limits.h"
 #include "base/thread.h"
 #include "core/decide.h"
-#include "hand_over.h"
 #include "store/batch.h"
 #include "store/concern_read.h"
 #include "store/delivery_store.h"
@@ -237,18 +236,13 @@ static enum status claim_and_decide(struct due_run *run, struct decision *decisi
 
 static enum status due_save(struct due_run *run, struct decision *decision, struct problem *problem)
 {
-    const struct due_config *config = &run->sweep->config;
     struct decision_rows rows = { 0 };
     enum status status = batch_fire(&run->batch, problem);
     if (status == STATUS_OK) {
         status = decision_finish(decision, clock_now_ms(), &rows);
     }
-    if (status != STATUS_OK) {
-        return status;
-    }
-    const struct sweep_sender sender = { config->instance_id, config->room, config->hand_over,
-                                         config->app };
-    return sweep_save(&sender, &run->batch, &rows, problem);
+    return status == STATUS_OK ? sweep_save(&run->sweep->config.sender, &run->batch, &rows, problem)
+                               : status;
 }
 
 static enum status due_batch(struct due_run *run, struct problem *problem)

@@ -69,8 +69,8 @@ static enum status claim_of(struct fan_out *fan, struct id workspace_id, struct 
     struct job job;
     int64_t now_ms = clock_now_ms();
     enum status status =
-        job_claim(fan->pg, fan->arena, workspace_id, STR(FAN_OUT_KIND), fan->config.instance_id,
-                  now_ms, now_ms + FAN_OUT_LEASE_MS, &job, problem);
+        job_claim(fan->pg, fan->arena, workspace_id, STR(FAN_OUT_KIND),
+                  fan->config.sender.instance_id, now_ms, now_ms + FAN_OUT_LEASE_MS, &job, problem);
     if (status != STATUS_OK) {
         return status == STATUS_MISSING ? STATUS_OK : status;
     }
@@ -132,8 +132,8 @@ static void settle_failure(struct fan_out *fan, struct fan_out_job *job, enum st
     }
     const struct fan_out_turn turn = { .pg = fan->pg, .arena = fan->arena, .job = job };
     arena_reset(fan->arena);
-    if (fan_out_end(&turn, fan->config.instance_id, JOB_FAILED, NULL, str_from_z(why->detail),
-                    &problem) != STATUS_OK) {
+    if (fan_out_end(&turn, fan->config.sender.instance_id, JOB_FAILED, NULL,
+                    str_from_z(why->detail), &problem) != STATUS_OK) {
         pg_reset(fan->pg);
     }
 }

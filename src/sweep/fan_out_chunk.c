@@ -8,7 +8,6 @@
 #include "base/limits.h"
 #include "core/decide.h"
 #include "fan_out_priv.h"
-#include "hand_over.h"
 #include "store/batch.h"
 #include "store/fan_out_store.h"
 #include "store/interest_read.h"
@@ -564,7 +563,7 @@ static enum status progress(struct chunk *chunk, struct str cursor, bool *out_ca
     const struct job_progress row = {
         .workspace_id = turn->job->workspace_id,
         .job_id = turn->job->id,
-        .owner = turn->config->instance_id,
+        .owner = turn->config->sender.instance_id,
         .cursor_json = cursor,
         .done = chunk->walked,
         .total = -1,
@@ -601,10 +600,9 @@ static enum status decide_and_save(struct chunk *chunk, struct str *out_cursor, 
         *out_cursor = write_cursor(chunk);
         status = progress(chunk, *out_cursor, out_cancel, problem);
     }
-    const struct fan_out_config *config = chunk->turn->config;
-    const struct sweep_sender sender = { config->instance_id, config->room, config->hand_over,
-                                         config->app };
-    return status == STATUS_OK ? sweep_save(&sender, &chunk->batch, &rows, problem) : status;
+    return status == STATUS_OK
+               ? sweep_save(&chunk->turn->config->sender, &chunk->batch, &rows, problem)
+               : status;
 }
 
 static void adapt(struct fan_out_job *job, size_t matched)
@@ -663,7 +661,7 @@ static enum status chunk_open(struct chunk *chunk, const char **out_ended, struc
 enum status fan_out_chunk(const struct fan_out_turn *turn, struct problem *problem)
 {
     struct chunk chunk = { .turn = turn, .now_ms = clock_now_ms() };
-    struct id owner = turn->config->instance_id;
+    struct id owner = turn->config->sender.instance_id;
     struct str cursor = { NULL, 0 };
     const char *ended = NULL;
     bool is_cancelled = false;

@@ -1,4 +1,4 @@
-#include "hand_over.h"
+#include "sweep/hand_over.h"
 
 #include "base/clock.h"
 #include "base/limits.h"
