@@ -71,7 +71,7 @@ static const struct pg_statement profile_page_created_down_sql = {
     PROFILE_LIST PROFILE_FILTER " AND id < $4 ORDER BY id DESC LIMIT $5",
 };
 
-#define STAGE_MEMBERS                                                                  \
+#define STAGE_MEMBERS                                                                    \
     "SELECT profile_id FROM membership WHERE workspace_id = $1 AND rule_id = (SELECT id" \
     " FROM rule WHERE workspace_id = $1 AND kind = 'lifecycle')"
 
@@ -375,9 +375,8 @@ enum status profile_count(struct pg *pg, struct arena *arena, const struct profi
         pg_put_text(&params, query->lifecycle);
     }
     struct pg_result *result = NULL;
-    enum status status =
-        pg_run(pg, arena, of_stage ? &profile_count_stage_sql : &profile_count_sql, &params,
-               &result, problem);
+    enum status status = pg_run(pg, arena, of_stage ? &profile_count_stage_sql : &profile_count_sql,
+                                &params, &result, problem);
     if (status == STATUS_OK) {
         *out_count = pg_get_i64(result, 0, 0);
     }

@@ -364,4 +364,5 @@ def test_filters_have_names_of_their_own(api):
     assert names("filter") - names("rule") == {
         "event.<property>", "event.type", "event.source", "transition.rule", "transition.kind",
         "transition.from", "transition.to"}
-    assert names("trigger") == names("filter")
+    assert {n.split(".")[0] for n in names("trigger") - names("filter")} == {"interest", "product"}
+    assert names("filter") < names("trigger")
