@@ -14,6 +14,7 @@
 #include "base/id.h"
 #include "base/status.h"
 #include "base/str.h"
+#include "core/decide.h"
 #include "core/rule/ruleset.h"
 #include "core/trigger/trigger.h"
 #include "store/pg.h"
@@ -75,6 +76,13 @@ NODISCARD enum status trigger_store_outcomes(struct pg *pg, struct arena *arena,
                                              struct problem *problem);
 
 /* --- and the workspace's rules ----------------------------------------------------- */
+
+/* Counts what became of causes after they rang; of a trigger, day, mode and outcome one row
+ * at most. */
+NODISCARD enum status trigger_store_add_outcomes(struct pg *pg, struct arena *arena,
+                                                 struct id workspace_id,
+                                                 const struct outcome_row *rows, size_t count,
+                                                 struct problem *problem);
 
 /* The conditions that the ruleset knows, as definitions. */
 NODISCARD enum status trigger_conditions(struct pg *pg, struct arena *arena, struct id workspace_id,

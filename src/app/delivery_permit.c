@@ -7,6 +7,7 @@
 #include "core/trigger/recheck.h"
 #include "store/concern_read.h"
 #include "store/delivery_permit.h"
+#include "store/trigger_store.h"
 
 /*
  * Asked for all that is about to be sent at once, answered with one round trip for each
@@ -332,6 +333,38 @@ static enum status ask_filters(struct delivery_permit *permit,
     return status;
 }
 
+/* What its trigger undid, counted; a count that fails is no reason to send. */
+static void count_undone(struct delivery_permit *permit, const struct registry_workspace *workspace,
+                         const struct asking *asking, const struct str *reasons)
+{
+    struct problem problem = { .detail = "" };
+    size_t filled = 0;
+    size_t most = asking->questions.recheck_count;
+    struct outcome_row *rows = ARENA_NEW_ARRAY(permit->arena, most + 1, struct outcome_row);
+    for (size_t i = 0; rows != NULL && i < most; i++) {
+        const struct trigger *trigger = asking->triggers[i];
+        if (trigger == NULL ||
+            !str_equal(reasons[asking->recheck_indexes[i]], STR(RECHECK_TRIGGER))) {
+            continue;
+        }
+        size_t at = 0;
+        while (at < filled && !id_equal(rows[at].trigger_id, trigger->id)) {
+            at++;
+        }
+        rows[at] = (struct outcome_row){ .trigger_id = trigger->id,
+                                         .at_ms = clock_now_ms(),
+                                         .mode = trigger->mode,
+                                         .outcome = OUTCOME_UNDONE,
+                                         .count = (at < filled ? rows[at].count : 0) + 1 };
+        filled += at == filled ? 1 : 0;
+    }
+    if (filled > 0 && trigger_store_add_outcomes(permit->pg, permit->arena, workspace->id, rows,
+                                                 filled, &problem) != STATUS_OK) {
+        pg_reset(permit->pg);
+        log_event(LOG_WARN, "what was undone is not counted", LOG_Z("detail", problem.detail));
+    }
+}
+
 /* --- the whole --------------------------------------------------------------- */
 
 static enum status permit_workspace(struct delivery_permit *permit,
@@ -366,6 +399,9 @@ static enum status permit_workspace(struct delivery_permit *permit,
     }
     if (status == STATUS_OK && asking.questions.recheck_count > 0) {
         status = ask_filters(permit, workspace, &asking, out_reasons, &problem);
+    }
+    if (status == STATUS_OK) {
+        count_undone(permit, workspace, &asking, out_reasons);
     }
     if (status != STATUS_OK && status != STATUS_LIMIT) {
         log_event(LOG_WARN, "what may be sent could not be read",

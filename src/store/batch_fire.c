@@ -1,5 +1,6 @@
 #include "base/buf.h"
 #include "batch_priv.h"
+#include "trigger_store_priv.h"
 
 /*
  * What triggers rang, read and written: between decide and save, and in save.
@@ -54,16 +55,6 @@ static const struct pg_statement fire_row_save = {
     " last_at = EXCLUDED.last_at, count = EXCLUDED.count, window_at = EXCLUDED.window_at,"
     " window_count = EXCLUDED.window_count, recent = EXCLUDED.recent"
     " WHERE r.count < EXCLUDED.count",
-};
-
-static const struct pg_statement fire_outcome_save = {
-    "fire_outcome_save",
-    "INSERT INTO trigger_outcome AS o (workspace_id, trigger_id, day, mode, outcome, count)"
-    " SELECT $1, u.t, u.day, u.mode, u.outcome, u.count"
-    " FROM unnest($2::uuid[], $3::date[], $4::text[], $5::text[], $6::bigint[])"
-    " AS u (t, day, mode, outcome, count) ORDER BY u.t, u.day, u.mode, u.outcome"
-    " ON CONFLICT (workspace_id, trigger_id, day, mode, outcome) DO UPDATE SET"
-    " count = o.count + EXCLUDED.count",
 };
 
 /* --- reading ------------------------------------------------------------------ */
@@ -251,23 +242,12 @@ enum status batch_queue_rungs(struct batch *batch, const struct decision_rows *r
 
 enum status batch_queue_outcomes(struct batch *batch, const struct decision_rows *rows)
 {
-    static const enum pg_type types[] = { PG_UUID, PG_DATE, PG_TEXT, PG_TEXT, PG_INT8 };
-    struct pg_array c[ARRAY_COUNT(types)];
     struct pg_params params;
     if (rows->outcome_count == 0) {
         return STATUS_OK;
     }
     pg_params_init(&params, batch->arena);
     pg_put_id(&params, batch->workspace_id);
-    pg_columns_begin(c, &params, types, ARRAY_COUNT(types), rows->outcome_count);
-    for (size_t i = 0; i < rows->outcome_count; i++) {
-        const struct outcome_row *row = &rows->outcomes[i];
-        pg_array_id(&c[0], row->trigger_id);
-        pg_array_day(&c[1], row->at_ms);
-        pg_array_text(&c[2], str_from_z(trigger_mode_name(row->mode)));
-        pg_array_text(&c[3], str_from_z(trigger_outcome_name(row->outcome)));
-        pg_array_i64(&c[4], row->count);
-    }
-    pg_columns_end(c, ARRAY_COUNT(types));
-    return pg_queue(batch->pg, &fire_outcome_save, &params);
+    trigger_put_outcomes(&params, rows->outcomes, rows->outcome_count);
+    return pg_queue(batch->pg, &trigger_outcome_add_sql, &params);
 }

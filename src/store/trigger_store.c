@@ -96,6 +96,16 @@ static const struct pg_statement trigger_outcomes_sql = {
     " ORDER BY mode, outcome",
 };
 
+const struct pg_statement trigger_outcome_add_sql = {
+    "trigger_outcome_add",
+    "INSERT INTO trigger_outcome AS o (workspace_id, trigger_id, day, mode, outcome, count)"
+    " SELECT $1, u.t, u.day, u.mode, u.outcome, u.count"
+    " FROM unnest($2::uuid[], $3::date[], $4::text[], $5::text[], $6::bigint[])"
+    " AS u (t, day, mode, outcome, count) ORDER BY u.t, u.day, u.mode, u.outcome"
+    " ON CONFLICT (workspace_id, trigger_id, day, mode, outcome) DO UPDATE SET"
+    " count = o.count + EXCLUDED.count",
+};
+
 static const struct pg_statement trigger_conditions_sql = {
     "trigger_conditions",
     "SELECT id, name, version, " TRIGGER_ASKS " FROM trigger WHERE workspace_id = $1 AND keeps"
@@ -391,6 +401,30 @@ enum status trigger_store_outcomes(struct pg *pg, struct arena *arena, struct id
     *out_counts = counts;
     *out_count = count;
     return STATUS_OK;
+}
+
+void trigger_put_outcomes(struct pg_params *params, const struct outcome_row *rows, size_t count)
+{
+    static const enum pg_type types[] = { PG_UUID, PG_DATE, PG_TEXT, PG_TEXT, PG_INT8 };
+    struct pg_array c[ARRAY_COUNT(types)];
+    pg_columns_begin(c, params, types, ARRAY_COUNT(types), count);
+    for (size_t i = 0; i < count; i++) {
+        pg_array_id(&c[0], rows[i].trigger_id);
+        pg_array_day(&c[1], rows[i].at_ms);
+        pg_array_text(&c[2], str_from_z(trigger_mode_name(rows[i].mode)));
+        pg_array_text(&c[3], str_from_z(trigger_outcome_name(rows[i].outcome)));
+        pg_array_i64(&c[4], rows[i].count);
+    }
+    pg_columns_end(c, ARRAY_COUNT(types));
+}
+
+enum status trigger_store_add_outcomes(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                       const struct outcome_row *rows, size_t count,
+                                       struct problem *problem)
+{
+    struct pg_params params = params_of(arena, workspace_id);
+    trigger_put_outcomes(&params, rows, count);
+    return pg_run(pg, arena, &trigger_outcome_add_sql, &params, NULL, problem);
 }
 
 /* --- and the workspace's rules ----------------------------------------------------- */

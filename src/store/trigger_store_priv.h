@@ -19,6 +19,10 @@
     "CASE WHEN audience IS NULL THEN condition WHEN condition IS NULL" \
     " THEN audience ELSE '(' || audience || ') and (' || condition || ')' END"
 
+/* Adds to what is counted: a day, a mode and an outcome at most once in `rows`. */
+extern const struct pg_statement trigger_outcome_add_sql;
+void trigger_put_outcomes(struct pg_params *params, const struct outcome_row *rows, size_t count);
+
 struct trigger_row trigger_row_read(const struct pg_result *result, size_t row);
 
 #endif

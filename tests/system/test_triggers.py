@@ -240,8 +240,11 @@ def test_an_abandoned_cart_is_dropped_when_the_order_came_while_the_message_wait
     wait_for(lambda: who(esp, "trigger.cart") == ["stays@x.de"], what="who still has a cart")
     wait_for(lambda: sorted(who(esp, "trigger.plain")) == sorted(people),
              what="what is not asked again")
-    dropped = brand.api.get("/v1/attempts?subscription=mailhouse&outcome=dropped")["data"]
+    path = "/v1/attempts?subscription=mailhouse&outcome=dropped"
+    wait_for(lambda: len(brand.api.get(path)["data"]) == 2, what="those dropped")
+    dropped = brand.api.get(path)["data"]
     assert [a["error"] for a in dropped] == ["what its trigger asks holds no longer"] * 2
+    counted(brand, "cart", notified=3, undone=2)
     why = brand.api.get(f"/v1/notifications/{dropped[0]['notification_id']}/explain")
     assert "recheck" in [g["gate"] for g in why["gates"]]
     gates = {g["gate"]: g for g in why["subscriptions"][0]["gates"]}

@@ -40,6 +40,7 @@ enum trigger_outcome {
     OUTCOME_CAPPED,
     OUTCOME_HELD_OUT,
     OUTCOME_STALE,
+    OUTCOME_UNDONE, /* after it was notified: a message that recheck dropped */
     OUTCOME_COUNT,
 };
 const char *trigger_outcome_name(enum trigger_outcome outcome); /* "no_consent" */

@@ -32,6 +32,7 @@ const char *trigger_outcome_name(enum trigger_outcome outcome)
         [OUTCOME_CAPPED] = "capped",
         [OUTCOME_HELD_OUT] = "held_out",
         [OUTCOME_STALE] = "stale",
+        [OUTCOME_UNDONE] = "undone",
     };
     return names[outcome];
 }
