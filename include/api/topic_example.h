@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/id.h"
 #include "base/str.h"
+#include "core/trigger/trigger.h"
 
 struct topic_example {
     struct id id;
@@ -19,6 +20,7 @@ struct topic_example {
     int64_t expires_at_ms; /* 0: the schedule's end */
     struct str workspace;
     bool test;
+    const struct trigger *trigger; /* that rings with it: topic_message.h alone tells of it */
 };
 
 /* The body, or the empty string when there is no such topic or the arena is

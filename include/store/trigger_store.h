@@ -33,6 +33,11 @@ NODISCARD enum status trigger_store_find(struct pg *pg, struct arena *arena, str
                                          struct str name_or_id, struct trigger_row *out_trigger,
                                          struct problem *problem);
 /* In the order of names, those after `after` (empty: from the start). */
+/* The first by name that rings with the topic; STATUS_MISSING without words. */
+NODISCARD enum status trigger_store_of_topic(struct pg *pg, struct arena *arena,
+                                             struct id workspace_id, struct str topic,
+                                             struct trigger_row *out_trigger,
+                                             struct problem *problem);
 NODISCARD enum status trigger_store_list(struct pg *pg, struct arena *arena, struct id workspace_id,
                                          struct str after, size_t limit,
                                          struct trigger_row **out_triggers, size_t *out_count,

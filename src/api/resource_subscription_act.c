@@ -8,6 +8,7 @@
 #include "core/trigger/delivery.h"
 #include "core/trigger/subscription.h"
 #include "store/care_store.h"
+#include "store/trigger_store.h"
 #include "subscription_priv.h"
 
 /*
@@ -259,7 +260,8 @@ static enum status write_test(const struct resource_request *request, struct sub
     }
     *out_rendition =
         (struct rendition){ .body = topic_example_write(request->arena, topic, example) };
-    if (choice.projection == NULL || !topic_message_init(&made, topic, example)) {
+    bool is_rendered = choice.projection != NULL || example->trigger != NULL;
+    if (!is_rendered || !topic_message_init(&made, topic, example)) {
         return STATUS_OK;
     }
     return projection_render(request->arena, choice.projection, &made.message, out_rendition)
@@ -359,7 +361,14 @@ enum status resource_subscription_test(const struct resource_request *request,
         .test = true,
     };
     struct test_call call = { .id = example.id, .topic = topic };
-    if (document.status == STATUS_OK) {
+    struct trigger_row trigger;
+    if (document.status == STATUS_OK && !topic_is_built_in(topic)) {
+        status = trigger_store_of_topic(request->pg, request->arena,
+                                        request->principal->workspace_id, topic, &trigger, problem);
+        example.trigger = status == STATUS_OK ? &trigger.definition : NULL;
+        status = status == STATUS_MISSING ? STATUS_OK : status;
+    }
+    if (document.status == STATUS_OK && status == STATUS_OK) {
         status = write_test(request, &row, topic, &example, &call.message, problem);
     }
     if (status != STATUS_OK) {

@@ -1,8 +1,11 @@
 #include "api/topic_example.h"
+#include "api/topic_message.h"
 #include "base/instant.h"
 #include "core/event/event.h"
+#include "core/trigger/projection.h"
 #include "core/trigger/subscription.h"
 #include "resource_priv.h"
+#include "store/trigger_store.h"
 
 /*
  * GET /v1/topics: what can be subscribed to, with a JSON Schema (2020-12) and
@@ -76,6 +79,7 @@ struct topic_row {
     bool is_event;
     bool is_of_service; /* data has no profile */
     bool act;
+    const struct trigger *trigger; /* that rings with it; NULL: it is built in */
 };
 
 static void write_data_schema(struct buf *buf, const struct topic_row *row)
@@ -112,6 +116,20 @@ static void write_schema(struct jsonw *json, const struct topic_row *row)
     buf_add_z(buf, "}}}}");
 }
 
+static struct str example_of(struct arena *arena, const struct topic_row *row,
+                             const struct topic_example *example)
+{
+    struct topic_message made;
+    struct rendition rendition = { .body = { NULL, 0 } };
+    if (row->trigger == NULL) {
+        return topic_example_write(arena, row->name, example);
+    }
+    return topic_message_init(&made, row->name, example) &&
+                   projection_render(arena, NULL, &made.message, &rendition)
+               ? rendition.body
+               : STR("null");
+}
+
 static void write_topic(struct page *page, const struct topic_row *row)
 {
     struct jsonw *json = &page->json;
@@ -126,13 +144,15 @@ static void write_topic(struct page *page, const struct topic_row *row)
     jsonw_put_z(json, "topic", row->shown);
     jsonw_put_z(json, "title", row->title);
     jsonw_put_z(json, "kind",
-                row->is_event        ? "event"
-                : row->is_of_service ? "operational"
-                                     : "derived");
+                row->is_event          ? "event"
+                : row->is_of_service   ? "operational"
+                : row->trigger != NULL ? "trigger"
+                                       : "derived");
     jsonw_put_bool(json, "act", row->act);
     jsonw_put_str_or_null(json, "object", row->object);
     write_schema(json, row);
-    jsonw_put_raw(json, "example", topic_example_write(page->request->arena, row->name, &example));
+    example.trigger = row->trigger;
+    jsonw_put_raw(json, "example", example_of(page->request->arena, row, &example));
     jsonw_close(json);
 }
 
@@ -176,6 +196,51 @@ static void write_event_topics(struct page *page)
     }
 }
 
+static const char TRIGGER_SCHEMA[] =
+    "{\"type\":\"object\",\"required\":[\"name\",\"version\"],\"properties\":{\"name\":{\"type\":"
+    "\"string\"},\"title\":{\"type\":\"string\"},\"version\":{\"type\":\"integer\"}}}";
+
+static bool is_listed(const struct trigger_row *triggers, size_t index)
+{
+    for (size_t i = 0; i < index; i++) {
+        if (str_equal(triggers[i].definition.topic, triggers[index].definition.topic)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Those with which the workspace's own triggers ring, each once. */
+static enum status write_trigger_topics(struct page *page, struct problem *problem)
+{
+    const struct resource_request *request = page->request;
+    struct trigger_row *triggers = NULL;
+    size_t count = 0;
+    enum status status =
+        trigger_store_list(request->pg, request->arena, request->principal->workspace_id, STR(""),
+                           TRIGGERS_MAX, &triggers, &count, problem);
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        const struct trigger *trigger = &triggers[i].definition;
+        if (is_listed(triggers, i)) {
+            continue;
+        }
+        const struct topic_row row = {
+            .name = trigger->topic,
+            .shown = str_dup_z(request->arena, trigger->topic),
+            .title =
+                str_dup_z(request->arena, trigger->title.size > 0 ? trigger->title : trigger->name),
+            .object = STR("trigger"),
+            .object_schema = TRIGGER_SCHEMA,
+            .trigger = trigger,
+        };
+        if (row.shown == NULL || row.title == NULL) {
+            return STATUS_LIMIT;
+        }
+        write_topic(page, &row);
+    }
+    return status;
+}
+
 enum status resource_topic_list(const struct resource_request *request,
                                 struct resource_answer *out_answer, struct problem *problem)
 {
@@ -198,5 +263,8 @@ enum status resource_topic_list(const struct resource_request *request,
         };
         write_topic(&page, &row);
     }
-    return page_close(&page, (struct str){ NULL, 0 }, -1, true, out_answer, problem);
+    status = write_trigger_topics(&page, problem);
+    return status == STATUS_OK
+               ? page_close(&page, (struct str){ NULL, 0 }, -1, true, out_answer, problem)
+               : status;
 }

@@ -138,7 +138,7 @@ enum http_outcome handle_source_replay(struct http_exchange *x, void *app)
 
 enum http_outcome handle_topic_list(struct http_exchange *x, void *app)
 {
-    return rest_run(x, app, resource_topic_list, REST_INLINE);
+    return rest_run(x, app, resource_topic_list, 0);
 }
 
 enum http_outcome handle_platform_list(struct http_exchange *x, void *app)

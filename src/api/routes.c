@@ -156,7 +156,7 @@ const struct http_route api_routes[] = {
     { HTTP_POST, "/v1/quarantine/replay", handle_quarantine_replay, SCOPE_CONFIGURE, HTTP_WORKER, 0 },
     { HTTP_POST, "/v1/quarantine/{id}/replay", handle_quarantine_replay, SCOPE_CONFIGURE, HTTP_WORKER, 0 },
 
-    { HTTP_GET, "/v1/topics", handle_topic_list, WORKSPACE_KEY, 0, 0 },
+    { HTTP_GET, "/v1/topics", handle_topic_list, WORKSPACE_KEY, HTTP_WORKER, 0 },
     { HTTP_GET, "/v1/platforms", handle_platform_list, ANY_KEY, 0, 0 },
 
     { HTTP_GET, "/healthz", handle_healthz, 0, HTTP_BOTH, 0 },

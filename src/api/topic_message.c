@@ -96,7 +96,8 @@ static void make_event(struct topic_message *made, enum event_type type, struct 
     made->event = (struct event){
         .id = made->message.id,
         .type = type,
-        .name = made->message.topic,
+        .name = made->message.trigger == NULL ? made->message.topic
+                                              : str_from_z(event_type_info(type)->name),
         .occurred_at_ms = now_ms,
         .received_at_ms = now_ms,
         .product_id = STR("8213868347001"),
@@ -126,6 +127,10 @@ bool topic_message_init(struct topic_message *made, struct str topic,
     const struct topic_info *derived = derived_topic(topic);
     enum event_type type = event_type_from_name(topic);
     bool is_event = type != 0 && !event_type_info(type)->universal;
+    if (example->trigger != NULL) {
+        type = EVENT_ORDER_COMPLETED;
+        is_event = true;
+    }
     if (topic_is_of_service(topic) || (derived == NULL && !is_event)) {
         return false;
     }
@@ -139,6 +144,7 @@ bool topic_message_init(struct topic_message *made, struct str topic,
                                                  .sequence = 418,
                                                  .until_ms = INSTANT_NEVER,
                                                  .previous_since_ms = INSTANT_NONE,
+                                                 .trigger = example->trigger,
                                                  .is_test = example->test } };
     make_profile(made, example->at_ms);
     made->message.profile = &made->profile;

@@ -15,6 +15,12 @@ static const struct pg_statement trigger_find_sql = {
     "SELECT " TRIGGER_COLUMNS " FROM trigger WHERE workspace_id = $1 AND (id = $2 OR name = $3)",
 };
 
+static const struct pg_statement trigger_of_topic_sql = {
+    "trigger_of_topic",
+    "SELECT " TRIGGER_COLUMNS " FROM trigger WHERE workspace_id = $1 AND topic = $2 ORDER BY name"
+    " LIMIT 1",
+};
+
 static const struct pg_statement trigger_list_sql = {
     "trigger_list",
     "SELECT " TRIGGER_COLUMNS " FROM trigger WHERE workspace_id = $1 AND name > $2 ORDER BY name"
@@ -266,6 +272,25 @@ enum status trigger_store_find(struct pg *pg, struct arena *arena, struct id wor
     }
     *out_trigger = rows[0];
     return STATUS_OK;
+}
+
+enum status trigger_store_of_topic(struct pg *pg, struct arena *arena, struct id workspace_id,
+                                   struct str topic, struct trigger_row *out_trigger,
+                                   struct problem *problem)
+{
+    struct trigger_row *rows = NULL;
+    size_t count = 0;
+    struct pg_params params = params_of(arena, workspace_id);
+    pg_put_text(&params, topic);
+    enum status status =
+        read_rows(pg, arena, &trigger_of_topic_sql, &params, &rows, &count, problem);
+    if (status == STATUS_OK && count == 0) {
+        return STATUS_MISSING;
+    }
+    if (status == STATUS_OK) {
+        *out_trigger = rows[0];
+    }
+    return status;
 }
 
 enum status trigger_store_list(struct pg *pg, struct arena *arena, struct id workspace_id,

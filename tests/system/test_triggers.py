@@ -216,6 +216,21 @@ def test_greeting_a_member_who_comes_in(brand, esp):
     assert who(esp, "trigger.greet") == ["ann@example.com"]
 
 
+def test_a_trigger_s_topic_is_listed_and_can_be_tried(brand, esp):
+    trigger(brand, "tenth", title="Tenth order", topic="offer.tenth",
+            when={"event": "order.completed"})
+    trigger(brand, "other", topic="offer.tenth", when={"event": "order.completed"})
+    topics = [t for t in brand.api.get("/v1/topics")["data"] if t["topic"] == "offer.tenth"]
+    assert len(topics) == 1 and topics[0]["kind"] == "trigger", topics
+    assert set(topics[0]["example"]["data"]) >= {"event", "trigger", "profile"}
+    esp.subscribe(brand.api, ["offer.*"], fields=["profile.email", "trigger.name"])
+    answer = brand.api.post("/v1/subscriptions/mailhouse/test", {"topic": "offer.tenth"})
+    assert answer["delivered"], answer
+    message, = esp.of_type("offer.tenth")
+    assert message["test"] and message["data"]["trigger"]["name"] == "other", message
+    brand.api.post("/v1/subscriptions/mailhouse/test", {"topic": "offer.nth"}, expect=422)
+
+
 def cart(number, email, products):
     return event(f"cart{number}", email, "cart.updated", iso(0), properties={
         "cart_id": "k", "currency": "EUR", "products": products})
