@@ -354,40 +354,47 @@ static bool asks_substitutes(const struct rule_program *program)
     return reads != NULL && (reads->waiting || reads->substitutes);
 }
 
+static bool is_concerned(const struct chunk *chunk, struct property_view *fact, size_t index)
+{
+    return audience_holds(chunk, fact, chunk->interests != NULL ? &chunk->interests[index] : NULL);
+}
+
+typedef bool keeps_fn(const struct chunk *chunk, struct property_view *fact, size_t index);
+
+static void keep_those(struct chunk *chunk, keeps_fn *keeps)
+{
+    struct property_view fact = { .is_scanned = false };
+    size_t kept = 0;
+    property_view_event(&fact, &chunk->event);
+    for (size_t i = 0; i < chunk->count; i++) {
+        if (keeps(chunk, &fact, i)) {
+            keep(chunk, &kept, i);
+        }
+    }
+    chunk->count = kept;
+}
+
 /* An audience that asks about the fact and the interest alone leaves out most before
  * anybody's profile is read, and most of those before it is asked what they bought instead. */
 static enum status ask_audience(struct chunk *chunk, struct problem *problem)
 {
     const struct fan_out_turn *turn = chunk->turn;
-    const struct trigger *trigger = chunk->trigger;
-    const struct rule_program *audience = trigger->audience_program;
-    bool decides = audience != NULL && !trigger->audience_asks_profile;
+    const struct rule_program *audience = chunk->trigger->audience_program;
+    bool decides = audience != NULL && !chunk->trigger->audience_asks_profile;
     bool asks = chunk->interests != NULL &&
-                (asks_substitutes(audience) || asks_substitutes(trigger->program));
-    struct property_view fact = { .is_scanned = false };
+                (asks_substitutes(audience) || asks_substitutes(chunk->trigger->program));
     enum status status = STATUS_OK;
-    size_t kept = 0;
-    property_view_event(&fact, &chunk->event);
     if (decides && !(asks && rule_program_reads(audience)->substitutes)) {
-        for (size_t i = 0; i < chunk->count; i++) {
-            if (may_be_concerned(chunk, &fact, i)) {
-                keep(chunk, &kept, i);
-            }
-        }
-        chunk->count = kept;
+        keep_those(chunk, may_be_concerned);
     }
     if (asks) {
         status =
             interest_substitutes_read(turn->pg, turn->arena, &chunk->target, chunk->profile_ids,
                                       chunk->interests, chunk->count, problem);
     }
-    kept = 0;
-    for (size_t i = 0; status == STATUS_OK && decides && asks && i < chunk->count; i++) {
-        if (audience_holds(chunk, &fact, &chunk->interests[i])) {
-            keep(chunk, &kept, i);
-        }
+    if (status == STATUS_OK && decides && asks) {
+        keep_those(chunk, is_concerned);
     }
-    chunk->count = decides && asks ? kept : chunk->count;
     return status;
 }
 
@@ -431,50 +438,80 @@ static enum status ask_selector(struct chunk *chunk, struct problem *problem)
     return status;
 }
 
-/* Whom the fact has rung already: under his own id, met again for another product or after
- * he moved, or under that of whoever was merged into him since. */
-static enum status leave_out_rung(struct chunk *chunk, struct problem *problem)
+/* Whose notification of the fact would have which id: of each customer, and of whoever was
+ * merged into him. */
+struct persons {
+    struct id *ids;
+    struct id *owners;
+    size_t count;
+};
+
+static enum status find_persons(const struct chunk *chunk, struct persons *out_persons,
+                                struct problem *problem)
 {
     const struct fan_out_turn *turn = chunk->turn;
+    struct id workspace_id = turn->job->workspace_id;
     struct fan_out_merged *merged = NULL;
     size_t merged_count = 0;
-    if (chunk->fact.product_id.size > 0 || chunk->count == 0) {
-        return STATUS_OK;
-    }
-    enum status status =
-        fan_out_merged(turn->pg, turn->arena, turn->job->workspace_id, chunk->profile_ids,
-                       chunk->count, &merged, &merged_count, problem);
-    size_t id_count = chunk->count + merged_count;
-    struct id *ids = ARENA_NEW_ARRAY(turn->arena, id_count + 1, struct id);
-    struct id *owners = ARENA_NEW_ARRAY(turn->arena, id_count + 1, struct id);
-    if (status != STATUS_OK || ids == NULL || owners == NULL) {
+    enum status status = fan_out_merged(turn->pg, turn->arena, workspace_id, chunk->profile_ids,
+                                        chunk->count, &merged, &merged_count, problem);
+    struct persons persons = { .count = chunk->count + merged_count };
+    persons.ids = ARENA_NEW_ARRAY(turn->arena, persons.count + 1, struct id);
+    persons.owners = ARENA_NEW_ARRAY(turn->arena, persons.count + 1, struct id);
+    if (status != STATUS_OK || persons.ids == NULL || persons.owners == NULL) {
         return status != STATUS_OK ? status : STATUS_LIMIT;
     }
-    for (size_t i = 0; i < id_count; i++) {
+    for (size_t i = 0; i < persons.count; i++) {
         bool is_own = i < chunk->count;
         struct id person = is_own ? chunk->profile_ids[i] : merged[i - chunk->count].from_id;
-        owners[i] = is_own ? person : merged[i - chunk->count].profile_id;
-        ids[i] =
-            decide_universal_id(turn->job->workspace_id, chunk->trigger, chunk->fact.id, person);
+        persons.owners[i] = is_own ? person : merged[i - chunk->count].profile_id;
+        persons.ids[i] = decide_universal_id(workspace_id, chunk->trigger, chunk->fact.id, person);
     }
-    struct id *rung = ARENA_NEW_ARRAY(turn->arena, id_count + 1, struct id);
-    struct id *told = ARENA_NEW_ARRAY(turn->arena, id_count + 1, struct id);
-    size_t rung_count = id_count;
+    *out_persons = persons;
+    return STATUS_OK;
+}
+
+/* The owners of those ids that exist, ascending. */
+static enum status find_told(const struct chunk *chunk, const struct persons *persons,
+                             struct id **out_told, size_t *out_count, struct problem *problem)
+{
+    const struct fan_out_turn *turn = chunk->turn;
+    struct id *rung = ARENA_NEW_ARRAY(turn->arena, persons->count + 1, struct id);
+    struct id *told = ARENA_NEW_ARRAY(turn->arena, persons->count + 1, struct id);
+    size_t rung_count = persons->count;
     size_t told_count = 0;
     if (rung == NULL || told == NULL) {
         return STATUS_LIMIT;
     }
-    memcpy(rung, ids, id_count * sizeof(*ids));
-    status = fan_out_rung(turn->pg, turn->arena, turn->job->workspace_id,
-                          chunk->fact.recorded_at_ms, rung, &rung_count, problem);
-    rung_count = id_sort_unique(rung, rung_count);
-    for (size_t i = 0; status == STATUS_OK && i < id_count; i++) {
-        if (is_among(rung, rung_count, ids[i])) {
-            told[told_count++] = owners[i];
+    memcpy(rung, persons->ids, persons->count * sizeof(*rung));
+    enum status status = fan_out_rung(turn->pg, turn->arena, turn->job->workspace_id,
+                                      chunk->fact.recorded_at_ms, rung, &rung_count, problem);
+    rung_count = status == STATUS_OK ? id_sort_unique(rung, rung_count) : 0;
+    for (size_t i = 0; i < persons->count; i++) {
+        if (is_among(rung, rung_count, persons->ids[i])) {
+            told[told_count++] = persons->owners[i];
         }
     }
-    told_count = id_sort_unique(told, told_count);
+    *out_told = told;
+    *out_count = id_sort_unique(told, told_count);
+    return status;
+}
+
+/* Whom the fact has rung already: under his own id, met again for another product or after
+ * he moved, or under that of whoever was merged into him since. */
+static enum status leave_out_rung(struct chunk *chunk, struct problem *problem)
+{
+    struct persons persons;
+    struct id *told = NULL;
+    size_t told_count = 0;
     size_t kept = 0;
+    if (chunk->fact.product_id.size > 0 || chunk->count == 0) {
+        return STATUS_OK;
+    }
+    enum status status = find_persons(chunk, &persons, problem);
+    if (status == STATUS_OK) {
+        status = find_told(chunk, &persons, &told, &told_count, problem);
+    }
     for (size_t i = 0; status == STATUS_OK && i < chunk->count; i++) {
         if (!is_among(told, told_count, chunk->profile_ids[i])) {
             keep(chunk, &kept, i);

@@ -18,7 +18,8 @@ enum status sweep_save(const struct sweep_sender *sender, struct batch *batch,
     for (size_t i = 0; i < rows->notification_count; i++) {
         wanted += rows->notifications[i].subscription_count;
     }
-    bool leases = sender->hand_over != NULL && wanted > 0 && sender->room(sender->app) >= wanted;
+    bool leases = sender->room != NULL && sender->hand_over != NULL && wanted > 0 &&
+                  sender->room(sender->app) >= wanted;
     if (leases) {
         save.lease_owner = sender->instance_id;
         save.lease_until_ms = clock_now_ms() + LIMIT_DELIVERY_LEASE_MS;
