@@ -293,8 +293,9 @@ def build_fuzzing(**more):
                  **more)
 
 
-def sanitizers(folder):
-    """Every suite once more in an instrumented build. A process that reports
+def sanitizers(folder, begin_fuzzing):
+    """Every suite once more in an instrumented build; fuzzing begins beside those that
+    mostly wait. A process that reports
     something, at its exit too, writes a file; each file is a failure, whatever
     the test that started the process made of it."""
     reports = os.path.join(BUILD, "sanitizer-reports")
@@ -310,12 +311,13 @@ def sanitizers(folder):
     slow = {**options, "SHOPBELL_SLOW": str(SLOW_FACTOR)}
     fewer = {"SHOPBELL_ORACLE_WEBHOOKS": "4000", "SHOPBELL_CRASH_CYCLES": "4",
              "SHOPBELL_DELIVERY_CRASH_CYCLES": "8"}
-    finish = pytest_together(folder, [("system", left_out, slow), ("fault", (), {**slow, **fewer})])
     # A tenth as fast: a fifth of the worlds still meets every line.
     # Of partitions nearly all is PostgreSQL's work, a minute of it.
     meson_suites(folder, FAST, slow=SLOW_FACTOR, without=["partition"], SHOPBELL_SEED_STEP="5",
                  **options)
-    pytest(folder, "property", SHOPBELL_CUSTOMERS="100", **options)
+    finish = pytest_together(folder, [("system", left_out, slow), ("fault", (), {**slow, **fewer}),
+                                      ("property", (), {**options, "SHOPBELL_CUSTOMERS": "100"})])
+    begin_fuzzing()
     finish()
     found = sorted(glob.glob(f"{reports}/*"))
     for path in found[:5]:
@@ -331,11 +333,15 @@ class Fuzzing:
     def __init__(self, folder):
         self.waiting = fuzz_runs(folder)
         self.done = []
-        self.threads = [threading.Thread(target=self.work) for _ in range(4 * int(JOBS))]
+        self.threads = []
         if not self.waiting:
             count("fuzzing", 0, 1, which=["no target was built"])
-        for thread in self.threads:
-            thread.start()
+
+    def begin(self):
+        if not self.threads:
+            self.threads = [threading.Thread(target=self.work) for _ in range(3 * int(JOBS))]
+            for thread in self.threads:
+                thread.start()
 
     def work(self):
         while True:
@@ -346,6 +352,7 @@ class Fuzzing:
             self.done.append(fuzz(*run_of))
 
     def finish(self):
+        self.begin()
         for thread in self.threads:
             thread.join()
         for name, ok, output, inputs, seconds in sorted(self.done):
@@ -431,7 +438,7 @@ def run_all(wanted, everything):
     fuzzing = Fuzzing(folders["fuzz"]) if folders.get("fuzz") else None
     if folders.get("sanitized"):
         with tier("sanitizers", "address and undefined-behaviour sanitizers"):
-            sanitizers(folders["sanitized"])
+            sanitizers(folders["sanitized"], fuzzing.begin if fuzzing else lambda: None)
     if fuzzing:
         with tier("fuzzing", "the rest of the fuzzing"):
             fuzzing.finish()
