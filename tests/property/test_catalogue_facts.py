@@ -47,10 +47,12 @@ class Oracle:
                        hash=version_hash, level_at=None)
             self.told.setdefault(variant, {"price": price, "currency": currency, "stock": None})
         for variant, row in self.rows.items():
-            if variant not in (variants or {}) and row["deleted"] is None:
+            if variant in (variants or {}):
+                continue
+            if variant == "":  # its row is the document's, of a second deletion too
+                row.update(deleted=second, version=second, hash=version_hash, level_at=None)
+            elif row["deleted"] is None:
                 row["deleted"] = second
-                if variant == "":  # its row is the document's
-                    row.update(version=second, hash=version_hash, level_at=None)
         for variant in self.rows:
             self.settle(variant)
             self.compare(variant)

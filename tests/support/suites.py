@@ -339,7 +339,7 @@ class Fuzzing:
 
     def begin(self):
         if not self.threads:
-            self.threads = [threading.Thread(target=self.work) for _ in range(3 * int(JOBS))]
+            self.threads = [threading.Thread(target=self.work) for _ in range(4 * int(JOBS))]
             for thread in self.threads:
                 thread.start()
 
