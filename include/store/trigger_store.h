@@ -32,12 +32,12 @@ struct trigger_row {
 NODISCARD enum status trigger_store_find(struct pg *pg, struct arena *arena, struct id workspace_id,
                                          struct str name_or_id, struct trigger_row *out_trigger,
                                          struct problem *problem);
-/* In the order of names, those after `after` (empty: from the start). */
 /* The first by name that rings with the topic; STATUS_MISSING without words. */
 NODISCARD enum status trigger_store_of_topic(struct pg *pg, struct arena *arena,
                                              struct id workspace_id, struct str topic,
                                              struct trigger_row *out_trigger,
                                              struct problem *problem);
+/* In the order of names, those after `after` (empty: from the start). */
 NODISCARD enum status trigger_store_list(struct pg *pg, struct arena *arena, struct id workspace_id,
                                          struct str after, size_t limit,
                                          struct trigger_row **out_triggers, size_t *out_count,
@@ -80,14 +80,14 @@ NODISCARD enum status trigger_store_outcomes(struct pg *pg, struct arena *arena,
                                              struct trigger_count **out_counts, size_t *out_count,
                                              struct problem *problem);
 
-/* --- and the workspace's rules ----------------------------------------------------- */
-
 /* Counts what became of causes after they rang; of a trigger, day, mode and outcome one row
  * at most. */
 NODISCARD enum status trigger_store_add_outcomes(struct pg *pg, struct arena *arena,
                                                  struct id workspace_id,
                                                  const struct outcome_row *rows, size_t count,
                                                  struct problem *problem);
+
+/* --- and the workspace's rules ----------------------------------------------------- */
 
 /* The conditions that the ruleset knows, as definitions. */
 NODISCARD enum status trigger_conditions(struct pg *pg, struct arena *arena, struct id workspace_id,

@@ -19,8 +19,9 @@
  * What a customer bought instead is a question of its own, for those whom nothing else
  * leaves out: it takes as long as all the rest.
  *
- * Measured: of 100,000 origins, each probed for its owner, its rows and its substitutes,
- * PostgreSQL took 25 us an origin; so, of which a tenth is asked for substitutes, 6.
+ * Measured: with each of 100,000 origins probed for its owner, its rows and its substitutes,
+ * these statements took 25 us an origin. In steps, with a tenth asked for substitutes, the
+ * fan-out to them went from 6.1 to 3.4 s, all told.
  */
 
 static const struct pg_statement page_rows = {

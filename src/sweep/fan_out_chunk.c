@@ -1,3 +1,4 @@
+#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -597,6 +598,9 @@ static enum status progress(struct chunk *chunk, struct str cursor, bool *out_ca
                             struct problem *problem)
 {
     const struct fan_out_turn *turn = chunk->turn;
+    if (cursor.size == 0 || cursor.size >= sizeof(turn->job->cursor)) {
+        return problem_set(problem, STATUS_LIMIT, "limit-reached", "the cursor does not fit");
+    }
     const struct job_progress row = {
         .workspace_id = turn->job->workspace_id,
         .job_id = turn->job->id,
@@ -724,9 +728,6 @@ enum status fan_out_chunk(const struct fan_out_turn *turn, struct problem *probl
     }
     if (status != STATUS_OK) {
         return status;
-    }
-    if (cursor.size >= sizeof(turn->job->cursor)) {
-        return problem_set(problem, STATUS_LIMIT, "limit-reached", "the cursor does not fit");
     }
     memcpy(turn->job->cursor, cursor.data, cursor.size);
     turn->job->cursor[cursor.size] = '\0';
