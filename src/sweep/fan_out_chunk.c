@@ -1,4 +1,3 @@
-#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -34,7 +33,6 @@
  */
 
 enum {
-    LIMIT_FIRST = 200,
     LIMIT_MAX = 5000,
     MATCHES_WANTED = 200, /* a transaction of some 20 ms */
 };
@@ -44,16 +42,8 @@ struct chunk {
     const struct trigger *trigger;
     struct universal_event fact;
     struct event event; /* the same, as rules and messages read it */
+    struct fan_out_cursor cursor;
     int64_t now_ms;
-
-    /* the cursor */
-    struct id product_source_id; /* of a selector's products: zero before the first */
-    struct str product_id;
-    struct id after_id;
-    struct universal_cursor place;
-    int64_t walked;
-    int64_t concerned;
-    int64_t outcomes[OUTCOME_COUNT];
 
     struct interest_target target;
     bool has_target;
@@ -67,132 +57,6 @@ struct chunk {
     struct decision *decision;
     struct batch batch;
 };
-
-/* --- the job and its cursor ---------------------------------------------------- */
-
-static bool read_id(const json_t *root, const char *name, struct id *out_id)
-{
-    const char *text = json_string_value(json_object_get(root, name));
-    return text != NULL && id_parse(str_from_z(text), out_id);
-}
-
-bool fan_out_job_open(struct fan_out_job *out_job, const struct job *row)
-{
-    struct fan_out_job job = { .workspace_id = row->workspace_id,
-                               .id = row->id,
-                               .limit = LIMIT_FIRST };
-    json_t *root = json_loadb(row->parameters_json.data, row->parameters_json.size, 0, NULL);
-    bool is_ok = read_id(root, "trigger_id", &job.trigger_id) &&
-                 read_id(root, "event_id", &job.event_id) &&
-                 row->cursor_json.size < sizeof(job.cursor);
-    json_decref(root);
-    if (is_ok) {
-        memcpy(job.cursor, row->cursor_json.data, row->cursor_json.size);
-        *out_job = job;
-    }
-    return is_ok;
-}
-
-static struct str text_of(struct arena *arena, const json_t *root, const char *name)
-{
-    const json_t *value = json_object_get(root, name);
-    return str_dup(arena, (struct str){ json_string_value(value), json_string_length(value) });
-}
-
-static void read_cursor(struct chunk *chunk)
-{
-    json_t *root = json_loads(chunk->turn->job->cursor, 0, NULL);
-    const json_t *outcomes = json_object_get(root, "outcomes");
-    (void)read_id(root, "product_source", &chunk->product_source_id);
-    (void)read_id(root, "after", &chunk->after_id);
-    (void)read_id(root, "place_id", &chunk->place.id);
-    chunk->product_id = text_of(chunk->turn->arena, root, "product");
-    chunk->place.value = text_of(chunk->turn->arena, root, "place_value");
-    chunk->place.place = (size_t)json_integer_value(json_object_get(root, "place"));
-    chunk->walked = json_integer_value(json_object_get(root, "walked"));
-    chunk->concerned = json_integer_value(json_object_get(root, "concerned"));
-    for (int i = 0; i < OUTCOME_COUNT; i++) {
-        chunk->outcomes[i] = json_integer_value(
-            json_object_get(outcomes, trigger_outcome_name((enum trigger_outcome)i)));
-    }
-    json_decref(root);
-}
-
-static void put_id(json_t *root, const char *name, struct id id)
-{
-    char text[ID_TEXT_SIZE];
-    if (!id_is_zero(id)) {
-        id_format(id, text);
-        json_object_set_new(root, name, json_string(text));
-    }
-}
-
-static void put_text(json_t *root, const char *name, struct str text)
-{
-    if (text.size > 0) {
-        json_object_set_new(root, name, json_stringn(text.data, text.size));
-    }
-}
-
-/* What is counted, of answers and of the cursor. */
-static void put_counts(json_t *root, const struct chunk *chunk)
-{
-    json_t *outcomes = json_object();
-    for (int i = OUTCOME_WAITING; i < OUTCOME_COUNT; i++) {
-        if (chunk->outcomes[i] > 0) {
-            json_object_set_new(outcomes, trigger_outcome_name((enum trigger_outcome)i),
-                                json_integer(chunk->outcomes[i]));
-        }
-    }
-    json_object_set_new(root, "walked", json_integer(chunk->walked));
-    json_object_set_new(root, "concerned", json_integer(chunk->concerned));
-    json_object_set_new(root, "outcomes", outcomes);
-}
-
-static struct str dump(struct arena *arena, json_t *root)
-{
-    char *text = json_dumps(root, JSON_COMPACT);
-    struct str copy = text != NULL ? str_dup(arena, str_from_z(text)) : (struct str){ NULL, 0 };
-    free(text);
-    json_decref(root);
-    return copy;
-}
-
-static struct str write_cursor(const struct chunk *chunk)
-{
-    json_t *root = json_object();
-    put_counts(root, chunk);
-    put_id(root, "product_source", chunk->product_source_id);
-    put_text(root, "product", chunk->product_id);
-    put_id(root, "after", chunk->after_id);
-    json_object_set_new(root, "place", json_integer((json_int_t)chunk->place.place));
-    put_text(root, "place_value", chunk->place.value);
-    put_id(root, "place_id", chunk->place.id);
-    return dump(chunk->turn->arena, root);
-}
-
-enum status fan_out_end(const struct fan_out_turn *turn, struct id owner, enum job_status ending,
-                        const char *ended, struct str error, struct problem *problem)
-{
-    struct chunk chunk = { .turn = turn };
-    json_t *result = json_object();
-    read_cursor(&chunk);
-    put_counts(result, &chunk);
-    if (ended != NULL) {
-        json_object_set_new(result, "ended", json_string(ended));
-    }
-    const struct job_end end = {
-        .workspace_id = turn->job->workspace_id,
-        .job_id = turn->job->id,
-        .owner = owner,
-        .status = ending,
-        .result_json = dump(turn->arena, result),
-        .error = error,
-        .at_ms = clock_now_ms(),
-    };
-    turn->job->has_ended = true;
-    return job_finish(turn->pg, turn->arena, &end, problem);
-}
 
 /* --- who ------------------------------------------------------------------------- */
 
@@ -211,8 +75,9 @@ static enum status read_interested(struct chunk *chunk, struct problem *problem)
 {
     const struct fan_out_turn *turn = chunk->turn;
     struct interest_page page = { .count = 0 };
-    enum status status = interest_page_read(turn->pg, turn->arena, &chunk->target, chunk->after_id,
-                                            turn->job->limit, &page, problem);
+    enum status status =
+        interest_page_read(turn->pg, turn->arena, &chunk->target, chunk->cursor.after_id,
+                           turn->job->limit, &page, problem);
     if (status != STATUS_OK) {
         return status;
     }
@@ -226,8 +91,8 @@ static enum status read_interested(struct chunk *chunk, struct problem *problem)
         chunk->interests[i] = page.items[i].interest;
     }
     chunk->count = page.count;
-    chunk->walked += (int64_t)page.walked;
-    chunk->after_id = page.last_id;
+    chunk->cursor.walked += (int64_t)page.walked;
+    chunk->cursor.after_id = page.last_id;
     chunk->is_end = page.is_end;
     return STATUS_OK;
 }
@@ -237,28 +102,29 @@ static enum status read_selected(struct chunk *chunk, struct problem *problem)
 {
     const struct fan_out_turn *turn = chunk->turn;
     enum status status = STATUS_OK;
-    if (id_is_zero(chunk->after_id)) {
-        status =
-            fan_out_product(turn->pg, turn->arena, turn->job->workspace_id,
-                            chunk->fact.selector_json, chunk->product_source_id, chunk->product_id,
-                            &chunk->product_source_id, &chunk->product_id, problem);
+    if (id_is_zero(chunk->cursor.after_id)) {
+        status = fan_out_product(turn->pg, turn->arena, turn->job->workspace_id,
+                                 chunk->fact.selector_json, chunk->cursor.product_source_id,
+                                 chunk->cursor.product_id, &chunk->cursor.product_source_id,
+                                 &chunk->cursor.product_id, problem);
     }
     if (status == STATUS_MISSING) {
         chunk->is_end = true;
         return STATUS_OK;
     }
     if (status == STATUS_OK) {
-        status = read_target(chunk, chunk->product_source_id, chunk->product_id, STR(""), problem);
+        status = read_target(chunk, chunk->cursor.product_source_id, chunk->cursor.product_id,
+                             STR(""), problem);
     }
     if (status == STATUS_OK) {
         status = read_interested(chunk, problem);
     }
     if (status == STATUS_OK && chunk->is_end) {
-        chunk->after_id = ID_ZERO; /* of the next product from its beginning */
+        chunk->cursor.after_id = ID_ZERO; /* of the next product from its beginning */
         chunk->is_end = false;
     }
-    chunk->event.source_id = chunk->product_source_id;
-    chunk->event.product_id = chunk->product_id;
+    chunk->event.source_id = chunk->cursor.product_source_id;
+    chunk->event.product_id = chunk->cursor.product_id;
     return status;
 }
 
@@ -267,13 +133,13 @@ static enum status read_audience(struct chunk *chunk, struct problem *problem)
     const struct fan_out_turn *turn = chunk->turn;
     struct universal_audience audience = { .count = 0 };
     enum status status = universal_audience(turn->pg, turn->arena, turn->job->workspace_id,
-                                            chunk->fact.selector_json, &chunk->place,
+                                            chunk->fact.selector_json, &chunk->cursor.place,
                                             turn->job->limit, &audience, problem);
     if (status == STATUS_OK) {
         chunk->profile_ids = audience.profile_ids;
         chunk->count = audience.count;
-        chunk->walked += (int64_t)audience.count;
-        chunk->place = audience.next;
+        chunk->cursor.walked += (int64_t)audience.count;
+        chunk->cursor.place = audience.next;
         chunk->is_end = audience.is_end;
     }
     return status;
@@ -556,7 +422,7 @@ static enum status decide_each(struct chunk *chunk, struct profile **profiles, s
             status = decide_universal(chunk->decision, profile, chunk->trigger, &chunk->event,
                                       &concerns[i], expires_at_ms, chunk->now_ms, &is_concerned);
         }
-        chunk->concerned += is_concerned ? 1 : 0;
+        chunk->cursor.concerned += is_concerned ? 1 : 0;
     }
     return status;
 }
@@ -606,7 +472,7 @@ static enum status progress(struct chunk *chunk, struct str cursor, bool *out_ca
         .job_id = turn->job->id,
         .owner = turn->config->sender.instance_id,
         .cursor_json = cursor,
-        .done = chunk->walked,
+        .done = chunk->cursor.walked,
         .total = -1,
         .lease_until_ms = clock_now_ms() + FAN_OUT_LEASE_MS,
     };
@@ -616,9 +482,9 @@ static enum status progress(struct chunk *chunk, struct str cursor, bool *out_ca
 static void count_outcomes(struct chunk *chunk, const struct decision_rows *rows)
 {
     for (size_t i = 0; i < rows->outcome_count; i++) {
-        chunk->outcomes[rows->outcomes[i].outcome] += rows->outcomes[i].count;
+        chunk->cursor.outcomes[rows->outcomes[i].outcome] += rows->outcomes[i].count;
     }
-    chunk->outcomes[OUTCOME_WAITING] += (int64_t)rows->waiting_count;
+    chunk->cursor.outcomes[OUTCOME_WAITING] += (int64_t)rows->waiting_count;
 }
 
 static enum status decide_and_save(struct chunk *chunk, struct str *out_cursor, bool *out_cancel,
@@ -626,7 +492,7 @@ static enum status decide_and_save(struct chunk *chunk, struct str *out_cursor, 
 {
     struct decision_rows rows = { 0 };
     if (chunk->count == 0) {
-        *out_cursor = write_cursor(chunk);
+        *out_cursor = fan_out_cursor_write(&chunk->cursor, chunk->turn->arena);
         return progress(chunk, *out_cursor, out_cancel, problem);
     }
     enum status status = lock_and_decide(chunk, problem);
@@ -638,7 +504,7 @@ static enum status decide_and_save(struct chunk *chunk, struct str *out_cursor, 
     }
     if (status == STATUS_OK) {
         count_outcomes(chunk, &rows);
-        *out_cursor = write_cursor(chunk);
+        *out_cursor = fan_out_cursor_write(&chunk->cursor, chunk->turn->arena);
         status = progress(chunk, *out_cursor, out_cancel, problem);
     }
     return status == STATUS_OK
@@ -651,7 +517,9 @@ static void adapt(struct fan_out_job *job, size_t matched)
     size_t limit = matched > MATCHES_WANTED       ? job->limit / 2
                    : matched < MATCHES_WANTED / 2 ? job->limit * 2
                                                   : job->limit;
-    job->limit = limit < LIMIT_FIRST ? LIMIT_FIRST : limit > LIMIT_MAX ? LIMIT_MAX : limit;
+    job->limit = limit < FAN_OUT_LIMIT_FIRST ? FAN_OUT_LIMIT_FIRST
+                 : limit > LIMIT_MAX         ? LIMIT_MAX
+                                             : limit;
 }
 
 /* Why there is nothing more to do; NULL: there is. */
@@ -712,7 +580,7 @@ enum status fan_out_chunk(const struct fan_out_turn *turn, struct problem *probl
                    ? status
                    : fan_out_end(turn, owner, JOB_SUCCEEDED, ended, STR(""), problem);
     }
-    read_cursor(&chunk);
+    fan_out_cursor_read(&chunk.cursor, turn);
     status = read_page(&chunk, problem);
     if (status == STATUS_OK) {
         status = ask_audience(&chunk, problem);
