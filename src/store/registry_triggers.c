@@ -51,23 +51,26 @@ static bool hears_rechecked(const struct registry_workspace *workspace,
     return false;
 }
 
-/* So that what no such trigger rings is sent without being asked about. */
+/* So that what no such trigger rings is sent without being asked about. Interests stand in
+ * the order of their subscriptions, so the cursor only goes forward. */
 static void mark_subscriptions(struct registry_snapshot *snapshot,
-                               const struct registry_workspace *workspace)
+                               const struct registry_workspace *workspace, size_t *cursor)
 {
     for (size_t i = 0; i < workspace->interest_count; i++) {
         const struct subscription_interest *interest = &workspace->interests[i];
-        for (size_t k = 0; k < snapshot->subscription_count; k++) {
-            struct registry_subscription *subscription = &snapshot->subscriptions[k];
-            if (id_equal(subscription->id, interest->subscription_id)) {
-                subscription->hears_rechecked = hears_rechecked(workspace, interest);
-            }
+        while (*cursor < snapshot->subscription_count &&
+               !id_equal(snapshot->subscriptions[*cursor].id, interest->subscription_id)) {
+            *cursor += 1;
+        }
+        if (*cursor < snapshot->subscription_count) {
+            snapshot->subscriptions[*cursor].hears_rechecked = hears_rechecked(workspace, interest);
         }
     }
 }
 
 static enum status index_triggers(struct registry_snapshot *snapshot)
 {
+    size_t cursor = 0;
     for (size_t i = 0; i < snapshot->workspace_count; i++) {
         struct registry_workspace *workspace = &snapshot->workspaces[i];
         if (workspace->trigger_count == 0) {
@@ -78,7 +81,7 @@ static enum status index_triggers(struct registry_snapshot *snapshot)
         if (workspace->trigger_set == NULL) {
             return STATUS_LIMIT;
         }
-        mark_subscriptions(snapshot, workspace);
+        mark_subscriptions(snapshot, workspace, &cursor);
     }
     return STATUS_OK;
 }
