@@ -191,7 +191,7 @@ def pytest_together(folder, suites):
 
 def pytest_alone(folder, suite):
     for one in ALONE.get(suite, []):
-        pytest_finish(folder, suite, *pytest_start(folder, suite, "", (), {},
+        pytest_finish(folder, suite, *pytest_start(folder, suite, "-alone", (), {},
                                                    [os.path.join("tests", suite, one)]))
 
 

@@ -57,9 +57,11 @@ def behind(brand):
 
 
 def restart(brand):
-    """As after a kill; the lease of the dead is not waited for."""
+    """As after a kill; the leases of the dead are not waited for."""
     brand.sql("UPDATE job SET lease_until = now() - interval '1 s' WHERE workspace_id = {ws}"
               " AND status = 'running'")
+    brand.sql("UPDATE delivery SET lease_until = now() - interval '1 s' WHERE workspace_id = {ws}"
+              " AND lease_until IS NOT NULL")
     brand.server.start()
 
 

@@ -238,8 +238,10 @@ def test_jobs_are_listed_newest_first_and_cancelled(api, cluster):
     ids = []
     for number in range(5):
         ids.append(uuid.UUID(f"0199d2d0-0000-7000-8000-00000000000{number}"))
-        cluster.query("INSERT INTO job (workspace_id, id, kind, status, created_at) VALUES"
-                      " (%s, %s, 'backtest', 'queued', now())", workspace, ids[-1])
+        # Leased, or the server would begin them: none says what to backtest.
+        cluster.query("INSERT INTO job (workspace_id, id, kind, status, created_at, lease_until)"
+                      " VALUES (%s, %s, 'backtest', 'queued', now(), now() + interval '1 h')",
+                      workspace, ids[-1])
     page = api.get("/v1/jobs?kind=backtest&page_size=2")
     assert [j["id"] for j in page["data"]] == [str(ids[4]), str(ids[3])]
     assert page["data"][0]["progress"] == {"done": 0, "total": None}
